@@ -1,0 +1,1 @@
+"""SAM-MIL in napari: open a slide, click *Segment/Classify*, look."""

@@ -1,0 +1,58 @@
+"""SAM-MIL for whole-slide images: the engine.
+
+The names below are the public API; each loads what it needs when it is first used, so that importing the package
+costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "open_slide": "slide.reader",
+    "process_slide": "workflow.process",
+    "load_segmenter": "segment.registry",
+    "load_encoder": "features.registry",
+    "read_bag": "bag.h5",
+    "read_annotations": "annotations.reading",
+    "train": "train.loop",
+    "load_model": "train.checkpoint",
+    "predict": "predict",
+}
+
+if TYPE_CHECKING:
+    from .annotations.reading import read_annotations as read_annotations
+    from .bag.h5 import read_bag as read_bag
+    from .features.registry import load_encoder as load_encoder
+    from .predict import predict as predict
+    from .segment.registry import load_segmenter as load_segmenter
+    from .slide.reader import open_slide as open_slide
+    from .train.checkpoint import load_model as load_model
+    from .train.loop import train as train
+    from .workflow.process import process_slide as process_slide
+
+__all__ = [
+    "__version__",
+    "load_encoder",
+    "load_model",
+    "load_segmenter",
+    "open_slide",
+    "predict",
+    "process_slide",
+    "read_annotations",
+    "read_bag",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Annotations: read them from other tools and compare segments with them."""

@@ -1,0 +1,1 @@
+"""The bag of patch features of a slide, and its files."""

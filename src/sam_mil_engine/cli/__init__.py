@@ -1,0 +1,1 @@
+"""The command ``sam-mil-engine``: parse, call, render."""

@@ -1,0 +1,56 @@
+"""Where computations run: chosen once, here. Does not import torch until asked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; ``auto`` takes cuda, then mps, then cpu.
+
+    Raises
+    ------
+    SettingsError
+        If the device is unknown or not available on this machine.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            name = "cuda"
+        elif torch.backends.mps.is_available():
+            name = "mps"
+        else:
+            name = "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
+            hint="Use auto, cpu, cuda or mps; `sam-mil-engine doctor` lists what this machine has",
+        ) from error
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """One line for a person: ``cpu (2 threads)`` or the name of the accelerator and its memory."""
+    import torch
+
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,94 @@
+"""The one tree of exceptions of the engine.
+
+::
+
+    SamMilError
+    ├── SettingsError      a setting is unknown or out of range
+    ├── SlideError         a slide cannot be opened or read
+    ├── SegmentError       a segmenter cannot be loaded or cannot segment
+    ├── EncoderError       a patch encoder cannot be loaded or run
+    ├── BagError           a bag file is missing, damaged or inconsistent
+    ├── DataError          labels, splits or cohorts do not fit together
+    ├── ModelError         a trained model cannot be loaded or does not fit the bag
+    ├── AnnotationError    an annotation file is malformed
+    ├── ProjectError       a project folder cannot be written or is in use
+    └── Cancelled          the caller asked to stop; what was finished is kept
+
+Every error says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+
+class SamMilError(Exception):
+    """Base of every error that the engine raises on purpose.
+
+    Parameters
+    ----------
+    what
+        What is wrong, as a sentence without a full stop.
+    where
+        The file, row, element or setting that is wrong.
+    hint
+        What the reader can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | PathLike[str] | None = None, hint: str | None = None):
+        self.what = what
+        self.where = None if where is None else fspath(where)
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        text = self.what if self.where is None else f"{self.where}: {self.what}"
+        return text if self.hint is None else f"{text}. {self.hint}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with keyword arguments, so that workers can send errors home."""
+        return _rebuild, (type(self), self.what, self.where, self.hint)
+
+
+def _rebuild(kind: type[SamMilError], what: str, where: str | None, hint: str | None) -> SamMilError:
+    return kind(what, where=where, hint=hint)
+
+
+class SettingsError(SamMilError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class SlideError(SamMilError):
+    """A slide cannot be opened or read."""
+
+
+class SegmentError(SamMilError):
+    """A segmenter cannot be loaded, or cannot segment the image it was given."""
+
+
+class EncoderError(SamMilError):
+    """A patch encoder cannot be loaded or run."""
+
+
+class BagError(SamMilError):
+    """A bag file is missing, damaged, or its arrays contradict each other."""
+
+
+class DataError(SamMilError):
+    """Labels, splits and bags do not fit together."""
+
+
+class ModelError(SamMilError):
+    """A trained model cannot be loaded, or does not fit the bag it is given."""
+
+
+class AnnotationError(SamMilError):
+    """An annotation file is malformed."""
+
+
+class ProjectError(SamMilError):
+    """A project folder cannot be written, or another process is using it."""
+
+
+class Cancelled(SamMilError):
+    """The caller asked to stop. What was finished before is kept."""

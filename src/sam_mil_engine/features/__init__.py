@@ -1,0 +1,1 @@
+"""Patch encoders and how a slide is run through them."""

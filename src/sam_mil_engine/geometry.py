@@ -1,0 +1,64 @@
+"""Coordinate frames and the only place that converts between them.
+
+Every array of coordinates names its frame in its suffix: ``_px0`` (level-0 pixels), ``_raster`` (pixels of a
+downsampled picture) or ``_um`` (micrometres). Points are (x, y); arrays are [row, column].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frame of a downsampled picture of a slide.
+
+    Attributes
+    ----------
+    origin_px0
+        Level-0 position (x, y) of the top left corner of the picture's first pixel.
+    downsample
+        Level-0 pixels in one raster pixel, exact, for x and y.
+    """
+
+    origin_px0: tuple[float, float] = (0.0, 0.0)
+    downsample: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not (min(self.downsample) > 0 and np.isfinite([*self.origin_px0, *self.downsample]).all()):
+            raise ValueError(f"a frame needs finite numbers and a positive downsample, got {self}")
+
+    def to_px0(self, points_raster: npt.ArrayLike) -> FloatArray:
+        """Raster points (..., 2) -> level-0 points (..., 2), float64."""
+        return np.asarray(points_raster, dtype=np.float64) * self.downsample + self.origin_px0
+
+    def from_px0(self, points_px0: npt.ArrayLike) -> FloatArray:
+        """Level-0 points (..., 2) -> raster points (..., 2), float64."""
+        return (np.asarray(points_px0, dtype=np.float64) - self.origin_px0) / self.downsample
+
+    def sizes_to_px0(self, sizes_raster: npt.ArrayLike) -> FloatArray:
+        """Raster widths and heights (..., 2) -> level-0 widths and heights."""
+        return np.asarray(sizes_raster, dtype=np.float64) * self.downsample
+
+    def sizes_from_px0(self, sizes_px0: npt.ArrayLike) -> FloatArray:
+        """Level-0 widths and heights (..., 2) -> raster widths and heights."""
+        return np.asarray(sizes_px0, dtype=np.float64) / self.downsample
+
+    def area_to_px0(self, area_raster: npt.ArrayLike) -> FloatArray:
+        """Raster areas (...) -> level-0 areas (...), in square pixels."""
+        return np.asarray(area_raster, dtype=np.float64) * (self.downsample[0] * self.downsample[1])
+
+
+def px0_to_um(points_px0: npt.ArrayLike, mpp: tuple[float, float]) -> FloatArray:
+    """Level-0 points or sizes (..., 2) -> micrometres (..., 2), with ``mpp`` in µm a pixel for x and y."""
+    return np.asarray(points_px0, dtype=np.float64) * mpp
+
+
+def um_to_px0(points_um: npt.ArrayLike, mpp: tuple[float, float]) -> FloatArray:
+    """Micrometres (..., 2) -> level-0 pixels (..., 2), with ``mpp`` in µm a pixel for x and y."""
+    return np.asarray(points_um, dtype=np.float64) / mpp

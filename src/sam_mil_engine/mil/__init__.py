@@ -1,0 +1,1 @@
+"""Aggregators: multiple-instance learning models, one file each."""

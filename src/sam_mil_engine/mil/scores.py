@@ -1,0 +1,94 @@
+"""What a trained model says of one slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatVector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupScores:
+    """Scores of the L groups of a slide (methods §3).
+
+    Attributes
+    ----------
+    attention_mass
+        (L,) sum of the attention of the group's patches and of its own token.
+    mean_probability
+        (L, C) mean patch probability over the group's patches.
+    evidence
+        (L, C) summed evidence of the group's patches and of its own token.
+    token_attention, token_evidence
+        (L,), (L, C) of the group's own token alone; zero where the model has no group tokens.
+    probability_without
+        (L, C) prediction for the bag without the group's patches and token; not-a-number where that is empty.
+    """
+
+    attention_mass: FloatVector
+    mean_probability: FloatVector
+    evidence: FloatVector
+    token_attention: FloatVector
+    token_evidence: FloatVector
+    probability_without: FloatVector
+
+
+@dataclass(frozen=True, slots=True)
+class SlideScores:
+    """A prediction and where in the slide it comes from.
+
+    Attributes
+    ----------
+    slide_id, classes
+        Name of the slide, names of the C classes.
+    coords_px0
+        (N, 2) int32: top left corner of every patch.
+    probabilities
+        (C,) of the slide.
+    attention
+        (N,) softmax weights over all tokens, patches only: they sum to 1 where there are no group tokens.
+        None where the model has no attention.
+    evidence
+        (N, C) signed contribution of every patch to the logits; with the groups' ``token_evidence`` and ``bias``
+        it adds up to ``logits`` exactly. None where the model's head is not linear in its tokens.
+    patch_probability
+        (N, C) class probability of every patch.
+    logits, bias
+        (C,) the slide's logits, and the part of them that belongs to no token.
+    groups
+        Scores of the groups, or None where the bag has none.
+    threshold
+        Probability of the last class from which the slide is called positive (two classes), from validation data.
+    attrs
+        Model name, encoder, patch size in level-0 pixels, mpp and so on.
+    """
+
+    slide_id: str
+    classes: tuple[str, ...]
+    coords_px0: npt.NDArray[np.int32]
+    probabilities: FloatVector
+    attention: FloatVector | None
+    evidence: FloatVector | None
+    patch_probability: FloatVector
+    logits: FloatVector
+    bias: FloatVector
+    groups: GroupScores | None = None
+    threshold: float = 0.5
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def predicted(self) -> str:
+        """Name of the predicted class: by the threshold for two classes, by the largest probability beyond."""
+        if len(self.classes) == 2:
+            return self.classes[int(self.probabilities[1] >= self.threshold)]
+        return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def relative_attention(self) -> FloatVector | None:
+        """(N,) attention x number of patches: 1.0 is uniform."""
+        return None if self.attention is None else self.attention * np.float32(len(self.coords_px0))

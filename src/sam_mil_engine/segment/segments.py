@@ -1,0 +1,115 @@
+"""The segments of a slide: possibly overlapping and nested masks on one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SegmentError
+from ..geometry import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """L masks on the segmentation image of a slide.
+
+    Attributes
+    ----------
+    frame
+        Where the segmentation image lies on the slide.
+    size_raster
+        Width and height of the segmentation image.
+    boxes_raster
+        (L, 4) int32: x, y, width, height of every mask's tight box.
+    crops
+        L boolean arrays (height, width): the mask inside its box.
+    area
+        (L,) int64: pixels of every mask.
+    predicted_iou, stability
+        (L,) float32: SAM's own scores; 1 where the segmenter has none.
+    """
+
+    frame: Frame
+    size_raster: tuple[int, int]
+    boxes_raster: npt.NDArray[np.int32]
+    crops: tuple[npt.NDArray[np.bool_], ...]
+    area: npt.NDArray[np.int64]
+    predicted_iou: npt.NDArray[np.float32]
+    stability: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        lengths = {
+            len(self.boxes_raster),
+            len(self.crops),
+            len(self.area),
+            len(self.predicted_iou),
+            len(self.stability),
+        }
+        if len(lengths) != 1:
+            raise SegmentError(f"the fields of segments differ in length: {sorted(lengths)}")
+        for number, (box, crop) in enumerate(zip(self.boxes_raster, self.crops, strict=True)):
+            x, y, width, height = (int(value) for value in box)
+            if crop.shape != (height, width):
+                raise SegmentError(f"mask {number} has shape {crop.shape}, its box says {(height, width)}")
+            if x < 0 or y < 0 or x + width > self.size_raster[0] or y + height > self.size_raster[1]:
+                raise SegmentError(f"the box of mask {number} leaves the segmentation image")
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    @classmethod
+    def empty(cls, frame: Frame, size_raster: tuple[int, int]) -> Segments:
+        """No mask at all, on an image of the given size."""
+        return cls.from_masks([], frame=frame, size_raster=size_raster)
+
+    @classmethod
+    def from_masks(
+        cls,
+        masks: list[npt.NDArray[np.bool_]],
+        *,
+        frame: Frame,
+        size_raster: tuple[int, int],
+        predicted_iou: npt.ArrayLike | None = None,
+        stability: npt.ArrayLike | None = None,
+    ) -> Segments:
+        """Build from full boolean masks (height, width); empty masks must have been dropped before."""
+        boxes, crops, areas = [], [], []
+        for number, mask in enumerate(masks):
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if len(rows) == 0:
+                raise SegmentError(f"mask {number} is empty", hint="Drop empty masks before building segments")
+            crop = np.ascontiguousarray(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+            boxes.append((columns[0], rows[0], crop.shape[1], crop.shape[0]))
+            crops.append(crop)
+            areas.append(int(crop.sum()))
+        ones = np.ones(len(masks), dtype=np.float32)
+        return cls(
+            frame=frame,
+            size_raster=size_raster,
+            boxes_raster=np.asarray(boxes, dtype=np.int32).reshape(-1, 4),
+            crops=tuple(crops),
+            area=np.asarray(areas, dtype=np.int64),
+            predicted_iou=ones if predicted_iou is None else np.asarray(predicted_iou, dtype=np.float32),
+            stability=ones if stability is None else np.asarray(stability, dtype=np.float32),
+        )
+
+    def mask(self, number: int) -> npt.NDArray[np.bool_]:
+        """Mask ``number`` at full raster size (height, width)."""
+        full = np.zeros((self.size_raster[1], self.size_raster[0]), dtype=bool)
+        x, y, width, height = self.boxes_raster[number]
+        full[y : y + height, x : x + width] = self.crops[number]
+        return full
+
+    def label_image(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
+        """Paint all masks into one picture (height, width), small ones over large ones; 0 is background.
+
+        Label k + 1 is mask k. The smallest dtype that fits is used.
+        """
+        dtype = np.uint8 if len(self) < 2**8 else np.uint16 if len(self) < 2**16 else np.int32
+        image = np.zeros((self.size_raster[1], self.size_raster[0]), dtype=dtype)
+        for number in np.argsort(-self.area, kind="stable"):
+            x, y, width, height = self.boxes_raster[number]
+            image[y : y + height, x : x + width][self.crops[number]] = number + 1
+        return image

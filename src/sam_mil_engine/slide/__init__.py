@@ -1,0 +1,1 @@
+"""Slides: open any format, find tissue, lay the grid of patches."""

@@ -1,0 +1,58 @@
+"""What is known of a slide without reading a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class SlideInfo:
+    """The facts of a slide file.
+
+    Attributes
+    ----------
+    path
+        The file (or, for a DICOM series, one of its files).
+    reader
+        Name of the reader that opened it: ``openslide``, ``tifffile``, ``wsidicom`` or ``image``.
+    vendor
+        What the reader calls the format, for example ``aperio``.
+    size_px0
+        Width and height of level 0.
+    level_sizes
+        Width and height of every level, largest first.
+    level_downsamples
+        Exact ratio of dimensions to level 0, per level and axis (x, y).
+    mpp
+        Micrometres a level-0 pixel (x, y), or None where the file does not say or says the impossible.
+    objective_power
+        Magnification of the objective, or None.
+    icc_profile
+        The embedded ICC profile, or None.
+    bounds_px0
+        Part of the slide that holds data (x, y, width, height); limits where tissue is looked for.
+    warnings
+        What is odd about the file, in sentences.
+    """
+
+    path: Path
+    reader: str
+    vendor: str
+    size_px0: tuple[int, int]
+    level_sizes: tuple[tuple[int, int], ...]
+    level_downsamples: tuple[tuple[float, float], ...]
+    mpp: tuple[float, float] | None = None
+    objective_power: float | None = None
+    icc_profile: bytes | None = field(default=None, repr=False)
+    bounds_px0: tuple[int, int, int, int] | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def slide_id(self) -> str:
+        """The file name without its extension(s): the name of the slide in every file of a project."""
+        name = self.path.name
+        for suffix in (".ome.tiff", ".ome.tif"):
+            if name.lower().endswith(suffix):
+                return name[: -len(suffix)]
+        return self.path.stem

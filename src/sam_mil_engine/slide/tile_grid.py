@@ -1,0 +1,47 @@
+"""The patches of a slide: cells of one regular grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class TileGrid:
+    """N patches on the global grid of a slide, and how to read each.
+
+    Attributes
+    ----------
+    coords_px0
+        (N, 2) int32: x, y of every patch's top left corner.
+    size_px0
+        Width and height of a patch in level-0 pixels (exact; fractional where an mpp was asked for).
+    read_level
+        Pyramid level to read from: the nearest one that is at least as fine as asked.
+    read_size
+        Width and height to read there, in pixels of that level.
+    output_size
+        Side in pixels of the patch after resampling.
+    step_px0
+        Distance of two grid cells (x, y) in level-0 pixels; cell (i, j) starts at round((j, i) * step).
+    mpp
+        Micrometres an output pixel, or None where the slide has no mpp.
+    """
+
+    coords_px0: npt.NDArray[np.int32]
+    size_px0: tuple[float, float]
+    read_level: int
+    read_size: tuple[int, int]
+    output_size: int
+    step_px0: tuple[float, float]
+    mpp: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.coords_px0)
+
+    @property
+    def cells(self) -> npt.NDArray[np.int64]:
+        """(N, 2) int64: column and row of every patch on the grid."""
+        return np.round(self.coords_px0 / np.asarray(self.step_px0)).astype(np.int64)

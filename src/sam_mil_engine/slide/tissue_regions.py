@@ -1,0 +1,41 @@
+"""Where the tissue is, as polygons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ring = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TissueRegions:
+    """Polygons with holes in level-0 pixels.
+
+    Attributes
+    ----------
+    polygons_px0
+        One tuple a piece of tissue: the outer ring (n, 2) and a tuple of hole rings; rings are not closed.
+    area_px0
+        (P,) float64: area of every piece without its holes, in square level-0 pixels.
+    method
+        Which attempt found them, for example ``default`` or ``otsu``; recorded in the bag.
+    """
+
+    polygons_px0: tuple[tuple[Ring, tuple[Ring, ...]], ...]
+    area_px0: npt.NDArray[np.float64]
+    method: str = "default"
+
+    def __len__(self) -> int:
+        return len(self.polygons_px0)
+
+    @property
+    def bounds_px0(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right, bottom of all tissue, or None where there is none."""
+        if not self.polygons_px0:
+            return None
+        points = np.concatenate([outer for outer, _ in self.polygons_px0])
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return float(left), float(top), float(right), float(bottom)

@@ -1,0 +1,1 @@
+"""Training: data, folds, the loop, metrics and checkpoints."""

@@ -1,0 +1,1 @@
+"""The small bundled weights and their model cards."""

@@ -1,0 +1,1 @@
+"""Whole jobs: process many slides, and the demonstration."""

@@ -1,0 +1,32 @@
+"""Fixtures that every test may use: the folder of real slides, and small made-up ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _shared_data() -> Path | None:
+    candidates = [os.environ.get("SAM_MIL_TEST_DATA"), ROOT.parent / "shared" / "data"]
+    return next((Path(path) for path in candidates if path and Path(path).is_dir()), None)
+
+
+SHARED = _shared_data()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real slides; where it is missing, tests that need it are skipped and say so."""
+    if SHARED is None:
+        pytest.skip("real slides are not here: set SAM_MIL_TEST_DATA to the folder that holds MANIFEST.tsv")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def cmu_slide(shared_data: Path) -> Path:
+    """CMU-1-Small-Region.svs (2220 x 2967 px, 0.499 µm a pixel, CC0)."""
+    return shared_data / "slides" / "aperio" / "CMU-1-Small-Region.svs"
