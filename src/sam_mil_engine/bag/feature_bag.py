@@ -69,11 +69,12 @@ class FeatureBag:
         if len(self) == 0:
             raise BagError("the bag is empty", where=where, hint="The slide has no tissue tile; leave it out")
         for name, array in (("features", self.features), ("groups/features", self.group_features)):
-            bad = [] if array is None else np.flatnonzero(~np.isfinite(array).all(axis=1))
+            if array is None:
+                continue
+            bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
             if len(bad):
                 raise BagError(
-                    f"{len(bad)} of {len(bad) if array is None else len(array)} rows of {name} are not finite,"
-                    f" the first is row {bad[0]}",
+                    f"{len(bad)} of {len(array)} rows of {name} are not finite, the first is row {bad[0]}",
                     where=where,
                     hint="Extract the features of this slide again, in float32 if the encoder overflows float16",
                 )

@@ -61,4 +61,5 @@ class Groups:
     def mean_features(self, features: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """(N, D) patch features -> (L, D) group features, the mean over a group's patches (Eq. 3)."""
         sums = self.matrix() @ features.astype(np.float32, copy=False)
-        return (sums / np.maximum(self.sizes, 1)[:, None]).astype(features.dtype)
+        means: npt.NDArray[np.floating] = (sums / np.maximum(self.sizes, 1)[:, None]).astype(features.dtype)
+        return means

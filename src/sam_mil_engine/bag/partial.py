@@ -1,0 +1,79 @@
+"""Features on their way into a bag: appended in blocks, so that a kill loses one block at most."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..files import atomic_write, writing_error
+
+
+class PartialFeatures:
+    """An append-only file of feature rows with a commit mark beside it.
+
+    The rows lie in ``.SLIDE.features`` beside the bag; ``.SLIDE.features.json`` holds the key of the settings
+    they were made with and how many rows are safe. Rows behind the mark are cut off when the file is opened.
+
+    Parameters
+    ----------
+    bag_path
+        The bag that the features are for.
+    key
+        Key of the settings; rows of another key are thrown away.
+    width, dtype
+        D and the type of the numbers.
+    """
+
+    def __init__(self, bag_path: Path, *, key: str, width: int, dtype: str):
+        self._data = bag_path.with_name(f".{bag_path.stem}.features")
+        self._mark = self._data.with_name(self._data.name + ".json")
+        self._key, self._width, self._dtype = key, width, np.dtype(dtype)
+        self.rows = self._committed()
+        with self._data.open("ab") as file:
+            file.truncate(self.rows * self._row_bytes)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self._width * self._dtype.itemsize
+
+    def _head(self) -> dict[str, object]:
+        return {"key": self._key, "width": self._width, "dtype": self._dtype.name}
+
+    def _committed(self) -> int:
+        if not (self._mark.exists() and self._data.exists()):
+            return 0
+        mark = json.loads(self._mark.read_text())
+        rows = int(mark.pop("rows"))
+        return rows if mark == self._head() and self._data.stat().st_size >= rows * self._row_bytes else 0
+
+    def append(self, block: npt.NDArray[np.floating]) -> None:
+        """Add rows (n, D) and commit them.
+
+        Raises
+        ------
+        ProjectError
+            If the disk is full or the folder cannot be written; the rows committed before are kept.
+        """
+        try:
+            with self._data.open("ab") as file:
+                file.write(np.ascontiguousarray(block, dtype=self._dtype).tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise writing_error(error, self._data, needed=len(block) * self._row_bytes) from error
+        self.rows += len(block)
+        atomic_write(self._mark, json.dumps({**self._head(), "rows": self.rows}))
+
+    def read(self) -> npt.NDArray[np.floating]:
+        """All committed rows (N, D)."""
+        flat = np.fromfile(self._data, dtype=self._dtype, count=self.rows * self._width)
+        return flat.reshape(self.rows, self._width)
+
+    def discard(self) -> None:
+        """Remove both files: the rows are in the bag now."""
+        self._data.unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""Writing files so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import ProjectError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; when the block ends well it is synced and renamed to ``path``.
+
+    If the block raises, the temporary file is removed and ``path`` is as it was. The temporary name starts with
+    a dot and holds the process number, so that two processes never share one.
+
+    Raises
+    ------
+    ProjectError
+        If the folder cannot be written or the disk is full; says how much room was needed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise writing_error(error, path, needed=_size(temporary)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Replace ``path`` by ``content`` (text as UTF-8) in one step."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def writing_error(error: OSError, path: Path, *, needed: int = 0) -> ProjectError:
+    """Turn a failure to write ``path`` into a :class:`ProjectError` that says why; ``needed`` is in bytes."""
+    if error.errno == errno.ENOSPC:
+        room = f"at least {max(needed, 1) / 2**20:.1f} MiB were needed" if needed else "the file was not written"
+        return ProjectError(f"the disk is full, {room}", where=path, hint="Free some space and run again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ProjectError(
+            f"cannot write here ({error.strerror})", where=path, hint="Choose a folder that you may write to"
+        )
+    return ProjectError(f"cannot be written ({error})", where=path, hint="See the reason in brackets")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to the disk; folders cannot be opened on Windows, where rename is enough."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
