@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise writing_error(error, path, needed=_size(temporary)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``path``; when the block ends well it takes the place of ``path``.
+
+    Raises
+    ------
+    ProjectError
+        If the folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise writing_error(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:

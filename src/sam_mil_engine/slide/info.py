@@ -50,9 +50,13 @@ class SlideInfo:
 
     @property
     def slide_id(self) -> str:
-        """The file name without its extension(s): the name of the slide in every file of a project."""
-        name = self.path.name
-        for suffix in (".ome.tiff", ".ome.tif"):
-            if name.lower().endswith(suffix):
-                return name[: -len(suffix)]
-        return self.path.stem
+        """The name of the slide in every file of a project."""
+        return slide_id_of(self.path)
+
+
+def slide_id_of(path: Path) -> str:
+    """Return the file name without its extension; ``.ome.tif`` and ``.ome.tiff`` count as one."""
+    for suffix in (".ome.tiff", ".ome.tif"):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem

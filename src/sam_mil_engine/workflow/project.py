@@ -1,0 +1,188 @@
+"""A project folder: where everything of a cohort lies, and the list of its slides."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..bag import h5
+from ..errors import ProjectError
+from ..files import atomic_write, writing_error
+from ..settings import STAGES, ProcessSettings, key
+from ..slide.info import SlideInfo
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One line of ``process.csv``.
+
+    ``state`` is ``running``, ``done``, ``failed`` or ``cancelled``; counts and seconds are of the last run that
+    made them, empty where a stage never ran.
+    """
+
+    slide_id: str
+    path: str
+    state: str
+    tiles: int | None = None
+    segments: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    hint: str = ""
+
+    def cells(self) -> dict[str, str]:
+        """Return the line as column -> text; cells that a spreadsheet would run as a formula are quoted."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "seconds"}
+        plain |= {f"seconds_{stage}": self.seconds.get(stage) for stage in STAGES}
+        return {name: _cell(value) for name, value in plain.items()}
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> ProcessRow:
+        """Read back what :meth:`cells` wrote."""
+        text = {name: _uncell(value or "") for name, value in cells.items()}
+        return cls(
+            slide_id=text["slide_id"],
+            path=text["path"],
+            state=text["state"],
+            tiles=int(text["tiles"]) if text["tiles"] else None,
+            segments=int(text["segments"]) if text["segments"] else None,
+            seconds={s: float(text[f"seconds_{s}"]) for s in STAGES if text.get(f"seconds_{s}")},
+            error=text["error"],
+            hint=text["hint"],
+        )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value).replace("\n", " ")
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _uncell(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
+
+
+class Project:
+    """The folder that ``process -o PROJECT`` writes, as laid out in the README.
+
+    Parameters
+    ----------
+    folder
+        Made if it does not exist.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        try:
+            self.bags.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise writing_error(error, self.folder) from error
+
+    @property
+    def bags(self) -> Path:
+        """Folder of the native bags."""
+        return self.folder / "bags"
+
+    def bag(self, slide_id: str) -> Path:
+        """Path of the native bag of a slide."""
+        return self.bags / f"{slide_id}.h5"
+
+    def segments(self, slide_id: str) -> Path:
+        """Path of the SAM label image of a slide."""
+        return self.folder / "segments" / f"{slide_id}.ome.zarr"
+
+    def mask(self, slide_id: str, suffix: str) -> Path:
+        """Path of the tissue polygons (``geojson``) or their picture (``jpg``)."""
+        return self.folder / "masks" / f"{slide_id}.{suffix}"
+
+    def stitch(self, slide_id: str) -> Path:
+        """Path of the picture of the kept tiles."""
+        return self.folder / "stitches" / f"{slide_id}.jpg"
+
+    @contextmanager
+    def lock(self, slide_id: str) -> Iterator[None]:
+        """Hold the slide for this process; raises :class:`ProjectError` where another one holds it."""
+        with self._lock(self.bags / f".{slide_id}.lock", timeout=0, what=f"another process works on {slide_id!r}"):
+            yield
+
+    @contextmanager
+    def _lock(self, path: Path, *, timeout: float, what: str) -> Iterator[None]:
+        try:
+            with FileLock(path, timeout=timeout):
+                yield
+        except Timeout as error:
+            raise ProjectError(what, where=self.folder, hint="Wait for it, or stop it and run again") from error
+        except PermissionError as error:
+            raise writing_error(error, path) from error
+
+    def rows(self) -> dict[str, ProcessRow]:
+        """Return slide_id -> line of ``process.csv``."""
+        path = self.folder / "process.csv"
+        if not path.exists():
+            return {}
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [ProcessRow.from_cells(cells) for cells in csv.DictReader(file)]
+        except (KeyError, ValueError) as error:
+            raise ProjectError(
+                f"process.csv is damaged ({error})",
+                where=path,
+                hint="Delete it; it is written anew by the next run",
+            ) from error
+        return {row.slide_id: row for row in rows}
+
+    def record(self, row: ProcessRow) -> None:
+        """Put ``row`` into ``process.csv`` in the place of the slide's older line."""
+        with self._lock(self.folder / ".process.lock", timeout=60, what="process.csv is held by another process"):
+            rows = {**self.rows(), row.slide_id: row}
+            text = io.StringIO()
+            writer = csv.DictWriter(text, fieldnames=list(row.cells()))
+            writer.writeheader()
+            writer.writerows(rows[name].cells() for name in sorted(rows))
+            atomic_write(self.folder / "process.csv", text.getvalue())
+
+    def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
+        """Write ``settings.json``; earlier settings move to its list ``previous``."""
+        path = self.folder / "settings.json"
+        now = {"key": key(settings), "settings": settings.model_dump(mode="json"), "versions": dict(versions)}
+        with self._lock(self.folder / ".process.lock", timeout=60, what="settings.json is held by another process"):
+            old = json.loads(path.read_text()) if path.exists() else {}
+            previous = old.pop("previous", [])
+            if old and old["key"] != now["key"]:
+                previous = [*(item for item in previous if item["key"] != now["key"]), old]
+            atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
+
+    def supersede(self, slide_id: str) -> Path:
+        """Keep a copy of the slide's bag under ``superseded/KEY/``, before stages of other settings replace it."""
+        bag = self.bag(slide_id)
+        old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
+        kept = self.folder / "superseded" / old_key / bag.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bag, kept)
+        return kept
+
+
+def slide_sha(info: SlideInfo) -> str:
+    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
+    digest = hashlib.sha256()
+    with info.path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        digest.update(str(size).encode())
+        for start in (0, max(0, size - 2**20)):
+            file.seek(start)
+            digest.update(file.read(2**20))
+    facts = asdict(info)
+    del facts["path"], facts["icc_profile"], facts["warnings"]
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
