@@ -17,6 +17,13 @@ from .errors import SettingsError
 #: The stages of ``process`` in the order in which they run.
 STAGES: tuple[str, ...] = ("tissue", "tiles", "segments", "features", "groups")
 
+#: Bytes of decoded tiles that OpenSlide keeps for one open slide, shared by all of its threads.
+OPENSLIDE_CACHE_BYTES = 64 * 2**20
+#: Bytes of decoded tiles that the viewer's pyramid keeps for one slide.
+PYRAMID_CACHE_BYTES = 512 * 2**20
+#: Micrometres a pixel that a microscope can mean: 0.02 is finer than light resolves, and 600 dpi (42.3) is a printer.
+MPP_RANGE = (0.02, 40.0)
+
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

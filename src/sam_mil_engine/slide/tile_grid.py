@@ -44,4 +44,4 @@ class TileGrid:
     @property
     def cells(self) -> npt.NDArray[np.int64]:
         """(N, 2) int64: column and row of every patch on the grid."""
-        return np.round(self.coords_px0 / np.asarray(self.step_px0)).astype(np.int64)
+        return np.asarray(np.round(self.coords_px0 / np.asarray(self.step_px0)), dtype=np.int64)

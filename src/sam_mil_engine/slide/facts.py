@@ -1,0 +1,66 @@
+"""Facts that every reader states in the same way: downsamples, micrometres a pixel, RGB pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ..settings import MPP_RANGE
+
+UInt8Image = npt.NDArray[np.uint8]
+WHITE = 255
+
+
+def exact_downsamples(level_sizes: Sequence[tuple[int, int]]) -> tuple[tuple[float, float], ...]:
+    """Ratio of level 0's width and height to those of every level, unrounded."""
+    width, height = level_sizes[0]
+    return tuple((width / level_width, height / level_height) for level_width, level_height in level_sizes)
+
+
+def plausible_mpp(x: float | None, y: float | None) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Keep micrometres a pixel that a microscope can mean.
+
+    Returns
+    -------
+    mpp
+        (x, y), or None where the file does not say or says the impossible.
+    warnings
+        One sentence where a stated value was not believed, else nothing.
+    """
+    if x is None or y is None:
+        return None, ()
+    low, high = MPP_RANGE
+    if low <= x <= high and low <= y <= high:
+        return (float(x), float(y)), ()
+    return None, (
+        f"The file states {x:.6g} x {y:.6g} µm a pixel, which no microscope slide has (expected {low} to {high}); "
+        "the slide is treated as having no mpp.",
+    )
+
+
+def on_white(rgba: UInt8Image) -> UInt8Image:
+    """Composite (h, w, 4) straight-alpha RGBA on white; returns (h, w, 3)."""
+    alpha = rgba[..., 3:]
+    if alpha.size == 0 or alpha.min() == WHITE:
+        return np.ascontiguousarray(rgba[..., :3])
+    weight = alpha.astype(np.uint16)
+    mixed = rgba[..., :3] * weight + WHITE * (WHITE - weight) + WHITE // 2
+    return np.asarray(mixed // WHITE, dtype=np.uint8)
+
+
+def grey_to_rgb(grey: npt.NDArray[np.uint8]) -> UInt8Image:
+    """(h, w) -> (h, w, 3) with three equal channels."""
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def significant_bits(largest: int) -> int:
+    """Bits that an intensity of ``largest`` needs, at least 8: 4095 -> 12."""
+    return max(8, int(largest).bit_length())
+
+
+def scale_to_8_bits(values: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.uint8]:
+    """Map the range of ``bits`` linearly on 0..255; larger values become 255."""
+    scaled = values.astype(np.float32) * (255.0 / (2**bits - 1))
+    return np.minimum(np.rint(scaled), 255).astype(np.uint8)

@@ -1,0 +1,113 @@
+"""Slides through OpenSlide: Aperio, Hamamatsu, MIRAX, Leica, Ventana, Philips, DICOM, pyramidal TIFF and more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import SlideError
+from ..settings import OPENSLIDE_CACHE_BYTES
+from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
+from .handles import HandlePool
+from .info import SlideInfo
+
+if TYPE_CHECKING:
+    import openslide
+
+
+class OpenSlideReader:
+    """A slide that OpenSlide reads: one handle for every thread that reads, all sharing one cache of tiles."""
+
+    def __init__(self, path: Path, first: openslide.OpenSlide, *, cache_bytes: int = OPENSLIDE_CACHE_BYTES):
+        import openslide
+
+        self._cache = openslide.OpenSlideCache(cache_bytes)
+        self._path = path
+        first.set_cache(self._cache)
+        self._downsamples = first.level_downsamples
+        self._info = _info(path, first)
+        self._handles: HandlePool[openslide.OpenSlide] = HandlePool(
+            self._open_handle, lambda handle: handle.close()
+        )
+        self._handles.give(first)
+
+    def _open_handle(self) -> openslide.OpenSlide:
+        import openslide
+
+        handle = openslide.OpenSlide(self._path)
+        handle.set_cache(self._cache)
+        return handle
+
+    @property
+    def info(self) -> SlideInfo:
+        """The facts of the file."""
+        return self._info
+
+    def read(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
+        """Read a rectangle of a level; see :class:`~sam_mil_engine.slide.slide.SlideReader`."""
+        # OpenSlide places the region by its own downsample, the mean of both axes.
+        scale = self._downsamples[level]
+        location_px0 = (round(location[0] * scale), round(location[1] * scale))
+        with self._handles.borrow() as handle:
+            return on_white(np.asarray(handle.read_region(location_px0, level, size)))
+
+    def close(self) -> None:
+        """Close the handles of all threads."""
+        self._handles.close()
+
+
+def open_with_openslide(path: Path) -> OpenSlideReader | None:
+    """Open ``path``, or return None where OpenSlide does not know the format."""
+    import openslide
+
+    try:
+        handle = openslide.OpenSlide(path)
+    except openslide.OpenSlideUnsupportedFormatError:
+        return None
+    except openslide.OpenSlideError as error:
+        raise SlideError(str(error)) from error
+    return OpenSlideReader(path, handle)
+
+
+def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
+    import openslide
+
+    properties = handle.properties
+    sizes = tuple((int(width), int(height)) for width, height in handle.level_dimensions)
+    mpp, warnings = plausible_mpp(
+        _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
+        _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+    )
+    vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+    profile = handle.color_profile
+    return SlideInfo(
+        path=path,
+        reader="openslide",
+        vendor=vendor,
+        size_px0=sizes[0],
+        level_sizes=sizes,
+        level_downsamples=exact_downsamples(sizes),
+        mpp=mpp,
+        objective_power=_number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
+        icc_profile=None if profile is None else profile.tobytes(),
+        bounds_px0=_bounds(properties),
+        warnings=warnings,
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
+    names = [f"openslide.bounds-{name}" for name in ("x", "y", "width", "height")]
+    if not all(name in properties for name in names):
+        return None
+    x, y, width, height = (int(properties[name]) for name in names)
+    return x, y, width, height

@@ -1,0 +1,154 @@
+"""Lay the grid of patches over the tissue, and read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from ..errors import SettingsError, SlideError
+from ..settings import TileSettings
+from .facts import UInt8Image
+from .info import SlideInfo
+from .picture import coarsest_level_for
+from .slide import Slide
+from .tile_grid import TileGrid
+from .tissue_regions import TissueRegions
+
+#: Cells whose centres are tested at once.
+CELLS_AT_ONCE = 2**18
+
+
+def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
+    """Choose the cells of the slide's grid that hold tissue.
+
+    The grid starts at (0, 0) and has no overlap. A patch is kept by CLAM's centre test; at the right and bottom
+    border it may reach over the slide, and is then padded white.
+
+    Parameters
+    ----------
+    info
+        The slide.
+    tissue
+        Its tissue.
+    settings
+        Side, resolution and rule.
+
+    Returns
+    -------
+    The patches, row by row from the top left.
+
+    Raises
+    ------
+    SlideError
+        If a resolution in µm is asked for and the slide does not know its own.
+    SettingsError
+        If a patch would be smaller than one level-0 pixel.
+    """
+    mpp = info.mpp or (None if settings.source_mpp is None else (settings.source_mpp, settings.source_mpp))
+    side = settings.patch_size
+    if settings.mpp is None:
+        scale = (1.0, 1.0)
+        output_mpp = None if mpp is None else (mpp[0] + mpp[1]) / 2
+    elif mpp is None:
+        raise SlideError(
+            f"patches at {settings.mpp:g} µm a pixel were asked for, but the slide does not know its resolution",
+            where=info.path,
+            hint="State it with --source-mpp, in µm a level-0 pixel",
+        )
+    else:
+        scale = (settings.mpp / mpp[0], settings.mpp / mpp[1])
+        output_mpp = settings.mpp
+    size_px0 = (side * scale[0], side * scale[1])
+    if min(size_px0) < 1:
+        raise SettingsError(
+            f"a patch of {side} px at {settings.mpp:g} µm would be smaller than one pixel of the slide",
+            where=info.path,
+            hint="Ask for a larger mpp or patch size",
+        )
+    level = coarsest_level_for(info.level_downsamples, scale)
+    down_x, down_y = info.level_downsamples[level]
+    return TileGrid(
+        coords_px0=_coords(info, tissue, size_px0, settings.rule),
+        size_px0=size_px0,
+        read_level=level,
+        read_size=(max(1, round(size_px0[0] / down_x)), max(1, round(size_px0[1] / down_y))),
+        output_size=side,
+        step_px0=size_px0,
+        mpp=output_mpp,
+    )
+
+
+def read_tile(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
+    """Read patch ``number``: RGB (output_size, output_size, 3), resampled by area.
+
+    Raises
+    ------
+    SlideError
+        If the pixels cannot be read; the message names the place.
+    """
+    x, y = (int(value) for value in grid.coords_px0[number])
+    pixels = slide.read_region((x, y), grid.read_level, grid.read_size)
+    side = grid.output_size
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    shrinks = min(pixels.shape[:2]) >= side
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (side, side), interpolation=method), dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _CentreTest:
+    """CLAM's test: a point around the centre in the outer ring, and the centre not in a hole."""
+
+    offsets: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rule: str, size_px0: tuple[float, float]) -> _CentreTest:
+        if rule == "centre":
+            return cls(np.zeros((1, 2)))
+        # Half of half the side, to all four corners.
+        corners = np.asarray([(-1, -1), (1, -1), (-1, 1), (1, 1)], dtype=np.float64)
+        return cls(corners * size_px0 / 4)
+
+    def __call__(
+        self, centres: npt.NDArray[np.float64], outer: shapely.Polygon, holes: shapely.MultiPolygon
+    ) -> npt.NDArray[np.bool_]:
+        points = centres[:, None, :] + self.offsets
+        kept = shapely.intersects_xy(outer, points[..., 0], points[..., 1]).any(axis=1)
+        kept &= ~shapely.contains_xy(holes, centres[:, 0], centres[:, 1])
+        return np.asarray(kept, dtype=bool)
+
+
+def _coords(info: SlideInfo, tissue: TissueRegions, step: tuple[float, float], rule: str) -> npt.NDArray[np.int32]:
+    # A slide smaller than a patch is tested as a patch of the slide's own size.
+    tested = (min(step[0], info.size_px0[0]), min(step[1], info.size_px0[1]))
+    test = _CentreTest.of(rule, tested)
+    columns, rows = (_count(size, one) for size, one in zip(info.size_px0, step, strict=True))
+    kept: list[npt.NDArray[np.int64]] = []
+    for outer_ring, hole_rings in tissue.polygons_px0:
+        outer = shapely.Polygon(outer_ring)
+        holes = shapely.union_all([shapely.Polygon(ring) for ring in hole_rings])
+        shapely.prepare([outer, holes])
+        left, top, right, bottom = outer.bounds
+        first_column, last_column = max(0, int(left / step[0]) - 1), min(columns, int(right / step[0]) + 2)
+        first_row, last_row = max(0, int(top / step[1]) - 1), min(rows, int(bottom / step[1]) + 2)
+        block = max(1, CELLS_AT_ONCE // max(1, last_column - first_column))
+        for row in range(first_row, last_row, block):
+            grid_rows, grid_columns = np.mgrid[row : min(row + block, last_row), first_column:last_column]
+            cells = np.stack([grid_columns.ravel(), grid_rows.ravel()], axis=1)
+            centres = np.round(cells * step) + np.asarray(tested) / 2
+            inside = cells[test(centres, outer, holes)]
+            kept.append(inside[:, 1] * columns + inside[:, 0])
+    numbers = np.unique(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
+    cells = np.stack([numbers % columns, numbers // columns], axis=1)
+    return np.round(cells * step).astype(np.int32).reshape(-1, 2)
+
+
+def _count(size: int, step: float) -> int:
+    """Cells that start on the slide."""
+    count = int(np.ceil(size / step))
+    return count - 1 if count > 1 and round((count - 1) * step) >= size else count
