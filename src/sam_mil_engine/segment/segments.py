@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,25 +76,51 @@ class Segments:
         stability: npt.ArrayLike | None = None,
     ) -> Segments:
         """Build from full boolean masks (height, width); empty masks must have been dropped before."""
-        boxes, crops, areas = [], [], []
+        boxes, crops = [], []
         for number, mask in enumerate(masks):
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            if len(rows) == 0:
+            if not mask.any():
                 raise SegmentError(f"mask {number} is empty", hint="Drop empty masks before building segments")
-            crop = np.ascontiguousarray(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-            boxes.append((columns[0], rows[0], crop.shape[1], crop.shape[0]))
-            crops.append(crop)
-            areas.append(int(crop.sum()))
-        ones = np.ones(len(masks), dtype=np.float32)
+            x, y, width, height = cls.tight_box(mask)
+            boxes.append((x, y, width, height))
+            crops.append(np.ascontiguousarray(mask[y : y + height, x : x + width]))
+        return cls.from_crops(
+            crops,
+            boxes,
+            frame=frame,
+            size_raster=size_raster,
+            predicted_iou=predicted_iou,
+            stability=stability,
+        )
+
+    @classmethod
+    def from_crops(
+        cls,
+        crops: Sequence[npt.NDArray[np.bool_]],
+        boxes_raster: Sequence[tuple[int, int, int, int]],
+        *,
+        frame: Frame,
+        size_raster: tuple[int, int],
+        predicted_iou: npt.ArrayLike | None = None,
+        stability: npt.ArrayLike | None = None,
+    ) -> Segments:
+        """Build from boolean crops and their tight boxes (x, y, width, height)."""
+        ones = np.ones(len(crops), dtype=np.float32)
         return cls(
             frame=frame,
             size_raster=size_raster,
-            boxes_raster=np.asarray(boxes, dtype=np.int32).reshape(-1, 4),
+            boxes_raster=np.asarray(boxes_raster, dtype=np.int32).reshape(-1, 4),
             crops=tuple(crops),
-            area=np.asarray(areas, dtype=np.int64),
+            area=np.asarray([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
             predicted_iou=ones if predicted_iou is None else np.asarray(predicted_iou, dtype=np.float32),
             stability=ones if stability is None else np.asarray(stability, dtype=np.float32),
         )
+
+    @staticmethod
+    def tight_box(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+        """Left, top, width, height of the smallest box around a mask (h, w) that is not empty."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        x, y = int(columns[0]), int(rows[0])
+        return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
 
     def mask(self, number: int) -> npt.NDArray[np.bool_]:
         """Mask ``number`` at full raster size (height, width)."""

@@ -1,0 +1,70 @@
+"""Meta's checkpoint files: the shape is read from the file, the weights must fit it exactly."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from segment_anything import sam_model_registry
+from segment_anything.modeling import Sam
+
+from ..devices import pick_device
+from ..errors import SegmentError
+
+#: Width of the image encoder -> name of the shape in Meta's registry.
+_SHAPE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+_PATCH_EMBEDDING = "image_encoder.patch_embed.proj.weight"
+_HINT = "Give one of Meta's checkpoints (sam_vit_b, sam_vit_l, sam_vit_h) or a file of the same shape"
+
+
+def load_sam(path: Path, *, device: str = "auto") -> Sam:
+    """Read a checkpoint of ViT-B, ViT-L or ViT-H shape into Meta's Sam class, in evaluation mode.
+
+    Only tensors are read (``weights_only``): a checkpoint cannot run code.
+
+    Raises
+    ------
+    SegmentError
+        If the file cannot be read, is no SAM checkpoint, or its weights do not fit its shape.
+    """
+    state = _read_state(path)
+    sam = sam_model_registry[_shape_of(state, path)]()
+    try:
+        sam.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise SegmentError(f"the weights do not fit SAM: {_first_lines(error)}", where=path, hint=_HINT) from error
+    return sam.to(pick_device(device)).eval()
+
+
+def _read_state(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise SegmentError("there is no such checkpoint file", where=path, hint="Check the path") from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise SegmentError(
+            f"the checkpoint cannot be read: {_first_lines(error)}",
+            where=path,
+            hint=f"The file is damaged, cut off or no checkpoint. {_HINT}",
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise SegmentError("the file holds no plain table of weights", where=path, hint=_HINT)
+    return state
+
+
+def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
+    embedding = state.get(_PATCH_EMBEDDING)
+    if embedding is None:
+        raise SegmentError(f"there is no {_PATCH_EMBEDDING!r} in the file", where=path, hint=_HINT)
+    width = int(embedding.shape[0])
+    if width not in _SHAPE_OF_WIDTH:
+        raise SegmentError(f"the image encoder is {width} wide, which is no shape of SAM", where=path, hint=_HINT)
+    return _SHAPE_OF_WIDTH[width]
+
+
+def _first_lines(error: Exception) -> str:
+    """Say enough of a long message of torch for a person to go on."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:300] + " …"

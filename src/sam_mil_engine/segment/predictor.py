@@ -1,0 +1,130 @@
+"""Prompts: points and boxes on a picture -> masks, through Meta's ``SamPredictor``."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from segment_anything import SamPredictor
+from segment_anything.modeling import Sam
+
+from ..errors import SegmentError
+from .checkpoints import load_sam
+from .registry import SAM_FILES, find_checkpoint
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
+    """Load a SAM by published name, by path, or (``auto``) the largest one in the folder of weight files.
+
+    Raises
+    ------
+    SegmentError
+        If there is no such SAM on this machine.
+    """
+    if name == "auto":
+        name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "vit_b")
+    path, digest = find_checkpoint(name)
+    return SamPrompter(load_sam(path, device=device), name=name, version=digest[:16])
+
+
+class SamPrompter:
+    """A SAM that holds the embedding of one picture and answers prompts on it.
+
+    Parameters
+    ----------
+    sam
+        The model.
+    name, version
+        What it is called, and the first digits of its checksum.
+    """
+
+    def __init__(self, sam: Sam, *, name: str = "sam", version: str = ""):
+        self.name = name
+        self.version = version
+        self._predictor = SamPredictor(sam)
+
+    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
+        """Compute the embedding of an RGB picture (h, w, 3) uint8: seconds; prompts are then fast.
+
+        Raises
+        ------
+        SegmentError
+            If it is no such picture.
+        """
+        check_picture(image)
+        self._predictor.set_image(np.ascontiguousarray(image))
+
+    def predict(
+        self,
+        points_raster: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        box_raster: npt.ArrayLike | None = None,
+    ) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+        """Answer one prompt.
+
+        Parameters
+        ----------
+        points_raster
+            (P, 2) points x, y on the picture.
+        labels
+            (P,) 1 where the point is in the object, 0 where it is not; all 1 if left out.
+        box_raster
+            (4,) left, top, right, bottom.
+
+        Returns
+        -------
+        masks
+            (M, h, w) bool, best first: three for a single click, which may mean a part or a whole, else one.
+        scores
+            (M,) float32: SAM's own estimate of the IoU.
+
+        Raises
+        ------
+        SegmentError
+            If no picture is set, nothing is prompted, or the arrays have other shapes.
+        """
+        if not self._predictor.is_image_set:
+            raise SegmentError("no picture is set to prompt on", hint="Call set_image first")
+        points, point_labels = _points(points_raster, labels)
+        box = None if box_raster is None else np.asarray(box_raster, dtype=np.float32)
+        if box is not None and (box.shape != (4,) or not np.isfinite(box).all()):
+            raise SegmentError(f"a box is left, top, right, bottom; got shape {box.shape}")
+        if points is None and box is None:
+            raise SegmentError("there is neither a point nor a box", hint="Click a point or drag a box")
+        masks, scores, _ = self._predictor.predict(
+            point_coords=points,
+            point_labels=point_labels,
+            box=box,
+            multimask_output=box is None and points is not None and len(points) == 1,
+        )
+        best_first = np.argsort(-scores, kind="stable")
+        return masks[best_first], scores[best_first].astype(np.float32)
+
+
+def _points(
+    points_raster: npt.ArrayLike | None, labels: npt.ArrayLike | None
+) -> tuple[FloatArray | None, npt.NDArray[np.int64] | None]:
+    if points_raster is None or np.size(points_raster) == 0:
+        return None, None
+    points = np.asarray(points_raster, dtype=np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise SegmentError(f"points have shape {points.shape}, expected (P, 2) finite numbers")
+    which = np.ones(len(points), dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64)
+    if which.shape != (len(points),) or not np.isin(which, (0, 1)).all():
+        raise SegmentError(f"{len(points)} points need as many labels, each 0 or 1")
+    return points, which
+
+
+def check_picture(image: npt.NDArray[np.uint8]) -> None:
+    """Raise :class:`SegmentError` unless SAM can take the picture: (h, w, 3) uint8, not thinner than 1 : 1024."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise SegmentError(
+            f"the picture has shape {image.shape} and type {image.dtype}, expected (h, w, 3) uint8",
+            hint="Convert grey or RGBA pictures to RGB",
+        )
+    if max(image.shape[:2]) > 1024 * min(image.shape[:2]):
+        raise SegmentError(
+            f"the picture is {image.shape[1]} x {image.shape[0]} pixels, too thin for SAM",
+            hint="Segment a region that is less thin",
+        )
