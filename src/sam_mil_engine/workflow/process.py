@@ -11,56 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..bag import h5
-from ..bag.feature_bag import FeatureBag
 from ..errors import Cancelled, DataError, SamMilError, SettingsError
 from ..progress import Progress, ProgressCallback, silent
-from ..segment.segments import Segments
 from ..settings import STAGES, ProcessSettings, key
-from ..slide.info import SlideInfo, slide_id_of
+from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
-from ..slide.tile_grid import TileGrid
-from ..slide.tissue_regions import TissueRegions
+from .outcome import ProcessedSlide, SlideOutcome
 from .project import ProcessRow, Project, slide_sha
 from .stages import NEEDS, RUN, SlideJob
 from .tools import Tools, versions
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessedSlide:
-    """What is known of a slide after :func:`process_slide`.
-
-    Attributes
-    ----------
-    slide_id, bag_path, info
-        Name, native bag and facts of the slide.
-    tissue, grid, segments, bag
-        Results of the stages that are done; None for the others.
-    seconds
-        Stage -> seconds, for the stages that ran now.
-    reused
-        Stages that were done before with the same settings.
-    """
-
-    slide_id: str
-    bag_path: Path
-    info: SlideInfo
-    tissue: TissueRegions | None = None
-    grid: TileGrid | None = None
-    segments: Segments | None = None
-    bag: FeatureBag | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    reused: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SlideOutcome:
-    """How one slide of many ended: its result, or its error."""
-
-    path: Path
-    result: ProcessedSlide | None = None
-    error: Exception | None = None
 
 
 def process_slide(
@@ -225,17 +186,21 @@ def _prepare(job: SlideJob, fingerprint: str, stale: Collection[str]) -> None:
 
 
 def _result(job: SlideJob, seconds: dict[str, float], reused: tuple[str, ...]) -> ProcessedSlide:
-    bag = job.bag
+    path = job.bag
+    grid = h5.read_grid(path)
+    bag = h5.read_bag(path) if "features" in h5.read_stages(path) else None
     return ProcessedSlide(
         slide_id=job.slide_id,
-        bag_path=bag,
+        bag_path=path,
         info=job.slide.info,
-        tissue=h5.read_tissue(bag),
-        grid=h5.read_grid(bag),
-        segments=h5.read_segments(bag),
-        bag=h5.read_bag(bag) if "features" in h5.read_stages(bag) else None,
+        tissue=h5.read_tissue(path),
+        grid=grid,
+        segments=h5.read_segments(path),
+        bag=bag,
         seconds=seconds,
         reused=reused,
+        tiles=None if grid is None else len(grid),
+        groups=None if bag is None or bag.groups is None else len(bag.groups),
     )
 
 
@@ -260,12 +225,8 @@ def process_slides(
     DataError
         Before anything runs, if two slides have the same name: their files would overwrite each other.
     """
-    names = Counter(slide_id_of(path) for path in paths)
-    twice = sorted(name for name, count in names.items() if count > 1)
-    if twice:
-        raise DataError(f"several slides are called {', '.join(twice)}", hint="Give every slide its own name")
+    check_names(paths, stages)
     tools = Tools(settings or ProcessSettings(), device=device)
-    _check_stages(stages)
     for path in paths:
         try:
             yield SlideOutcome(path, process_slide(path, project, stages=stages, tools=tools, progress=progress))
@@ -276,3 +237,12 @@ def process_slides(
         except Exception as error:  # noqa: BLE001  (one slide never stops the others; the log has the traceback)
             _log.exception("unexpected error in %s", path)
             yield SlideOutcome(path, error=error)
+
+
+def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
+    """Refuse unknown stages and slides whose files would overwrite each other."""
+    _check_stages(stages)
+    names = Counter(slide_id_of(path) for path in paths)
+    twice = sorted(name for name, count in names.items() if count > 1)
+    if twice:
+        raise DataError(f"several slides are called {', '.join(twice)}", hint="Give every slide its own name")

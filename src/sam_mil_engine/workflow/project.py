@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..bag import h5
 from ..errors import ProjectError
 from ..files import atomic_write, writing_error
 from ..settings import STAGES, ProcessSettings, key
-from ..slide.info import SlideInfo
+from ..slide.info import SlideInfo, slide_id_of
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -151,6 +151,11 @@ class Project:
             writer.writeheader()
             writer.writerows(rows[name].cells() for name in sorted(rows))
             atomic_write(self.folder / "process.csv", text.getvalue())
+
+    def failed_among(self, paths: Sequence[Path]) -> list[Path]:
+        """Return those slides whose line in ``process.csv`` does not say ``done``."""
+        rows = self.rows()
+        return [path for path in paths if (row := rows.get(slide_id_of(path))) and row.state != "done"]
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""

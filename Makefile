@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Each sets up what is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := out/demo
+
+.PHONY: help install demo test check format clean
+
+help:
+	@echo "make demo     set up, then the whole story on slides made here; opens napari if there is a display"
+	@echo "make test     set up, then every test and check"
+	@echo "make install  set up only: system libraries where root may install them, and $(VENV)"
+	@echo "make check    the checks without the tests"
+	@echo "make format   let ruff format and mend"
+	@echo "make clean    remove $(VENV) and everything that can be made again"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt scripts/system-libraries.sh
+	sh scripts/system-libraries.sh
+	PYTHON="$(PYTHON)" sh scripts/install.sh "$(VENV)"
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/sam-mil-engine demo --output $(DEMO)
+
+test: $(STAMP) check
+	sh scripts/with-display.sh $(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

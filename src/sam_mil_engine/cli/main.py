@@ -1,0 +1,93 @@
+"""The command ``sam-mil-engine``: finds the module of a command only when the command is run.
+
+Listing the commands loads none of them, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+#: Command -> what it does in one line. The module ``cli/NAME.py`` holds the function ``command``.
+COMMANDS: dict[str, str] = {
+    "info": "What a slide file is, and what of it can't be read.",
+    "process": "Slides to bags: tissue, patches, segments, features, groups.",
+    "train": "Train a classifier on bags with slide labels alone.",
+    "predict": "Tumour probability of slides or bags, and its evidence.",
+    "compare-groups": "Segments against an annotation: purity, recall, overlap.",
+    "report": "One HTML page of a project, a run or a prediction.",
+    "models": "Segmenters, encoders and classifiers on this machine.",
+    "doctor": "What is installed, what is missing, and what to do.",
+    "demo": "The whole story on slides made here, in a few minutes.",
+}
+
+EPILOG = "Research use only; not for diagnosis."
+
+
+class LazyGroup(TyperGroup):
+    """A group of commands that are imported one by one, when asked for."""
+
+    _listing = False
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names in the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Return the command; while the list is printed, only its name and summary."""
+        if cmd_name not in COMMANDS:
+            return None
+        if self._listing:
+            return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
+        module = import_module(f"sam_mil_engine.cli.{cmd_name.replace('-', '_')}")
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        app.command(name=cmd_name, epilog=EPILOG)(module.command)
+        return typer.main.get_command(app)
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Print the list of commands without loading them."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: rich alone would take longer to load than everything else
+    epilog=EPILOG,
+    help="SAM-MIL for whole-slide images: from slides and slide labels to tumour probability and its evidence.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from .. import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line; every expected failure ends with one clear line and exit code 2."""
+    from ..errors import SamMilError
+
+    try:
+        app()
+    except SamMilError as error:
+        from .console import print_error
+
+        print_error(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; what was finished is kept.", err=True)
+        sys.exit(130)

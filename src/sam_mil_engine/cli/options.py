@@ -1,0 +1,107 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import DataError
+from ..settings import STAGES, TISSUE_PRESETS, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+_tiles, _segments, _features = TileSettings(), SegmentSettings(), FeatureSettings()
+
+PatchSize = Annotated[
+    int | None,
+    typer.Option("--patch-size", help=f"Side of a patch in pixels of the resolution read. (default: {_tiles.patch_size})"),
+]
+Mpp = Annotated[
+    float | None,
+    typer.Option("--mpp", help="Micrometres a pixel to read at. (default: level 0 as it is)"),
+]
+SourceMpp = Annotated[
+    float | None,
+    typer.Option("--source-mpp", help="Micrometres a level-0 pixel, for slides that don't say."),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help=f"Tissue preset: {', '.join(TISSUE_PRESETS)}. (default: {ProcessSettings().preset})"),
+]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter",
+        help="regions, vit_b, vit_l, vit_h, a SAM checkpoint file, or auto: a SAM on disk, else regions."
+        f" (default: {_segments.segmenter})",
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help=f"efficientnet-lite0, resnet50, timm:NAME or hf:NAME. (default: {_features.encoder})",
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help=f"Patches encoded at once. (default: {_features.batch_size})")
+]
+FeatureType = Annotated[
+    str | None,
+    typer.Option("--dtype", help=f"Numbers in the bag: float16 or float32. (default: {_features.dtype})"),
+]
+Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
+ALL_STAGES = ",".join(STAGES)
+
+
+def process_settings(
+    *,
+    preset: str | None = None,
+    patch_size: int | None = None,
+    mpp: float | None = None,
+    source_mpp: float | None = None,
+    segmenter: str | None = None,
+    encoder: str | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+) -> ProcessSettings:
+    """Build the settings of preprocessing from what was typed; None leaves the default.
+
+    Raises
+    ------
+    SettingsError
+        Naming each value that is out of range.
+    """
+    settings = ProcessSettings.of(
+        preset=preset,
+        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
+        segments=SegmentSettings.of(segmenter=segmenter),
+        features=FeatureSettings.of(encoder=encoder, batch_size=batch_size, dtype=dtype),
+    )
+    settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
+    return settings
+
+
+def slide_paths(inputs: list[Path]) -> list[Path]:
+    """Files as they are, and every slide below each folder (one entry for a folder that is a DICOM series).
+
+    Raises
+    ------
+    DataError
+        If a folder holds no slide.
+    """
+    from ..slide.reader import slides_in
+
+    paths: list[Path] = []
+    for item in inputs:
+        found = slides_in(item) if item.is_dir() else [item]
+        if not found:
+            raise DataError(
+                "there is no slide in this folder", where=item, hint="Name slide files, or another folder"
+            )
+        paths.extend(found)
+    return paths

@@ -1,0 +1,106 @@
+"""``sam-mil-engine process``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import err, print_error, print_json, print_line, progress
+from .options import (
+    ALL_STAGES,
+    BatchSize,
+    Device,
+    EncoderName,
+    FeatureType,
+    Json,
+    Mpp,
+    PatchSize,
+    Preset,
+    Quiet,
+    SegmenterName,
+    SourceMpp,
+    Stages,
+    process_settings,
+    slide_paths,
+)
+
+
+def command(
+    slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
+    project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
+    segmenter: SegmenterName = None,
+    encoder: EncoderName = None,
+    patch_size: PatchSize = None,
+    mpp: Mpp = None,
+    source_mpp: SourceMpp = None,
+    preset: Preset = None,
+    batch_size: BatchSize = None,
+    dtype: FeatureType = None,
+    stages: Stages = ALL_STAGES,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Only slides that process.csv calls failed.")
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Find tissue, lay patches, segment, encode and group: from slides to bags.
+
+    What was done before with the same settings is kept; a run that was stopped goes on where it was.
+    Ends with exit code 1 if some slides failed: process.csv says why.
+
+    Examples:  sam-mil-engine process slides/ -o study  ·
+    sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b
+    """
+    from ..workflow.process import process_slides
+    from ..workflow.project import Project
+    from ..workflow.scheduler import process_on_cluster
+
+    settings = process_settings(
+        preset=preset,
+        patch_size=patch_size,
+        mpp=mpp,
+        source_mpp=source_mpp,
+        segmenter=segmenter,
+        encoder=encoder,
+        batch_size=batch_size,
+        dtype=dtype,
+    )
+    names = [name.strip() for name in stages.split(",") if name.strip()]
+    paths = slide_paths(slides)
+    if retry_failed:
+        paths = Project(project).failed_among(paths)
+    failed = 0
+    with progress(quiet=quiet) as report:
+        if scheduler is None:
+            outcomes = process_slides(
+                paths, project, settings=settings, stages=names, device=device, progress=report
+            )
+        else:
+            outcomes = process_on_cluster(
+                paths, project, settings=settings, stages=names, device=device, address=scheduler, progress=report
+            )
+        rows: list[dict[str, object]] = []
+        for number, outcome in enumerate(outcomes, start=1):
+            failed += outcome.error is not None
+            rows.append(outcome.row())
+            if outcome.error is not None:
+                print_error(outcome.error)
+            elif not quiet:
+                err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
+    if json:
+        print_json(rows)
+    else:
+        print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {project / 'bags'}")
+    if failed:
+        inputs = " ".join(str(item) for item in slides)
+        err.print(
+            f"{failed} failed; to try them again: sam-mil-engine process {inputs} -o {project} --retry-failed"
+        )
+        raise typer.Exit(1)
