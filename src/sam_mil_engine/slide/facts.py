@@ -63,4 +63,4 @@ def significant_bits(largest: int) -> int:
 def scale_to_8_bits(values: npt.NDArray[np.unsignedinteger], bits: int) -> npt.NDArray[np.uint8]:
     """Map the range of ``bits`` linearly on 0..255; larger values become 255."""
     scaled = values.astype(np.float32) * (255.0 / (2**bits - 1))
-    return np.minimum(np.rint(scaled), 255).astype(np.uint8)
+    return np.asarray(np.minimum(np.rint(scaled), 255), dtype=np.uint8)

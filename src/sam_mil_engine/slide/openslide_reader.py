@@ -13,6 +13,7 @@ from ..settings import OPENSLIDE_CACHE_BYTES
 from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
+from .tiff_header import orientation_warnings
 
 if TYPE_CHECKING:
     import openslide
@@ -82,6 +83,8 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
         _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
     )
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+    if vendor == "generic-tiff":
+        warnings += orientation_warnings(path)
     profile = handle.color_profile
     return SlideInfo(
         path=path,

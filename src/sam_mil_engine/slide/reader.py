@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 
 from ..errors import SlideError
+from .dicom_files import one_file_of_folder
+from .image_reader import open_with_pillow
 from .openslide_reader import open_with_openslide
 from .slide import Slide, SlideReader
+from .tifffile_reader import open_with_tifffile
+from .wsidicom_reader import open_with_wsidicom
 
-__all__ = ["READERS", "Slide", "SlideReader", "open_slide"]
+__all__ = ["READERS", "Opener", "Slide", "SlideReader", "open_slide"]
 
-#: Opens a file, or returns None where it is not of a kind that this reader knows.
+#: Opens a file; None where it is not of a kind that this reader knows, SlideError where it is damaged.
 Opener = Callable[[Path], SlideReader | None]
 
 #: The readers in the order in which they are tried.
-READERS: dict[str, Opener] = {"openslide": open_with_openslide}
+READERS: dict[str, Opener] = {
+    "openslide": open_with_openslide,
+    "tifffile": open_with_tifffile,
+    "wsidicom": open_with_wsidicom,
+    "image": open_with_pillow,
+}
+
+#: Where the coarsest level is tried, as parts of its width and height.
+_PROBES = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 
 
 def open_slide(path: str | PathLike[str]) -> Slide:
-    """Open a slide of any format.
+    """Open a slide of any format; a folder is opened where it holds one DICOM series.
+
+    The reader that opens the file has also decoded one pixel of it.
 
     Raises
     ------
@@ -28,10 +42,67 @@ def open_slide(path: str | PathLike[str]) -> Slide:
         If there is no such file, or no reader can open it: with each reader's own words and a hint.
     """
     path = Path(path)
-    if not path.is_file():
-        raise SlideError("there is no such file", where=path)
-    for opener in READERS.values():
-        reader = opener(path)
-        if reader is not None:
-            return Slide(reader)
-    raise SlideError("no reader can open it", where=path)
+    try:
+        if path.is_dir():
+            path = one_file_of_folder(path)
+        elif not path.exists():
+            raise SlideError("there is no such file", where=path, hint="Check the spelling and the drive")
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise SlideError(
+            f"it cannot be read ({error.strerror})", where=path, hint="Check the permissions"
+        ) from error
+    if not start:
+        raise SlideError("the file is empty", where=path, hint="Copy it again from its source")
+    refusals: dict[str, SlideError] = {}
+    for name, opener in READERS.items():
+        try:
+            reader = opener(path)
+            if reader is not None:
+                return _probed(Slide(reader))
+        except SlideError as error:
+            refusals[name] = error
+    raise _refused(path, start, refusals)
+
+
+def _probed(slide: Slide) -> Slide:
+    """Return the slide if one pixel of its coarsest level can be decoded, else close it and raise."""
+    level = len(slide.info.level_sizes) - 1
+    width, height = slide.info.level_sizes[level]
+    failure: SlideError | None = None
+    for x, y in _PROBES:
+        try:
+            slide.read_level(level, (int(x * (width - 1)), int(y * (height - 1))), (1, 1))
+        except SlideError as error:
+            failure = failure or error
+        else:
+            return slide
+    slide.close()
+    reason = None if failure is None else failure.__cause__
+    raise SlideError(f"it opens, but its pixels cannot be decoded: {reason or 'it has none'}") from failure
+
+
+def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> SlideError:
+    """Build the one error that says what every reader said."""
+    if not refusals:
+        if _is_text(start):
+            return SlideError(
+                "this is a text file, whatever its name says",
+                where=path,
+                hint="A download page may have been saved instead of the slide: download it again",
+            )
+        return SlideError(
+            "no reader knows this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
+        )
+    words = "; ".join(f"{name}: {error.what}" for name, error in refusals.items())
+    hint = next((error.hint for error in refusals.values() if error.hint), None)
+    return SlideError(
+        f"the slide cannot be opened ({words})",
+        where=path,
+        hint=hint or "The file may be truncated or damaged: compare its size with the source and copy it again",
+    )
+
+
+def _is_text(start: bytes) -> bool:
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in start) and start.isascii()

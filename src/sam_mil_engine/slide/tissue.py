@@ -156,7 +156,7 @@ def _open(ring: shapely.LinearRing) -> Ring:
 
 
 def _polygons(outer: Ring, holes: list[Ring]) -> list[shapely.Polygon]:
-    """Build valid polygons, largest first: contours may touch themselves or their holes where tissue is one pixel wide."""
+    """Build valid polygons, largest first: where tissue is one pixel wide, contours touch themselves or holes."""
     area = shapely.make_valid(shapely.Polygon(outer))
     if holes:
         area = shapely.difference(area, shapely.union_all([shapely.make_valid(shapely.Polygon(h)) for h in holes]))

@@ -1,0 +1,55 @@
+"""What an OME-XML header says of a picture."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, ParseError
+
+#: Micrometres of the units of length that microscopes write.
+_UNITS_UM = {
+    "nm": 1e-3,
+    "µm": 1.0,
+    "um": 1.0,
+    "μm": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "m": 1e6,
+    "pm": 1e-6,
+    "in": 25_400.0,
+}
+
+
+def ome_facts(xml: str, size_px0: tuple[int, int]) -> tuple[float | None, float | None, float | None]:
+    """Read micrometres a pixel (x, y) and the objective's magnification of the picture of that size.
+
+    Each is None where the header does not say, or cannot be parsed.
+    """
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(xml)
+    except (ParseError, DefusedXmlException):
+        return None, None, None
+    pictures = [pixels for pixels in root.iter() if _name(pixels) == "Pixels"]
+    width, height = (str(side) for side in size_px0)
+    fitting = [one for one in pictures if one.get("SizeX") == width and one.get("SizeY") == height]
+    chosen = (fitting or pictures or [Element("Pixels")])[0]
+    powers = [one.get("NominalMagnification") for one in root.iter() if _name(one) == "Objective"]
+    return _size_um(chosen, "X"), _size_um(chosen, "Y"), _number(powers[0]) if len(powers) == 1 else None
+
+
+def _name(element: Element) -> str:
+    return str(element.tag).rsplit("}", maxsplit=1)[-1]
+
+
+def _size_um(pixels: Element, axis: str) -> float | None:
+    value = _number(pixels.get(f"PhysicalSize{axis}"))
+    unit = _UNITS_UM.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+    return None if value is None or unit is None else value * unit
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
