@@ -14,11 +14,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only re
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
-_tiles, _segments, _features = TileSettings(), SegmentSettings(), FeatureSettings()
+_process = ProcessSettings()
+_tiles, _segments, _features = _process.tiles, _process.segments, _process.features
 
 PatchSize = Annotated[
     int | None,
-    typer.Option("--patch-size", help=f"Side of a patch in pixels of the resolution read. (default: {_tiles.patch_size})"),
+    typer.Option("--patch-size", help=f"Side of a patch in pixels as read. (default: {_tiles.patch_size})"),
 ]
 Mpp = Annotated[
     float | None,
@@ -30,7 +31,7 @@ SourceMpp = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", help=f"Tissue preset: {', '.join(TISSUE_PRESETS)}. (default: {ProcessSettings().preset})"),
+    typer.Option("--preset", help=f"Tissue: {', '.join(TISSUE_PRESETS)}. (default: {_process.preset})"),
 ]
 SegmenterName = Annotated[
     str | None,
@@ -94,7 +95,7 @@ def slide_paths(inputs: list[Path]) -> list[Path]:
     DataError
         If a folder holds no slide.
     """
-    from ..slide.reader import slides_in
+    from ..slide.finding import slides_in
 
     paths: list[Path] = []
     for item in inputs:

@@ -16,7 +16,7 @@ def command(
         Path, typer.Argument(help="A project, a run, or what predict wrote.", metavar="PROJECT|RUN|PREDICTION")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page. (default: report.html in the folder)", metavar="FILE")
+        Path | None, typer.Option("--output", "-o", help="The page. (default: report.html there)", metavar="FILE")
     ] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -19,7 +19,7 @@ _train, _model = TrainSettings(), ModelSettings()
 def command(
     bags: Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5).", metavar="DIR")],
     labels: Annotated[
-        Path, typer.Option("--labels", help="Table with slide_id, label [, patient_id, split].", metavar="CSV")
+        Path, typer.Option("--labels", help="Table: slide_id, label, perhaps patient_id, split.", metavar="CSV")
     ],
     run: Annotated[Path, typer.Option("--output", "-o", help="The folder of the run.", metavar="RUN")],
     model: Annotated[
@@ -40,9 +40,11 @@ def command(
         int | None, typer.Option(help=f"Epochs without a better validation loss. (default: {_train.patience})")
     ] = None,
     min_epochs: Annotated[
-        int | None, typer.Option(help=f"Epochs before training may stop early. (default: {_train.min_epochs})")
+        int | None, typer.Option(help=f"Epochs before it may stop early. (default: {_train.min_epochs})")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=f"Step size of Adam. (default: {_train.learning_rate})")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help=f"Adam's step. (default: {_train.learning_rate})")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help=f"Seed of splits and weights. (default: {_train.seed})")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps. (default: auto)")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
