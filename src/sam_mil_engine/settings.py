@@ -182,6 +182,8 @@ class ModelSettings(Settings):
     pseudo_bags: Annotated[int, Field(ge=0, le=64)] = 5
     pseudo_bag_weight: Annotated[float, Field(ge=0)] = 0.5
     consistency_weight: Annotated[float, Field(ge=0)] = 1000.0
+    #: Derivation of a patch's class probability (mil/patch_probability.py).
+    patch_probability: Literal["instance", "class-activation"] = "instance"
 
 
 class TrainSettings(Settings):
@@ -197,4 +199,8 @@ class TrainSettings(Settings):
     seed: int = 2021
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    #: How the decision threshold is chosen on the validation slides (two classes).
+    threshold_rule: Literal["youden", "accuracy"] = "youden"
+    #: Class names in their order, the positive one last; None sorts the labels.
+    classes: tuple[str, ...] | None = None
     device: str = "auto"

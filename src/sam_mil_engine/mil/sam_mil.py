@@ -1,0 +1,68 @@
+"""SAM-MIL: segments guide the mask, join the bag as tokens, and should agree in attention (Fang et al. 2024)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from .abmil import AbMil
+from .aggregator import BagTensors, Loss
+from .attention import masked_softmax
+from .masking import STRATEGIES
+
+
+class SamMil(AbMil):
+    """AB-MIL over patches and group features, trained with three losses (methods §2).
+
+    L = CE(masked bag) + alpha mean CE(pseudo-bags) + beta L_con (Eq. 13). All three share one projection and one
+    scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly.
+    """
+
+    uses_groups = True
+
+    def loss(self, bag: BagTensors, label: Tensor) -> Loss:
+        """Loss of one bag; ``terms`` holds ``bag``, ``pseudo_bags`` and ``consistency`` with their weights."""
+        settings = self.settings
+        _, scores, values = self.score_tokens(bag)
+        masked = STRATEGIES[settings.mask](bag, len(scores), settings)
+        parts = pseudo_bags(len(scores), settings.pseudo_bags, device=scores.device)
+        weights = masked_softmax(scores, torch.cat([masked[None], parts]))  # (1 + m, T)
+        logits = weights @ values + self.head.bias  # (1 + m, C)
+        losses = cross_entropy(logits, label.expand(len(logits)), reduction="none")
+        terms = {"bag": losses[0]}
+        if len(parts) and settings.pseudo_bag_weight:
+            terms["pseudo_bags"] = settings.pseudo_bag_weight * losses[1:].mean()
+        if settings.consistency_weight:
+            terms["consistency"] = settings.consistency_weight * consistency(scores[: len(bag)], bag)
+        return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits[0])
+
+
+def pseudo_bags(n_tokens: int, parts: int, *, device: torch.device) -> Tensor:
+    """Shuffle the tokens and divide them into parts that differ by at most one (Eq. 6, 11).
+
+    Returns
+    -------
+    Tensor
+        (m, T) bool, every token in exactly one row; m = ``parts``, or T where there are fewer tokens.
+    """
+    parts = min(parts, n_tokens)
+    if parts == 0:
+        return torch.zeros((0, n_tokens), dtype=torch.bool, device=device)
+    part = (torch.arange(n_tokens, device=device) % parts)[torch.randperm(n_tokens, device=device)]
+    return part == torch.arange(parts, device=device)[:, None]
+
+
+def consistency(scores: Tensor, bag: BagTensors) -> Tensor:
+    """How far the patches of a group disagree in attention (supplement §6).
+
+    L_con = sum_k 1/n_k sum_{i in group k} (a_i - mean_k)^2, with a = softmax of the patch scores (N,) and the
+    groups a partition; patches of no segment have no spatial claim and are left out. O(N), no N x N matrix.
+    """
+    attention = torch.softmax(scores, dim=0)
+    spare = bag.n_groups  # one more group takes the unsegmented patches and counts for nothing
+    group = torch.where(bag.group_of_patch < 0, spare, bag.group_of_patch)
+    share = 1 / torch.bincount(group, minlength=spare + 1).clamp(min=1)  # 1 / n_k
+    mean = attention.new_zeros(spare + 1).index_add(0, group, attention) * share
+    deviation = (attention - mean[group]) ** 2 * share[group]
+    return deviation.masked_fill(group == spare, 0).sum()

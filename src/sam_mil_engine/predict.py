@@ -1,0 +1,161 @@
+"""A trained model and a bag -> what the model says of the slide, and where in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .bag.feature_bag import FeatureBag
+from .errors import ModelError
+from .mil.aggregator import AggregatorOutput, BagTensors
+from .mil.counterfactual import logits_without_groups
+from .mil.patch_probability import patch_probability
+from .mil.score_files import read_scores, save_scores
+from .mil.scores import FloatVector, GroupScores, SlideScores
+from .train.checkpoint import TrainedModel
+from .train.expects import Expects
+
+__all__ = ["check_bag", "predict", "read_scores", "save_scores"]
+
+#: By how much the resolution of a bag may differ from that of the training, relative.
+MPP_TOLERANCE = 0.10
+
+
+@torch.inference_mode()
+def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
+    """Score a slide, its patches and its groups (methods §3).
+
+    Parameters
+    ----------
+    model
+        From :func:`sam_mil_engine.load_model`.
+    bag
+        N patches of one slide; groups are scored where it has them.
+
+    Returns
+    -------
+    SlideScores
+        ``attrs`` holds ``model``, ``patch_probability`` (the derivation used), the bag's ``encoder``,
+        ``patch_size``, ``size_px0``, ``mpp`` (as far as known), and ``notes``: what a reader must know of this
+        result.
+
+    Raises
+    ------
+    ModelError
+        If the bag has another encoder, feature width, patch size or resolution than the model expects.
+    BagError
+        If the bag's numbers make no sense.
+    """
+    notes = check_bag(model, bag.check())
+    net = model.model.eval()
+    tensors = BagTensors.of(bag, device=model.device)
+    output = net(tensors)
+    n = len(bag)
+    probability, derivation = patch_probability(net, output, n)
+    patches = _array(probability)
+    evidence = None if output.evidence is None else _array(output.evidence[:n])
+    if net.group_tokens and bag.groups is None:
+        notes.append("the bag has no groups: the model saw patches only")
+    groups = None
+    if bag.groups is not None:
+        without = torch.softmax(logits_without_groups(net, tensors, output), dim=-1)
+        groups = _group_scores(bag, output, patches, _array(without))
+    return SlideScores(
+        slide_id=bag.slide_id,
+        classes=model.classes,
+        coords_px0=bag.coords_px0,
+        probabilities=_array(torch.softmax(output.logits, dim=-1)),
+        attention=None if output.attention is None else _array(output.attention[:n]),
+        evidence=evidence,
+        patch_probability=patches,
+        logits=_array(output.logits),
+        bias=_array(output.bias),
+        groups=groups,
+        threshold=model.threshold,
+        attrs={**_attributes(bag), "model": model.name, "patch_probability": derivation, "notes": tuple(notes)},
+    )
+
+
+def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
+    """Return what is unknown or unusual about the bag, one sentence each.
+
+    Raises
+    ------
+    ModelError
+        If bag and model do not fit; both values are named.
+    """
+    wanted, found = model.expects, Expects.of(bag)
+    where = str(bag.attrs.get("path", bag.slide_id))
+    notes = []
+    for name, meaning in (("encoder", "encoder"), ("dim", "feature width"), ("patch_size", "patch size")):
+        ours, theirs = getattr(wanted, name), getattr(found, name)
+        if ours is None or theirs is None:
+            notes.append(f"{meaning} not compared: model {ours or 'unknown'}, bag {theirs or 'unknown'}")
+        elif ours != theirs:
+            raise _mismatch(model, meaning, ours, theirs, where)
+    if wanted.mpp is None or found.mpp is None:
+        notes.append(f"mpp not compared: model {wanted.mpp or 'unknown'}, bag {found.mpp or 'unknown'}")
+    elif abs(found.mpp / wanted.mpp - 1) > MPP_TOLERANCE:
+        raise _mismatch(model, "mpp", f"{wanted.mpp:.4g}", f"{found.mpp:.4g}", where)
+    if model.model.group_tokens and bag.groups is not None and wanted.segmenter != found.segmenter:
+        notes.append(
+            f"the model was trained with segments of {wanted.segmenter}, the bag's are of {found.segmenter}"
+        )
+    return notes
+
+
+def _mismatch(model: TrainedModel, meaning: str, ours: Any, theirs: Any, where: str) -> ModelError:
+    return ModelError(
+        f"the model {model.name} expects {meaning} {ours}, the bag has {theirs}",
+        where=where,
+        hint="Process the slide with the settings that the model was trained with, or choose another model",
+    )
+
+
+def _group_scores(
+    bag: FeatureBag, output: AggregatorOutput, patches: FloatVector, without: FloatVector
+) -> GroupScores:
+    """Sum the patches' scores over every group with the sparse membership matrix M (L, N)."""
+    groups = bag.groups
+    if groups is None:
+        raise ValueError("the bag has no groups")
+    n, count, n_classes = len(bag), len(groups), patches.shape[1]
+    members = groups.matrix()
+
+    def by_group(per_token: Tensor | None, shape: tuple[int, ...]) -> tuple[FloatVector, FloatVector]:
+        """Sum over the patches and the token of each group, and the token's part; zeros where there is none."""
+        own = np.zeros(shape, dtype=np.float32)
+        if per_token is None:
+            return own, own.copy()
+        values = _array(per_token)
+        if len(values) > n:
+            own = values[n:]
+        return _float32(members @ values[:n] + own), own
+
+    attention_mass, token_attention = by_group(output.attention, (count,))
+    evidence, token_evidence = by_group(output.evidence, (count, n_classes))
+    return GroupScores(
+        attention_mass=attention_mass,
+        mean_probability=_float32(members @ patches / np.maximum(groups.sizes, 1)[:, None]),
+        evidence=evidence,
+        token_attention=token_attention,
+        token_evidence=token_evidence,
+        probability_without=without,
+    )
+
+
+def _attributes(bag: FeatureBag) -> dict[str, Any]:
+    names = ("encoder", "segmenter", "patch_size", "size_px0", "step_px0", "mpp", "tile_mpp", "path")
+    return {name: bag.attrs[name] for name in names if bag.attrs.get(name) is not None}
+
+
+def _array(tensor: Tensor) -> FloatVector:
+    return _float32(tensor.cpu().numpy())
+
+
+def _float32(values: npt.ArrayLike) -> FloatVector:
+    return np.asarray(values, dtype=np.float32)

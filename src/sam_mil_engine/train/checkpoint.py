@@ -1,0 +1,204 @@
+"""A trained model as a folder: ``model.safetensors`` (weights), ``model.json`` (what they are), ``card.md``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+
+from .. import __version__
+from ..devices import pick_device
+from ..errors import ModelError
+from ..files import atomic_write
+from ..mil.aggregator import Aggregator
+from ..mil.registry import build_aggregator
+from ..settings import ModelSettings
+from .expects import Expects
+from .tables import listing
+
+FORMAT_VERSION = 1
+_WEIGHTS, _DESCRIPTION, _CARD = "model.safetensors", "model.json", "card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model ready to predict.
+
+    Attributes
+    ----------
+    model
+        The aggregator, in evaluation mode, on its device.
+    classes
+        Names of the classes; the positive one is the last.
+    threshold
+        Probability of the last class from which a slide is called positive (two classes).
+    expects
+        What a bag must be.
+    seed
+        Seed of the training, or None where not known.
+    name, path
+        A name for people, and the model folder.
+    card
+        Text of the model card, or None.
+    """
+
+    model: Aggregator
+    classes: tuple[str, ...]
+    threshold: float
+    expects: Expects
+    name: str
+    path: Path | None = None
+    seed: int | None = None
+    card: str | None = None
+
+    @property
+    def settings(self) -> ModelSettings:
+        """The architecture."""
+        return self.model.settings
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide on numbers, for the files of a run."""
+    return {"sam_mil_engine": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def save_model(folder: Path, trained: TrainedModel) -> None:
+    """Write the model folder; weights first, so that a description never stands without them."""
+    weights = save_weights({name: tensor.contiguous().cpu() for name, tensor in trained.model.state_dict().items()})
+    description = {
+        "format_version": FORMAT_VERSION,
+        "name": trained.name,
+        "model": trained.settings.model_dump(mode="json"),
+        "classes": trained.classes,
+        "threshold": trained.threshold,
+        "expects": asdict(trained.expects),
+        "seed": trained.seed,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "versions": versions(),
+    }
+    atomic_write(folder / _WEIGHTS, weights)
+    if trained.card is not None:
+        atomic_write(folder / _CARD, trained.card)
+    atomic_write(folder / _DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
+    """Load a trained model.
+
+    Parameters
+    ----------
+    path
+        A model folder, a RUN with one of them, or the name of a bundled model (:func:`bundled_models`).
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, a RUN holds several, or a file is damaged or does not fit the others.
+    """
+    folder = find_model(path)
+    description = _description(folder)
+    weights = _weights(folder, description.get("weights_sha256"))
+    card = folder / _CARD
+    try:
+        expects = Expects(**description["expects"])
+        classes = tuple(str(name) for name in description["classes"])
+        model = build_aggregator(ModelSettings.parse(description["model"]), dim=expects.dim, n_classes=len(classes))
+        model.load_state_dict(weights)
+        return TrainedModel(
+            model=model.to(pick_device(device)).eval(),
+            classes=classes,
+            threshold=float(description["threshold"]),
+            expects=expects,
+            name=str(description.get("name", folder.name)),
+            path=folder,
+            seed=description.get("seed"),
+            card=card.read_text(encoding="utf-8") if card.is_file() else None,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        raise ModelError(
+            f"the description and the weights of the model do not fit together ({reason})",
+            where=folder,
+            hint="Copy the folder again, or train the model with this version",
+        ) from error
+
+
+def bundled_models() -> dict[str, Path]:
+    """Names and folders of the models that come with the package."""
+    root = Path(str(resources.files("sam_mil_engine.weights")))
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / _DESCRIPTION).is_file()}
+
+
+def find_model(path: str | Path) -> Path:
+    """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several."""
+    folder = Path(path)
+    if (folder / _DESCRIPTION).is_file():
+        return folder
+    if not folder.is_dir():
+        bundled = bundled_models()
+        if str(path) in bundled:
+            return bundled[str(path)]
+        raise ModelError(
+            "there is no such model",
+            where=path,
+            hint=f"Give a RUN, a model folder, or a bundled model: {listing(bundled) or 'none is here'}",
+        )
+    models = sorted(file.parent for file in folder.glob(f"**/{_DESCRIPTION}"))
+    if len(models) == 1:
+        return models[0]
+    names = [str(model.relative_to(folder)) for model in models]
+    raise ModelError(
+        f"the folder holds {len(models)} models" if models else "no trained model is in this folder",
+        where=folder,
+        hint=f"Choose one: {listing(names, most=30)}" if models else "Train one first: `sam-mil-engine train`",
+    )
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    file = folder / _DESCRIPTION
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"not readable ({error})", where=file, hint="Copy the model folder again") from error
+    version = description.get("format_version") if isinstance(description, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"the format version is {version!r}, this program reads {FORMAT_VERSION}",
+            where=file,
+            hint="Use the version of sam_mil_engine that wrote it, or train again",
+        )
+    return dict(description)
+
+
+def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
+    file = folder / _WEIGHTS
+    try:
+        content = file.read_bytes()
+        tensors = load_weights(content)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the weights cannot be read ({error})", where=file, hint="Copy the folder again"
+        ) from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(
+            "the weights are not those that the description names (sha256 differs)",
+            where=file,
+            hint="Copy the model folder again",
+        )
+    return tensors

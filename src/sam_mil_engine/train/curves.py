@@ -1,0 +1,46 @@
+"""The loss curves of a run as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def draw_curves(history: pd.DataFrame, path: Path) -> None:
+    """Draw training loss terms, validation loss and validation AUC over the epochs, and save them as PNG.
+
+    With several folds, each column is the mean over the folds that reached the epoch.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    mean = history.drop(columns=["repeat", "fold"], errors="ignore").groupby("epoch").mean()
+    epochs = mean.index.to_numpy(dtype=int) + 1
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    names = [name for name in mean.columns if name.startswith("train_") and name != "train_loss"]
+    left.plot(epochs, mean["train_loss"], color="black", linewidth=2, label="total")
+    for name in names:
+        left.plot(epochs, mean[name], linewidth=1.2, label=name.removeprefix("train_").replace("_", " "))
+    left.set(xlabel="epoch", ylabel="training loss", title="Training: weighted terms", ylim=(0, None))
+    left.legend(frameon=False)
+    right.plot(epochs, mean["val_loss"], color="tab:red", linewidth=2)
+    right.set(xlabel="epoch", title="Validation", ylim=(0, None))
+    right.set_ylabel("loss", color="tab:red")
+    auc = right.twinx()
+    auc.plot(epochs, mean["val_auc"], color="tab:blue", linewidth=2)
+    auc.set_ylabel("AUC", color="tab:blue")
+    auc.set_ylim(0, 1.02)
+    best = int(epochs[mean["val_loss"].to_numpy().argmin()])
+    right.axvline(best, color="grey", linestyle=":", linewidth=1)
+    right.annotate(
+        f"best: {best}", (best, 0), xycoords=("data", "axes fraction"), xytext=(3, 4), textcoords="offset points"
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

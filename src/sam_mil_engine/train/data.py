@@ -1,0 +1,173 @@
+"""Labels and bags of a cohort: what belongs together, and what does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..bag.h5 import read_bag
+from ..errors import DataError
+from ..mil.aggregator import BagTensors
+from ..progress import Progress, ProgressCallback, silent
+from .expects import Expects, common_kind
+from .tables import COLUMNS, listing, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The labelled slides whose bags exist.
+
+    Attributes
+    ----------
+    table
+        ``slide_id``, ``label``, and ``patient_id``, ``split`` where the labels file has them; one row a slide.
+    classes
+        Names of the classes; a slide's target is the position of its label. The positive class is the last.
+    paths
+        Bag file of every slide in the table.
+    unlabelled
+        Bags in the folder that have no label.
+    missing
+        Labelled slides without a bag, left out of the table on request.
+    """
+
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    paths: Mapping[str, Path]
+    unlabelled: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A bag and its target, on the device."""
+
+    slide_id: str
+    bag: BagTensors
+    label: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBags:
+    """All bags of a cohort in memory; folds share them."""
+
+    examples: Mapping[str, Example]
+    expects: Expects
+
+    def pick(self, slide_ids: Sequence[str]) -> list[Example]:
+        """Return the examples of these slides, in this order."""
+        return [self.examples[slide_id] for slide_id in slide_ids]
+
+
+def read_labels(path: str | Path) -> pd.DataFrame:
+    """Read ``labels.csv``: columns slide_id, label, optional patient_id and split (train, val or test).
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, a column or a cell is missing, a slide is named twice, a split is unknown, or
+        a cell would be a formula in a spreadsheet.
+    """
+    table = read_table(path, needs=("slide_id", "label"))
+    table = table[[name for name in COLUMNS if name in table]]
+    twice = [name for name, count in Counter(table["slide_id"]).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{len(twice)} slide_ids stand in more than one row: {listing(twice)}",
+            where=path,
+            hint="Keep one row a slide",
+        )
+    if "split" in table:
+        unknown = sorted(set(table["split"]) - {"train", "val", "test"})
+        if unknown:
+            raise DataError(f"unknown split {listing(unknown)}", where=path, hint="Use train, val or test")
+    return table
+
+
+def match_bags(
+    labels: pd.DataFrame,
+    bags_dir: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    allow_missing: bool = False,
+    progress: ProgressCallback = silent,
+) -> Cohort:
+    """Find the bag ``SLIDE.h5`` of every labelled slide in ``bags_dir``, a folder of bags or a project.
+
+    Raises
+    ------
+    DataError
+        If the folder has no bags, a labelled slide has none (unless ``allow_missing``), a label is not among
+        ``classes``, or there are fewer than two classes.
+    """
+    folder = Path(bags_dir)
+    folder = folder / "bags" if (folder / "bags").is_dir() else folder
+    found = {path.stem: path for path in sorted(folder.glob("*.h5")) if not path.name.startswith(".")}
+    if not found:
+        raise DataError("no bag (*.h5) is here", where=folder, hint="Run `sam-mil-engine process` first")
+    ids = list(labels["slide_id"])
+    missing = tuple(slide_id for slide_id in ids if slide_id not in found)
+    if missing and (not allow_missing or len(missing) == len(ids)):
+        raise DataError(
+            f"{len(missing)} of {len(ids)} labelled slides have no bag: {listing(missing)}",
+            where=folder,
+            hint="Process these slides, correct their slide_id (the bag's file name without .h5), or leave them"
+            " out of the labels",
+        )
+    unlabelled = tuple(name for name in found if name not in set(ids))
+    if unlabelled:
+        message = f"{len(unlabelled)} bags have no label and are not used: {listing(unlabelled)}"
+        progress(Progress("labels", len(ids), len(ids), unit="slides", message=message))
+    table = labels[~labels["slide_id"].isin(missing)].reset_index(drop=True)
+    paths = {slide_id: found[slide_id] for slide_id in table["slide_id"]}
+    return Cohort(table, class_names(table["label"], classes), paths, unlabelled, missing)
+
+
+def class_names(labels: Iterable[str], classes: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the classes in their order: as given, else sorted, numbers by value."""
+    present = set(labels)
+    if len(present) < 2:
+        raise DataError(
+            f"all slides have the label {listing(present)}", hint="Training needs slides of two classes at least"
+        )
+    if classes is None:
+        numeric = all(name.lstrip("+-").isdigit() for name in present)
+        return tuple(sorted(present, key=(lambda name: (int(name), name)) if numeric else None))
+    unknown = sorted(present - set(classes))
+    if unknown or len(set(classes)) != len(classes):
+        raise DataError(
+            f"the labels {listing(sorted(present))} do not fit the classes {listing(classes)}",
+            hint="Name every label once in `classes`, the positive one last",
+        )
+    return tuple(classes)
+
+
+def load_bags(
+    cohort: Cohort, *, device: torch.device | str = "cpu", progress: ProgressCallback = silent
+) -> LoadedBags:
+    """Read, check and move all bags of the cohort.
+
+    Raises
+    ------
+    BagError
+        If a bag is damaged, or two bags differ in encoder, width or patch size; both files are named.
+    """
+    examples: dict[str, Example] = {}
+    kinds: dict[str, Expects] = {}
+    for number, (slide_id, label) in enumerate(zip(cohort.table["slide_id"], cohort.table["label"], strict=True)):
+        progress(Progress("bags", number, len(cohort.table), unit="bags", message=slide_id))
+        bag = read_bag(cohort.paths[slide_id]).check()
+        kinds[slide_id] = Expects.of(bag)
+        target = torch.tensor(cohort.classes.index(label), device=device)
+        examples[slide_id] = Example(slide_id, BagTensors.of(bag, device=device), target)
+    progress(Progress("bags", len(examples), len(examples), unit="bags"))
+    return LoadedBags(examples, common_kind(kinds, cohort.paths))
