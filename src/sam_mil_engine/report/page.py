@@ -1,0 +1,121 @@
+"""Write a report as one HTML file that needs nothing else: no network, no second file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ..files import atomic_write
+from .charts import line_chart
+from .content import Cell, ReportContent, SlideSection
+from .panels import panels_of
+from .tables import anchor, figures_table, groups_table, predictions_table
+
+#: Longest side of a panel, and the smaller one that keeps a page of many slides small.
+PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
+_MANY_SLIDES = 4
+
+#: What an HTML file cannot hold: control characters, and halves of surrogate pairs from undecodable file names.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def write_report(path: Path, content: ReportContent) -> Path:
+    """Write ``content`` as one self-contained HTML page.
+
+    The page refers to no other file or address, and tells the browser to load none. Every text is escaped.
+
+    Parameters
+    ----------
+    path
+        Where to write; replaced in one step, so that a reader never sees half a page.
+    content
+        What to say.
+
+    Returns
+    -------
+    Path
+        ``path`` itself.
+
+    Raises
+    ------
+    ProjectError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    atomic_write(path, render(content))
+    return path
+
+
+def render(content: ReportContent) -> str:
+    """Return the page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("sam_mil_engine.report", package_path=""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    side = PANEL_SIDE if len(content.slides) < _MANY_SLIDES else SMALL_PANEL_SIDE
+    linked = frozenset(section.slide_id for section in content.slides)
+    page = environment.get_template("page.html.j2").render(
+        content=content,
+        figures=figures_table(content.figures) if content.figures else None,
+        charts=[line_chart(chart) for chart in content.charts],
+        predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
+        slides=[_slide(section, side) for section in content.slides],
+        sort_value=_sort_value,
+    )
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
+
+
+def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:
+    scores = section.scores
+    classes = [] if scores is None else list(zip(scores.classes, map(float, scores.probabilities), strict=True))
+    return {
+        "section": section,
+        "anchor": anchor(section.slide_id),
+        "facts": _facts(section),
+        "panels": panels_of(section, max_side=max_side),
+        "groups": groups_table(section),
+        "classes": classes,
+        "right": None if scores is None or section.label is None else scores.predicted == section.label,
+    }
+
+
+def _facts(section: SlideSection) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    info, mpp = section.info, section.mpp
+    if info is not None:
+        width, height = info.size_px0
+        facts += [
+            ("Format", f"{info.vendor} ({info.reader})"),
+            ("Size", f"{width:,} × {height:,} px".replace(",", " ")),
+        ]
+        if info.objective_power is not None:
+            facts.append(("Objective", f"{info.objective_power:g}×"))
+    if mpp is not None:
+        same = abs(mpp[0] - mpp[1]) < 1e-6 * mpp[0]
+        facts.append(("Resolution", f"{mpp[0]:.4g} µm/px" if same else f"{mpp[0]:.4g} × {mpp[1]:.4g} µm/px"))
+    elif info is not None:
+        facts.append(("Resolution", "not in the file"))
+    if section.tissue is not None:
+        area = float(section.tissue.area_px0.sum())
+        text = f"{area:,.0f} px²".replace(",", " ") if mpp is None else f"{area * mpp[0] * mpp[1] / 1e6:.2f} mm²"
+        facts.append(("Tissue", text))
+    if section.coords_px0 is not None:
+        facts.append(("Patches", f"{len(section.coords_px0):,}".replace(",", " ")))
+    if section.segments is not None:
+        facts.append(("Segments", str(len(section.segments))))
+    if section.groups is not None:
+        facts.append(("Groups", str(len(section.groups))))
+    return facts
+
+
+def _sort_value(cell: Cell) -> str:
+    """Return what ``data-sort`` holds: a number as Python writes it, a text as it is, nothing for None."""
+    if cell.sort is None:
+        return ""
+    return repr(cell.sort) if isinstance(cell.sort, float) else cell.sort

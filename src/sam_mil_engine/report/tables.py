@@ -1,0 +1,184 @@
+"""The tables of the report: figures of merit, predictions, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .colours import css, segment_colours
+from .content import Cell, Column, Figure, ModelFigures, PredictionRow, SlideSection, Table
+
+#: How a figure of merit is written; others keep their own name.
+FIGURE_NAMES = {
+    "auc": "AUC",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "average_precision": "Average precision",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+    "loss": "Loss",
+}
+
+#: From this many µm² on, areas are given in mm².
+_MM2_FROM = 1e5
+
+
+def number(value: float, *, digits: int = 3, swatch: str = "") -> Cell:
+    """Return a cell with a number of fixed decimals; a dash where it is not finite."""
+    if not np.isfinite(value):
+        return Cell("–", None, swatch=swatch)
+    return Cell(f"{value:,.{digits}f}".replace(",", " "), float(value), swatch=swatch)
+
+
+def figure_text(figure: Figure) -> str:
+    """Write ``0.961 ± 0.013`` or ``0.961 (0.91–0.99)``; a dash where there is no figure."""
+    if not np.isfinite(figure.mean):
+        return "–"
+    text = f"{figure.mean:.3f}"
+    if figure.sd is not None:
+        text += f" ± {figure.sd:.3f}"
+    if figure.interval is not None:
+        text += f" ({figure.interval[0]:.3f}–{figure.interval[1]:.3f})"
+    return text
+
+
+def figures_table(models: Sequence[ModelFigures]) -> Table:
+    """Return one row a model, one column a figure of merit, in the order of their first appearance."""
+    names = list(dict.fromkeys(name for model in models for name, _ in model.figures))
+    several = any(figure.count > 1 for model in models for _, figure in model.figures)
+    rows = []
+    for model in models:
+        known = dict(model.figures)
+        cells = [Cell(model.model, model.model)]
+        for name in names:
+            figure = known.get(name, Figure(mean=float("nan"), count=0))
+            cells.append(Cell(figure_text(figure), figure.mean if np.isfinite(figure.mean) else None))
+        if several:
+            count = max((figure.count for figure in known.values()), default=0)
+            cells.append(Cell(str(count), float(count)))
+        rows.append(tuple(cells))
+    columns = [Column("Model", numeric=False), *(Column(FIGURE_NAMES.get(name, name)) for name in names)]
+    columns += [Column("Runs", help="folds and repeats the figures are taken over")] if several else []
+    intervals = any(figure.interval is not None for model in models for _, figure in model.figures)
+    note = "Mean ± standard deviation over the runs." if several else ""
+    note += " In brackets the 95% interval." if intervals else ""
+    return Table("Figures on unseen slides", tuple(columns), tuple(rows), note=note.strip())
+
+
+def predictions_table(predictions: Sequence[PredictionRow], *, linked: frozenset[str] = frozenset()) -> Table:
+    """Return one row a prediction; ids in ``linked`` (see ``anchor``) lead to the slide's section."""
+    runs = any(row.run for row in predictions)
+    positives = {row.positive for row in predictions}
+    rows = []
+    for row in predictions:
+        right = None if row.label is None else row.predicted == row.label
+        verdict = {None: Cell("–"), True: Cell("✓ right", "1", "right"), False: Cell("✗ wrong", "0", "wrong")}[
+            right
+        ]
+        link = anchor(row.slide_id) if row.slide_id in linked else ""
+        cells = [
+            Cell(row.slide_id, row.slide_id, link=link),
+            Cell("–" if row.label is None else row.label, row.label),
+            number(row.probability),
+            Cell(row.predicted, row.predicted),
+            verdict,
+        ]
+        rows.append((*cells, Cell(row.run, row.run)) if runs else tuple(cells))
+    of = f"of {next(iter(positives))}" if len(positives) == 1 and "" not in positives else ""
+    columns = [
+        Column("Slide", numeric=False),
+        Column("Label", numeric=False),
+        Column("Probability", unit=of),
+        Column("Predicted", numeric=False),
+        Column("Verdict", numeric=False),
+        *([Column("Run", numeric=False)] if runs else []),
+    ]
+    known = [row for row in predictions if row.label is not None]
+    correct = sum(row.predicted == row.label for row in known)
+    note = f"{correct} of {len(known)} right." if known else ""
+    return Table("Predictions for unseen slides", tuple(columns), tuple(rows), note=note)
+
+
+def groups_table(section: SlideSection) -> Table | None:
+    """Return one row a group, the most attended first (else the largest); None where there are no groups."""
+    groups, scores = section.groups, None if section.scores is None else section.scores.groups
+    if groups is None or len(groups) == 0:
+        return None
+    areas, unit = _areas(section)
+    many = max(len(groups), int(groups.segment_of_group.max()) + 1)
+    colours = segment_colours(many if section.segments is None else len(section.segments))
+    columns = [
+        Column("Group", help="number and colour of the segment in the picture"),
+        Column("Area", unit=unit),
+        Column("Patches"),
+    ]
+    cells: list[list[Cell]] = []
+    for k in range(len(groups)):
+        segment = int(groups.segment_of_group[k])
+        # Two digits always, so that pieces of a µm² or a mm² both stay readable.
+        digits = 2 if unit == "mm²" else 0
+        cells.append(
+            [
+                Cell(str(segment + 1), float(segment + 1), swatch=css(colours[segment])),
+                number(areas[k], digits=digits),
+                Cell(str(int(groups.sizes[k])), float(groups.sizes[k])),
+            ]
+        )
+    order = np.argsort(-areas, kind="stable")
+    if scores is not None and section.scores is not None:
+        order = np.argsort(-scores.attention_mass, kind="stable")
+        shown = section.shown_class
+        name, whole = section.scores.classes[shown], float(section.scores.probabilities[shown])
+        columns += [
+            Column(
+                "Attention", unit="mass", help="share of the attention on this group's patches and its own token"
+            ),
+            Column("Mean probability", unit=name, help="mean of the patch probabilities"),
+            Column("Evidence", unit="logit", help="signed contribution to the logit"),
+            Column("Slide without it", unit=name, help="prediction for the slide without this group"),
+            Column("Change", help="what leaving the group out does to the probability"),
+        ]
+        for k, row in enumerate(cells):
+            without = float(scores.probability_without[k, shown])
+            row += [
+                number(float(scores.attention_mass[k])),
+                number(float(scores.mean_probability[k, shown])),
+                _signed(float(scores.evidence[k, shown])),
+                number(without),
+                _signed(without - whole),
+            ]
+    if section.agreement is not None:
+        columns.append(Column("Annotated", unit="share", help="share of the group inside the annotation"))
+        for k, row in enumerate(cells):
+            row.append(number(float(section.agreement[k]), digits=2))
+    note = "Segments overlap and nest: a patch may count in several groups."
+    return Table("Groups", tuple(columns), tuple(tuple(cells[k]) for k in order), note=note)
+
+
+def anchor(slide_id: str) -> str:
+    """Return the name of a slide's section in the page: plain ASCII, and one for every id."""
+    return "slide-" + slide_id.encode(errors="surrogatepass").hex()
+
+
+def _signed(value: float) -> Cell:
+    cell = number(abs(value))
+    if cell.sort is None:
+        return cell
+    sign = "" if float(f"{value:.3f}") == 0 else "+" if value > 0 else "−"
+    return Cell(sign + cell.text, value)
+
+
+def _areas(section: SlideSection) -> tuple[np.ndarray, str]:
+    """Areas of the groups and their unit: mm², µm², or pixels where the slide has no mpp."""
+    groups = section.groups
+    if groups is None:
+        return np.zeros(0), ""
+    if np.isfinite(groups.area_um2).all():
+        return (groups.area_um2 / 1e6, "mm²") if groups.area_um2.max() >= _MM2_FROM else (groups.area_um2, "µm²")
+    if section.segments is not None:
+        return section.segments.frame.area_to_px0(groups.area_raster), "px of level 0"
+    return groups.area_raster, "px of the segmentation image"
