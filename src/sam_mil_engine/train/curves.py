@@ -18,29 +18,33 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     mean = history.drop(columns=["repeat", "fold"], errors="ignore").groupby("epoch").mean()
     epochs = mean.index.to_numpy(dtype=int) + 1
     figure = Figure(figsize=(11, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
+    style = {"marker": "." if len(mean) < 10 else None}
     names = [name for name in mean.columns if name.startswith("train_") and name != "train_loss"]
-    left.plot(epochs, mean["train_loss"], color="black", linewidth=2, label="total")
-    for name in names:
-        left.plot(epochs, mean[name], linewidth=1.2, label=name.removeprefix("train_").replace("_", " "))
-    left.set(xlabel="epoch", ylabel="training loss", title="Training: weighted terms", ylim=(0, None))
+    left.plot(epochs, mean["train_loss"], color="black", linewidth=2, label="total", **style)
+    for name in names if len(names) > 1 else []:
+        left.plot(epochs, mean[name], linewidth=1.2, **style, label=name.removeprefix("train_").replace("_", " "))
+    left.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    left.set_title("Training: weighted terms", loc="left")
     left.legend(frameon=False)
-    right.plot(epochs, mean["val_loss"], color="tab:red", linewidth=2)
-    right.set(xlabel="epoch", title="Validation", ylim=(0, None))
+    right.plot(epochs, mean["val_loss"], color="tab:red", linewidth=2, **style)
+    right.set(xlabel="epoch", ylim=(0, None))
+    right.set_title("Validation", loc="left")
     right.set_ylabel("loss", color="tab:red")
     auc = right.twinx()
-    auc.plot(epochs, mean["val_auc"], color="tab:blue", linewidth=2)
+    auc.plot(epochs, mean["val_auc"], color="tab:blue", linewidth=2, **style)
     auc.set_ylabel("AUC", color="tab:blue")
     auc.set_ylim(0, 1.02)
     best = int(epochs[mean["val_loss"].to_numpy().argmin()])
     right.axvline(best, color="grey", linestyle=":", linewidth=1)
-    right.annotate(
-        f"best: {best}", (best, 0), xycoords=("data", "axes fraction"), xytext=(3, 4), textcoords="offset points"
-    )
+    right.set_title(f"lowest loss: epoch {best}", loc="right", fontsize="small", color="grey")
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
