@@ -70,11 +70,11 @@ def command(
     with progress(quiet=quiet) as report:
         result = train(bags, labels, run, settings=settings, splits=splits, resume=resume, progress=report)
     if json:
-        print_json({"run": str(run), "metrics": result.metrics})
+        print_json({"run": str(run), "folds": result.folds})
         return
-    print_table(
-        [{"split": split, **figures} for split, figures in result.metrics.items()], title=settings.model.name
-    )
+    for fold in result.folds:
+        rows = [{"split": part, **fold[part]} for part in ("val", "test") if fold[part]]
+        print_table(rows, title=f"{settings.model.name}, best epoch {fold['best_epoch'] + 1} of {fold['epochs']}")
     print_line(f"run: {run}")
     if not quiet:
         err.print(f"next: sam-mil-engine report {run}", markup=False)

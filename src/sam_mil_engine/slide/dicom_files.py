@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,16 @@ def why_not_a_slide(path: Path) -> str | None:
     return None
 
 
+def one_file_a_series(files: Iterable[Path]) -> list[Path]:
+    """Return one file of every DICOM series of slide images among ``files``, a volume where there is one."""
+    chosen: dict[str, Path] = {}
+    for file in files:
+        header = _header(file)
+        if header.sop_class == SLIDE_IMAGE and (header.series not in chosen or "VOLUME" in header.flavour):
+            chosen[header.series] = file
+    return list(chosen.values())
+
+
 def one_file_of_folder(folder: Path) -> Path:
     """Return the file of a folder that stands for its only DICOM series of slide images, a volume if there is one.
 
@@ -74,13 +84,9 @@ def one_file_of_folder(folder: Path) -> Path:
     SlideError
         If the folder holds no such series, or several.
     """
-    chosen: dict[str, Path] = {}
-    for file in _dicom_files(folder):
-        header = _header(file)
-        if header.sop_class == SLIDE_IMAGE and (header.series not in chosen or "VOLUME" in header.flavour):
-            chosen[header.series] = file
+    chosen = one_file_a_series(_dicom_files(folder))
     if len(chosen) == 1:
-        return next(iter(chosen.values()))
+        return chosen[0]
     raise SlideError(
         f"this folder holds {len(chosen)} DICOM slides" if chosen else "this is a folder, not a slide",
         where=folder,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..geometry import Frame
+
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
@@ -45,3 +47,14 @@ class TileGrid:
     def cells(self) -> npt.NDArray[np.int64]:
         """(N, 2) int64: column and row of every patch on the grid."""
         return np.asarray(np.round(self.coords_px0 / np.asarray(self.step_px0)), dtype=np.int64)
+
+    def raster(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], Frame]:
+        """(N,) numbers -> a picture of one pixel a patch, not-a-number where no patch is, and its frame."""
+        cells = self.cells
+        first, last = cells.min(axis=0), cells.max(axis=0)
+        width, height = (last - first + 1).tolist()
+        picture = np.full((height, width), np.nan, dtype=np.float32)
+        columns, rows = (cells - first).T
+        picture[rows, columns] = np.asarray(values, dtype=np.float32)
+        left, top = (first * np.asarray(self.step_px0)).tolist()
+        return picture, Frame(origin_px0=(left, top), downsample=self.step_px0)

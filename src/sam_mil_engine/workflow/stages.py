@@ -11,6 +11,7 @@ from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.partial import PartialFeatures
 from ..errors import SlideError
+from ..ngff import write_ome_zarr
 from ..progress import ProgressCallback
 from ..slide.reader import Slide
 from ..slide.tile_grid import TileGrid
@@ -109,12 +110,17 @@ def lay_tiles_stage(job: SlideJob, key: str) -> None:
 def segment_stage(job: SlideJob, key: str) -> None:
     """Segment the tissue and write the masks and the label image."""
     from ..segment.image import segmentation_image
-    from ..segment.ome_zarr import write_label_image
 
     segmenter = job.tools.segmenter
     picture = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
     segments = segmenter.segment(picture, progress=job.progress)
-    write_label_image(job.project.segments(job.slide_id), segments, mpp=job.slide.info.mpp)
+    write_ome_zarr(
+        job.project.segments(job.slide_id),
+        segments.label_image(),
+        frame=segments.frame,
+        mpp=job.slide.info.mpp,
+        name="SAM segments",
+    )
     with h5.edit_bag(job.bag) as file:
         h5.put_segments(file, segments, segmenter=segmenter.name, version=segmenter.version)
         h5.mark_stage(file, "segments", key)

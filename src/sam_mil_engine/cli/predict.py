@@ -1,0 +1,84 @@
+"""``sam-mil-engine predict``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import err, print_error, print_json, print_line, print_table, progress
+from .options import Device, Json, Preset, Quiet, SegmenterName, SourceMpp, slide_paths
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Argument(help="A run, a model folder, or the name of a bundled model: demo.", metavar="RUN|MODEL"),
+    ],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Slides, bags (*.h5), or folders of them.", metavar="SLIDE|BAG...")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.", metavar="DIR")],
+    segmenter: SegmenterName = None,
+    source_mpp: SourceMpp = None,
+    preset: Preset = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Predict slides or bags: class probabilities, and scores of every patch and group.
+
+    Slides are processed first, as the model expects it. Writes predictions.csv and, for every slide, tables (CSV),
+    groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Ends with exit code 1 if some failed.
+
+    Examples:  sam-mil-engine predict demo slide.svs -o result  ·
+    sam-mil-engine predict study/runs/first study/bags -o study/predicted
+    """
+    from ..files import atomic_write
+    from ..train.checkpoint import load_model
+    from ..workflow.prediction import predict_paths, settings_for
+
+    trained = load_model(model, device=device)
+    paths = _inputs(inputs)
+    settings = settings_for(trained, source_mpp=source_mpp, segmenter=segmenter, preset=preset)
+    rows: list[dict[str, object]] = []
+    failed = 0
+    with progress(quiet=quiet) as report:
+        for result in predict_paths(trained, paths, output, settings=settings, device=device, progress=report):
+            rows.append(result.row())
+            if result.error is not None:
+                failed += 1
+                print_error(result.error)
+            elif result.scores is not None:
+                for note in result.scores.attrs.get("notes", ()):
+                    err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
+    atomic_write(output / "predictions.csv", _csv([row for row in rows if "error" not in row]))
+    if json:
+        print_json(rows)
+    else:
+        print_table([row for row in rows if "error" not in row], title=f"{trained.name} (research use only)")
+        print_line(f"results: {output}")
+    if failed:
+        err.print(f"{failed} of {len(paths)} failed")
+        raise typer.Exit(1)
+
+
+def _inputs(items: list[Path]) -> list[Path]:
+    """Bags of each folder that holds bags, else its slides; files as they are."""
+    paths: list[Path] = []
+    for item in items:
+        bags = sorted(item.glob("*.h5")) if item.is_dir() else []
+        paths.extend(bags or slide_paths([item]))
+    return paths
+
+
+def _csv(rows: list[dict[str, object]]) -> str:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,182 @@
+"""Predict slides or bags with a trained model and write what a person or another program can use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..annotations.geojson import write_geojson
+from ..annotations.masks import segment_annotations
+from ..annotations.model import Annotation
+from ..bag import h5
+from ..bag.feature_bag import FeatureBag
+from ..errors import Cancelled, SamMilError
+from ..mil.score_files import save_scores
+from ..mil.scores import SlideScores
+from ..ngff import write_ome_zarr
+from ..progress import Progress, ProgressCallback, silent
+from ..report.colours import ATTENTION_MAP, PROBABILITY_MAP
+from ..report.pictures import attention_limit, draw_map, save_picture, soften
+from ..segment.segments import Segments
+from ..settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
+from ..slide.reader import open_slide
+from ..slide.tile_grid import TileGrid
+from .process import process_slide
+from .tools import Tools
+
+_log = logging.getLogger(__name__)
+_PICTURE_SIDE = 2048
+
+if TYPE_CHECKING:
+    from ..train.checkpoint import TrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How one slide or bag ended: its scores, or its error."""
+
+    path: Path
+    scores: SlideScores | None = None
+    error: SamMilError | None = None
+
+    def row(self) -> dict[str, object]:
+        """Return one line of ``predictions.csv``."""
+        if self.scores is None:
+            return {"slide_id": self.path.stem, "error": str(self.error)}
+        chances = zip(self.scores.classes, self.scores.probabilities.tolist(), strict=True)
+        return {
+            "slide_id": self.scores.slide_id,
+            **{f"p_{name}": chance for name, chance in chances},
+            "predicted": self.scores.predicted,
+            "threshold": self.scores.threshold,
+        }
+
+
+def settings_for(
+    model: TrainedModel, *, source_mpp: float | None = None, segmenter: str | None = None, preset: str | None = None
+) -> ProcessSettings:
+    """Return the settings of preprocessing that make the bags which ``model`` expects."""
+    expects = model.expects
+    return ProcessSettings.of(
+        preset=preset,
+        tiles=TileSettings.of(patch_size=expects.patch_size, mpp=expects.mpp, source_mpp=source_mpp),
+        segments=SegmentSettings.of(segmenter=segmenter or expects.segmenter),
+        features=FeatureSettings.of(encoder=expects.encoder),
+    )
+
+
+def predict_paths(
+    model: TrainedModel,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    settings: ProcessSettings | None = None,
+    device: str = "auto",
+    progress: ProgressCallback = silent,
+) -> Iterator[Prediction]:
+    """Predict each slide or bag and write its files into ``out``; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+    paths
+        Slides, which are processed into the project ``out/project`` first, or bags (``*.h5``).
+    settings
+        How slides are processed; as the model expects where None.
+    """
+    from ..predict import predict
+
+    tools = Tools(settings or settings_for(model), device=device)
+    for number, path in enumerate(paths):
+        progress(Progress("predict", number, len(paths), "slides", path.name))
+        try:
+            bag_path = path
+            if path.suffix != ".h5":
+                bag_path = process_slide(path, out / "project", tools=tools, progress=progress).bag_path
+            bag = h5.read_bag(bag_path)
+            scores = predict(model, bag)
+            write_prediction(scores, bag, bag_path, out)
+        except Cancelled:
+            raise
+        except SamMilError as error:
+            yield Prediction(path, error=error)
+        else:
+            yield Prediction(path, scores)
+    progress(Progress("predict", len(paths), len(paths), "slides"))
+
+
+def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: Path) -> None:
+    """Write one slide's tables, its groups as GeoJSON, and its maps as OME-Zarr and PNG.
+
+    The maps need the patch grid of the bag file, the GeoJSON its masks; a bag from elsewhere may have neither.
+    """
+    save_scores(scores, out)
+    segments, grid = h5.read_segments(bag_path), h5.read_grid(bag_path)
+    if segments is not None and bag.groups is not None:
+        outlines, properties = group_annotations(scores, bag, segments)
+        write_geojson(out / f"{scores.slide_id}.groups.geojson", outlines, properties=properties)
+    if grid is not None:
+        _write_maps(scores, grid, bag, out)
+
+
+def group_annotations(
+    scores: SlideScores, bag: FeatureBag, segments: Segments
+) -> tuple[list[Annotation], list[dict[str, Any]]]:
+    """Outlines of the groups in level-0 pixels, and their scores as properties; empty where there are no groups."""
+    groups, table = bag.groups, scores.groups
+    if groups is None or table is None:
+        return [], []
+    properties = []
+    for number in range(len(groups)):
+        values: dict[str, Any] = {
+            "group": number,
+            "patches": int(groups.sizes[number]),
+            "attention_mass": float(table.attention_mass[number]),
+        }
+        for c, name in enumerate(scores.classes):
+            values[f"p_{name}"] = float(table.mean_probability[number, c])
+            values[f"evidence_{name}"] = float(table.evidence[number, c])
+            without = float(table.probability_without[number, c])
+            values[f"p_{name}_without"] = None if np.isnan(without) else without
+        properties.append(values)
+    return segment_annotations(segments, groups.segment_of_group.tolist()), properties
+
+
+def _write_maps(scores: SlideScores, grid: TileGrid, bag: FeatureBag, out: Path) -> None:
+    maps: dict[str, Any] = {}
+    if scores.relative_attention is not None:
+        maps["attention"] = scores.relative_attention
+    for c, name in enumerate(scores.classes):
+        maps[f"p_{name}"] = scores.patch_probability[:, c]
+        if scores.evidence is not None:
+            maps[f"evidence_{name}"] = scores.evidence[:, c]
+    rasters = [grid.raster(values) for values in maps.values()]
+    mpp = bag.attrs.get("mpp")
+    write_ome_zarr(
+        out / f"{scores.slide_id}.maps.ome.zarr",
+        np.stack([picture for picture, _ in rasters]),
+        frame=rasters[0][1],
+        mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
+        name="SAM-MIL maps",
+        channels=list(maps),
+    )
+    slide = Path(str(bag.attrs.get("slide_path", "")))
+    if not slide.is_file():
+        _log.warning("%s: the slide is no longer at %s, so its maps are not drawn over it", scores.slide_id, slide)
+        return
+    with open_slide(slide) as opened:
+        picture, frame = opened.thumbnail(_PICTURE_SIDE)
+    drawn = {f"p_{scores.classes[-1]}": (PROBABILITY_MAP, (0.0, 1.0))}
+    if "attention" in maps:
+        drawn["attention"] = (ATTENTION_MAP, (0.0, attention_limit(maps["attention"])))
+    for name, (colormap, limits) in drawn.items():
+        overlay = draw_map(
+            soften(picture), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
+        )
+        save_picture(out / f"{scores.slide_id}.{name}.png", overlay)
