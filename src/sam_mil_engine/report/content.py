@@ -49,12 +49,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Head of a column: its name, its unit and what it means; numbers stand right."""
+    """Head of a column: its name, its unit and what it means; numbers stand right, ``long`` texts wrap."""
 
     name: str
     unit: str = ""
     help: str = ""
     numeric: bool = True
+    long: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from .content import SlideSection
 from .legends import colour_bar, key, overlay, scale_bar
 from .pictures import (
     Picture,
+    attention_limit,
     draw_map,
     draw_outlines,
     draw_patches,
@@ -25,7 +26,9 @@ from .pictures import (
 )
 
 _NOTHING = Markup("")
-_NAMED_GROUPS = 8
+_NAMED_GROUPS = 10
+#: Share of the picture's side that a segment must measure around its number.
+_THIN = 0.012
 _MAP_OPACITY = 0.6
 
 
@@ -141,14 +144,16 @@ def _group_names(
     scores = None if section.scores is None else section.scores.groups
     weight = groups.area_raster if scores is None else scores.attention_mass
     labels = segment_labels(segments, frame, size)
-    marks = []
-    for group in np.argsort(-weight, kind="stable")[:_NAMED_GROUPS]:
+    marks: list[tuple[float, float, str]] = []
+    for group in np.argsort(-weight, kind="stable"):
         segment = int(groups.segment_of_group[group])
-        seen = np.pad((labels == segment).astype(np.uint8), 1)
-        if seen.any():
-            distance = cv2.distanceTransform(seen, cv2.DIST_L2, 5)
+        distance = cv2.distanceTransform(np.pad((labels == segment).astype(np.uint8), 1), cv2.DIST_L2, 5)
+        # A segment that smaller ones cover, or that is thinner than a figure, gets no number.
+        if distance.max() >= max(size) * _THIN:
             row, column = np.unravel_index(int(distance.argmax()), distance.shape)
             marks.append((float(column) - 0.5, float(row) - 0.5, str(segment + 1)))
+        if len(marks) == _NAMED_GROUPS:
+            break
     return tuple(marks)
 
 
@@ -158,7 +163,7 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
     if scores is None or attention is None or size is None:
         return None
     finite = attention[np.isfinite(attention)]
-    top = max(2.0, float(np.percentile(finite, 99))) if len(finite) else 2.0
+    top = attention_limit(attention)
     drawn = draw_map(
         *(soften(picture), frame, scores.coords_px0, size, attention),
         colormap=ATTENTION_MAP,

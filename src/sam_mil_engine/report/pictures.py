@@ -199,6 +199,13 @@ def soften(picture: Picture, *, colour: float = 0.15, contrast: float = 0.75) ->
     return softened
 
 
+def attention_limit(relative: npt.ArrayLike) -> float:
+    """Relative attention (1 = uniform) at which a colour map ends, so that outliers do not wash out the rest."""
+    finite = np.asarray(relative, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return max(2.0, float(np.percentile(finite, 99))) if len(finite) else 2.0
+
+
 def attention_percentile(attention: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Attention (N,) -> percentile of every patch among the patches of its slide, in (0, 100].
 

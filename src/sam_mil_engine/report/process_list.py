@@ -1,0 +1,70 @@
+"""The list of a project's slides, from ``process.csv`` (formats.md)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import DataError
+from ..settings import STAGES
+from .content import Cell, Column, Mark, Table
+from .tables import anchor, number
+
+_MARKS: Mapping[str, Mark] = {"done": "right", "failed": "wrong", "running": "warn", "cancelled": "warn"}
+
+
+def read_process_list(path: Path) -> list[dict[str, str]]:
+    """Read the rows as column -> text; none where there is no such file.
+
+    Raises
+    ------
+    DataError
+        If the file has not the columns that every list has.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [{name: _uncell(value or "") for name, value in row.items() if name} for row in csv.DictReader(file)]
+    if any("slide_id" not in row or "state" not in row for row in rows):
+        raise DataError("process.csv is damaged", where=path, hint="Run process again; it is written anew")
+    return rows
+
+
+def process_table(rows: Sequence[Mapping[str, str]], shown: frozenset[str]) -> Table:
+    """Return one row a slide: state, counts, seconds, what went wrong; slides in ``shown`` are linked."""
+    stages = [stage for stage in STAGES if any(row.get(f"seconds_{stage}") for row in rows)]
+    columns = [
+        Column("Slide", numeric=False),
+        Column("State", numeric=False),
+        Column("Patches"),
+        Column("Segments"),
+    ]
+    columns += [Column(stage.capitalize(), unit="seconds") for stage in stages]
+    problems = any(row.get("error") for row in rows)
+    columns += [Column("Error and what to do", numeric=False, long=True)] if problems else []
+    return Table("Slides", tuple(columns), tuple(_line(row, stages, shown, problems) for row in rows))
+
+
+def _line(row: Mapping[str, str], stages: Sequence[str], shown: frozenset[str], problems: bool) -> tuple[Cell, ...]:
+    name, state = row["slide_id"], row["state"]
+    problem = ". ".join(text for text in (row.get("error", ""), row.get("hint", "")) if text)
+    cells = [
+        Cell(name, name, link=anchor(name) if name in shown else ""),
+        Cell(state, state, mark=_MARKS.get(state, "")),
+        *(_number(row.get(column, ""), 0) for column in ("tiles", "segments")),
+        *(_number(row.get(f"seconds_{stage}", ""), 1) for stage in stages),
+    ]
+    return (*cells, Cell(problem, problem or None)) if problems else tuple(cells)
+
+
+def _number(text: str, digits: int) -> Cell:
+    try:
+        return number(float(text), digits=digits)
+    except ValueError:
+        return Cell("–")
+
+
+def _uncell(text: str) -> str:
+    """Take off the quote that keeps a spreadsheet from running a cell."""
+    return text[1:] if text[:1] == "'" and text[1:2] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -1,0 +1,245 @@
+"""Find what a report says in a folder: a project, a run (or several), or what ``predict`` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..annotations.model import Annotation, by_class
+from ..annotations.reading import read_annotations
+from ..bag.h5 import read_bag
+from ..errors import BagError, DataError
+from ..mil.score_files import read_scores
+from ..mil.scores import SlideScores
+from ..progress import Progress, ProgressCallback, silent
+from .annotated import with_annotations
+from .content import PredictionRow, ReportContent, SlideSection
+from .process_list import process_table, read_process_list
+from .runs import charts_of, figures_of, flat, model_name, predictions_of, read_settings
+from .sections import section_of_bag, section_of_scores
+
+if TYPE_CHECKING:
+    from ..train.run_files import TrainResult
+
+#: Slides with pictures on one page, so that it stays small enough to send.
+MAX_SLIDES = 8
+_MAX_RUN_SLIDES = 4
+
+
+def report_of(
+    path: str | Path,
+    *,
+    annotations: Mapping[str, Path] | None = None,
+    labels: Mapping[str, str] | None = None,
+    max_slides: int = MAX_SLIDES,
+    progress: ProgressCallback = silent,
+) -> ReportContent:
+    """Build the report of a folder.
+
+    Parameters
+    ----------
+    path
+        A PROJECT (``bags/`` and ``process.csv``), a RUN (``metrics.json``), a folder of RUNs of several models,
+        or a PREDICTION (what ``predict`` wrote).
+    annotations
+        slide_id -> annotation file, shown beside the prediction.
+    labels
+        slide_id -> true class, where the folder does not know it.
+    max_slides
+        Slides that get pictures; the tables list all.
+    progress
+        Called once a slide; raising in it stops.
+
+    Raises
+    ------
+    DataError
+        If the folder is none of these, or its files are damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError("there is no such folder", where=folder, hint="Give a project, a run or a prediction")
+    builder = _Builder(annotations or {}, labels or {}, max_slides, progress)
+    if (folder / "metrics.json").is_file():
+        return builder.run(folder, [folder])
+    if (folder / "process.csv").is_file() or any((folder / "bags").glob("*.h5")):
+        return builder.project(folder)
+    runs = sorted(file.parent for file in folder.glob("*/metrics.json"))
+    if runs:
+        return builder.run(folder, runs)
+    files = [file for file in sorted(folder.glob("*.json")) if file.with_suffix(".patches.csv").is_file()]
+    if files:
+        return builder.prediction(folder, files)
+    raise DataError(
+        "this is no project, no finished run and no prediction",
+        where=folder,
+        hint="Give the folder that process, train or predict wrote; an unfinished run must be resumed first",
+    )
+
+
+class _Builder:
+    """What the three kinds of report share: which slides are shown, and what is known of them."""
+
+    def __init__(
+        self,
+        annotations: Mapping[str, Path],
+        labels: Mapping[str, str],
+        max_slides: int,
+        progress: ProgressCallback,
+    ):
+        self._annotations, self._labels = annotations, labels
+        self._max, self._progress = max_slides, progress
+
+    def project(self, folder: Path) -> ReportContent:
+        rows = read_process_list(folder / "process.csv")
+        bags = sorted((folder / "bags").glob("*.h5"))
+        notes: list[str] = []
+        sections: list[SlideSection] = []
+        for done, bag in enumerate(bags[: self._max]):
+            self._progress(Progress("report", done, min(len(bags), self._max), "slides", bag.stem))
+            try:
+                sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
+            except BagError as error:
+                notes.append(str(error))
+        settings = read_settings(folder)
+        states = [row["state"] for row in rows]
+        facts = [("Slides", str(max(len(rows), len(bags))))]
+        facts += [(state.capitalize(), str(states.count(state))) for state in sorted(set(states))]
+        shown = frozenset(section.slide_id for section in sections)
+        return ReportContent(
+            title=_name(folder),
+            date=_now(),
+            subtitle="Preprocessing of a project",
+            facts=tuple(facts),
+            settings=_settings(settings),
+            tables=(process_table(rows, shown),) if rows else (),
+            slides=tuple(sections),
+            notes=(*notes, *_more(len(bags), self._max)),
+        )
+
+    def run(self, folder: Path, runs: Sequence[Path]) -> ReportContent:
+        from ..train.run_files import read_run
+
+        results = [read_run(run) for run in runs]
+        settings = [read_settings(run) for run in runs]
+        names = [model_name(values) for values in settings]
+        single = len(runs) == 1
+        first = results[0]
+        parts = sorted({str(part) for result in results for part in result.predictions["split"].unique()})
+        facts = [
+            ("Model" if single else "Models", ", ".join(names)),
+            ("Classes", ", ".join(first.classes)),
+            ("Splits", str(len(first.folds))),
+            ("Slides predicted", str(first.predictions["slide_id"].nunique())),
+            ("Epochs", ", ".join(str(fold["epochs"]) for fold in first.folds)),
+        ]
+        notes = []
+        if parts != ["test"]:
+            notes.append("Some slides below are validation slides: the run has no test slides for them.")
+        sections, why_none = self._run_slides(runs[0], first) if single else ([], [])
+        return ReportContent(
+            title=_name(folder),
+            date=_now(),
+            subtitle="Training and evaluation",
+            facts=tuple(facts),
+            settings=_settings(settings[0]) if single else (),
+            figures=tuple(figures_of(name, result) for name, result in zip(names, results, strict=True)),
+            charts=charts_of(first.history) if single else (),
+            predictions=predictions_of(first) if single else (),
+            slides=tuple(sections),
+            notes=(*notes, *why_none),
+        )
+
+    def _run_slides(self, folder: Path, run: TrainResult) -> tuple[list[SlideSection], list[str]]:
+        """Predict some unseen slides of the first split again, the wrong ones first, to show where it looked."""
+        from ..predict import predict
+        from ..train.checkpoint import load_model
+
+        home = next((parent for parent in folder.resolve().parents[:4] if (parent / "bags").is_dir()), None)
+        if home is None:
+            return [], ["The bags are not in a folder above the run: there are no pictures of slides."]
+        table = run.predictions
+        one = table[(table["repeat"] == table["repeat"].iloc[0]) & (table["fold"] == table["fold"].iloc[0])]
+        one = one.assign(right=one["label"] == one["predicted"], p=one[f"p_{run.classes[-1]}"])
+        chosen = one.sort_values(["right", "p"], ascending=[True, False]).head(min(self._max, _MAX_RUN_SLIDES))
+        model = load_model(run.model_dir, device="cpu")
+        sections, notes = [], []
+        for done, row in enumerate(chosen.to_dict("records")):
+            bag = home / "bags" / f"{row['slide_id']}.h5"
+            self._progress(Progress("report", done, len(chosen), "slides", bag.stem))
+            if not bag.is_file():
+                notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
+                continue
+            scores = predict(model, read_bag(bag))
+            sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
+        notes.append(
+            f"Pictures show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
+        )
+        return sections, notes
+
+    def prediction(self, folder: Path, files: Sequence[Path]) -> ReportContent:
+        scores = [read_scores(file) for file in files]
+        rows = tuple(self._prediction_row(item) for item in scores)
+        order = sorted(range(len(scores)), key=lambda k: -rows[k].probability)
+        sections: list[SlideSection] = []
+        for done, k in enumerate(order[: self._max]):
+            item = scores[k]
+            self._progress(Progress("report", done, min(len(order), self._max), "slides", item.slide_id))
+            label = self._labels.get(item.slide_id)
+            sections.append(self._annotated(section_of_scores(item, label=label)))
+        models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
+        encoders = sorted({str(item.attrs["encoder"]) for item in scores if "encoder" in item.attrs})
+        facts = [("Model", ", ".join(models)), ("Slides", str(len(scores)))]
+        facts += [("Encoder", ", ".join(encoders))] if encoders else []
+        return ReportContent(
+            title=_name(folder),
+            date=_now(),
+            subtitle="Prediction",
+            facts=tuple(facts),
+            predictions=rows,
+            slides=tuple(sections),
+            notes=_more(len(scores), self._max),
+        )
+
+    def _prediction_row(self, scores: SlideScores) -> PredictionRow:
+        positive = 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
+        return PredictionRow(
+            scores.slide_id,
+            self._labels.get(scores.slide_id),
+            float(scores.probabilities[positive]),
+            scores.predicted,
+            scores.classes[positive],
+        )
+
+    def _annotated(self, section: SlideSection) -> SlideSection:
+        file = self._annotations.get(section.slide_id)
+        if file is None:
+            return section
+        shown = None if section.scores is None else section.scores.classes[section.shown_class]
+        return with_annotations(section, _of_class(read_annotations(file, info=section.info), shown))
+
+
+def _of_class(annotations: Sequence[Annotation], name: str | None) -> Sequence[Annotation]:
+    """Outlines of the class ``name`` (``Tumor`` is ``tumour``); all of them where no class is called so."""
+
+    def plain(text: str | None) -> str:
+        return (text or "").casefold().replace("tumour", "tumor")
+
+    return next((found for kind, found in by_class(annotations).items() if plain(kind) == plain(name)), annotations)
+
+
+def _settings(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return flat({name: value for name, value in values.items() if name != "previous"})
+
+
+def _more(count: int, shown: int) -> tuple[str, ...]:
+    return (f"Pictures show {shown} of {count} slides; the tables list all.",) if count > shown else ()
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name or str(folder)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,115 @@
+"""What a RUN folder says: figures, training curves, predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from .charts import Chart, Series
+from .content import Figure, ModelFigures, PredictionRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..train.run_files import TrainResult
+
+
+def model_name(settings: Mapping[str, Any]) -> str:
+    """Return ``sam-mil`` or ``abmil+groups`` from the content of a run's ``settings.json``."""
+    model = settings.get("train", {}).get("model", {})
+    return f"{model.get('name', 'model')}{'+groups' if model.get('groups') else ''}"
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """Read ``settings.json``; raises :class:`DataError` where it is not readable."""
+    file = folder / "settings.json"
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"not readable ({error})", where=file, hint="Copy the folder again") from error
+
+
+def flat(values: Mapping[str, Any], *, prefix: str = "") -> tuple[tuple[str, str], ...]:
+    """Nested settings as (``train.model.name``, text) rows."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flat(value, prefix=f"{prefix}{name}.")
+        else:
+            text = (
+                ", ".join(map(str, value))
+                if isinstance(value, Sequence) and not isinstance(value, str)
+                else str(value)
+            )
+            rows.append((f"{prefix}{name}", "–" if value is None else text))
+    return tuple(rows)
+
+
+def figures_of(name: str, run: TrainResult) -> ModelFigures:
+    """Mean and deviation over the folds, on test slides, or on validation slides where there is no test part."""
+    folds = [fold["test"] if fold["test"] is not None else fold["val"] for fold in run.folds]
+    names = list(dict.fromkeys(figure for fold in folds for figure in fold))
+    values = {figure: [np.nan if fold.get(figure) is None else fold[figure] for fold in folds] for figure in names}
+    order = sorted(names, key=lambda figure: (figure != "auc", figure != "accuracy", names.index(figure)))
+    return ModelFigures(name, tuple((figure, Figure.of(values[figure])) for figure in order))
+
+
+def predictions_of(run: TrainResult) -> tuple[PredictionRow, ...]:
+    """Every unseen slide of every fold."""
+    positive = run.classes[-1]
+    several = len(run.folds) > 1
+    return tuple(
+        PredictionRow(
+            slide_id=str(row["slide_id"]),
+            label=str(row["label"]),
+            probability=float(row[f"p_{positive}"]),
+            predicted=str(row["predicted"]),
+            positive=positive,
+            run=f"repeat {row['repeat']}, fold {row['fold']}" if several else "",
+        )
+        for row in run.predictions.to_dict("records")
+    )
+
+
+def charts_of(history: pd.DataFrame) -> tuple[Chart, ...]:
+    """Training loss with its terms, validation loss, validation AUC, over the epochs; one line a fold."""
+    if history.empty or "epoch" not in history:
+        return ()
+    terms = [name for name in history if str(name).startswith("train_") and name != "train_loss"]
+    wanted = ["train_loss", *terms] if len(terms) > 1 else ["train_loss"]
+    charts = [
+        Chart("Training loss and its weighted terms", _series(history, wanted), y_label="loss"),
+        Chart("Validation loss", _series(history, ["val_loss"]), y_label="loss"),
+        Chart("Validation AUC", _series(history, ["val_auc"]), y_label="AUC", y_limits=_auc_limits(history)),
+    ]
+    return tuple(chart for chart in charts if chart.series)
+
+
+def _auc_limits(history: pd.DataFrame) -> tuple[float, float]:
+    lowest = history["val_auc"].min() if "val_auc" in history else 1.0
+    return (0.5, 1.0) if not lowest < 0.5 else (0.0, 1.0)
+
+
+def _series(history: pd.DataFrame, columns: Sequence[Any]) -> tuple[Series, ...]:
+    by = [name for name in ("repeat", "fold") if name in history]
+    runs = [rows for _, rows in history.groupby(by)] if by else [history]
+    names = {"train_loss": "total", "val_loss": "validation loss", "val_auc": "validation AUC"}
+    return tuple(
+        Series(
+            names.get(column, str(column).removeprefix("train_").replace("_", " ")),
+            # Epochs are counted from 0 in the file, from 1 for people.
+            tuple(
+                (rows["epoch"].to_numpy(dtype=np.float64) + 1, rows[column].to_numpy(dtype=np.float64))
+                for rows in runs
+            ),
+        )
+        for column in columns
+        if column in history
+    )
