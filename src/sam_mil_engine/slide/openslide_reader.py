@@ -13,7 +13,7 @@ from ..settings import OPENSLIDE_CACHE_BYTES
 from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
-from .tiff_header import orientation_warnings
+from .tiff_header import is_beyond_generic_tiff, orientation_warnings
 
 if TYPE_CHECKING:
     import openslide
@@ -61,10 +61,12 @@ class OpenSlideReader:
 
 
 def open_with_openslide(path: Path) -> OpenSlideReader | None:
-    """Open ``path``, or return None where OpenSlide does not know the format."""
+    """Open ``path``, or return None where OpenSlide does not know the format or would miss most of it."""
     import openslide
 
     try:
+        if openslide.OpenSlide.detect_format(path) == "generic-tiff" and is_beyond_generic_tiff(path):
+            return None
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
         return None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..devices import cpu_count
+from ..errors import SlideError
 from ..settings import PYRAMID_CACHE_BYTES
 from .facts import WHITE, UInt8Image
 from .slide import Slide
@@ -24,6 +25,8 @@ TILE = 512
 COARSEST_SIDE = 1024
 #: Levels further apart than this get one between them.
 LARGEST_GAP = 3.0
+#: Colour of a tile that cannot be decoded: magenta, which neither tissue nor glass has.
+BAD_TILE = (255, 0, 255)
 #: Threads that decode tiles of one slide.
 THREADS = max(2, min(8, cpu_count()))
 
@@ -143,7 +146,12 @@ class _Shared:
             self._inside.pool = False
 
 
-def open_pyramid(slide: Slide, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> list[LevelArray]:
+def open_pyramid(
+    slide: Slide,
+    *,
+    cache_bytes: int = PYRAMID_CACHE_BYTES,
+    on_bad_tile: Callable[[SlideError], None] | None = None,
+) -> list[LevelArray]:
     """Return the levels of a slide, finest first, for a viewer.
 
     Where the file has no level within a factor of three, and until the longest side is at most 1024 pixels, levels
@@ -155,6 +163,9 @@ def open_pyramid(slide: Slide, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> lis
         Stays open as long as the levels are used.
     cache_bytes
         Bytes of decoded tiles that are kept for all levels together.
+    on_bad_tile
+        Is told of every tile that cannot be decoded (from any thread, each tile once as long as it is cached); the
+        tile is then painted magenta, so that the rest of the slide can be seen. Without it, reading raises.
     """
     shared = _Shared(cache_bytes)
     levels: list[LevelArray] = []
@@ -167,7 +178,7 @@ def open_pyramid(slide: Slide, *, cache_bytes: int = PYRAMID_CACHE_BYTES) -> lis
             break
         while levels and levels[-1].shape[1] / size[0] > LARGEST_GAP:
             add(*_half(levels[-1]))
-        add(size, _file_level(slide, number))
+        add(size, _file_level(slide, number, on_bad_tile))
     while _longest(levels[-1]) > COARSEST_SIDE:
         add(*_half(levels[-1]))
     return levels
@@ -177,9 +188,17 @@ def _longest(level: LevelArray) -> int:
     return max(level.shape[:2])
 
 
-def _file_level(slide: Slide, number: int) -> Callable[[int, int, int, int], UInt8Image]:
+def _file_level(
+    slide: Slide, number: int, on_bad_tile: Callable[[SlideError], None] | None
+) -> Callable[[int, int, int, int], UInt8Image]:
     def make(left: int, top: int, right: int, bottom: int) -> UInt8Image:
-        return slide.read_level(number, (left, top), (right - left, bottom - top))
+        try:
+            return slide.read_level(number, (left, top), (right - left, bottom - top))
+        except SlideError as error:
+            if on_bad_tile is None or slide.closed:
+                raise
+            on_bad_tile(error)
+            return np.full((bottom - top, right - left, 3), BAD_TILE, dtype=np.uint8)
 
     return make
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ORIENTATION_TAG = 274
+_DESCRIPTION, _ORIENTATION, _SUB_DIRECTORIES = 270, 274, 330
 _UPRIGHT = 1
 
 
@@ -18,8 +18,33 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in _SIGNATURES
 
 
+def is_beyond_generic_tiff(path: Path) -> bool:
+    """Whether OpenSlide would miss most of the file: OME metadata, or a pyramid in sub-directories.
+
+    OpenSlide's generic TIFF format takes such a file for one level without a resolution.
+    """
+    directory = _first_directory(path)
+    return directory is not None and (
+        _SUB_DIRECTORIES in directory or "<OME" in str(directory.get(_DESCRIPTION, ""))
+    )
+
+
 def orientation_warnings(path: Path) -> tuple[str, ...]:
     """One sentence where a TIFF asks to be shown turned or mirrored, else nothing."""
+    directory = _first_directory(path)
+    if directory is None:
+        return ("The TIFF orientation tag cannot be read.",)
+    orientation = directory.get(_ORIENTATION, _UPRIGHT)
+    if orientation == _UPRIGHT:
+        return ()
+    return (
+        f"The file asks to be shown turned or mirrored (TIFF orientation {orientation}); "
+        "pixels and coordinates are used as they are stored, as OpenSlide does.",
+    )
+
+
+def _first_directory(path: Path) -> ImageFileDirectory_v2 | None:
+    """Parse the first directory; None where Pillow cannot (damaged, or a big-endian BigTIFF)."""
     with path.open("rb") as file:
         header = file.read(8)
         if b"+" in header[2:4]:
@@ -28,12 +53,6 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
             directory = ImageFileDirectory_v2(header)
             file.seek(directory.next)
             directory.load(file)
-            orientation = directory.get(_ORIENTATION_TAG, _UPRIGHT)
         except (OSError, SyntaxError, ValueError, struct.error):
-            return ("The TIFF orientation tag cannot be read.",)
-    if orientation == _UPRIGHT:
-        return ()
-    return (
-        f"The file asks to be shown turned or mirrored (TIFF orientation {orientation}); "
-        "pixels and coordinates are used as they are stored, as OpenSlide does.",
-    )
+            return None
+    return directory
