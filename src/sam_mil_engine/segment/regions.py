@@ -70,8 +70,17 @@ def tissue_superpixels(lab: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool
     """
     from skimage.segmentation import slic
 
+    # slic stretches what it is given to 0..1, but compactness is meant on the scale of CIELAB: unscaled, space
+    # outweighs colour a hundredfold and every superpixel is a square
+    spread = float(np.ptp(lab)) or 1.0
     labels = slic(
-        lab, n_segments=count, compactness=10.0, start_label=0, convert2lab=False, channel_axis=-1, max_num_iter=10
+        lab,
+        n_segments=count,
+        compactness=10.0 / spread,
+        start_label=0,
+        convert2lab=False,
+        channel_axis=-1,
+        max_num_iter=10,
     ).astype(np.int64)
     number = int(labels.max()) + 1
     covered = np.bincount(labels.ravel(), weights=tissue.ravel(), minlength=number)
