@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,33 +47,31 @@ def write_ome_zarr(
         If the folder cannot be written or the disk is full.
     """
     import zarr
-    from ome_zarr.format import FormatV05
-    from ome_zarr.writer import write_multiscale
 
-    levels = [image]
-    while max(levels[-1].shape[-2:]) > _COARSEST:
-        levels.append(levels[-1][..., ::2, ::2])
     unit = {"type": "space", "unit": "micrometer"} if mpp else {"type": "space"}
     axes = [{"name": "y", **unit}, {"name": "x", **unit}]
-    metadata: dict[str, Any] = {}
+    ome: dict[str, Any] = {"version": "0.5"}
     if channels:
         axes.insert(0, {"name": "c", "type": "channel"})
-        metadata["metadata"] = {"omero": {"channels": [{"label": channel} for channel in channels]}}
-    chunks = (1,) * (image.ndim - 2) + tuple(min(_CHUNK, max(side, 1)) for side in image.shape[-2:])
+        ome["omero"] = {"channels": [{"label": channel} for channel in channels]}
+    datasets = []
     with atomic_folder(path) as folder:
-        write_multiscale(
-            levels,
-            zarr.open_group(folder, mode="w", zarr_format=3),
-            fmt=FormatV05(),
-            axes=axes,
-            coordinate_transformations=[
-                _transform(frame, 2**number, mpp or (1.0, 1.0), extra=image.ndim - 2)
-                for number in range(len(levels))
-            ],
-            storage_options={"chunks": chunks},
-            name=name,
-            **metadata,
-        )
+        group = zarr.open_group(folder, mode="w", zarr_format=3)
+        for number, level in enumerate(_levels(image)):
+            chunks = (1,) * (level.ndim - 2) + tuple(min(_CHUNK, max(side, 1)) for side in level.shape[-2:])
+            names = [axis["name"] for axis in axes]
+            group.create_array(str(number), data=level, chunks=chunks, dimension_names=names)
+            transforms = _transform(frame, 2**number, mpp or (1.0, 1.0), extra=image.ndim - 2)
+            datasets.append({"path": str(number), "coordinateTransformations": transforms})
+        ome["multiscales"] = [{"name": name, "axes": axes, "datasets": datasets}]
+        group.attrs["ome"] = ome
+
+
+def _levels(image: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    yield image
+    while max(image.shape[-2:]) > _COARSEST:
+        image = np.ascontiguousarray(image[..., ::2, ::2])
+        yield image
 
 
 def _transform(frame: Frame, factor: int, mpp: tuple[float, float], *, extra: int) -> list[dict[str, object]]:
