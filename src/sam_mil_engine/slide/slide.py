@@ -210,7 +210,9 @@ class Slide:
         left, top, right, bottom = bounds_px0 or (0, 0, width, height)
         left, top, right, bottom = max(0, left), max(0, top), min(width, right), min(height, bottom)
         if not (left < right and top < bottom):
-            raise SlideError(f"the bounds {bounds_px0} lie outside the slide of {width} x {height} px")
+            raise SlideError(
+                f"the bounds {bounds_px0} lie outside the slide of {width} x {height} px", where=self.info.path
+            )
         asked = max(1.0, downsample or 1.0, max(right - left, bottom - top) / (max_side or np.inf))
         level = coarsest_level_for(self.info.level_downsamples, (asked, asked))
         down_x, down_y = self.info.level_downsamples[level]

@@ -1,0 +1,186 @@
+"""The viewer's pyramid: sizes, pixels, numpy's indexing, the cache, damaged tiles, napari."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam_mil_engine.errors import SlideError
+from sam_mil_engine.slide.pyramid import BAD_TILE, COARSEST_SIDE, LevelArray, open_pyramid
+from sam_mil_engine.slide.reader import Slide, open_slide
+from sam_mil_engine.slide.tile_cache import TileCache
+
+
+def noise(height: int, width: int) -> npt.NDArray[np.uint8]:
+    small = np.random.default_rng(0).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
+
+
+def test_levels_of_the_file_are_read_as_they_are_and_gaps_are_filled(shared_data: Path) -> None:
+    with open_slide(shared_data / "slides" / "generic-tiff" / "P2_0039_section1_upper.tif") as slide:
+        levels = open_pyramid(slide)
+        assert [level.shape[1] for level in levels] == [15104, 7552, 3776, 1888, 944]
+        for number, level in ((0, 0), (2, 1), (4, 2)):
+            pixels = levels[number][300:700, 100:650]
+            np.testing.assert_array_equal(pixels, slide.read_level(level, (100, 300), (550, 400)))
+        between = levels[1][2000:2300, 3000:3200]
+        direct = slide.read_region((6000, 4000), 0, (400, 600))
+        np.testing.assert_array_equal(between, cv2.resize(direct, (200, 300), interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize("size", [(2220, 2967), (1025, 1), (1, 1), (700, 300), (4097, 2050)])
+def test_one_level_is_halved_until_it_fits(size: tuple[int, int], array_reader: Any) -> None:
+    width, height = size
+    image = noise(height, width)
+    levels = open_pyramid(Slide(array_reader(image)))
+    assert max(levels[-1].shape[:2]) <= COARSEST_SIDE
+    assert all(max(level.shape[:2]) > COARSEST_SIDE for level in levels[:-1])
+    for finer, coarser in pairwise(levels):
+        assert coarser.shape[:2] == tuple(-(-side // 2) for side in finer.shape[:2])
+        odd = [(0, side % 2) for side in finer.shape[:2]]
+        padded = np.pad(np.asarray(finer), (*odd, (0, 0)), mode="edge").astype(float)
+        means = (padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2]) / 4
+        assert np.abs(np.asarray(coarser) - means).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("name", ["hamamatsu/test3-DAPI-2-387.ndpi", "aperio/CMU-1-Small-Region.svs"])
+def test_real_slides_get_coarse_enough_and_strictly_smaller_levels(shared_data: Path, name: str) -> None:
+    with open_slide(shared_data / "slides" / name) as slide:
+        levels = open_pyramid(slide)
+        assert levels[0].shape[:2] == slide.info.size_px0[::-1]
+        assert max(levels[-1].shape[:2]) <= COARSEST_SIDE
+        assert all(a.shape[0] > b.shape[0] for a, b in pairwise(levels))
+        assert np.asarray(levels[-1]).shape == levels[-1].shape
+
+
+def index(length: int) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.slices(length),
+        st.integers(-length, length - 1),
+        st.integers(0, length - 1).map(np.int64),
+    )
+
+
+@given(
+    key=st.one_of(
+        st.tuples(index(700), index(1100), index(3)),
+        st.tuples(index(700), index(1100)),
+        st.tuples(index(700)),
+        st.tuples(st.just(...), index(3)),
+        st.tuples(index(700), st.just(...)),
+        st.sampled_from([..., (...,), slice(None), 5]),
+    )
+)
+def test_indexing_is_numpys(array_reader: Any, key: Any) -> None:
+    image = noise(700, 1100)
+    level = open_pyramid(Slide(array_reader(image)))[0]
+    np.testing.assert_array_equal(level[key], image[key])
+
+
+def test_lists_of_numbers_and_wrong_indices(array_reader: Any) -> None:
+    image = noise(600, 600)
+    level = open_pyramid(Slide(array_reader(image)))[0]
+    np.testing.assert_array_equal(level[[5, 590, 7]], image[[5, 590, 7]])
+    np.testing.assert_array_equal(level[:, np.array([-1, 0])], image[:, [-1, 0]])
+    mask = np.arange(600) % 7 == 0
+    np.testing.assert_array_equal(level[mask, 3], image[mask, 3])
+    for wrong in (600, -601, (0, 600), (0, 0, 3), (0, 0, 0, 0)):
+        with pytest.raises(IndexError):
+            level[wrong]
+
+
+def test_it_is_an_array_as_far_as_viewers_ask(array_reader: Any) -> None:
+    level = open_pyramid(Slide(array_reader(noise(600, 1030))))[0]
+    assert (level.shape, level.dtype, level.ndim, level.size) == ((600, 1030, 3), np.uint8, 3, 600 * 1030 * 3)
+    assert level.chunks == ((512, 88), (512, 512, 6), (3,))
+    assert len(level) == 600
+    assert np.asarray(level, dtype=np.float32).dtype == np.float32
+    with pytest.raises(ValueError, match="without a copy"):
+        np.array(level, copy=False)
+
+
+def test_tiles_are_read_once_and_shared_between_threads(array_reader: Any) -> None:
+    reads: list[tuple[int, int]] = []
+
+    class Counting(array_reader):
+        def read(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+            reads.append(location)
+            return super().read(level, location, size)
+
+    image = noise(2000, 2000)
+    levels = open_pyramid(Slide(Counting(image)))
+    first = np.asarray(levels[-1])
+    assert len(reads) == 16
+    levels[0][100:1900, 300:700]
+    assert len(reads) == 16
+    with ThreadPoolExecutor(8) as pool:
+        others = list(pool.map(lambda _: np.asarray(levels[-1]), range(8)))
+    assert all(np.array_equal(first, other) for other in others)
+    pixels = levels[0][0:10, 0:10]
+    pixels[:] = 0
+    np.testing.assert_array_equal(levels[0][0:10, 0:10], image[:10, :10])
+
+
+def test_without_room_in_the_cache_it_still_reads(array_reader: Any) -> None:
+    image = noise(1500, 1500)
+    levels = open_pyramid(Slide(array_reader(image)), cache_bytes=0)
+    np.testing.assert_array_equal(np.asarray(levels[0]), image)
+    assert np.asarray(levels[1]).shape == (750, 750, 3)
+
+
+def test_the_cache_keeps_to_its_budget_and_drops_the_oldest() -> None:
+    cache = TileCache(3 * 300)
+    for name in "abc":
+        cache.put(name, np.zeros((10, 10, 3), dtype=np.uint8))
+    assert cache.get("a") is not None
+    cache.put("d", np.zeros((10, 10, 3), dtype=np.uint8))
+    assert [name for name in "abcd" if cache.get(name) is not None] == ["a", "c", "d"]
+    cache.put("large", np.zeros((100, 10, 3), dtype=np.uint8))
+    cache.put("a", np.zeros((5, 10, 3), dtype=np.uint8))
+    assert (len(cache), cache.used_bytes) == (3, 750)
+
+
+def test_a_tile_that_cannot_be_read_raises_or_is_marked_and_reported(array_reader: Any) -> None:
+    class Damaged(array_reader):
+        def read(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+            if location == (512, 0):
+                raise OSError("bad marker")
+            return super().read(level, location, size)
+
+    image = noise(800, 1100)
+    slide = Slide(Damaged(image))
+    with pytest.raises(SlideError, match=r"x=512, y=0 of level 0.*bad marker"):
+        np.asarray(open_pyramid(slide)[0])
+    reported: list[SlideError] = []
+    levels = open_pyramid(slide, on_bad_tile=reported.append)
+    pixels = np.asarray(levels[0])
+    assert (pixels[:512, 512:1024] == BAD_TILE).all()
+    np.testing.assert_array_equal(pixels[512:], image[512:])
+    assert len(reported) == 1
+    assert "x=512, y=0" in str(reported[0])
+    slide.close()
+    with pytest.raises(SlideError, match="is closed"):
+        open_pyramid(slide, on_bad_tile=reported.append)[0][0, 0]
+
+
+def test_napari_takes_the_levels_as_multiscale_rgb(cmu_slide: Path) -> None:
+    layers = pytest.importorskip("napari.layers", reason="napari is not installed")
+    with open_slide(cmu_slide) as slide:
+        levels = open_pyramid(slide)
+        layer = layers.Image(levels, multiscale=True, rgb=True, scale=(0.499, 0.499))
+        assert layer.multiscale
+        assert layer.rgb
+        assert isinstance(layer.data[0], LevelArray)
+        np.testing.assert_allclose(layer.downsample_factors[1], (2967 / 1484, 2.0))
+        np.testing.assert_allclose(layer.extent.world[1], (2966.5 * 0.499, 2219.5 * 0.499), atol=0.5)
+        layer.data_level = 0
+        np.testing.assert_array_equal(np.asarray(layer.data[-1]), np.asarray(levels[-1]))
