@@ -21,7 +21,7 @@ STAGES: tuple[str, ...] = ("tissue", "tiles", "segments", "features", "groups")
 OPENSLIDE_CACHE_BYTES = 64 * 2**20
 #: Bytes of decoded tiles that the viewer's pyramid keeps for one slide.
 PYRAMID_CACHE_BYTES = 512 * 2**20
-#: Micrometres a pixel that a microscope can mean: 0.02 is finer than light resolves, and 600 dpi (42.3) is a printer.
+#: Micrometres a pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.
 MPP_RANGE = (0.02, 40.0)
 
 Positive = Annotated[float, Field(gt=0)]
@@ -204,3 +204,16 @@ class TrainSettings(Settings):
     #: Class names in their order, the positive one last; None sorts the labels.
     classes: tuple[str, ...] | None = None
     device: str = "auto"
+
+
+class DemoSettings(Settings):
+    """The demonstration: a small cohort of generated slides, and models that are trained within minutes."""
+
+    slides: Annotated[int, Field(ge=8)] = 24
+    seed: int = 0
+    process: ProcessSettings = ProcessSettings(
+        tiles=TileSettings(patch_size=256, mpp=0.5), segments=SegmentSettings(segmenter="regions")
+    )
+    train: TrainSettings = TrainSettings(
+        epochs=60, patience=20, min_epochs=30, seed=1, val_fraction=0.25, test_fraction=0.34
+    )
