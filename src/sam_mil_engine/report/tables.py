@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..mil.scores import GroupScores, SlideScores
 from .colours import css, segment_colours
 from .content import Cell, Column, Figure, ModelFigures, PredictionRow, SlideSection, Table
 
@@ -130,33 +131,39 @@ def groups_table(section: SlideSection) -> Table | None:
         )
     order = np.argsort(-areas, kind="stable")
     if scores is not None and section.scores is not None:
-        order = np.argsort(-scores.attention_mass, kind="stable")
-        shown = section.shown_class
-        name, whole = section.scores.classes[shown], float(section.scores.probabilities[shown])
-        columns += [
-            Column(
-                "Attention", unit="mass", help="share of the attention on this group's patches and its own token"
-            ),
-            Column("Mean probability", unit=name, help="mean of the patch probabilities"),
-            Column("Evidence", unit="logit", help="signed contribution to the logit"),
-            Column("Slide without it", unit=name, help="prediction for the slide without this group"),
-            Column("Change", help="what leaving the group out does to the probability"),
-        ]
-        for k, row in enumerate(cells):
-            without = float(scores.probability_without[k, shown])
-            row += [
-                number(float(scores.attention_mass[k])),
-                number(float(scores.mean_probability[k, shown])),
-                _signed(float(scores.evidence[k, shown])),
-                number(without),
-                _signed(without - whole),
-            ]
+        rank = scores.mean_probability[:, section.shown_class]
+        if section.scores.attention is not None:
+            rank = scores.attention_mass
+        order = np.argsort(-rank, kind="stable")
+        for column, values in _score_columns(section.scores, scores, section.shown_class):
+            columns.append(column)
+            for row, cell in zip(cells, values, strict=True):
+                row.append(cell)
     if section.agreement is not None:
         columns.append(Column("Annotated", unit="share", help="share of the group inside the annotation"))
         for k, row in enumerate(cells):
             row.append(number(float(section.agreement[k]), digits=2))
     note = "Segments overlap and nest: a patch may count in several groups."
     return Table("Groups", tuple(columns), tuple(tuple(cells[k]) for k in order), note=note)
+
+
+def _score_columns(slide: SlideScores, scores: GroupScores, shown: int) -> Iterator[tuple[Column, list[Cell]]]:
+    """Yield what the model says of the groups; attention and evidence only where the model defines them."""
+    name, without = slide.classes[shown], scores.probability_without[:, shown].astype(np.float64)
+    if slide.attention is not None:
+        meaning = "share of the attention on this group's patches and its own token"
+        yield Column("Attention", unit="mass", help=meaning), [number(float(v)) for v in scores.attention_mass]
+    mean = scores.mean_probability[:, shown]
+    meaning = "mean of the patch probabilities"
+    yield Column("Mean probability", unit=name, help=meaning), [number(float(v)) for v in mean]
+    if slide.evidence is not None:
+        meaning = "signed contribution to the logit"
+        yield Column("Evidence", unit="logit", help=meaning), [_signed(float(v)) for v in scores.evidence[:, shown]]
+    meaning = "prediction for the slide without this group"
+    yield Column("Slide without it", unit=name, help=meaning), [number(float(v)) for v in without]
+    change = without - float(slide.probabilities[shown])
+    meaning = "what leaving the group out does to the probability"
+    yield Column("Change", help=meaning), [_signed(float(v)) for v in change]
 
 
 def anchor(slide_id: str) -> str:

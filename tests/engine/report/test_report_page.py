@@ -92,7 +92,7 @@ def slide(
         coords_px0=coords,
         probabilities=np.float32([0.25, 0.75]),
         attention=np.full(patches, 1 / patches, dtype=np.float32),
-        evidence=None,
+        evidence=both - 0.5,
         patch_probability=both,
         logits=np.float32([0, 1]),
         bias=np.float32([0, 0]),
@@ -265,6 +265,21 @@ def test_a_model_without_attention_has_no_attention_map() -> None:
     )
     assert len(Page(text).all("img")) == 4
     assert "<h3>Attention</h3>" not in text
+
+
+def test_groups_show_only_what_the_model_defines() -> None:
+    section = slide()
+    assert section.scores is not None
+    for missing, names in (("attention", {"Attention"}), ("evidence", {"Evidence"})):
+        table = groups_table(replace(section, scores=replace(section.scores, **{missing: None})))
+        full = groups_table(section)
+        assert table is not None
+        assert full is not None
+        assert {column.name for column in full.columns} - {column.name for column in table.columns} == names
+    alone = groups_table(replace(section, scores=None, agreement=None))
+    assert alone is not None
+    assert [column.name for column in alone.columns] == ["Group", "Area", "Patches"]
+    assert [row[0].text for row in alone.rows] == ["1", "2"]
 
 
 def test_more_than_two_classes_show_the_most_probable() -> None:
