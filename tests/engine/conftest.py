@@ -1,4 +1,4 @@
-"""Bags made up in memory for the tests of models; shared through ``make_bag``."""
+"""Bags made up in memory, for the tests of models, training and prediction."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def random_bag(n: int, n_groups: int, *, dim: int = 12, seed: int = 0, unsegment
     return bag.with_groups(groups)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bag() -> Callable[..., FeatureBag]:
     return random_bag

@@ -1,0 +1,177 @@
+"""What holds for every aggregator, and the golden numbers of the simple ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sam_mil_engine.bag.feature_bag import FeatureBag
+from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
+from sam_mil_engine.mil.attention import masked_softmax
+from sam_mil_engine.mil.registry import aggregator_names, build_aggregator, resolve_name
+from sam_mil_engine.settings import ModelSettings
+
+MakeBag = Callable[..., FeatureBag]
+NAMES = [*aggregator_names(), "abmil+groups"]
+DIM = 12
+
+
+def build(name: str, n_classes: int = 2, **options: object) -> Aggregator:
+    torch.manual_seed(1)
+    return build_aggregator(ModelSettings(name=name, **options), dim=DIM, n_classes=n_classes).eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(("n", "n_groups"), [(1, 0), (1, 1), (3, 2), (3, 0), (50_000, 0), (50_000, 1)])
+def test_any_bag_gives_finite_numbers(name: str, n_classes: int, n: int, n_groups: int, make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(n, n_groups, dim=DIM, unsegmented=0.0 if n_groups == 1 else 0.2))
+    model = build(name, n_classes, hidden=32, attention=16)
+    loss = model.train().loss(bag, torch.tensor(1))
+    loss.total.backward()
+    assert torch.isfinite(loss.total)
+    assert torch.stack(list(loss.terms.values())).sum().item() == pytest.approx(loss.total.item(), rel=1e-6)
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+    output = model.eval()(bag)
+    assert output.logits.shape == (n_classes,)
+    assert torch.isfinite(output.logits).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_evidence_adds_up_to_the_logits(name: str, n_classes: int, make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(500, 9, dim=DIM))
+    model = build(name, n_classes)
+    output = model(bag)
+    assert output.evidence.shape == (len(model.tokens(bag)), n_classes)
+    torch.testing.assert_close(output.evidence.sum(0) + output.bias, output.logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["abmil", "abmil+groups", "sam-mil", "mean"])
+def test_logits_are_the_head_on_the_pooled_embedding(name: str, make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(300, 5, dim=DIM))
+    model = build(name)
+    output = model(bag)
+    tokens = len(output.embeddings)
+    weights = torch.full((tokens,), 1 / tokens) if output.attention is None else output.attention
+    torch.testing.assert_close(model.head(weights @ output.embeddings), output.logits, atol=1e-5, rtol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    n=st.integers(1, 60),
+    n_groups=st.integers(0, 6),
+    seed=st.integers(0, 2**31 - 1),
+    name=st.sampled_from(NAMES),
+)
+def test_the_order_of_patches_does_not_matter(
+    make_bag: MakeBag, n: int, n_groups: int, seed: int, name: str
+) -> None:
+    bag = make_bag(n, n_groups, dim=DIM, seed=seed)
+    order = np.random.default_rng(seed).permutation(n)
+    tensors = BagTensors.of(bag)
+    shuffled = replace(
+        tensors,
+        tokens=torch.cat([tensors.features[order], tensors.group_features]),
+        coords_px0=tensors.coords_px0[order],
+        group_of_patch=tensors.group_of_patch[order],
+    )
+    model = build(name)
+    torch.testing.assert_close(model(shuffled).logits, model(tensors).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_sums_to_one_and_survives_large_scores() -> None:
+    scores = torch.tensor([0.0, 1e4, -1e4, 1e4])
+    keep = torch.tensor([[True] * 4, [True, False, True, False], [False, False, True, False]])
+    weights = masked_softmax(scores, keep)
+    torch.testing.assert_close(weights, torch.tensor([[0, 0.5, 0, 0.5], [1, 0, 0, 0], [0, 0, 1, 0.0]]))
+
+
+def test_golden_abmil(make_bag: MakeBag) -> None:
+    """AB-MIL written as loops over numbers, from the equations (Ilse et al. 2018, Eq. 7, 8, 9)."""
+    bag = make_bag(5, 2, dim=3)
+    for gated in (False, True):
+        model = build_aggregator(
+            ModelSettings(name="abmil", hidden=4, attention=2, gated=gated), dim=3, n_classes=2
+        ).eval()
+        w = {name: value.double().numpy() for name, value in model.state_dict().items()}
+        hidden, raw = [], []
+        for patch in bag.features.astype(float):
+            h = [max(0.0, sum(a * b for a, b in zip(row, patch, strict=True))) for row in w["project.0.weight"]]
+            v = [np.tanh(sum(a * b for a, b in zip(row, h, strict=True))) for row in w["attend.tanh.weight"]]
+            if gated:
+                gate = [sum(a * b for a, b in zip(row, h, strict=True)) for row in w["attend.gate.weight"]]
+                v = [a / (1 + np.exp(-b)) for a, b in zip(v, gate, strict=True)]
+            hidden.append(h)
+            raw.append(sum(a * b for a, b in zip(w["attend.score.weight"][0], v, strict=True)))
+        a = np.exp(raw) / np.exp(raw).sum()
+        pooled = sum(weight * np.array(h) for weight, h in zip(a, hidden, strict=True))
+        expected = w["head.weight"] @ pooled + w["head.bias"]
+        output = model(BagTensors.of(bag))
+        np.testing.assert_allclose(output.logits.detach().numpy(), expected, atol=1e-6)
+        np.testing.assert_allclose(output.attention.detach().numpy(), a, atol=1e-6)
+
+
+def test_golden_mean_and_max(make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(40, 0, dim=DIM))
+    for n_classes in (2, 3):
+        mean, largest = build("mean", n_classes), build("max", n_classes)
+        instance = largest.head(largest.project(bag.features)).detach().numpy()
+        if n_classes == 2:
+            expected = instance[(np.exp(instance)[:, 1] / np.exp(instance).sum(1)).argmax()]
+        else:
+            expected = instance.max(axis=0)
+        np.testing.assert_allclose(largest(bag).logits.detach().numpy(), expected, atol=1e-6)
+        assert (largest(bag).evidence != 0).sum(0).max() == 1
+        expected = mean.head(mean.project(bag.features).mean(0))
+        torch.testing.assert_close(mean(bag).logits, expected, atol=1e-5, rtol=0)
+
+
+def test_group_tokens_change_the_logits_where_they_are_used(make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(50, 4, dim=DIM))
+    for name, changes in {"abmil": False, "abmil+groups": True, "sam-mil": True, "mean": False}.items():
+        model = build(name)
+        same = torch.equal(model(bag).logits, model(bag.without_group_tokens()).logits)
+        assert same != changes, name
+
+
+def test_without_group_removes_patches_token_and_renumbers(make_bag: MakeBag) -> None:
+    bag = make_bag(30, 4, dim=DIM)
+    tensors = BagTensors.of(bag)
+    left = tensors.without_group(1)
+    gone = set(bag.groups.patches(1).tolist())
+    stay = [i for i in range(30) if i not in gone]
+    assert torch.equal(left.features, tensors.features[stay])
+    assert torch.equal(left.group_features, tensors.group_features[[0, 2, 3]])
+    assert torch.equal(left.group_area, tensors.group_area[[0, 2, 3]])
+    number = {-1: -1, 0: 0, 2: 1, 3: 2}
+    assert left.group_of_patch.tolist() == [number[int(bag.groups.group_of_patch[i])] for i in stay]
+    pairs = {(number[k], stay.index(int(i))) for k in (0, 2, 3) for i in bag.groups.patches(k) if i not in gone}
+    assert set(zip(left.member_group.tolist(), left.member_patch.tolist(), strict=True)) == pairs
+
+
+def test_names_and_flags() -> None:
+    assert resolve_name(ModelSettings(name="abmil+groups")) == ModelSettings(name="abmil", groups=True)
+    assert build("sam-mil").group_tokens
+    assert not build("sam-mil", groups=False).group_tokens
+    assert not build("abmil").group_tokens
+    for bad in ({"name": "nonsense"}, {"name": "abmil+nonsense"}, {"name": "abmil+groups", "groups": False}):
+        with pytest.raises(SettingsError):
+            resolve_name(ModelSettings(**bad))
+    with pytest.raises(SettingsError, match="takes no group tokens"):
+        build("mean+groups")
+
+
+def test_xavier_start() -> None:
+    layer = build("sam-mil").project[0]
+    assert layer.weight.std().item() == pytest.approx((2 / (DIM + 512)) ** 0.5, rel=0.05)
+    assert (layer.bias == 0).all()
