@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import SlideError
@@ -70,6 +71,7 @@ def index(length: int) -> st.SearchStrategy[Any]:
     )
 
 
+@hypothesis_settings(deadline=None, max_examples=60)
 @given(
     key=st.one_of(
         st.tuples(index(700), index(1100), index(3)),
