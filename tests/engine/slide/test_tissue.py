@@ -54,7 +54,7 @@ def test_a_disc_is_found_where_it_is() -> None:
     assert (len(regions), regions.method) == (1, "default")
     (disc,) = polygons(regions)
     expected = FRAME.to_px0((200.5, 150.5))
-    np.testing.assert_allclose((disc.centroid.x, disc.centroid.y), expected, atol=2 * 64)
+    np.testing.assert_allclose((disc.centroid.x, disc.centroid.y), expected, atol=20)
     assert disc.area == pytest.approx(np.pi * (100 * 64) ** 2, rel=0.05)
     assert regions.area_px0[0] == pytest.approx(disc.area)
 
