@@ -1,0 +1,98 @@
+"""A library of drawn nuclei, made once a process and stamped thousands of times a slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+#: Directions for which a nucleus is drawn, over half a turn.
+TURNS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NucleusKind:
+    """How the nuclei of one kind of cell look.
+
+    Attributes
+    ----------
+    length, width
+        Mean axes in µm.
+    spread
+        Relative deviation of the axes between nuclei: pleomorphism.
+    density
+        Mean haematoxylin optical density, 255 being 2.
+    clumps
+        Strength of the chromatin's texture.
+    rim
+        How much darker the membrane is: vesicular nuclei have a clear one.
+    nucleoli
+        Largest number of nucleoli.
+    irregular
+        How far the outline departs from an ellipse.
+    shapes
+        Number of different nuclei that are drawn.
+    """
+
+    length: float
+    width: float
+    spread: float
+    density: float
+    clumps: float
+    rim: float
+    nucleoli: int
+    irregular: float
+    shapes: int
+
+
+KINDS: dict[str, NucleusKind] = {
+    "epithelium": NucleusKind(9.0, 5.4, 0.08, 98, 0.18, 0.18, 1, 0.05, 10),
+    "lymphocyte": NucleusKind(6.6, 6.1, 0.08, 126, 0.24, 0.06, 0, 0.06, 12),
+    "fibroblast": NucleusKind(13.5, 2.7, 0.20, 100, 0.12, 0.10, 0, 0.06, 10),
+    "plasma": NucleusKind(7.0, 6.2, 0.08, 112, 0.36, 0.14, 0, 0.04, 6),
+    "tumour": NucleusKind(11.8, 8.8, 0.22, 86, 0.30, 0.42, 3, 0.12, 28),
+}
+
+
+@lru_cache(maxsize=8)
+def library(kind: str, mpp: float) -> tuple[tuple[npt.NDArray[np.uint8], ...], ...]:
+    """Draw the nuclei of ``kind``: one tuple a shape, a density sprite (uint8) for each of ``TURNS`` directions.
+
+    The same for every slide (its seed is fixed), so that it is made once; slides differ in which stand where.
+    """
+    look = KINDS[kind]
+    rng = np.random.default_rng([sorted(KINDS).index(kind), 20240707])
+    return tuple(_nucleus(rng, look, mpp) for _ in range(look.shapes))
+
+
+def _nucleus(rng: np.random.Generator, look: NucleusKind, mpp: float) -> tuple[npt.NDArray[np.uint8], ...]:
+    spread = np.clip(1 + look.spread * rng.normal(size=2), 0.6, 1.7)
+    axes = np.array([look.length, look.width]) / 2 / mpp * spread
+    half = int(np.ceil(1.25 * axes.max())) + 2
+    y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
+    wave = rng.normal(size=3) * look.irregular
+    phase = rng.uniform(0, 2 * np.pi, 3)
+    texture = cv2.GaussianBlur(rng.standard_normal(x.shape, dtype=np.float32), (0, 0), max(0.9 / mpp / 2, 0.6))
+    texture /= max(float(texture.std()), 1e-6)
+    spots = rng.uniform(-0.45, 0.45, (int(rng.integers(look.nucleoli + 1)), 2))
+    density = look.density * np.clip(1 + 0.12 * rng.normal(), 0.7, 1.35)
+
+    def drawn(turn: float) -> npt.NDArray[np.uint8]:
+        u = (x * np.cos(turn) + y * np.sin(turn)) / axes[0]
+        v = (y * np.cos(turn) - x * np.sin(turn)) / axes[1]
+        angle = np.arctan2(v, u)
+        outline = 1 + sum(wave[k] * np.cos((k + 2) * angle + phase[k]) for k in range(3))
+        # distance to the outline in pixels, positive inside
+        inside = (outline - np.hypot(u, v)) * axes.min()
+        edge = np.clip(inside / 1.4 + 0.5, 0, 1)
+        membrane = np.exp(-(((inside - 1.2) / 1.1) ** 2))
+        level = 1 + look.clumps * texture + look.rim * (membrane - 0.35)
+        for spot in spots:
+            level += 0.75 * np.exp(-(((u - spot[0]) * axes[0]) ** 2 + ((v - spot[1]) * axes[1]) ** 2) / 3.4)
+        sprite: npt.NDArray[np.uint8] = np.clip(np.rint(density * level * edge), 0, 250).astype(np.uint8)
+        return sprite
+
+    return tuple(drawn(turn * np.pi / TURNS) for turn in range(TURNS))
