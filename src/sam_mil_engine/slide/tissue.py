@@ -113,8 +113,11 @@ def _foreground(
     else:
         _, mask = cv2.threshold(saturation, settings.saturation_threshold, 255, cv2.THRESH_BINARY)
     if settings.close_size > 0:
-        kernel = np.ones((settings.close_size, settings.close_size), dtype=np.uint8)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+        # Not MORPH_CLOSE: with an even side, CLAM's default, that moves everything by one pixel.
+        side = settings.close_size
+        kernel = np.ones((side, side), dtype=np.uint8)
+        mask = cv2.dilate(mask, kernel, anchor=(side // 2, side // 2))
+        mask = cv2.erode(mask, kernel, anchor=((side - 1) // 2, (side - 1) // 2))
     return np.asarray(mask, dtype=np.uint8)
 
 
