@@ -19,6 +19,7 @@ _HOMES = {
     "load_segmenter": "segment.registry",
     "load_encoder": "features.registry",
     "read_bag": "bag.h5",
+    "settings_for": "workflow.prediction",
     "read_annotations": "annotations.reading",
     "train": "train.loop",
     "load_model": "train.checkpoint",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .slide.reader import open_slide as open_slide
     from .train.checkpoint import load_model as load_model
     from .train.loop import train as train
+    from .workflow.prediction import settings_for as settings_for
     from .workflow.process import process_slide as process_slide
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "process_slide",
     "read_annotations",
     "read_bag",
+    "settings_for",
     "train",
 ]
 
