@@ -1,0 +1,161 @@
+"""What the Analyze dock asks of the engine: from the user's choices to a result. No Qt, no napari."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from platformdirs import user_data_path
+
+from sam_mil_engine.errors import ProjectError, SettingsError
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings, TileSettings
+
+from .native import prepare_for_torch
+from .source import SlideSource
+
+if TYPE_CHECKING:
+    from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.train.checkpoint import TrainedModel
+    from sam_mil_engine.train.expects import Expects
+    from sam_mil_engine.workflow.outcome import ProcessedSlide
+
+#: The bundled demonstration classifier.
+DEMO = "demo"
+
+#: Step that the user can ask for -> engine stages it needs; *Classify* adds the prediction.
+STEPS: dict[str, tuple[str, ...]] = {
+    "Tissue": ("tissue",),
+    "Segment": ("tissue", "segments"),
+    "Features": ("tissue", "tiles", "features"),
+    "Classify": STAGES,
+}
+
+
+#: Two resolutions that differ less than this are the same: patches are then read as they are, not resampled.
+SAME_MPP = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user chose.
+
+    Attributes
+    ----------
+    segmenter
+        A name that the engine's registry knows, or a path.
+    encoder
+        The same for encoders; None takes the one that the classifier expects.
+    classifier
+        ``demo``, or the folder of a RUN.
+    project
+        Folder in which results are kept.
+    """
+
+    segmenter: str = SegmentSettings().segmenter
+    encoder: str | None = None
+    classifier: str = DEMO
+    project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is known of a slide: what the engine made of it, and what a classifier says of that."""
+
+    processed: ProcessedSlide
+    scores: SlideScores | None = None
+    model: TrainedModel | None = None
+
+    def after(self, earlier: Analysis | None) -> Analysis:
+        """Keep the earlier prediction where this step made none and the patches are still the same."""
+        if earlier is None or earlier.scores is None or self.scores is not None or self.processed.bag is None:
+            return self
+        same = np.array_equal(self.processed.bag.coords_px0, earlier.scores.coords_px0)
+        return Analysis(self.processed, earlier.scores, earlier.model) if same else self
+
+
+def settings_for(choices: Choices, expects: Expects, source: SlideSource) -> ProcessSettings:
+    """Return the settings of preprocessing: patch size, resolution and encoder are those the classifier expects.
+
+    Everything else is as the project was made, so that what ``sam-mil-engine process`` left there is used.
+
+    Raises
+    ------
+    SettingsError
+        If the classifier expects a resolution and that of the slide is not known.
+    """
+    kept = _recorded_settings(choices.project)
+    segmenter = kept.segments.segmenter if choices.segmenter == "auto" else choices.segmenter
+    return kept.model_copy(
+        update={
+            "tiles": _tiles_for(expects, source, kept.tiles),
+            "segments": kept.segments.model_copy(update={"segmenter": segmenter}),
+            "features": kept.features.model_copy(
+                update={"encoder": choices.encoder or expects.encoder or kept.features.encoder}
+            ),
+        }
+    )
+
+
+def _tiles_for(expects: Expects, source: SlideSource, kept: TileSettings) -> TileSettings:
+    wanted, own = expects.mpp, source.mpp
+    if wanted is not None and own is None:
+        raise SettingsError(
+            f"the classifier expects {wanted:.3g} µm per pixel, and the slide does not say its resolution",
+            where=source.info.path,
+            hint="Enter the resolution in the slide card; a scan at 40× usually has 0.25, at 20× 0.5 µm per pixel",
+        )
+    resampled = wanted
+    if wanted is not None and own is not None:
+        read_at = own if kept.mpp is None else (kept.mpp, kept.mpp)
+        if all(abs(one / wanted - 1) < SAME_MPP for one in read_at):
+            resampled = kept.mpp
+    return TileSettings.of(patch_size=expects.patch_size, mpp=resampled, source_mpp=source.user_mpp, rule=kept.rule)
+
+
+def _recorded_settings(project: Path) -> ProcessSettings:
+    """Return the settings with which a project was made last; the defaults where it is new."""
+    path = project / "settings.json"
+    if not path.is_file():
+        return ProcessSettings()
+    try:
+        return ProcessSettings.parse(json.loads(path.read_text(encoding="utf-8"))["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(
+            f"its settings cannot be read ({error})", where=path, hint="Choose another project folder"
+        ) from error
+
+
+def analyse(
+    source: SlideSource, choices: Choices, *, step: str = "Classify", progress: ProgressCallback = silent
+) -> Analysis:
+    """Run one step of :data:`STEPS` and everything before it that is not done yet.
+
+    Raises
+    ------
+    SamMilError
+        Whatever the engine says; what was finished is kept in the project.
+    """
+    prepare_for_torch()
+    from sam_mil_engine.train.checkpoint import load_model
+    from sam_mil_engine.workflow.process import process_slide
+
+    model = load_model(choices.classifier)
+    processed = process_slide(
+        source.info.path,
+        choices.project,
+        settings=settings_for(choices, model.expects, source),
+        stages=STEPS[step],
+        progress=progress,
+    )
+    if step != "Classify" or processed.bag is None:
+        return Analysis(processed)
+    from sam_mil_engine.predict import predict
+
+    progress(Progress("classify", 0, 1, "slides"))
+    scores = predict(model, processed.bag)
+    progress(Progress("classify", 1, 1, "slides"))
+    return Analysis(processed, scores, model)

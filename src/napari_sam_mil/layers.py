@@ -1,0 +1,176 @@
+"""Engine results -> napari layer data: pure functions, no viewer, no Qt.
+
+Every function returns a layer data tuple (data, keywords, type), placed by :mod:`.placement`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.geometry import Frame
+from sam_mil_engine.mil.scores import SlideScores
+from sam_mil_engine.report.pictures import attention_limit
+from sam_mil_engine.segment.groups import Groups
+from sam_mil_engine.segment.segments import Segments
+from sam_mil_engine.slide.info import SlideInfo
+from sam_mil_engine.slide.tile_grid import TileGrid
+from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
+
+from .colours import DIVERGING, QUANTITY, TISSUE_EDGE, napari_colormap
+from .group_table import Column, group_table, shown_class
+from .placement import Mpp, place_points, place_raster
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+#: The kinds of layers that an analysis adds, in the order in which they lie on the slide.
+KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
+
+#: Width of the segments' contours, in pixels of the segmentation image; set on the layer after it is made.
+CONTOUR = 2
+
+_TUMOUR_NAMES = frozenset({"tumour", "tumor", "positive", "cancer", "1"})
+
+
+def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: Mpp) -> LayerData:
+    """Return the slide itself: a lazy RGB pyramid."""
+    keywords = {"name": info.slide_id, "rgb": True, "multiscale": True, **place_raster(Frame(), mpp)}
+    return levels, keywords, "image"
+
+
+def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Mpp) -> LayerData:
+    """Outlines of the tissue; a piece with holes is one polygon with these holes."""
+    keywords = {
+        "name": "tissue",
+        "shape_type": "polygon",
+        "edge_color": TISSUE_EDGE,
+        "face_color": "transparent",
+        "edge_width": max(info.size_px0) / 500,
+        "opacity": 0.9,
+        **place_points(mpp),
+    }
+    return [with_holes(outer, holes) for outer, holes in tissue.polygons_px0], keywords, "shapes"
+
+
+def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
+    """One closed path (n, 2) in (row, column) that napari draws as a polygon with holes.
+
+    From the outer ring the path walks into each hole and back along the same edge; napari drops edges that are
+    walked twice, so that only the rings remain.
+    """
+    closed = [np.vstack([ring, ring[:1]]) for ring in (outer, *holes)]
+    path = [closed[0]]
+    for hole in closed[1:]:
+        path += [hole, outer[:1]]
+    return np.vstack(path)[:, ::-1].astype(np.float64)
+
+
+def segments_layer(segments: Segments, table: Mapping[str, Column], *, mpp: Mpp) -> LayerData:
+    """All segments in one label picture, small ones over large ones, drawn as contours."""
+    keywords = {
+        "name": "SAM segments",
+        "features": dict(table),
+        "opacity": 0.8,
+        **place_raster(segments.frame, mpp),
+    }
+    return segments.label_image(), keywords, "labels"
+
+
+def patch_raster(values: npt.ArrayLike, grid: TileGrid) -> tuple[npt.NDArray[np.float32], Frame]:
+    """(N,) numbers -> a picture with one pixel a patch, not-a-number where no patch is, and its frame."""
+    cells = grid.cells
+    first, last = cells.min(axis=0), cells.max(axis=0)
+    width, height = (last - first + 1).tolist()
+    picture = np.full((height, width), np.nan, dtype=np.float32)
+    columns, rows = (cells - first).T
+    picture[rows, columns] = np.asarray(values, dtype=np.float32)
+    step = np.asarray(grid.step_px0, dtype=float)
+    origin = first * step
+    return picture, Frame(origin_px0=(origin[0], origin[1]), downsample=(step[0], step[1]))
+
+
+def attention_layer(scores: SlideScores, grid: TileGrid, *, mpp: Mpp) -> LayerData | None:
+    """Attention x number of patches (1 = uniform); None where the model has none."""
+    relative = scores.relative_attention
+    if relative is None:
+        return None
+    limits = (0.0, attention_limit(relative))
+    return _map(relative, grid, "attention", colormap=QUANTITY, limits=limits, mpp=mpp, visible=False)
+
+
+def probability_layer(scores: SlideScores, grid: TileGrid, *, mpp: Mpp) -> LayerData:
+    """Probability of every patch, from 0 to 1."""
+    return _map(
+        scores.patch_probability[:, shown_class(scores)],
+        grid,
+        class_title(scores.classes[shown_class(scores)]),
+        colormap=DIVERGING,
+        limits=(0.0, 1.0),
+        mpp=mpp,
+        visible=True,
+    )
+
+
+def class_title(name: str) -> str:
+    """Name of the map that shows the probability of a class."""
+    return "tumour probability" if name.lower() in _TUMOUR_NAMES else f"{name} probability"
+
+
+def evidence_layer(scores: SlideScores, grid: TileGrid, *, mpp: Mpp) -> LayerData | None:
+    """Signed contribution of every patch to the slide's logit; None where the head is not linear."""
+    if scores.evidence is None:
+        return None
+    evidence = scores.evidence[:, shown_class(scores)]
+    limit = float(np.percentile(np.abs(evidence), 99)) or 1.0
+    return _map(evidence, grid, "evidence", colormap=DIVERGING, limits=(-limit, limit), mpp=mpp, visible=False)
+
+
+def _map(
+    values: npt.ArrayLike,
+    grid: TileGrid,
+    name: str,
+    *,
+    colormap: str,
+    limits: tuple[float, float],
+    mpp: Mpp,
+    visible: bool,
+) -> LayerData:
+    picture, frame = patch_raster(values, grid)
+    keywords = {
+        "name": name,
+        "colormap": napari_colormap(colormap),
+        "contrast_limits": limits,
+        "interpolation2d": "nearest",
+        "blending": "translucent",
+        "opacity": 0.5,
+        "visible": visible,
+        **place_raster(frame, mpp),
+    }
+    return picture, keywords, "image"
+
+
+def result_layers(
+    *,
+    info: SlideInfo,
+    mpp: Mpp,
+    tissue: TissueRegions | None = None,
+    segments: Segments | None = None,
+    groups: Groups | None = None,
+    grid: TileGrid | None = None,
+    scores: SlideScores | None = None,
+) -> dict[str, LayerData]:
+    """Kind -> layer for everything that is known, in the order of :data:`KINDS`."""
+    found: dict[str, LayerData | None] = {}
+    if tissue is not None and len(tissue):
+        found["tissue"] = tissue_layer(tissue, info, mpp=mpp)
+    if segments is not None and len(segments):
+        table = group_table(segments, groups=groups, scores=scores, mpp=mpp)
+        found["segments"] = segments_layer(segments, table, mpp=mpp)
+    if scores is not None and grid is not None:
+        found["attention"] = attention_layer(scores, grid, mpp=mpp)
+        found["probability"] = probability_layer(scores, grid, mpp=mpp)
+        found["evidence"] = evidence_layer(scores, grid, mpp=mpp)
+    return {kind: layer for kind, layer in found.items() if layer is not None}

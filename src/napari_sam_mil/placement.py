@@ -1,0 +1,57 @@
+"""Where things lie in the viewer: from the engine's frames to napari's scale, translate and units.
+
+The world of the viewer is micrometres where the slide knows its mpp, else level-0 pixels. napari puts the *centre*
+of an array's first element at ``translate``, and the centre of the slide's first pixel at 0; the engine's frames
+speak of *corners*. Both meanings are turned into each other here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.geometry import Frame
+
+Mpp = tuple[float, float] | None
+
+
+def pixel_size(mpp: Mpp) -> tuple[float, float]:
+    """Size (x, y) of a level-0 pixel in world units."""
+    return (1.0, 1.0) if mpp is None else mpp
+
+
+def place_raster(frame: Frame, mpp: Mpp) -> dict[str, Any]:
+    """Scale, translate and units of a layer whose array lies in ``frame``, axes (row, column)."""
+    size, origin, step = (
+        np.asarray(pair, dtype=float) for pair in (pixel_size(mpp), frame.origin_px0, frame.downsample)
+    )
+    centre = origin + (step - 1) / 2
+    return {
+        "scale": tuple((step * size)[::-1].tolist()),
+        "translate": tuple((centre * size)[::-1].tolist()),
+        "units": _units(mpp),
+    }
+
+
+def place_points(mpp: Mpp) -> dict[str, Any]:
+    """Scale, translate and units of a layer whose vertices are level-0 points (y, x), as polygons are."""
+    width, height = pixel_size(mpp)
+    return {"scale": (height, width), "translate": (-height / 2, -width / 2), "units": _units(mpp)}
+
+
+def points_to_world(points_px0: npt.ArrayLike, mpp: Mpp) -> npt.NDArray[np.float64]:
+    """Level-0 points (..., 2) as (x, y) -> world points (..., 2) as (row, column)."""
+    world: npt.NDArray[np.float64] = ((np.asarray(points_px0, dtype=np.float64) - 0.5) * pixel_size(mpp))[..., ::-1]
+    return world
+
+
+def world_to_points(points_world: npt.ArrayLike, mpp: Mpp) -> npt.NDArray[np.float64]:
+    """World points (..., 2) as (row, column) -> level-0 points (..., 2) as (x, y)."""
+    points: npt.NDArray[np.float64] = np.asarray(points_world, dtype=np.float64)[..., ::-1] / pixel_size(mpp) + 0.5
+    return points
+
+
+def _units(mpp: Mpp) -> tuple[str, str]:
+    return ("pixel", "pixel") if mpp is None else ("micrometer", "micrometer")

@@ -1,0 +1,189 @@
+"""What is known of each open slide, and which layers show it.
+
+One :class:`SlideSession` a slide layer; all docks of a viewer share one :class:`Sessions`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels, Layer
+from psygnal import Signal
+
+from sam_mil_engine.geometry import Frame
+
+from .layers import CONTOUR, KINDS, LayerData, result_layers
+from .placement import place_raster
+from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from sam_mil_engine.annotations.model import Annotation
+
+    from .analysis import Analysis
+
+
+@dataclass(eq=False, slots=True)
+class SlideSession:
+    """One open slide.
+
+    Attributes
+    ----------
+    layer, source
+        The layer that shows the slide, and the slide behind it.
+    analysis
+        What the engine found so far, or None.
+    annotations
+        What was loaded to compare with.
+    layers
+        Kind (:data:`~napari_sam_mil.layers.KINDS` and ``annotations``) -> the layer that shows it now.
+    """
+
+    layer: Layer
+    source: SlideSource
+    analysis: Analysis | None = None
+    annotations: tuple[Annotation, ...] = ()
+    layers: dict[str, Layer] = field(default_factory=dict)
+
+    def result_layers(self) -> dict[str, LayerData]:
+        """Return layer data for everything that the analysis knows."""
+        if self.analysis is None:
+            return {}
+        processed, scores = self.analysis.processed, self.analysis.scores
+        return result_layers(
+            info=self.source.info,
+            mpp=self.source.mpp,
+            tissue=processed.tissue,
+            segments=processed.segments,
+            groups=processed.bag.groups if processed.bag is not None else None,
+            grid=processed.grid,
+            scores=scores,
+        )
+
+
+class Sessions:
+    """All open slides of one viewer, and the one that is looked at. Use :func:`sessions_of`."""
+
+    #: Something about the open slides changed: another one is current, or it knows more.
+    changed = Signal()
+
+    def __init__(self, viewer: Viewer):
+        self._viewer = weakref.ref(viewer)
+        self._sessions: list[SlideSession] = []
+        self._current: SlideSession | None = None
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_layers)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        self._on_layers()
+
+    @property
+    def viewer(self) -> Viewer:
+        """The viewer; it outlives this object."""
+        viewer = self._viewer()
+        if viewer is None:
+            raise RuntimeError("the viewer is gone")
+        return viewer
+
+    @property
+    def current(self) -> SlideSession | None:
+        """The slide that the selected layer belongs to, else the one that was current last."""
+        return self._current
+
+    def all(self) -> tuple[SlideSession, ...]:
+        """Every open slide, in the order in which they were opened."""
+        return tuple(self._sessions)
+
+    def show(self, session: SlideSession, analysis: Analysis) -> None:
+        """Keep what the engine found and show it in place of what was shown before."""
+        session.analysis = analysis
+        self.refresh(session)
+
+    def refresh(self, session: SlideSession) -> None:
+        """Make the layers of the slide anew from what is known; place, visibility and opacity are kept."""
+        if session not in self._sessions:
+            return
+        wanted = session.result_layers()
+        for kind in KINDS:
+            if kind in wanted:
+                self.put(session, kind, wanted[kind])
+            elif kind in session.layers:
+                self._drop(session, kind)
+        self.changed.emit()
+
+    def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
+        """Show one layer of a slide, in place of the one of this kind that is there."""
+        array, keywords, type_name = data
+        segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
+        tag = LayerTag(kind, session.source, segments)
+        layer = Layer.create(array, keywords | {"metadata": {METADATA_KEY: tag}}, type_name)
+        if isinstance(layer, Labels):
+            layer.contour = CONTOUR
+            layer.editable = False
+        layers = self.viewer.layers
+        active = layers.selection.active
+        old = session.layers.get(kind)
+        if old is None:
+            place = 1 + max(layers.index(other) for other in (session.layer, *session.layers.values()))
+        else:
+            layer.visible, layer.opacity = old.visible, old.opacity
+            place = self._drop(session, kind)
+        session.layers[kind] = layer
+        layers.insert(place, layer)
+        layers.selection.active = layer if active is old else active
+        return layer
+
+    def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
+        """Take the user's micrometres a pixel for a slide that does not say, and place all layers anew."""
+        session.source.user_mpp = mpp
+        placed = place_raster(Frame(), session.source.mpp)
+        session.layer.scale, session.layer.translate = placed["scale"], placed["translate"]
+        session.layer.units = placed["units"]
+        self.refresh(session)
+
+    def _drop(self, session: SlideSession, kind: str) -> int:
+        layer = session.layers.pop(kind)
+        place: int = self.viewer.layers.index(layer)
+        self.viewer.layers.remove(layer)
+        return place
+
+    def _on_layers(self, _event: Any = None) -> None:
+        present = list(self.viewer.layers)
+        known = {id(session.layer) for session in self._sessions}
+        gone = [session for session in self._sessions if session.layer not in present]
+        for session in gone:
+            self._sessions.remove(session)
+        for session in self._sessions:
+            session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
+        opened = []
+        for layer in present:
+            tag = tag_of(layer.metadata)
+            if tag is not None and tag.kind == "slide" and id(layer) not in known:
+                opened.append(SlideSession(layer, tag.source))
+        self._sessions += opened
+        if opened or self._current in gone:
+            self._current = self._sessions[-1] if self._sessions else None
+            self.changed.emit()
+
+    def _on_active(self, _event: Any = None) -> None:
+        active = self.viewer.layers.selection.active
+        for session in self._sessions:
+            if active is not None and (active is session.layer or active in session.layers.values()):
+                if session is not self._current:
+                    self._current = session
+                    self.changed.emit()
+                return
+
+
+_sessions: weakref.WeakKeyDictionary[Viewer, Sessions] = weakref.WeakKeyDictionary()
+
+
+def sessions_of(viewer: Viewer) -> Sessions:
+    """Return the sessions of a viewer: the same object for every dock."""
+    # napari hands docks a proxy that hides private attributes; identity of layers needs the viewer itself
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _sessions:
+        _sessions[viewer] = Sessions(viewer)
+    return _sessions[viewer]

@@ -1,0 +1,57 @@
+"""What the plugin's layers carry in their metadata: the open slide behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sam_mil_engine.segment.segments import Segments
+from sam_mil_engine.slide.info import SlideInfo
+from sam_mil_engine.slide.slide import Slide
+
+METADATA_KEY = "sam_mil"
+
+
+@dataclass(eq=False, slots=True)
+class SlideSource:
+    """The slide of a layer. ``user_mpp`` is what the user said where the file does not."""
+
+    slide: Slide = field(repr=False)
+    user_mpp: float | None = None
+
+    @property
+    def info(self) -> SlideInfo:
+        """The facts of the file."""
+        return self.slide.info
+
+    @property
+    def mpp(self) -> tuple[float, float] | None:
+        """Micrometres a level-0 pixel (x, y): the file's, else the user's, else None."""
+        if self.info.mpp is not None:
+            return self.info.mpp
+        return None if self.user_mpp is None else (self.user_mpp, self.user_mpp)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTag:
+    """Mark of a layer that shows something of a slide.
+
+    Attributes
+    ----------
+    kind
+        ``slide``, ``annotations``, or one of :data:`~napari_sam_mil.layers.KINDS`.
+    source
+        The slide.
+    segments
+        The masks that a ``segments`` layer shows; its picture holds only the smallest at every pixel.
+    """
+
+    kind: str
+    source: SlideSource
+    segments: Segments | None = field(default=None, repr=False)
+
+
+def tag_of(metadata: dict[str, Any]) -> LayerTag | None:
+    """Return the mark in a layer's metadata, or None where the layer is not one of ours."""
+    tag = metadata.get(METADATA_KEY)
+    return tag if isinstance(tag, LayerTag) else None

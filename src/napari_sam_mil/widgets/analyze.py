@@ -1,0 +1,173 @@
+"""The main dock: open slide in, one button, layers and a result out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ..analysis import STEPS, Analysis, analyse
+from ..jobs import Job
+from ..notices import show_error
+from ..session import SlideSession, sessions_of
+from .choices_card import ChoicesCard
+from .parts import scrolling
+from .progress_card import ProgressCard
+from .result_card import ResultCard
+from .slide_card import SlideCard
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+#: Name of the button that does everything.
+EVERYTHING = "Segment/Classify"
+SHORTCUT = "Ctrl+Return"
+
+_STEP_TIPS = {
+    "Tissue": ("T&issue", "Find where the tissue is"),
+    "Segment": ("Se&gment", "Divide the tissue into segments"),
+    "Features": ("Featu&res", "Describe every patch of the tissue by the encoder"),
+    "Classify": ("&Classify", "Do what is missing, and classify the slide"),
+}
+
+
+class AnalyzeDock(QWidget):
+    """Slide, models, button, progress, result; each block is a card of its own."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__()
+        self._sessions = sessions_of(napari_viewer)
+        self._job: Job | None = None
+        self._analysed: SlideSession | None = None
+        self._step = ""
+        self.slide_card, self.choices_card = SlideCard(), ChoicesCard()
+        self.progress_card, self.result_card = ProgressCard(), ResultCard()
+        self.button, self.steps = self._buttons()
+        self._lay_out()
+        self.slide_card.mpp_entered.connect(self._on_mpp)
+        self.progress_card.cancel_clicked.connect(self.cancel)
+        self._sessions.changed.connect(self._show_current)
+        self._show_current()
+
+    @property
+    def job(self) -> Job | None:
+        """The job that runs now, or None."""
+        return self._job
+
+    def run(self, step: str) -> Job | None:
+        """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on the current slide.
+
+        Returns the job, or None where no slide is open or another job runs.
+        """
+        session = self._sessions.current
+        if session is None or self._job is not None:
+            return None
+        source, choices = session.source, self.choices_card.choices()
+        job = Job(lambda progress: analyse(source, choices, step=step, progress=progress))
+        self._job, self._analysed, self._step = job, session, step
+        # the job outlives the dock: whoever closes the window during work ends the work
+        self.destroyed.connect(job.cancel)
+        job.progressed.connect(self.progress_card.report)
+        job.succeeded.connect(self._on_success)
+        job.failed.connect(self._on_failure)
+        job.cancelled.connect(self._on_cancelled)
+        job.ended.connect(self._on_end)
+        stages = STEPS[step] if step != "Classify" else (*STEPS[step], "classify")
+        self.progress_card.begin(stages)
+        self._enable()
+        job.start()
+        return job
+
+    def cancel(self) -> None:
+        """Ask the running job to stop."""
+        if self._job is not None:
+            self._job.cancel()
+            self.progress_card.cancelling()
+
+    def _on_success(self, analysis: Analysis) -> None:
+        session = self._analysed
+        if session is None:
+            return
+        processed = analysis.processed
+        self.progress_card.finish(seconds=processed.seconds, reused=processed.reused)
+        self._sessions.show(session, analysis.after(session.analysis))
+        segments = session.layers.get("segments")
+        if segments is not None:
+            # hovering tells of the selected layer, and the segments have the most to tell
+            self._sessions.viewer.layers.selection.active = segments
+
+    def _on_failure(self, error: Exception) -> None:
+        self.progress_card.stop("Stopped by an error")
+        show_error(error, doing=EVERYTHING if self._step == "Classify" else self._step)
+
+    def _on_cancelled(self) -> None:
+        self.progress_card.stop("Cancelled; what was finished is kept")
+
+    def _on_end(self) -> None:
+        self._job = self._analysed = None
+        self._enable()
+
+    def _on_mpp(self, mpp: float) -> None:
+        session = self._sessions.current
+        if session is not None:
+            self._sessions.set_mpp(session, mpp or None)
+
+    def _show_current(self) -> None:
+        session = self._sessions.current
+        self.slide_card.show_slide(None if session is None else session.source)
+        self.result_card.show_result(None if session is None else session.analysis)
+        if session is not None and session.source.mpp is not None:
+            self._sessions.viewer.scale_bar.visible = True
+        self._enable()
+
+    def _enable(self) -> None:
+        ready = self._sessions.current is not None and self._job is None
+        for button in (self.button, *self.steps.values()):
+            button.setEnabled(ready)
+        self.choices_card.setEnabled(self._job is None)
+
+    def _buttons(self) -> tuple[QPushButton, dict[str, QPushButton]]:
+        main = QPushButton("&Segment/Classify")
+        main.setObjectName("samMilMain")
+        main.setStyleSheet(
+            "#samMilMain { font-size: 13pt; font-weight: 600; padding: 10px; border-radius: 6px;"
+            " background-color: #1f6fb2; color: white; }"
+            "#samMilMain:hover { background-color: #2b82c9; } #samMilMain:pressed { background-color: #185a91; }"
+            "#samMilMain:disabled { background-color: rgba(128, 128, 128, 70); color: rgba(160, 160, 160, 255); }"
+            "#samMilMain:focus { border: 2px solid #9fd0f5; }"
+        )
+        main.setToolTip(
+            f"Find tissue, divide it into segments, describe its patches, classify the slide ({SHORTCUT})"
+        )
+        main.clicked.connect(lambda: self.run("Classify"))
+        shortcut = QShortcut(QKeySequence(SHORTCUT), self)
+        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+        shortcut.activated.connect(main.click)
+        steps = {}
+        for name, (text, tip) in _STEP_TIPS.items():
+            steps[name] = QPushButton(text)
+            steps[name].setToolTip(tip)
+            steps[name].clicked.connect(lambda _checked, step=name: self.run(step))
+        return main, steps
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(8)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for button in self.steps.values():
+            row.addWidget(button)
+        column.addWidget(self.slide_card)
+        column.addWidget(self.choices_card)
+        column.addWidget(self.button)
+        column.addLayout(row)
+        column.addWidget(self.progress_card)
+        column.addWidget(self.result_card)
+        column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))

@@ -1,0 +1,118 @@
+"""Which models, and where results are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from sam_mil_engine.features.registry import available_encoders
+from sam_mil_engine.segment.registry import available_segmenters
+
+from ..analysis import DEMO, Choices
+from .parts import Card
+
+
+class ChoicesCard(Card):
+    """Segmenter, encoder, classifier and project folder, each with a default that works."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Models")
+        self._project = Choices().project
+        self.segmenter, self.encoder, self.classifier = QComboBox(), QComboBox(), QComboBox()
+        self._folder = QLabel()
+        self._fill()
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Seg&menter", self.segmenter)
+        form.addRow("&Encoder", self.encoder)
+        form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
+        form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
+        self.body.addLayout(form)
+        for box in (self.segmenter, self.encoder, self.classifier):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(14)
+            box.currentIndexChanged.connect(lambda _index: self.changed.emit())
+        self.set_project(self._project)
+
+    def choices(self) -> Choices:
+        """Return what is chosen now."""
+        return Choices(
+            segmenter=self.segmenter.currentData(),
+            encoder=self.encoder.currentData(),
+            classifier=self.classifier.currentData(),
+            project=self._project,
+        )
+
+    def set_project(self, folder: Path) -> None:
+        """Keep results in ``folder`` from now on."""
+        self._project = folder
+        metrics = self._folder.fontMetrics()
+        self._folder.setText(metrics.elidedText(str(folder), Qt.TextElideMode.ElideLeft, 170))
+        self._folder.setToolTip(
+            f"{folder}\nThe same files that sam-mil-engine process writes; reused when they fit."
+        )
+        self.changed.emit()
+
+    def set_classifier(self, folder: Path) -> None:
+        """Offer the RUN in ``folder`` and choose it."""
+        place = self.classifier.findData(str(folder))
+        if place < 0:
+            place = self.classifier.count()
+            self.classifier.addItem(folder.name, str(folder))
+            self.classifier.setItemData(place, str(folder), Qt.ItemDataRole.ToolTipRole)
+        self.classifier.setCurrentIndex(place)
+
+    def browse_run(self) -> None:
+        """Let the user pick the folder of a RUN."""
+        folder = QFileDialog.getExistingDirectory(self, "Choose the folder of a trained run")
+        if folder:
+            self.set_classifier(Path(folder))
+
+    def browse_project(self) -> None:
+        """Let the user pick the project folder."""
+        folder = QFileDialog.getExistingDirectory(self, "Choose the folder in which results are kept")
+        if folder:
+            self.set_project(Path(folder))
+
+    def _fill(self) -> None:
+        self.segmenter.addItem("Automatic", "auto")
+        self.segmenter.setItemData(0, "The largest SAM on this computer, else regions", Qt.ItemDataRole.ToolTipRole)
+        for item in available_segmenters():
+            _add(self.segmenter, item.name, item.name, item.what, on_disk=item.on_disk)
+        self.encoder.addItem("As the classifier expects", None)
+        for one in available_encoders():
+            if one.name.endswith(":NAME"):  # a family of encoders, not one that can be picked from a list
+                continue
+            _add(self.encoder, one.name, one.name, one.what, on_disk=one.on_disk)
+        _add(self.classifier, "Demonstration model", DEMO, "Bundled; not for diagnosis", on_disk=True)
+        self.segmenter.setToolTip("What divides the tissue into segments")
+        self.encoder.setToolTip("What turns every patch into a feature vector")
+        self.classifier.setToolTip("What classifies the slide; tile size and resolution follow it")
+
+
+_RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
+_PROJECT_TIP = "Choose another project folder"
+
+
+def _add(box: QComboBox, text: str, data: str, what: str, *, on_disk: bool) -> None:
+    place = box.count()
+    box.addItem(text if on_disk else f"{text} (not on this computer)", data)
+    box.setItemData(place, what, Qt.ItemDataRole.ToolTipRole)
+    if not on_disk:
+        box.model().item(place).setEnabled(False)
+
+
+def _with_button(widget: QWidget, text: str, slot: object, tip: str) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(widget, 1)
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(slot)
+    layout.addWidget(button)
+    return row

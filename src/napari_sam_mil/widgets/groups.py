@@ -1,0 +1,173 @@
+"""Table of the groups of the slide: sort, click to see, export."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from sam_mil_engine.errors import SamMilError
+
+from ..group_table import Column, group_table
+from ..notices import show_error
+from ..placement import points_to_world
+from ..session import SlideSession, sessions_of
+from ..writer import write_segments_geojson, write_table
+from .parts import text_label
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_TIPS = {
+    "index": "Number of the segment in the picture",
+    "area (µm²)": "Area of the segment",
+    "area (px²)": "Area of the segment in level-0 pixels",
+    "segmenter score": "How sure the segmenter is of the segment (1 where it does not say)",
+    "patches": "Patches that touch the segment",
+    "attention mass": "Share of the attention on the segment's patches and its own token",
+    "probability": "Mean probability of the segment's patches",
+    "evidence": "What the segment adds to the slide's logit; negative speaks against the class",
+    "slide without": "Probability of the slide if this segment's patches and token were not there",
+}
+_EMPTY = "Press Segment/Classify in the Analyze dock; the groups of the slide are listed here."
+
+
+class _Number(QTableWidgetItem):
+    """A cell that sorts by its number; what does not exist sorts below everything."""
+
+    def __init__(self, value: float):
+        missing = math.isnan(value)
+        super().__init__("" if missing else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
+        self._value = -math.inf if missing else value
+        self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def __lt__(self, other: QTableWidgetItem) -> bool:
+        return self._value < other._value if isinstance(other, _Number) else NotImplemented
+
+
+class GroupsDock(QWidget):
+    """One row a segment; a click selects it in the picture and brings it into view."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__()
+        self._sessions = sessions_of(napari_viewer)
+        self._columns: dict[str, Column] = {}
+        self._hint = text_label(_EMPTY)
+        self.table = QTableWidget()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.setAccessibleName("Groups of the slide")
+        self.table.itemSelectionChanged.connect(self._on_selection)
+        self.csv = QPushButton("Save as CS&V…")
+        self.csv.setToolTip("Save this table")
+        self.csv.clicked.connect(lambda: self._save("CSV (*.csv)", ".csv"))
+        self.geojson = QPushButton("Save as Geo&JSON…")
+        self.geojson.setToolTip("Save the segments with these numbers as measurements; QuPath opens it")
+        self.geojson.clicked.connect(lambda: self._save("GeoJSON (*.geojson)", ".geojson"))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.csv)
+        buttons.addWidget(self.geojson)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._hint)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(buttons)
+        self._sessions.changed.connect(self._show_current)
+        self._show_current()
+
+    def save(self, path: str | Path) -> None:
+        """Save the table (``.csv``) or the segments with their rows (``.geojson``)."""
+        session = self._sessions.current
+        if session is None or session.analysis is None or session.analysis.processed.segments is None:
+            return
+        if Path(path).suffix.lower() == ".csv":
+            write_table(path, self._columns)
+        else:
+            write_segments_geojson(
+                path, session.analysis.processed.segments, self._columns, info=session.source.info
+            )
+
+    def _save(self, kinds: str, suffix: str) -> None:
+        session = self._sessions.current
+        name = "groups" if session is None else f"{session.source.info.slide_id}.groups"
+        path, _ = QFileDialog.getSaveFileName(self, "Save the groups", name + suffix, kinds)
+        if not path:
+            return
+        try:
+            self.save(path)
+        except (SamMilError, OSError) as error:
+            show_error(error, doing="Saving the groups")
+
+    def _show_current(self) -> None:
+        session = self._sessions.current
+        self._columns = {} if session is None else _columns(session)
+        self._hint.setVisible(not self._columns)
+        self.table.setVisible(bool(self._columns))
+        for button in (self.csv, self.geojson):
+            button.setEnabled(bool(self._columns))
+        self.table.blockSignals(True)
+        self.table.setSortingEnabled(False)
+        self.table.clear()
+        self.table.setColumnCount(len(self._columns))
+        self.table.setRowCount(len(next(iter(self._columns.values()), ())))
+        for column, (name, values) in enumerate(self._columns.items()):
+            header = QTableWidgetItem("segment" if name == "index" else name)
+            header.setToolTip(_TIPS.get(name, ""))
+            self.table.setHorizontalHeaderItem(column, header)
+            for row, value in enumerate(values.tolist()):
+                self.table.setItem(row, column, _Number(float(value)))
+        self.table.setSortingEnabled(True)
+        if "attention mass" in self._columns:
+            self.table.sortItems(list(self._columns).index("attention mass"), Qt.SortOrder.DescendingOrder)
+        self.table.blockSignals(False)
+
+    def _on_selection(self) -> None:
+        rows = self.table.selectionModel().selectedRows(0)
+        session = self._sessions.current
+        if not rows or session is None:
+            return
+        number = int(self.table.item(rows[0].row(), 0).text().replace(",", ""))
+        self._go_to(session, number)
+
+    def _go_to(self, session: SlideSession, number: int) -> None:
+        assert session.analysis is not None
+        segments, layer = session.analysis.processed.segments, session.layers.get("segments")
+        if segments is None:
+            return
+        x, y, width, height = segments.boxes_raster[number - 1].tolist()
+        corners = points_to_world(segments.frame.to_px0([(x, y), (x + width, y + height)]), session.source.mpp)
+        viewer = self._sessions.viewer
+        viewer.camera.center = tuple(corners.mean(axis=0).tolist())
+        sides = np.maximum(np.abs(corners[1] - corners[0]), 1e-6)
+        viewer.camera.zoom = float(0.6 * np.min(np.asarray(viewer.canvas.size) / sides))
+        if layer is not None:
+            layer.selected_label = number
+            viewer.layers.selection.active = layer
+
+
+def _columns(session: SlideSession) -> dict[str, Column]:
+    processed = None if session.analysis is None else session.analysis.processed
+    if session.analysis is None or processed is None or processed.segments is None:
+        return {}
+    return group_table(
+        processed.segments,
+        groups=processed.bag.groups if processed.bag is not None else None,
+        scores=session.analysis.scores,
+        mpp=session.source.mpp,
+    )

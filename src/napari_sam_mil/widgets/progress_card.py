@@ -1,0 +1,109 @@
+"""One row a stage: what runs, how far it is, how fast, how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
+
+from sam_mil_engine.progress import Progress
+
+from ..pace import Pace, duration
+from .parts import Card
+
+#: What the engine calls a stage -> what the user reads.
+STAGE_NAMES: dict[str, str] = {
+    "tissue": "Tissue",
+    "tiles": "Tiles",
+    "segments": "Segments",
+    "features": "Features",
+    "groups": "Groups",
+    "classify": "Classify",
+}
+_STEPS = 1000
+
+
+class ProgressCard(Card):
+    """Rows of stages and a Cancel button; hidden until something has run."""
+
+    cancel_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Progress")
+        self._rows: dict[str, tuple[QLabel, QProgressBar, QLabel]] = {}
+        self._paces: dict[str, Pace] = {}
+        self._grid = QGridLayout()
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
+        self.body.addLayout(self._grid)
+        for row, (stage, name) in enumerate(STAGE_NAMES.items()):
+            label, bar, status = QLabel(name), QProgressBar(), QLabel()
+            bar.setRange(0, _STEPS)
+            bar.setTextVisible(False)
+            bar.setFixedHeight(8)
+            for column, widget in enumerate((label, bar, status)):
+                self._grid.addWidget(widget, row, column)
+            self._rows[stage] = (label, bar, status)
+        self.cancel = QPushButton("Ca&ncel")
+        self.cancel.setToolTip("Stop at the next step; finished stages are kept and used again")
+        self.cancel.clicked.connect(self.cancel_clicked)
+        self.body.addWidget(self.cancel)
+        self.hide()
+
+    def begin(self, stages: Sequence[str]) -> None:
+        """Show the rows of these stages, all waiting."""
+        self._paces.clear()
+        for stage, widgets in self._rows.items():
+            for widget in widgets:
+                widget.setVisible(stage in stages)
+            widgets[1].setRange(0, _STEPS)
+            widgets[1].setValue(0)
+            widgets[2].setText("waiting")
+        self.heading.setText("Progress")
+        self.cancel.setText("Ca&ncel")
+        self.cancel.setEnabled(True)
+        self.cancel.show()
+        self.show()
+
+    def report(self, progress: Progress) -> None:
+        """Show one report of the engine."""
+        if progress.stage not in self._rows:
+            if progress.message in STAGE_NAMES:
+                self._rows[progress.message][2].setText("starting…")
+            return
+        now = time.monotonic()
+        pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
+        _, bar, status = self._rows[progress.stage]
+        if progress.total:
+            bar.setRange(0, _STEPS)
+            bar.setValue(round(_STEPS * progress.done / progress.total))
+        else:
+            bar.setRange(0, 0)
+        status.setText(pace.describe(progress, now=now))
+        status.setToolTip(progress.message)
+
+    def cancelling(self) -> None:
+        """Say that the stop was asked for."""
+        self.cancel.setText("Stopping…")
+        self.cancel.setEnabled(False)
+
+    def finish(self, *, seconds: Mapping[str, float], reused: Sequence[str]) -> None:
+        """Show what every stage took; all rows that were waiting are done."""
+        self.heading.setText(f"Done in {duration(sum(seconds.values()))}")
+        for stage, (_, bar, status) in self._rows.items():
+            bar.setRange(0, _STEPS)
+            bar.setValue(_STEPS)
+            took = duration(seconds[stage]) if stage in seconds else "done"
+            status.setText("kept from before" if stage in reused else took)
+        self.cancel.hide()
+
+    def stop(self, text: str) -> None:
+        """Show that the run ended early: ``Cancelled`` or ``Failed``; rows keep where they were."""
+        self.heading.setText(text)
+        for _, bar, status in self._rows.values():
+            bar.setRange(0, _STEPS)
+            if bar.value() < _STEPS:
+                status.setText("not finished" if bar.value() else "not run")
+        self.cancel.hide()

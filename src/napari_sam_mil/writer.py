@@ -1,0 +1,107 @@
+"""Save layers: outlines and segments as GeoJSON that QuPath opens, segment tables as CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.errors import AnnotationError
+from sam_mil_engine.segment.segments import Segments
+
+from .placement import world_to_points
+from .source import LayerTag, tag_of
+
+if TYPE_CHECKING:
+    from shapely import MultiPolygon, Polygon
+
+    from sam_mil_engine.slide.info import SlideInfo
+
+_CLASSES = {"tissue": "Tissue"}
+
+
+def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str, Any]) -> list[str]:
+    """Write the polygons of a shapes layer in level-0 pixels of its slide.
+
+    Raises
+    ------
+    AnnotationError
+        If the layer does not belong to a slide that this plugin opened.
+    """
+    from sam_mil_engine.annotations.geojson import write_geojson
+    from sam_mil_engine.annotations.model import Annotation
+
+    tag = _tag(path, meta)
+    classes = meta.get("features", {})
+    annotations = []
+    for number, vertices in enumerate(data):
+        world = np.asarray(vertices)[:, -2:] * np.asarray(meta["scale"])[-2:] + np.asarray(meta["translate"])[-2:]
+        area = _polygon(world_to_points(world, tag.source.mpp))
+        name = str(classes["class"][number]) if "class" in classes else _CLASSES.get(tag.kind)
+        annotations.append(
+            Annotation(name=f"{meta.get('name', tag.kind)} {number + 1}", classification=name, polygon=area)
+        )
+    return [str(write_geojson(path, annotations, info=tag.source.info))]
+
+
+def write_segments(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the segments of a ``SAM segments`` layer: GeoJSON with their scores, or CSV with the scores alone."""
+    tag = _tag(path, meta)
+    if tag.segments is None:
+        raise AnnotationError(
+            "this layer holds no segments", where=path, hint="Save the layer 'SAM segments' of an analysed slide"
+        )
+    table = {str(name): np.asarray(column) for name, column in dict(meta["features"]).items()}
+    if Path(path).suffix.lower() == ".csv":
+        return [write_table(path, table)]
+    return [write_segments_geojson(path, tag.segments, table, info=tag.source.info)]
+
+
+def write_segments_geojson(
+    path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
+) -> str:
+    """Write every segment as a polygon with its row of the table as measurements."""
+    from sam_mil_engine.annotations.geojson import write_geojson
+    from sam_mil_engine.annotations.masks import segment_annotations
+
+    annotations = segment_annotations(segments)
+    rows = [
+        {name: value for name, column in table.items() if math.isfinite(value := float(column[number]))}
+        for number in range(len(annotations))
+    ]
+    return str(write_geojson(path, annotations, info=info, properties=rows))
+
+
+def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Write columns as CSV; what does not exist stays empty."""
+    rows = zip(*(column.tolist() for column in table.values()), strict=True)
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(["" if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
+    return str(path)
+
+
+def _polygon(points_px0: npt.NDArray[np.float64]) -> Polygon | MultiPolygon:
+    """One path of napari, which walks into its holes and back, as an area."""
+    import shapely
+
+    from sam_mil_engine.annotations.model import as_area
+
+    return as_area(shapely.make_valid(shapely.Polygon(points_px0)))
+
+
+def _tag(path: str, meta: dict[str, Any]) -> LayerTag:
+    tag = tag_of(meta.get("metadata", {}))
+    if tag is None:
+        raise AnnotationError(
+            f"the layer {meta.get('name', '')!r} does not belong to a slide, so its place on a slide is not known",
+            where=path,
+            hint="Save a layer that SAM-MIL made, or draw in the annotation layer of the slide",
+        )
+    return tag

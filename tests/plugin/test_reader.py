@@ -1,0 +1,70 @@
+"""Opening slides: lazy, light, in micrometres; every extension of the engine is in the manifest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari_sam_mil.reader import get_reader, read_slides
+from napari_sam_mil.source import tag_of
+from npe2 import PluginManifest
+from sam_mil_engine.errors import SlideError
+from sam_mil_engine.slide.finding import EXTENSIONS
+
+MANIFEST = PluginManifest.from_file(Path(sys.modules["napari_sam_mil"].__file__).parent / "napari.yaml")
+
+
+def test_the_manifest_reads_what_the_engine_reads():
+    (reader,) = MANIFEST.contributions.readers
+    assert set(reader.filename_patterns) == {f"*{suffix}" for suffix in EXTENSIONS}
+
+
+def test_every_command_of_the_manifest_exists():
+    MANIFEST.validate_imports()
+
+
+@pytest.mark.parametrize("name", ["a.svs", "B.SVS", "c.ome.tiff", "d.mrxs", "e.dcm", "f.jpeg"])
+def test_slides_are_taken(name):
+    assert get_reader(name) is read_slides
+
+
+@pytest.mark.parametrize("path", ["a.txt", "a", [], ["a.svs", "b.csv"]])
+def test_other_files_are_left_to_others(path):
+    assert get_reader(path) is None
+
+
+def test_a_slide_becomes_a_lazy_pyramid_in_micrometres(tiny_slide):
+    ((levels, keywords, kind),) = read_slides(str(tiny_slide))
+    assert kind == "image"
+    assert keywords["rgb"]
+    assert keywords["scale"] == (0.5, 0.5)
+    assert all(hasattr(level, "chunks") for level in levels)
+    assert not isinstance(levels[0], np.ndarray)
+    assert tag_of(keywords["metadata"]).source.info.size_px0 == (640, 512)
+
+
+def test_several_slides_open_at_once(tiny_slide):
+    assert len(read_slides([str(tiny_slide), str(tiny_slide)])) == 2
+
+
+def test_a_file_that_is_no_slide_is_a_clear_error(tmp_path):
+    path = tmp_path / "text.svs"
+    path.write_text("not a slide")
+    with pytest.raises(SlideError, match=r"text\.svs"):
+        read_slides(str(path))
+
+
+def test_opening_a_slide_imports_nothing_heavy(tiny_slide):
+    code = (
+        "import sys\n"
+        "import napari_sam_mil.reader as reader\n"
+        f"((levels, _, _),) = reader.get_reader({str(tiny_slide)!r})({str(tiny_slide)!r})\n"
+        "levels[-1][:5, :5]\n"
+        "heavy = {'torch', 'timm', 'segment_anything', 'sklearn', 'skimage', 'matplotlib', 'napari', 'qtpy'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
