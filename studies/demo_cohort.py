@@ -2,7 +2,7 @@
 
     .venv/bin/python studies/demo_cohort.py DEMO_FOLDER
 
-DEMO_FOLDER is what `sam-mil-engine demo -o DEMO_FOLDER` made. Prints the table and writes it to demo_cohort.md here.
+DEMO_FOLDER is what `sam-mil-engine demo -o DEMO_FOLDER` made. Prints the table, and writes it to demo_cohort.md.
 Slide-level figures are over the nine test folds; patch-level AUC is that of attention and of tumour probability
 against the true outlines, over all test slides with tumour.
 """

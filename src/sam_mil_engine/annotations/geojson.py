@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -15,6 +14,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 
 from ..errors import AnnotationError
+from ..files import atomic_write
 from ..slide.info import SlideInfo
 from .model import Annotation, as_area
 from .outlines import Reader
@@ -135,7 +135,9 @@ def write_geojson(
     Raises
     ------
     AnnotationError
-        If ``properties`` has another length than ``annotations``, or the file cannot be written.
+        If ``properties`` has another length than ``annotations``.
+    ProjectError
+        If the file cannot be written.
     """
     path, annotations = Path(path), list(annotations)
     if properties is not None and len(properties) != len(annotations):
@@ -149,7 +151,7 @@ def write_geojson(
         text = json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"a property is not JSON ({error})", where=path) from error
-    _write_atomically(path, text)
+    atomic_write(path, text)
     return path
 
 
@@ -168,19 +170,3 @@ def _feature(
         "geometry": shapely.geometry.mapping(_moved(annotation.polygon, shift)),
         "properties": {**extra, **plain, **({"measurements": numbers} if numbers else {})},
     }
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise AnnotationError(
-            f"it cannot be written ({error.strerror})", where=path, hint="Check that the folder is writable"
-        ) from error

@@ -123,7 +123,7 @@ def _process(result: DemoResult, settings: DemoSettings, device: str, progress: 
     slides = sorted((result.folder / "slides").glob("*.tiff"))
     outcomes = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
     for number, outcome in enumerate(outcomes, start=1):
-        progress(Progress("slides", number, len(slides), "slides", outcome.path.stem))
+        progress(Progress("cohort", number, len(slides), "slides", outcome.path.stem))
         if outcome.error is not None:
             raise outcome.error
 

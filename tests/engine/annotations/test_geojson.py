@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon
 
 from sam_mil_engine.annotations import Annotation, read_annotations, write_geojson
-from sam_mil_engine.errors import AnnotationError
+from sam_mil_engine.errors import AnnotationError, ProjectError
 from sam_mil_engine.slide.info import SlideInfo
 
 SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
@@ -125,7 +125,7 @@ def test_written_geojson_is_what_qupath_expects(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_is_an_error_without_leftovers(tmp_path: Path) -> None:
     (tmp_path / "a.geojson" / "full").mkdir(parents=True)
-    with pytest.raises(AnnotationError, match="cannot be written"):
+    with pytest.raises(ProjectError, match="cannot be written"):
         write_geojson(tmp_path / "a.geojson", [])
     assert [file.name for file in tmp_path.iterdir()] == ["a.geojson"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ...devices import cpu_count
 from ...errors import ProjectError
+from ...files import atomic_write
 from ...progress import Progress, ProgressCallback, silent
 from .slide import LABELS, description, make_slide
 
@@ -93,17 +93,8 @@ def _foreign(path: Path) -> ProjectError:
 
 
 def _write_labels(path: Path, names: list[str], tumours: list[bool]) -> Path:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["slide_id", "label", "patient_id"])
-            for number, (name, tumour) in enumerate(zip(names, tumours, strict=True)):
-                table.writerow([name, LABELS[tumour], f"patient-{number:03d}"])
-        temporary.replace(path)
-    except OSError as error:
-        raise ProjectError(
-            f"the labels cannot be written ({error.strerror})", where=path, hint="Check space and permissions"
-        ) from error
+    lines = ["slide_id,label,patient_id"]
+    for number, (name, tumour) in enumerate(zip(names, tumours, strict=True)):
+        lines.append(f"{name},{LABELS[tumour]},patient-{number:03d}")
+    atomic_write(path, "\n".join(lines) + "\n")
     return path

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from ...files import atomic_path
 
 _SMALLEST_SIDE = 512
 _SOFTWARE = "sam_mil_engine"
@@ -23,27 +24,22 @@ def write_pyramid(
     """
     import tifffile
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with tifffile.TiffWriter(temporary) as tiff:
-            for level, picture in enumerate(_levels(image)):
-                per_centimetre = 1e4 / mpp * picture.shape[1] / image.shape[1]
-                tiff.write(
-                    picture,
-                    photometric="rgb",
-                    compression="jpeg",
-                    compressionargs={"level": quality},
-                    tile=(tile, tile),
-                    resolution=(per_centimetre, per_centimetre),
-                    resolutionunit="CENTIMETER",
-                    subfiletype=int(level > 0),
-                    description=description if level == 0 else None,
-                    software=_SOFTWARE,
-                    metadata=None,
-                )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, tifffile.TiffWriter(temporary) as tiff:
+        for level, picture in enumerate(_levels(image)):
+            per_centimetre = 1e4 / mpp * picture.shape[1] / image.shape[1]
+            tiff.write(
+                picture,
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": quality},
+                tile=(tile, tile),
+                resolution=(per_centimetre, per_centimetre),
+                resolutionunit="CENTIMETER",
+                subfiletype=int(level > 0),
+                description=description if level == 0 else None,
+                software=_SOFTWARE,
+                metadata=None,
+            )
 
 
 def _levels(image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:

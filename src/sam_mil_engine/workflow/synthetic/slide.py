@@ -11,7 +11,7 @@ from shapely import Polygon
 
 from ...annotations.geojson import write_geojson
 from ...annotations.model import Annotation
-from ...errors import ProjectError, SettingsError
+from ...errors import SettingsError
 from .canvas import connective_tissue
 from .cells import populate
 from .layout import plan
@@ -105,17 +105,11 @@ def make_slide(
     canvas = connective_tissue(cells, layout)
     populate(cells, canvas)
     image = Stain.random(stains).colour(*canvas.densities(finish), finish)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if annotations is not None:
-            outlines = enumerate(layout.tumour, start=1)
-            write_geojson(annotations, [Annotation(f"tumour {k}", LABELS[1], outline) for k, outline in outlines])
-        text = description(seed=seed, tumour=tumour, size_px0=size_px0, mpp=mpp)
-        write_pyramid(path, image, mpp=mpp, description=text)
-    except OSError as error:
-        raise ProjectError(
-            f"the slide cannot be written ({error.strerror})", where=path, hint="Check space and permissions"
-        ) from error
+    if annotations is not None:
+        outlines = enumerate(layout.tumour, start=1)
+        write_geojson(annotations, [Annotation(f"tumour {k}", LABELS[1], outline) for k, outline in outlines])
+    text = description(seed=seed, tumour=tumour, size_px0=size_px0, mpp=mpp)
+    write_pyramid(path, image, mpp=mpp, description=text)
     tissue = sum(float(piece.area) for piece in layout.tissue)
     return SyntheticSlide(
         path=path,
