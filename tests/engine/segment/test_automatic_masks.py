@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from segment_anything import SamAutomaticMaskGenerator
+
+from sam_mil_engine.errors import Cancelled, SegmentError
+from sam_mil_engine.segment.automatic import AutomaticSegmenter
+from sam_mil_engine.settings import SegmentSettings
+
+
+def segmenter(sam, **settings):
+    values = {"points_per_side": 4, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "crop_n_layers": 0}
+    return AutomaticSegmenter(sam, name="small", version="1", settings=SegmentSettings(**values | settings))
+
+
+def everywhere(picture):
+    return replace(picture, tissue=np.ones_like(picture.tissue))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"crop_n_layers": 1},
+        {"crop_n_layers": 1, "crop_n_points_downscale_factor": 2, "points_per_batch": 3},
+        {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.8},
+        {"min_mask_region_area": 50},
+    ],
+)
+def test_the_masks_are_those_of_metas_generator(small_sam, tissue_picture, options):
+    picture = everywhere(tissue_picture)
+    settings = segmenter(small_sam, **options).settings
+    reference = SamAutomaticMaskGenerator(
+        small_sam,
+        points_per_side=settings.points_per_side,
+        points_per_batch=settings.points_per_batch,
+        pred_iou_thresh=settings.pred_iou_thresh,
+        stability_score_thresh=settings.stability_score_thresh,
+        crop_n_layers=settings.crop_n_layers,
+        crop_n_points_downscale_factor=settings.crop_n_points_downscale_factor,
+        min_mask_region_area=settings.min_mask_region_area,
+    ).generate(picture.image)
+    reference = [record for record in reference if record["area"]]
+
+    found = segmenter(small_sam, **options).segment(picture)
+
+    assert len(found) == len(reference) >= 8
+    for number, record in enumerate(reference):
+        np.testing.assert_array_equal(found.mask(number), record["segmentation"])
+    np.testing.assert_array_equal(found.area, [record["area"] for record in reference])
+    np.testing.assert_allclose(found.predicted_iou, [record["predicted_iou"] for record in reference])
+    np.testing.assert_allclose(found.stability, [record["stability_score"] for record in reference])
+
+
+def test_only_masks_that_touch_tissue_are_kept(small_sam, tissue_picture):
+    all_of_them = segmenter(small_sam).segment(everywhere(tissue_picture))
+    kept = segmenter(small_sam).segment(tissue_picture)
+    touching = [n for n in range(len(all_of_them)) if (all_of_them.mask(n) & tissue_picture.tissue).any()]
+    assert 0 < len(kept) == len(touching) < len(all_of_them)
+    assert kept.frame == tissue_picture.frame
+    assert kept.size_raster == (160, 120)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_no_surviving_mask_is_an_empty_result(small_sam, tissue_picture, layers):
+    # Meta's own generator raises IndexError here as soon as there are crops.
+    found = segmenter(small_sam, pred_iou_thresh=1.0, crop_n_layers=layers).segment(tissue_picture)
+    assert len(found) == 0
+
+
+def test_metas_generator_needs_this(small_sam, tissue_picture):
+    generator = SamAutomaticMaskGenerator(small_sam, points_per_side=4, pred_iou_thresh=1.0, crop_n_layers=1)
+    with pytest.raises(IndexError):
+        generator.generate(tissue_picture.image)
+
+
+def test_without_tissue_the_result_is_empty(small_sam, tissue_picture):
+    nothing = replace(tissue_picture, tissue=np.zeros_like(tissue_picture.tissue))
+    assert len(segmenter(small_sam).segment(nothing)) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (1, 200), (20, 40)])
+def test_tiny_pictures(small_sam, tissue_picture, shape):
+    tiny = replace(
+        tissue_picture, image=np.full((*shape, 3), 150, dtype=np.uint8), tissue=np.ones(shape, dtype=bool)
+    )
+    found = segmenter(small_sam, crop_n_layers=2).segment(tiny)
+    assert found.size_raster == (shape[1], shape[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1025, 3), (0, 4, 3), (10, 10), (10, 10, 4)])
+def test_pictures_that_sam_cannot_take(small_sam, tissue_picture, shape):
+    odd = replace(tissue_picture, image=np.zeros(shape, dtype=np.uint8))
+    with pytest.raises(SegmentError, match="picture"):
+        segmenter(small_sam).segment(odd)
+
+
+def test_progress_counts_points_and_reports_inside_the_encoder(small_sam, tissue_picture):
+    reports = []
+    segmenter(small_sam, crop_n_layers=1, points_per_batch=8).segment(tissue_picture, progress=reports.append)
+    # 16 points on the picture and, half as many a side, 4 on each of four crops.
+    assert {(report.stage, report.unit, report.total) for report in reports} == {("segments", "points", 32)}
+    done = [report.done for report in reports]
+    assert done == sorted(done)
+    assert done[-1] == 32
+    # One report for each of the encoder's 2 layers on 5 pictures, one for each of 2 + 4 batches, one at the end.
+    assert len(reports) == 5 * 2 + 2 + 4 + 1
+
+
+def test_cancelling_leaves_the_model_usable(small_sam, tissue_picture):
+    def stop(report):
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        segmenter(small_sam).segment(tissue_picture, progress=stop)
+    assert all(not block._forward_pre_hooks for block in small_sam.image_encoder.blocks)
+    assert len(segmenter(small_sam).segment(tissue_picture))
+
+
+def test_out_of_memory_says_what_to_lower(small_sam, tissue_picture, monkeypatch):
+    import torch
+
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(small_sam.mask_decoder, "forward", full)
+    with pytest.raises(SegmentError, match="points_per_batch"):
+        segmenter(small_sam).segment(tissue_picture)
