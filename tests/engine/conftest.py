@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -42,3 +42,14 @@ def random_bag(n: int, n_groups: int, *, dim: int = 12, seed: int = 0, unsegment
 @pytest.fixture(scope="session")
 def make_bag() -> Callable[..., FeatureBag]:
     return random_bag
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Small tensors are faster on one thread, above all where other programs use the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_weights
 
 from .. import __version__
 from ..devices import pick_device
-from ..errors import ModelError
+from ..errors import ModelError, SettingsError
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
 from ..mil.registry import build_aggregator
@@ -130,7 +130,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             seed=description.get("seed"),
             card=card.read_text(encoding="utf-8") if card.is_file() else None,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
         raise ModelError(
             f"the description and the weights of the model do not fit together ({reason})",
@@ -146,14 +146,17 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_model(path: str | Path) -> Path:
-    """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several."""
+    """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several.
+
+    The bare name of a bundled model wins over a folder of that name; ``./NAME`` is the folder.
+    """
+    bundled = bundled_models()
+    if str(path) in bundled and not isinstance(path, Path):
+        return bundled[str(path)]
     folder = Path(path)
     if (folder / _DESCRIPTION).is_file():
         return folder
     if not folder.is_dir():
-        bundled = bundled_models()
-        if str(path) in bundled:
-            return bundled[str(path)]
         raise ModelError(
             "there is no such model",
             where=path,

@@ -78,7 +78,8 @@ def train(
             history=result.history,
             predictions=result.predictions,
         )
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for left_over in folder.glob(f"*{CHECKPOINT}*"):  # with what a kill in the middle of writing it left
+        left_over.unlink()
     return read_run(out_dir)
 
 

@@ -81,10 +81,10 @@ def expected_calibration_error(labels: IntVector, probabilities: FloatArray, *, 
 def choose_threshold(labels: IntVector, positive: FloatArray, *, rule: ThresholdRule = "youden") -> float:
     """Threshold on the probability of the positive class, chosen on validation slides.
 
-    ``youden`` maximises sensitivity + specificity - 1, ``accuracy`` the accuracy. Candidates lie in the middle
-    between neighbouring scores, and 0.5; of equally good ones the nearest to 0.5 is taken.
+    ``youden`` maximises sensitivity + specificity - 1, ``accuracy`` the accuracy. Candidates are 0.5 and the
+    middles between neighbouring scores, 0 and 1 among them; of equally good ones the nearest to 0.5 is taken.
     """
-    scores = np.unique(positive.astype(np.float64))
+    scores = np.unique([0.0, *positive.astype(np.float64), 1.0])
     candidates = np.concatenate([[0.5], (scores[1:] + scores[:-1]) / 2])
     called = positive[None, :] >= candidates[:, None]
     truth = labels == 1

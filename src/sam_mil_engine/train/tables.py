@@ -26,6 +26,8 @@ def read_table(path: str | Path, *, needs: Sequence[str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pandas' parser errors and bad encodings are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(f"not a readable CSV table ({reason})", where=path, hint="Save it as CSV, UTF-8") from error
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError("not a readable CSV table (rows have more cells than the first line)", where=path)
     table.columns = [str(name).strip() for name in table.columns]
     absent = [name for name in needs if name not in table]
     if absent:

@@ -18,6 +18,7 @@ from sam_mil_engine.mil.attention import masked_softmax
 from sam_mil_engine.mil.registry import aggregator_names, build_aggregator, resolve_name
 from sam_mil_engine.settings import ModelSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]
 NAMES = [*aggregator_names(), "abmil+groups"]
 DIM = 12

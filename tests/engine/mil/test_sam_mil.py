@@ -17,6 +17,7 @@ from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.sam_mil import SamMil, consistency, pseudo_bags
 from sam_mil_engine.settings import ModelSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]
 CPU = torch.device("cpu")
 LABEL = torch.tensor(1)

@@ -21,6 +21,7 @@ from sam_mil_engine.mil.patch_probability import (
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]
 
 
