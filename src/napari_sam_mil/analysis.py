@@ -51,6 +51,8 @@ class Choices:
         The same for encoders; None takes the one that the classifier expects.
     classifier
         ``demo``, or the folder of a RUN.
+    preset
+        Name of the tissue preset; None takes that of the project.
     project
         Folder in which results are kept.
     """
@@ -58,6 +60,7 @@ class Choices:
     segmenter: str = SegmentSettings().segmenter
     encoder: str | None = None
     classifier: str = DEMO
+    preset: str | None = None
     project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
 
 
@@ -91,6 +94,8 @@ def settings_for(choices: Choices, expects: Expects, source: SlideSource) -> Pro
     segmenter = kept.segments.segmenter if choices.segmenter == "auto" else choices.segmenter
     return kept.model_copy(
         update={
+            "preset": choices.preset or kept.preset,
+            "tissue": kept.tissue if choices.preset is None else None,
             "tiles": _tiles_for(expects, source, kept.tiles),
             "segments": kept.segments.model_copy(update={"segmenter": segmenter}),
             "features": kept.features.model_copy(

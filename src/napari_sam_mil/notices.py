@@ -57,10 +57,16 @@ def show_details(text: str, *, title: str = "Details of the error") -> QDialog:
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     copy = buttons.addButton("&Copy", QDialogButtonBox.ButtonRole.ActionRole)
     copy.clicked.connect(lambda: QApplication.clipboard().setText(text))
-    buttons.rejected.connect(dialog.close)
+    buttons.rejected.connect(dialog.reject)
     layout = QVBoxLayout(dialog)
     layout.addWidget(view)
     layout.addWidget(buttons)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    _open_dialogs.add(dialog)
+    dialog.finished.connect(lambda _result: _open_dialogs.discard(dialog))
     dialog.show()
     return dialog
+
+
+#: Windows that are open: a window without a parent lives only as long as somebody holds it.
+_open_dialogs: set[QDialog] = set()

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import tifffile
+
 from napari_sam_mil.native import prepare_for_torch
+from sam_mil_engine.workflow.synthetic import make_slide
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
     from napari_sam_mil.widgets.analyze import AnalyzeDock
 
 
@@ -19,6 +24,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""
     prepare_for_torch()
     import torch
+
     from sam_mil_engine.mil.registry import build_aggregator
     from sam_mil_engine.settings import ModelSettings
     from sam_mil_engine.train.checkpoint import TrainedModel, save_model
@@ -38,6 +44,21 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def processed(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A slide and a project in which the stand-in's preprocessing of it is done."""
+    from napari_sam_mil.analysis import Choices, analyse
+    from napari_sam_mil.source import SlideSource
+    from sam_mil_engine.slide.reader import open_slide
+
+    folder = tmp_path_factory.mktemp("processed")
+    path = folder / "finished.tif"
+    make_slide(path, seed=5, tumour=True, size_px0=(1024, 768), annotations=folder / "finished.geojson")
+    with open_slide(path) as slide:
+        analyse(SlideSource(slide), Choices(classifier=str(run_folder), project=folder / "project"))
+    return path, folder / "project"
+
+
 @pytest.fixture
 def open_dock(
     make_napari_viewer: Callable[..., Viewer], run_folder: Path, tmp_path: Path
@@ -55,3 +76,20 @@ def open_dock(
         return viewer, dock
 
     return build
+
+
+@pytest.fixture
+def blank_slide(tmp_path: Path) -> Path:
+    """A slide of white glass, 0.5 µm a pixel."""
+    path = tmp_path / "blank.tiff"
+    white = np.full((512, 512, 3), 244, np.uint8)
+    tifffile.imwrite(path, white, tile=(128, 128), photometric="rgb", resolution=(20000, 20000), resolutionunit=3)
+    return path
+
+
+@pytest.fixture
+def generated_slide(tmp_path: Path) -> Path:
+    """A small synthetic slide with tumour; its outlines lie beside it as generated.geojson."""
+    path = tmp_path / "generated.tif"
+    make_slide(path, seed=5, tumour=True, size_px0=(1536, 1024), annotations=path.with_suffix(".geojson"))
+    return path

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from napari_sam_mil.jobs import Job
 from napari_sam_mil.pace import Pace, duration
 from sam_mil_engine.errors import SlideError

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.layers import Layer
+
 from napari_sam_mil.layers import class_title, result_layers, with_holes
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
@@ -71,7 +72,7 @@ def test_maps_have_one_pixel_a_patch_and_nothing_where_no_patch_is():
 
 def test_a_map_covers_its_patches_exactly():
     layer = layer_of(grid=GRID, scores=scores())["attention"]
-    top_left, bottom_right = np.asarray(layer.extent.world) + [-layer.scale / 2, layer.scale / 2]
+    top_left, bottom_right = np.asarray(layer.extent.world) + np.stack([-layer.scale / 2, layer.scale / 2])
     # patches reach from x=100..250, y=50..200 in level-0 pixels; the centre of pixel 0 is at 0
     np.testing.assert_allclose(top_left, [(50 - 0.5) * 0.5, (100 - 0.5) * 0.5])
     np.testing.assert_allclose(bottom_right, [(200 - 0.5) * 0.5, (250 - 0.5) * 0.5])
@@ -106,7 +107,9 @@ def test_hovering_over_a_segment_tells_its_scores(segments):
 
 
 def test_holes_stay_open_in_the_shapes_layer():
-    tissue = TissueRegions(((square(10, 10, 90, 90), (square(30, 30, 60, 60), square(65, 65, 80, 80))),), np.ones(1))
+    tissue = TissueRegions(
+        ((square(10, 10, 90, 90), (square(30, 30, 60, 60), square(65, 65, 80, 80))),), np.ones(1)
+    )
     layer = layer_of(tissue=tissue)["tissue"]
     mesh = layer._data_view.shapes[0]
     corners = mesh._face_vertices[mesh._face_triangles]

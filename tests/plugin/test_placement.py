@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from napari.layers import Image, Shapes
+
 from napari_sam_mil.placement import place_points, place_raster, points_to_world, world_to_points
 from sam_mil_engine.geometry import Frame
 
@@ -17,7 +18,7 @@ mpps = st.one_of(st.none(), st.tuples(st.floats(0.1, 4), st.floats(0.1, 4)))
 def edges(layer: Image) -> np.ndarray:
     """World corners (2, 2) of what an image covers: half a pixel beyond the centres of its outermost pixels."""
     half = np.asarray(layer.scale) / 2
-    return np.asarray(layer.extent.world) + [-half, half]
+    return np.asarray(layer.extent.world) + np.stack([-half, half])
 
 
 @given(st.tuples(number, number), st.tuples(step, step), mpps)

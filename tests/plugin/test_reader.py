@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
+
 from napari_sam_mil.reader import get_reader, read_slides
 from napari_sam_mil.source import tag_of
-from npe2 import PluginManifest
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.slide.finding import EXTENSIONS
 

@@ -75,7 +75,7 @@ nothing.
 | method | SAM-MIL (Fang et al. 2024) with group tokens, SG2M, pseudo-bags and the consistency loss |
 | input | patches of 256 px at 0.5 µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour |
-| trained on | {slides} generated H&E-like slides (`workflow/synthetic`, seed {seed}), slide labels alone |
+| made from | {slides} generated H&E-like slides (`workflow/synthetic`, seed {seed}), slide labels alone |
 | tested on | held-out generated slides: {test} |
 | slide AUC | {auc:.3f} |
 | accuracy, balanced accuracy | {accuracy:.3f}, {balanced:.3f} |

@@ -119,7 +119,7 @@ class AnalyzeDock(QWidget):
         self.slide_card.show_slide(None if session is None else session.source)
         self.result_card.show_result(None if session is None else session.analysis)
         if session is not None and session.source.mpp is not None:
-            self._sessions.viewer.scale_bar.visible = True
+            self._sessions.viewer.canvas.overlays.scale_bar.visible = True
         self._enable()
 
     def _enable(self) -> None:

@@ -15,24 +15,25 @@ from .parts import Card
 
 
 class ChoicesCard(Card):
-    """Segmenter, encoder, classifier and project folder, each with a default that works."""
+    """Tissue preset, segmenter, encoder, classifier and project folder, each with a default that works."""
 
     changed = Signal()
 
     def __init__(self) -> None:
         super().__init__("Models")
         self._project = Choices().project
-        self.segmenter, self.encoder, self.classifier = QComboBox(), QComboBox(), QComboBox()
+        self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
         self._folder = QLabel()
         self._fill()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
         self.body.addLayout(form)
-        for box in (self.segmenter, self.encoder, self.classifier):
+        for box in (self.preset, self.segmenter, self.encoder, self.classifier):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(14)
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
@@ -41,6 +42,7 @@ class ChoicesCard(Card):
     def choices(self) -> Choices:
         """Return what is chosen now."""
         return Choices(
+            preset=self.preset.currentData(),
             segmenter=self.segmenter.currentData(),
             encoder=self.encoder.currentData(),
             classifier=self.classifier.currentData(),
@@ -79,6 +81,10 @@ class ChoicesCard(Card):
             self.set_project(Path(folder))
 
     def _fill(self) -> None:
+        self.preset.addItem("As the project has it", None)
+        for name, what in _PRESETS.items():
+            _add(self.preset, name.capitalize() if name != "tcga" else "TCGA", name, what, on_disk=True)
+        self.preset.setToolTip("How tissue is told from glass; try another preset where it misses some")
         self.segmenter.addItem("Automatic", "auto")
         self.segmenter.setItemData(0, "The largest SAM on this computer, else regions", Qt.ItemDataRole.ToolTipRole)
         for item in available_segmenters():
@@ -94,6 +100,13 @@ class ChoicesCard(Card):
         self.classifier.setToolTip("What classifies the slide; tile size and resolution follow it")
 
 
+#: Every preset of the engine (a test compares), with what it is for.
+_PRESETS = {
+    "default": "CLAM's default: pieces of more than 100 squares of 512 px",
+    "biopsy": "Small pieces on much glass",
+    "resection": "Large pieces; paler stain is left out",
+    "tcga": "Slides of The Cancer Genome Atlas: smaller pieces and holes count",
+}
 _RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
 _PROJECT_TIP = "Choose another project folder"
 

@@ -153,9 +153,9 @@ class GroupsDock(QWidget):
         x, y, width, height = segments.boxes_raster[number - 1].tolist()
         corners = points_to_world(segments.frame.to_px0([(x, y), (x + width, y + height)]), session.source.mpp)
         viewer = self._sessions.viewer
-        viewer.camera.center = tuple(corners.mean(axis=0).tolist())
+        viewer.scene.camera.center = tuple(corners.mean(axis=0).tolist())
         sides = np.maximum(np.abs(corners[1] - corners[0]), 1e-6)
-        viewer.camera.zoom = float(0.6 * np.min(np.asarray(viewer.canvas.size) / sides))
+        viewer.scene.camera.zoom = float(0.6 * np.min(np.asarray(viewer.canvas.size) / sides))
         if layer is not None:
             layer.selected_label = number
             viewer.layers.selection.active = layer

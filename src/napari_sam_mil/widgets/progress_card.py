@@ -23,6 +23,10 @@ STAGE_NAMES: dict[str, str] = {
     "classify": "Classify",
 }
 _STEPS = 1000
+_BAR_STYLE = (
+    "QProgressBar { border: none; border-radius: 4px; background-color: rgba(128, 128, 128, 70); }"
+    "QProgressBar::chunk { border-radius: 4px; background-color: #2b82c9; }"
+)
 
 
 class ProgressCard(Card):
@@ -43,6 +47,7 @@ class ProgressCard(Card):
             bar.setRange(0, _STEPS)
             bar.setTextVisible(False)
             bar.setFixedHeight(8)
+            bar.setStyleSheet(_BAR_STYLE)
             for column, widget in enumerate((label, bar, status)):
                 self._grid.addWidget(widget, row, column)
             self._rows[stage] = (label, bar, status)

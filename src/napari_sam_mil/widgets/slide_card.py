@@ -69,7 +69,7 @@ def describe(source: SlideSource) -> str:
         facts.append(f"{width * info.mpp[0] / 1000:.1f} × {height * info.mpp[1] / 1000:.1f} mm")
     if info.objective_power is not None:
         facts.append(f"{info.objective_power:g}×")
-    lines = [f"<b>{escape(info.slide_id)}</b>", escape(" · ".join(facts))]
+    lines = [f"<b>{escape(info.slide_id)}</b>", " · ".join(escape(fact).replace(" ", "&nbsp;") for fact in facts)]
     if info.mpp is None:
         lines.append("The file does not say its resolution.")
     lines += [escape(f"⚠ {warning}") for warning in info.warnings]

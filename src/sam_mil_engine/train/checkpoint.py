@@ -145,6 +145,26 @@ def bundled_models() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / _DESCRIPTION).is_file()}
 
 
+@dataclass(frozen=True, slots=True)
+class ClassifierDescription:
+    """One line of the list of classifiers."""
+
+    name: str
+    what: str
+    on_disk: bool
+    licence: str
+
+
+def available_classifiers() -> list[ClassifierDescription]:
+    """All bundled classifiers: the first paragraph of each card says what it is."""
+    found = []
+    for name, folder in bundled_models().items():
+        card = (folder / _CARD).read_text(encoding="utf-8")
+        what = card.split("\n\n")[1].replace("\n", " ").replace("*", "")
+        found.append(ClassifierDescription(name, what, True, "Apache-2.0"))
+    return found
+
+
 def find_model(path: str | Path) -> Path:
     """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several.
 

@@ -123,7 +123,8 @@ def test_from_slides_to_a_report(tmp_path: Path) -> None:
     assert (result / "s4.maps.ome.zarr" / "zarr.json").exists()
 
     table = tmp_path / "groups.csv"
-    compared = run("compare-groups", project / "bags" / "s4.h5", "-a", project / "masks" / "s4.geojson", "-o", table,
+    outlines = project / "masks" / "s4.geojson"
+    compared = run("compare-groups", project / "bags" / "s4.h5", "-a", outlines, "-o", table,
                    "--model", project / "run", "--json")  # fmt: skip
     assert json.loads(compared.stdout)[0]["cover_iou"] > 0.3
     assert table.read_text().startswith("annotation,segment")

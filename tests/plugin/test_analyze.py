@@ -1,0 +1,252 @@
+"""The main road in a real napari: open a slide, click the button, look."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from napari.utils.notifications import notification_manager
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from napari_sam_mil import analysis
+from napari_sam_mil.layers import KINDS
+from napari_sam_mil.session import sessions_of
+from sam_mil_engine.progress import Progress
+from sam_mil_engine.settings import TISSUE_PRESETS
+
+NAMES = ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
+
+
+def click(qtbot, dock, button, *, timeout=120_000):
+    """Click a button and wait until the job that it started has ended."""
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert dock.job is not None, "the click starts a job"
+    with qtbot.waitSignal(dock.job.ended, timeout=timeout):
+        pass
+
+
+def covers(layer):
+    """World corners of what an image or labels layer covers."""
+    half = np.asarray(layer.scale) / 2
+    return np.asarray(layer.extent.world) + np.stack([-half, half])
+
+
+def test_segment_classify_puts_every_layer_where_it_belongs(qtbot, open_dock, tiny_slide, tmp_path):
+    viewer, dock = open_dock(tiny_slide)
+    click(qtbot, dock, dock.button)
+    assert [layer.name for layer in viewer.layers] == ["tiny", *NAMES]
+    slide, by_name = viewer.layers[0], {layer.name: layer for layer in viewer.layers}
+    whole = covers(slide)
+    np.testing.assert_allclose(whole, (np.array([[0, 0], [512, 640]]) - 0.5) * 0.5)
+    # 640 x 512 px are 5 x 4 patches of 128 px: the maps begin and end on the grid of the slide
+    session = sessions_of(viewer).current
+    cells = session.analysis.processed.grid.cells
+    first, last = cells.min(axis=0)[::-1], cells.max(axis=0)[::-1] + 1
+    for name in ("attention", "tumour probability", "evidence"):
+        np.testing.assert_allclose(covers(by_name[name]), (np.array([first, last]) * 128 - 0.5) * 0.5)
+    frame = session.analysis.processed.segments.frame
+    corner = (np.asarray(frame.origin_px0)[::-1] - 0.5) * 0.5
+    np.testing.assert_allclose(covers(by_name["SAM segments"])[0], corner)
+    tissue = np.asarray(by_name["tissue"].extent.world)
+    assert (tissue >= whole[0] - 1).all()
+    assert (tissue <= whole[1] + 1).all()
+    # the blob is in the middle of the slide and 4/5 of it wide
+    np.testing.assert_allclose(tissue.mean(axis=0), whole.mean(axis=0), atol=8)
+    np.testing.assert_allclose(np.ptp(tissue, axis=0), 0.8 * np.ptp(whole, axis=0), atol=12)
+    assert (tmp_path / "project" / "bags" / "tiny.h5").is_file()
+
+
+def test_the_result_card_tells_class_probability_threshold_and_card(qtbot, open_dock, tiny_slide):
+    viewer, dock = open_dock(tiny_slide)
+    assert not dock.result_card.isVisible()
+    click(qtbot, dock, dock.button)
+    scores = sessions_of(viewer).current.analysis.scores
+    text = " ".join(label.text() for label in dock.result_card.findChildren(type(dock.result_card.heading)))
+    assert scores.predicted in text
+    assert f"{scores.probabilities[1]:.3f}, threshold 0.40" in text
+    assert "Not for diagnosis" in text, "said even where the model card forgets to"
+    assert "stand-in" in text
+    assert dock.progress_card.heading.text().startswith("Done in")
+
+
+def test_a_second_run_reuses_everything_and_replaces_the_layers(qtbot, open_dock, tiny_slide):
+    viewer, dock = open_dock(tiny_slide)
+    click(qtbot, dock, dock.button)
+    before = {layer.name: layer for layer in viewer.layers}
+    before["attention"].visible, before["attention"].opacity = True, 0.33
+    click(qtbot, dock, dock.button)
+    assert [layer.name for layer in viewer.layers] == ["tiny", *NAMES]
+    after = {layer.name: layer for layer in viewer.layers}
+    assert after["attention"] is not before["attention"]
+    assert after["attention"].visible
+    assert after["attention"].opacity == pytest.approx(0.33), "what the user set stays"
+    assert len(sessions_of(viewer).current.analysis.processed.reused) == 5
+
+
+def test_steps_can_be_done_one_by_one(qtbot, open_dock, tiny_slide):
+    viewer, dock = open_dock(tiny_slide)
+    click(qtbot, dock, dock.steps["Tissue"])
+    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue"]
+    click(qtbot, dock, dock.steps["Segment"])
+    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue", "SAM segments"]
+    click(qtbot, dock, dock.steps["Features"])
+    assert sessions_of(viewer).current.analysis.processed.bag is not None
+    click(qtbot, dock, dock.steps["Classify"])
+    assert [layer.name for layer in viewer.layers] == ["tiny", *NAMES]
+    click(qtbot, dock, dock.steps["Tissue"])
+    assert [layer.name for layer in viewer.layers] == ["tiny", *NAMES], "an earlier step takes nothing away"
+
+
+def test_the_keyboard_starts_it(qtbot, open_dock, tiny_slide):
+    viewer, dock = open_dock(tiny_slide)
+    window = viewer.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert dock.job is not None
+    with qtbot.waitSignal(dock.job.ended, timeout=120_000):
+        pass
+
+
+def slowly(monkeypatch):
+    """Make the encoder stage long: every report waits, so that a cancel lands in the middle."""
+    seen: list[tuple[str, bool]] = []
+    real = analysis.analyse
+
+    def slow(source, choices, *, step, progress):
+        def report(item: Progress) -> None:
+            seen.append((item.stage, item.done > 0))
+            time.sleep(0.02)
+            progress(item)
+            if item.stage == "features" and item.done:
+                for _ in range(500):
+                    time.sleep(0.02)
+                    progress(item)
+
+        return real(source, choices, step=step, progress=report)
+
+    monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse", slow)
+    return seen
+
+
+def test_cancel_in_the_middle_keeps_what_was_finished(qtbot, open_dock, tiny_slide, monkeypatch):
+    viewer, dock = open_dock(tiny_slide)
+    seen = slowly(monkeypatch)
+    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    job = dock.job
+    assert not dock.button.isEnabled()
+    qtbot.waitUntil(lambda: ("features", True) in seen, timeout=60_000)
+    asked = time.monotonic()
+    with qtbot.waitSignal(job.cancelled, timeout=10_000):
+        qtbot.mouseClick(dock.progress_card.cancel, Qt.MouseButton.LeftButton)
+    assert time.monotonic() - asked < 2
+    qtbot.waitUntil(lambda: dock.job is None)
+    assert dock.progress_card.heading.text().startswith("Cancelled")
+    assert dock.button.isEnabled()
+    assert len(viewer.layers) == 1
+    monkeypatch.undo()
+    click(qtbot, dock, dock.button)
+    assert {"tissue", "tiles", "segments"} <= set(sessions_of(viewer).current.analysis.processed.reused)
+
+
+def test_an_error_is_a_notification_that_says_what_to_do(qtbot, open_dock, blank_slide):
+    _, dock = open_dock(blank_slide)
+    notification_manager.records.clear()
+    click(qtbot, dock, dock.button)
+    (notification,) = notification_manager.records
+    assert "No tissue was found" in notification.message
+    assert "preset" in notification.message
+    ((text, action),) = notification.actions
+    assert text == "Show details"
+    action(None)
+    dialog = next(
+        window for window in QApplication.topLevelWidgets() if window.windowTitle() == "Details of the error"
+    )
+    assert "Traceback" in dialog.layout().itemAt(0).widget().toPlainText()
+    dialog.close()
+    assert dock.progress_card.heading.text() == "Stopped by an error"
+    assert dock.button.isEnabled(), "the rest stays usable"
+
+
+def test_closing_the_window_during_work_ends_the_work(qtbot, open_dock, tiny_slide, monkeypatch):
+    viewer, dock = open_dock(tiny_slide)
+    seen = slowly(monkeypatch)
+    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    job = dock.job
+    qtbot.waitUntil(lambda: ("segments", False) in seen, timeout=60_000)
+    del dock
+    with qtbot.waitSignal(job.ended, timeout=20_000):
+        viewer.close()
+    assert job.cancelling
+
+
+def test_without_a_slide_the_buttons_wait(qtbot, open_dock):
+    _, dock = open_dock()
+    assert not dock.button.isEnabled()
+    assert "No slide is open" in dock.slide_card._facts.text()
+
+
+def test_two_slides_keep_their_own_state(qtbot, open_dock, tiny_slide, generated_slide):
+    viewer, dock = open_dock(tiny_slide, generated_slide)
+    viewer.layers.selection.active = viewer.layers["tiny"]
+    click(qtbot, dock, dock.button)
+    assert dock.result_card.isVisible()
+    viewer.layers.selection.active = viewer.layers["generated"]
+    assert "generated" in dock.slide_card._facts.text()
+    assert not dock.result_card.isVisible()
+    click(qtbot, dock, dock.steps["Tissue"])
+    first, second = sessions_of(viewer).all()
+    assert set(first.layers) == set(KINDS)
+    assert set(second.layers) == {"tissue"}
+    assert first.layers["tissue"] is not second.layers["tissue"]
+    viewer.layers.selection.active = first.layers["probability"]
+    assert "tiny" in dock.slide_card._facts.text(), "a layer of a slide makes it the current one"
+    viewer.layers.remove(first.layer)
+    assert sessions_of(viewer).all() == (second,)
+
+
+def test_a_slide_without_mpp_asks_for_it_and_is_placed_anew(qtbot, open_dock, tiny_slide, tmp_path):
+    plain = tmp_path / "plain.png"
+    Image.fromarray(tifffile.imread(tiny_slide)).save(plain)
+    viewer, dock = open_dock(plain)
+    assert [str(unit) for unit in viewer.layers[0].units] == ["pixel", "pixel"]
+    notification_manager.records.clear()
+    click(qtbot, dock, dock.button)
+    assert "Enter the resolution in the slide card" in notification_manager.records[0].message
+    dock.slide_card._mpp.setValue(0.5)
+    assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
+    click(qtbot, dock, dock.button)
+    assert [layer.name for layer in viewer.layers] == ["plain", *NAMES]
+
+
+def test_the_slide_is_seen_in_a_picture_of_the_window(qtbot, open_dock, cmu_slide, tmp_path):
+    viewer, dock = open_dock(cmu_slide)
+    dock.choices_card.set_project(tmp_path / "cmu")
+    click(qtbot, dock, dock.steps["Segment"])
+    viewer.reset_view()
+    qtbot.wait(500)
+    path = tmp_path / "window.png"
+    viewer.window.screenshot(str(path), flash=False, canvas_only=False)
+    window = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert window.shape[1] >= 1300
+    # the slide is in the middle of the canvas: some of it white glass, some of it pink to purple tissue
+    canvas = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    height, width = canvas.shape[:2]
+    middle = canvas[height // 4 : -height // 4, width // 3 : -width // 3]
+    tissue = (middle[..., 0] - middle[..., 1] > 25) & (middle[..., 2] - middle[..., 1] > 10)
+    assert tissue.mean() > 0.15
+    assert (middle.min(axis=-1) > 225).mean() > 0.02
+    assert (canvas[:, : width // 20].max(axis=-1) < 60).mean() > 0.9, "nothing is drawn beside the slide"
+
+
+def test_every_tissue_preset_of_the_engine_can_be_chosen(qtbot, open_dock):
+    _, dock = open_dock()
+    box = dock.choices_card.preset
+    offered = {box.itemData(place) for place in range(box.count())}
+    assert offered == {None, *TISSUE_PRESETS}
+    box.setCurrentIndex(box.findData("biopsy"))
+    assert dock.choices_card.choices().preset == "biopsy"

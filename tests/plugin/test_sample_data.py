@@ -1,0 +1,58 @@
+"""Samples: made here, or downloaded with a pinned checksum and a clear error without a network."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from napari_sam_mil import sample_data
+from napari_sam_mil.sample_data import fetch_cmu
+from sam_mil_engine.errors import SlideError
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A web server on this computer that serves tmp_path/web."""
+    (tmp_path / "web").mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield tmp_path / "web", f"http://127.0.0.1:{httpd.server_address[1]}/slide.svs"
+        httpd.shutdown()
+        thread.join()
+
+
+def test_the_public_slide_is_fetched_once_and_checked(server, cmu_slide, tmp_path):
+    web, url = server
+    shutil.copyfile(cmu_slide, web / "slide.svs")
+    path = fetch_cmu(tmp_path / "cache", url=url)
+    assert path.read_bytes() == cmu_slide.read_bytes()
+    (web / "slide.svs").unlink()
+    assert fetch_cmu(tmp_path / "cache", url=url) == path, "the second time needs no network"
+
+
+def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
+    web, url = server
+    (web / "slide.svs").write_bytes(b"something else")
+    with pytest.raises(SlideError, match="could not be downloaded"):
+        fetch_cmu(tmp_path / "cache", url=url)
+    assert not (tmp_path / "cache" / "CMU-1-Small-Region.svs").exists()
+
+
+def test_without_a_network_the_error_says_what_to_do(tmp_path):
+    with pytest.raises(SlideError, match="open the generated sample"):
+        fetch_cmu(tmp_path / "cache", url="http://127.0.0.1:9/slide.svs")
+
+
+def test_the_generated_sample_opens_from_the_menu(make_napari_viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open_sample("napari-sam-mil", "generated")
+    assert layer.name == "generated-tumour"
+    assert layer.multiscale
+    assert (tmp_path / "generated-tumour.geojson").is_file()

@@ -1,0 +1,103 @@
+"""Saving layers, and the Groups dock."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_sam_mil.session import sessions_of
+from sam_mil_engine.annotations.model import union_px0
+from sam_mil_engine.annotations.reading import read_annotations
+from sam_mil_engine.errors import AnnotationError
+
+
+def read_csv(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def analysed(qtbot, open_dock, processed):
+    """A window with an analysed slide, and its session."""
+    slide, project = processed
+    viewer, dock = open_dock(slide)
+    dock.choices_card.set_project(project)
+    with qtbot.waitSignal(dock.run("Classify").ended, timeout=120_000):
+        pass
+    return viewer, sessions_of(viewer).current
+
+
+def test_tissue_saved_as_geojson_comes_back_in_slide_pixels(analysed, tmp_path):
+    viewer, session = analysed
+    path = tmp_path / "tissue.geojson"
+    assert viewer.layers["tissue"].save(str(path), plugin="napari-sam-mil") == [str(path)]
+    back = read_annotations(path)
+    assert {item.classification for item in back} == {"Tissue"}
+    tissue = session.analysis.processed.tissue
+    assert union_px0(back).area == pytest.approx(tissue.area_px0.sum(), rel=1e-3)
+    np.testing.assert_allclose(union_px0(back).bounds, tissue.bounds_px0, atol=1e-6)
+
+
+def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_path):
+    viewer, session = analysed
+    path = tmp_path / "segments.geojson"
+    viewer.layers["SAM segments"].save(str(path), plugin="napari-sam-mil")
+    segments = session.analysis.processed.segments
+    back = read_annotations(path)
+    assert len(back) == len(segments)
+    areas = [item.polygon.area for item in back]
+    np.testing.assert_allclose(areas, segments.frame.area_to_px0(segments.area))
+    feature = json.loads(path.read_text())["features"][0]
+    assert "attention mass" in json.dumps(feature)
+
+
+def test_segments_saved_as_csv_hold_the_table(analysed, tmp_path):
+    viewer, session = analysed
+    path = tmp_path / "segments.csv"
+    viewer.layers["SAM segments"].save(str(path), plugin="napari-sam-mil")
+    rows = read_csv(path)
+    assert len(rows) == len(session.analysis.processed.segments)
+    assert float(rows[0]["area (µm²)"]) > 0
+
+
+def test_a_layer_of_no_slide_is_refused_with_the_reason(make_napari_viewer, tmp_path):
+    layer = make_napari_viewer().add_shapes([np.array([[0, 0], [0, 5], [5, 5]])], shape_type="polygon")
+    with pytest.raises(AnnotationError, match="does not belong to a slide"):
+        layer.save(str(tmp_path / "x.geojson"), plugin="napari-sam-mil")
+
+
+def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, analysed):
+    viewer, session = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    table = dock.table
+    names = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
+    assert table.rowCount() == len(session.analysis.processed.segments)
+    areas = names.index("area (µm²)")
+    table.sortItems(areas, Qt.SortOrder.AscendingOrder)
+    shown = [float(table.item(row, areas).text().replace(",", "")) for row in range(table.rowCount())]
+    assert shown == sorted(shown)
+    smallest = int(table.item(0, 0).text())
+    place = table.visualItemRect(table.item(0, 0)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert viewer.layers["SAM segments"].selected_label == smallest
+    x, y, width, height = session.analysis.processed.segments.boxes_raster[smallest - 1]
+    middle = session.analysis.processed.segments.frame.to_px0((x + width / 2, y + height / 2))
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (middle[::-1] - 0.5) * 0.5, atol=1e-6)
+
+
+def test_the_groups_dock_saves_its_table(analysed, tmp_path):
+    viewer, _ = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    dock.save(tmp_path / "groups.csv")
+    assert len(read_csv(tmp_path / "groups.csv")) == dock.table.rowCount()
+
+
+def test_the_groups_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    assert not dock._hint.isHidden()
+    assert not dock.csv.isEnabled()
