@@ -159,3 +159,37 @@ def test_nothing_to_assign(rule):
     assert groups.indptr.tolist() == [0]
     assert groups.group_of_patch.tolist() == [UNSEGMENTED] * 2
     assert len(assign_groups(nested(), np.zeros((0, 2)), (2, 2), rule=rule)) == 0
+
+
+def one_mask(rows, *, downsample=1.0):
+    mask = np.array([[cell == "#" for cell in row] for row in rows])
+    frame = Frame((0.0, 0.0), (downsample, downsample))
+    return Segments.from_masks([mask], frame=frame, size_raster=(mask.shape[1], mask.shape[0]))
+
+
+def test_exactly_half_is_no_majority():
+    segments = one_mask(["##.", "..#"])
+    groups = assign_groups(segments, np.array([(0, 0), (1, 0)]), (2, 2), rule="majority")
+    assert len(groups) == 0
+    groups = assign_groups(segments, np.array([(0, 0), (0, 0)]), (2, 1), rule="majority")
+    assert groups.patches(0).tolist() == [0, 1]
+
+
+def test_rounding_noise_at_a_pixels_edge_is_no_overlap():
+    # The patch ends at the edge of column 3, not in it, though floating point says a little more than 3.
+    segments = one_mask(["...#"], downsample=0.1)
+    shifted = Segments.from_crops(
+        segments.crops,
+        [tuple(segments.boxes_raster[0].tolist())],
+        frame=Frame((0.7, 0.0), (0.1, 1.0)),
+        size_raster=(4, 1),
+    )
+    assert (1.0 - 0.7) / 0.1 > 3.0
+    assert len(assign_groups(shifted, np.array([(0, 0)]), (1.0, 1.0))) == 0
+
+
+@pytest.mark.parametrize(("corner", "inside"), [((1, 1), True), ((0, 1), False), ((1, 0), False)])
+def test_the_released_rule_wants_the_corner_in_the_masks_box(corner, inside):
+    segments = one_mask(["....", ".##.", ".##."])
+    assert len(assign_groups(segments, np.array([corner]), (2, 2), rule="any")) == 1
+    assert (len(assign_groups(segments, np.array([corner]), (2, 2), rule="released")) == 1) == inside

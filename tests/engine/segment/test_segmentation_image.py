@@ -90,3 +90,10 @@ def test_a_real_slide(cmu_slide):
     assert found.frame.downsample == pytest.approx((4, 4), rel=0.01)
     assert found.size_raster == pytest.approx((300, 325), abs=1)
     assert found.tissue.mean() > 0.95
+
+
+def test_a_square_on_whole_pixels_is_centred_where_it_lies():
+    # Outlines count, and lie half a pixel off the centres: as much is painted on the left as on the right.
+    mask = tissue_mask(regions(box(40.5, 40.5, 60.5, 60.5)), Frame((0, 0), (1, 1)), (100, 100))
+    rows, columns = np.nonzero(mask)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (40, 60, 40, 60)
