@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import tifffile
+
+from tiny_slides import write_tiny_slide
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,30 +32,6 @@ def shared_data() -> Path:
 def cmu_slide(shared_data: Path) -> Path:
     """CMU-1-Small-Region.svs (2220 x 2967 px, 0.499 µm a pixel, CC0)."""
     return shared_data / "slides" / "aperio" / "CMU-1-Small-Region.svs"
-
-
-def write_tiny_slide(path: Path, *, seed: int = 0, tissue: bool = True, size: tuple[int, int] = (640, 512)) -> Path:
-    """A tiled TIFF of 0.5 µm a pixel with one pink blob that holds darker blobs, or with nothing but white."""
-    rng = np.random.default_rng(seed)
-    width, height = size
-    image = np.full((height, width, 3), 244, np.uint8)
-    if tissue:
-        centre, axes = (width // 2, height // 2), (width * 2 // 5, height * 2 // 5)
-        cv2.ellipse(image, centre, axes, 0, 0, 360, (225, 150, 190), -1)
-        for _ in range(12):
-            spot = rng.normal(centre, np.asarray(axes) / 3).astype(int)
-            cv2.circle(image, spot.tolist(), int(rng.integers(8, 30)), (120, 60, 150), -1)
-        image = np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
-    tifffile.imwrite(
-        path,
-        image,
-        tile=(128, 128),
-        photometric="rgb",
-        compression="deflate",
-        resolution=(20000, 20000),
-        resolutionunit=3,
-    )
-    return path
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import write_tiny_slide
+from tiny_slides import write_tiny_slide
 
 COMMAND = [sys.executable, "-m", "sam_mil_engine"]
 

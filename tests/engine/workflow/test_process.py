@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import zarr
 
-from conftest import write_tiny_slide
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError, SlideError
 from sam_mil_engine.progress import Progress
@@ -22,6 +21,7 @@ from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, Ti
 from sam_mil_engine.workflow.process import process_slide, process_slides
 from sam_mil_engine.workflow.project import ProcessRow, Project
 from sam_mil_engine.workflow.tools import Tools
+from tiny_slides import write_tiny_slide
 
 SETTINGS = ProcessSettings(tiles=TileSettings(patch_size=64), features=FeatureSettings(block=8, batch_size=8))
 
