@@ -65,7 +65,7 @@ def _counts(analysis: Analysis) -> str:
 def _model(analysis: Analysis) -> str:
     model = analysis.model
     assert model is not None
-    card = str(model.card).strip()
+    card = (model.card or "").strip()
     text = escape(card).replace("\n", "<br>")
     if "not for diagnosis" not in card.lower():
         text = f"{NOT_FOR_DIAGNOSIS} {text}"
