@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 from sam_mil_engine.errors import Cancelled
 from sam_mil_engine.progress import Progress, ProgressCallback
@@ -45,7 +45,8 @@ class Job(QObject):
         self._stop = threading.Event()
         self._last_report = 0.0
         self._future: Future[Any] | None = None
-        self._came_back.connect(self._finish)
+        # Queued, also where the call was over before the callback was added: never before its own reports.
+        self._came_back.connect(self._finish, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
         """Begin; returns at once."""

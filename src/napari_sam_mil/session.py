@@ -21,8 +21,6 @@ from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from sam_mil_engine.annotations.model import Annotation
-
     from .analysis import Analysis
 
 
@@ -36,8 +34,6 @@ class SlideSession:
         The layer that shows the slide, and the slide behind it.
     analysis
         What the engine found so far, or None.
-    annotations
-        What was loaded to compare with.
     layers
         Kind (:data:`~napari_sam_mil.layers.KINDS` and ``annotations``) -> the layer that shows it now.
     """
@@ -45,7 +41,6 @@ class SlideSession:
     layer: Layer
     source: SlideSource
     analysis: Analysis | None = None
-    annotations: tuple[Annotation, ...] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
 
     def result_layers(self) -> dict[str, LayerData]:

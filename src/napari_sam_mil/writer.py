@@ -14,12 +14,10 @@ import numpy.typing as npt
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.segment.segments import Segments
 
-from .placement import world_to_points
+from .outlines import shape_annotations
 from .source import LayerTag, tag_of
 
 if TYPE_CHECKING:
-    from shapely import MultiPolygon, Polygon
-
     from sam_mil_engine.slide.info import SlideInfo
 
 _CLASSES = {"tissue": "Tissue"}
@@ -34,18 +32,9 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
         If the layer does not belong to a slide that this plugin opened.
     """
     from sam_mil_engine.annotations.geojson import write_geojson
-    from sam_mil_engine.annotations.model import Annotation
 
     tag = _tag(path, meta)
-    classes = meta.get("features", {})
-    annotations = []
-    for number, vertices in enumerate(data):
-        world = np.asarray(vertices)[:, -2:] * np.asarray(meta["scale"])[-2:] + np.asarray(meta["translate"])[-2:]
-        area = _polygon(world_to_points(world, tag.source.mpp))
-        name = str(classes["class"][number]) if "class" in classes else _CLASSES.get(tag.kind)
-        annotations.append(
-            Annotation(name=f"{meta.get('name', tag.kind)} {number + 1}", classification=name, polygon=area)
-        )
+    annotations = shape_annotations(data, meta, mpp=tag.source.mpp, unnamed=_CLASSES.get(tag.kind))
     return [str(write_geojson(path, annotations, info=tag.source.info))]
 
 
@@ -85,15 +74,6 @@ def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
         writer.writerow(table)
         writer.writerows(["" if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
     return str(path)
-
-
-def _polygon(points_px0: npt.NDArray[np.float64]) -> Polygon | MultiPolygon:
-    """One path of napari, which walks into its holes and back, as an area."""
-    import shapely
-
-    from sam_mil_engine.annotations.model import as_area
-
-    return as_area(shapely.make_valid(shapely.Polygon(points_px0)))
 
 
 def _tag(path: str, meta: dict[str, Any]) -> LayerTag:
