@@ -1,14 +1,14 @@
 """The seam between models and everything else: what goes into an aggregator and what comes out.
 
-A new model is one file with an :class:`Aggregator` and one line in ``registry.py``. The training loop calls
-``loss`` and ``after_step``; prediction calls ``forward`` and ``patch_logits``. Neither knows a model by name:
-what a model can say of its tokens (attention, evidence, scores and values) it says in its output, and what it
-cannot is None there.
+A new model is one file with an :class:`Aggregator` and one line in ``registry.py``. The training loop walks
+through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
+prediction calls ``forward`` and ``patch_logits``. Neither knows a model by name: what a model can say of its
+tokens (attention, evidence, scores and values) it says in its output, and what it cannot is None there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -187,15 +187,20 @@ class Aggregator(nn.Module):
         Whether group features join the tokens unless the settings say otherwise.
     accepts_groups
         Whether they may.
+    stages
+        Names of the trainings that make the model, in order; each goes on from the best weights of the one before.
     """
 
     uses_groups: ClassVar[bool] = False
     accepts_groups: ClassVar[bool] = False
+    stages: ClassVar[tuple[str, ...]] = ("train",)
 
     def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
         super().__init__()
         self.settings, self.dim, self.n_classes = settings, dim, n_classes
         self.group_tokens = self.uses_groups if settings.groups is None else settings.groups
+        #: The stage in which the model is; the last one outside training, since a loaded model is complete.
+        self.stage = self.stages[-1]
         if self.group_tokens and not self.accepts_groups:
             raise SettingsError(
                 f"the model {settings.name!r} takes no group tokens",
@@ -222,6 +227,16 @@ class Aggregator(nn.Module):
         logits = self(bag).logits
         value = nn.functional.cross_entropy(logits[None], label[None])
         return Loss(total=value, terms={"bag": value}, logits=logits)
+
+    def enter_stage(self, stage: str) -> None:
+        """Behave as in ``stage`` from now on: the place to freeze parts. Also called where a run is resumed."""
+        self.stage = stage
+
+    def prepare_stage(self, bags: Sequence[BagTensors]) -> None:
+        """Take from the training bags what the stage needs: once at its start, in evaluation mode, no gradients.
+
+        What it keeps must lie in buffers of a fixed shape, so that a resumed or loaded model has it too.
+        """
 
     def after_step(self) -> None:
         """Run after every optimiser step: a teacher's moving average, for example."""
