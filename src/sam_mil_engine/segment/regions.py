@@ -30,7 +30,7 @@ class RegionSegmenter:
 
     settings: SegmentSettings = field(default_factory=SegmentSettings)
     name: str = "regions"
-    version: str = "1"
+    version: str = "2"
 
     def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
         """Cut the tissue of a picture into nested regions.
@@ -66,7 +66,8 @@ def tissue_superpixels(lab: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool
     """(h, w) numbers 0..n-1 of connected superpixels, :data:`OUTSIDE` elsewhere; about ``count`` before dropping.
 
     Superpixels of which less than half is tissue are dropped. Where that leaves none (tissue thinner than a
-    superpixel), those that hold any tissue stay.
+    superpixel), those that hold any tissue stay. Of each, the largest connected piece inside the tissue is kept:
+    background that a superpixel at the edge reaches into belongs to no region.
     """
     from skimage.segmentation import slic
 
@@ -88,9 +89,23 @@ def tissue_superpixels(lab: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool
     kept = (2 * covered >= size) & (size > 0)
     if not kept.any():
         kept = covered > 0
-    renumbered = np.full(number, OUTSIDE, dtype=np.int64)
-    renumbered[kept] = np.arange(kept.sum())
-    numbered: Labels = renumbered[labels]
+    return _largest_pieces(np.where(tissue & kept[labels], labels, OUTSIDE))
+
+
+def _largest_pieces(labels: Labels) -> Labels:
+    """Keep the largest 4-connected piece of every label, and number what is there 0..n-1."""
+    from skimage.measure import label
+
+    pieces = label(labels, background=OUTSIDE, connectivity=1)  # 0 is outside
+    size = np.bincount(pieces.ravel())
+    owner = np.full(len(size), OUTSIDE, dtype=np.int64)
+    owner[pieces.ravel()] = labels.ravel()
+    order = np.lexsort((-size, owner))  # by label, the largest piece first
+    order = order[owner[order] != OUTSIDE]
+    first = np.concatenate([[True], np.diff(owner[order]) != 0]) if len(order) else np.zeros(0, bool)
+    number = np.full(len(size), OUTSIDE, dtype=np.int64)
+    number[order[first]] = np.arange(first.sum())
+    numbered: Labels = number[pieces]
     return numbered
 
 

@@ -43,7 +43,7 @@ def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
     masks = [segments.mask(number) for number in range(len(segments))]
 
     assert masks
-    assert all(mask.any() for mask in masks)
+    assert all(mask.any() and not (mask & ~one.tissue).any() for mask in masks)
     assert len({mask.tobytes() for mask in masks}) == len(masks)
     for a, b in combinations(masks, 2):
         common = (a & b).sum()
