@@ -164,6 +164,52 @@ class ProcessSettings(Settings):
         return self.tissue if self.tissue is not None else tissue_preset(self.preset)
 
 
+class DsmilSettings(Settings):
+    """DSMIL (Li et al. 2021)."""
+
+    #: Width of the queries.
+    query: Annotated[int, Field(ge=1)] = 128
+    #: ``linear``: W_q h, as in the paper; ``tanh``: tanh(W_2 relu(W_1 h)), as released.
+    query_layers: Literal["linear", "tanh"] = "linear"
+    #: ``linear``: W_v h, as in the paper; ``identity``: h itself, as released.
+    value_layers: Literal["linear", "identity"] = "linear"
+    #: What the slide's logits are: the mean of both streams, as in the paper, or the bag stream, as released.
+    score: Literal["mean", "bag"] = "mean"
+
+
+class ClamSettings(Settings):
+    """CLAM (Lu et al. 2021); the size called small."""
+
+    attention: Annotated[int, Field(ge=1)] = 256
+    gated: bool = True
+    #: Patches with the most and with the least attention that an instance classifier learns from.
+    instances: Annotated[int, Field(ge=1)] = 8
+    #: Whether the classes exclude each other, so that the most attended patches are negatives of every other
+    #: class; None: beyond two classes.
+    subtyping: bool | None = None
+    #: Weight of the slide's loss; the instances' loss has the rest.
+    bag_weight: Fraction = 0.7
+
+
+class TransmilSettings(Settings):
+    """TransMIL (Shao et al. 2021)."""
+
+    heads: Annotated[int, Field(ge=1)] = 8
+    landmarks: Annotated[int, Field(ge=1)] = 256
+    #: Iterations towards the pseudo-inverse.
+    iterations: Annotated[int, Field(ge=0)] = 6
+    #: Tokens under the convolution of the values.
+    kernel: Annotated[int, Field(ge=1)] = 33
+    #: Behind each attention layer.
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        return self
+
+
 class DtfdSettings(Settings):
     """DTFD-MIL (Zhang et al. 2022)."""
 
@@ -259,6 +305,9 @@ class ModelSettings(Settings):
     consistency_weight: Annotated[float, Field(ge=0)] = 1000.0
     #: Derivation of a patch's class probability (mil/patch_probability.py).
     patch_probability: Literal["instance", "class-activation"] = "instance"
+    dsmil: DsmilSettings = DsmilSettings()
+    clam: ClamSettings = ClamSettings()
+    transmil: TransmilSettings = TransmilSettings()
     dtfd: DtfdSettings = DtfdSettings()
     ibmil: IbmilSettings = IbmilSettings()
     mhim: MhimSettings = MhimSettings()
