@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 
 from sam_mil_engine.errors import ProjectError, SettingsError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings, TileSettings
+from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings
 
 from .native import prepare_for_torch
 from .source import SlideSource
@@ -20,7 +20,6 @@ from .source import SlideSource
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
     from sam_mil_engine.train.checkpoint import TrainedModel
-    from sam_mil_engine.train.expects import Expects
     from sam_mil_engine.workflow.outcome import ProcessedSlide
 
 #: The bundled demonstration classifier.
@@ -33,10 +32,6 @@ STEPS: dict[str, tuple[str, ...]] = {
     "Features": ("tissue", "tiles", "features"),
     "Classify": STAGES,
 }
-
-
-#: Two resolutions that differ less than this are the same: patches are then read as they are, not resampled.
-SAME_MPP = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,45 +75,32 @@ class Analysis:
         return Analysis(self.processed, earlier.scores, earlier.model) if same else self
 
 
-def settings_for(choices: Choices, expects: Expects, source: SlideSource) -> ProcessSettings:
-    """Return the settings of preprocessing: patch size, resolution and encoder are those the classifier expects.
-
-    Everything else is as the project was made, so that what ``sam-mil-engine process`` left there is used.
+def _settings(choices: Choices, model: TrainedModel, source: SlideSource) -> ProcessSettings:
+    """Return what the classifier expects, on top of what the project has, so that its results are used.
 
     Raises
     ------
     SettingsError
         If the classifier expects a resolution and that of the slide is not known.
     """
-    kept = _recorded_settings(choices.project)
-    segmenter = kept.segments.segmenter if choices.segmenter == "auto" else choices.segmenter
-    return kept.model_copy(
-        update={
-            "preset": choices.preset or kept.preset,
-            "tissue": kept.tissue if choices.preset is None else None,
-            "tiles": _tiles_for(expects, source, kept.tiles),
-            "segments": kept.segments.model_copy(update={"segmenter": segmenter}),
-            "features": kept.features.model_copy(
-                update={"encoder": choices.encoder or expects.encoder or kept.features.encoder}
-            ),
-        }
-    )
+    from sam_mil_engine.workflow.prediction import settings_for
 
-
-def _tiles_for(expects: Expects, source: SlideSource, kept: TileSettings) -> TileSettings:
-    wanted, own = expects.mpp, source.mpp
-    if wanted is not None and own is None:
+    if model.expects.mpp is not None and source.mpp is None:
         raise SettingsError(
-            f"the classifier expects {wanted:.3g} µm per pixel, and the slide does not say its resolution",
+            f"the classifier expects {model.expects.mpp:.3g} µm per pixel,"
+            " and the slide does not say its resolution",
             where=source.info.path,
             hint="Enter the resolution in the slide card; a scan at 40× usually has 0.25, at 20× 0.5 µm per pixel",
         )
-    resampled = wanted
-    if wanted is not None and own is not None:
-        read_at = own if kept.mpp is None else (kept.mpp, kept.mpp)
-        if all(abs(one / wanted - 1) < SAME_MPP for one in read_at):
-            resampled = kept.mpp
-    return TileSettings.of(patch_size=expects.patch_size, mpp=resampled, source_mpp=source.user_mpp, rule=kept.rule)
+    return settings_for(
+        model,
+        source_mpp=source.user_mpp,
+        slide_mpp=source.mpp,
+        segmenter=None if choices.segmenter == "auto" else choices.segmenter,
+        encoder=choices.encoder,
+        preset=choices.preset,
+        kept=_recorded_settings(choices.project),
+    )
 
 
 def _recorded_settings(project: Path) -> ProcessSettings:
@@ -152,7 +134,7 @@ def analyse(
     processed = process_slide(
         source.info.path,
         choices.project,
-        settings=settings_for(choices, model.expects, source),
+        settings=_settings(choices, model, source),
         stages=STEPS[step],
         progress=progress,
     )

@@ -79,19 +79,6 @@ def segments_layer(segments: Segments, table: Mapping[str, Column], *, mpp: Mpp)
     return segments.label_image(), keywords, "labels"
 
 
-def patch_raster(values: npt.ArrayLike, grid: TileGrid) -> tuple[npt.NDArray[np.float32], Frame]:
-    """(N,) numbers -> a picture with one pixel a patch, not-a-number where no patch is, and its frame."""
-    cells = grid.cells
-    first, last = cells.min(axis=0), cells.max(axis=0)
-    width, height = (last - first + 1).tolist()
-    picture = np.full((height, width), np.nan, dtype=np.float32)
-    columns, rows = (cells - first).T
-    picture[rows, columns] = np.asarray(values, dtype=np.float32)
-    step = np.asarray(grid.step_px0, dtype=float)
-    origin = first * step
-    return picture, Frame(origin_px0=(origin[0], origin[1]), downsample=(step[0], step[1]))
-
-
 def attention_layer(scores: SlideScores, grid: TileGrid, *, mpp: Mpp) -> LayerData | None:
     """Attention x number of patches (1 = uniform); None where the model has none."""
     relative = scores.relative_attention
@@ -138,7 +125,7 @@ def _map(
     mpp: Mpp,
     visible: bool,
 ) -> LayerData:
-    picture, frame = patch_raster(values, grid)
+    picture, frame = grid.raster(values)
     keywords = {
         "name": name,
         "colormap": napari_colormap(colormap),

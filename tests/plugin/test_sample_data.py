@@ -10,8 +10,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from napari_sam_mil import sample_data
-from napari_sam_mil.sample_data import fetch_cmu
 from sam_mil_engine.errors import SlideError
+from sam_mil_engine.workflow.sample import fetch_cmu
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path):
-    with pytest.raises(SlideError, match="open the generated sample"):
+    with pytest.raises(SlideError, match="use the generated slides"):
         fetch_cmu(tmp_path / "cache", url="http://127.0.0.1:9/slide.svs")
 
 
 def test_the_generated_sample_opens_from_the_menu(make_napari_viewer, tmp_path, monkeypatch):
-    monkeypatch.setattr(sample_data, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path)
     viewer = make_napari_viewer()
     (layer,) = viewer.open_sample("napari-sam-mil", "generated")
     assert layer.name == "generated-tumour"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,12 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
-from .. import __version__
 from ..devices import pick_device
 from ..errors import ModelError, SettingsError
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
 from ..mil.registry import build_aggregator
+from ..provenance import versions
 from ..settings import ModelSettings
 from .expects import Expects
 from .tables import listing
@@ -69,11 +68,6 @@ class TrainedModel:
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
-
-
-def versions() -> dict[str, str]:
-    """Versions that decide on numbers, for the files of a run."""
-    return {"sam_mil_engine": __version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
 def save_model(folder: Path, trained: TrainedModel) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, ProjectError
 from ..files import atomic_write
+from ..provenance import versions
 from ..settings import TrainSettings, key
-from .checkpoint import versions
 from .curves import draw_curves
 from .folds import Split, write_splits
 

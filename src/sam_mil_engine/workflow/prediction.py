@@ -23,7 +23,7 @@ from ..progress import Progress, ProgressCallback, silent
 from ..report.colours import ATTENTION_MAP, PROBABILITY_MAP
 from ..report.pictures import attention_limit, draw_map, save_picture, soften
 from ..segment.segments import Segments
-from ..settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
+from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
 from .process import process_slide
@@ -31,6 +31,8 @@ from .tools import Tools
 
 _log = logging.getLogger(__name__)
 _PICTURE_SIDE = 2048
+#: Two resolutions that differ less than this are the same.
+SAME_MPP = 0.03
 
 if TYPE_CHECKING:
     from ..train.checkpoint import TrainedModel
@@ -58,15 +60,47 @@ class Prediction:
 
 
 def settings_for(
-    model: TrainedModel, *, source_mpp: float | None = None, segmenter: str | None = None, preset: str | None = None
+    model: TrainedModel,
+    *,
+    source_mpp: float | None = None,
+    slide_mpp: tuple[float, float] | None = None,
+    segmenter: str | None = None,
+    encoder: str | None = None,
+    preset: str | None = None,
+    kept: ProcessSettings | None = None,
 ) -> ProcessSettings:
-    """Return the settings of preprocessing that make the bags which ``model`` expects."""
+    """Return the settings of preprocessing that make the bags which ``model`` expects.
+
+    Parameters
+    ----------
+    source_mpp
+        Micrometres a level-0 pixel, for a slide that does not say.
+    slide_mpp
+        What the slide says; where that is what the model expects, patches are read as they are, not resampled.
+    segmenter, encoder, preset
+        What the user chose; as the model, or ``kept``, has it where None.
+    kept
+        Settings of a project that is gone on with: patch size, resolution and encoder follow the model, all else
+        stays.
+    """
     expects = model.expects
-    return ProcessSettings.of(
-        preset=preset,
-        tiles=TileSettings.of(patch_size=expects.patch_size, mpp=expects.mpp, source_mpp=source_mpp),
-        segments=SegmentSettings.of(segmenter=segmenter or expects.segmenter),
-        features=FeatureSettings.of(encoder=expects.encoder),
+    base = kept or ProcessSettings(segments=SegmentSettings.of(segmenter=expects.segmenter))
+    read_at = slide_mpp if base.tiles.mpp is None else (base.tiles.mpp, base.tiles.mpp)
+    mpp = expects.mpp
+    if mpp is not None and read_at is not None and all(abs(one / mpp - 1) < SAME_MPP for one in read_at):
+        mpp = base.tiles.mpp
+    return base.model_copy(
+        update={
+            "preset": preset or base.preset,
+            "tissue": base.tissue if preset is None else None,
+            "tiles": TileSettings.of(
+                patch_size=expects.patch_size, mpp=mpp, source_mpp=source_mpp, rule=base.tiles.rule
+            ),
+            "segments": base.segments.model_copy(update={"segmenter": segmenter or base.segments.segmenter}),
+            "features": base.features.model_copy(
+                update={"encoder": encoder or expects.encoder or base.features.encoder}
+            ),
+        }
     )
 
 

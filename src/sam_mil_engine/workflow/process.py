@@ -13,13 +13,14 @@ from pathlib import Path
 from ..bag import h5
 from ..errors import Cancelled, DataError, SamMilError, SettingsError
 from ..progress import Progress, ProgressCallback, silent
+from ..provenance import versions
 from ..settings import STAGES, ProcessSettings, key
 from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
 from .outcome import ProcessedSlide, SlideOutcome
 from .project import ProcessRow, Project, slide_sha
 from .stages import NEEDS, RUN, SlideJob
-from .tools import Tools, versions
+from .tools import Tools
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ..settings import ProcessSettings, key
@@ -11,13 +10,6 @@ from ..settings import ProcessSettings, key
 if TYPE_CHECKING:
     from ..features.registry import Encoder
     from ..segment.registry import Segmenter
-
-_PACKAGES = ("napari-sam-mil", "numpy", "torch", "timm", "segment-anything", "scikit-image", "openslide-python")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that results depend on, for the files that a run leaves behind."""
-    return {name: version(name) for name in _PACKAGES}
 
 
 class Tools:
