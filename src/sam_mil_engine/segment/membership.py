@@ -47,7 +47,8 @@ def assign_groups(
         - ``centre``: when the pixel under the patch's centre is;
         - ``majority``: when more than half of these pixels are;
         - ``released``: by the code released with the paper: the corner is rounded to a pixel, the side is
-          ``size // downsample``; the corner lies in the mask's box and a pixel of that square in the mask.
+          ``size // downsample``; the corner lies in the mask's box and a pixel of that square in the mask. The box
+          is SAM's, which ends at the mask's last column and row, not behind them.
     mpp
         Micrometres a level-0 pixel (x, y), for areas in µm².
 
@@ -78,7 +79,7 @@ def assign_groups(
 
 
 def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segments, rule: Rule) -> IntArray:
-    """(N, 4) left, top, right, bottom on the raster, half open; empty where a patch misses the raster."""
+    """(4, N) left, top, right, bottom on the raster, half open; empty where a patch misses the raster."""
     frame = segments.frame
     if rule == "released":
         start = np.round(frame.from_px0(coords)).astype(np.int64)
@@ -93,7 +94,8 @@ def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segme
         end = np.ceil(_snapped(frame.from_px0(coords + np.asarray(size_px0)))).astype(np.int64)
         end = np.maximum(end, start + 1)
     limits = np.asarray(segments.size_raster)
-    return np.concatenate([np.clip(start, 0, limits), np.clip(end, 0, limits)], axis=1)
+    both = np.concatenate([np.clip(start, 0, limits), np.clip(end, 0, limits)], axis=1)
+    return np.ascontiguousarray(both.T)  # one row a coordinate: every mask compares whole rows
 
 
 def _snapped(points_raster: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -112,15 +114,15 @@ def _members(
 ) -> npt.NDArray[np.intp]:
     """Numbers of the patches in one mask, ascending."""
     x, y, width, height = (int(value) for value in box)
-    left, top, right, bottom = rectangles.T
+    left, top, right, bottom = rectangles
     near = (left < x + width) & (right > x) & (top < y + height) & (bottom > y) & (left < right) & (top < bottom)
     if rule == "released":
-        near &= (left >= x) & (top >= y)
+        near &= (left >= x) & (top >= y) & (left < x + width - 1) & (top < y + height - 1)
     patches = np.flatnonzero(near)
     if len(patches) == 0:
         return patches
     table = _summed_area(crop)
-    left, top, right, bottom = (rectangles[patches] - (x, y, x, y)).T
+    left, top, right, bottom = rectangles[:, patches] - np.array([[x], [y], [x], [y]])
     size = (right - left) * (bottom - top)
     left, right = left.clip(0, width), right.clip(0, width)
     top, bottom = top.clip(0, height), bottom.clip(0, height)
@@ -129,10 +131,11 @@ def _members(
     return chosen
 
 
-def _summed_area(crop: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _summed_area(crop: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """(h + 1, w + 1): entry [i, j] is the number of mask pixels in rows < i and columns < j."""
-    table = np.zeros((crop.shape[0] + 1, crop.shape[1] + 1), dtype=np.int64)
-    np.cumsum(np.cumsum(crop, axis=0, dtype=np.int64), axis=1, out=table[1:, 1:])
+    import cv2
+
+    table: npt.NDArray[np.int32] = cv2.integral(np.ascontiguousarray(crop).view(np.uint8), sdepth=cv2.CV_32S)
     return table
 
 

@@ -58,7 +58,7 @@ def is_member(mask, coord, size, *, origin, downsample, rule):
 
 
 def released_members(segments, masks, coords, size):
-    """The loop of the code released with the paper: rounded corner, whole side, corner inside the mask's box."""
+    """The loop of the code released with the paper: rounded corner, whole side, corner inside SAM's box, which ends at the last pixel."""
     found = []
     for mask, (x, y, w, h) in zip(masks, segments.boxes_raster.tolist(), strict=True):
         members = []
@@ -67,7 +67,7 @@ def released_members(segments, masks, coords, size):
                 int
             )
             side_x, side_y = (int(s // d) for s, d in zip(size, segments.frame.downsample, strict=True))
-            if not (x <= adjusted[0] < x + w and y <= adjusted[1] < y + h):
+            if not (x <= adjusted[0] < x + w - 1 and y <= adjusted[1] < y + h - 1):
                 continue
             if mask[adjusted[1] : adjusted[1] + side_y, adjusted[0] : adjusted[0] + side_x].any():
                 members.append(number)
