@@ -315,9 +315,13 @@ class ModelSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step."""
+    """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
+
+    What is not set explicitly, a model's own recipe may set (``train/recipe.py``).
+    """
 
     model: ModelSettings = ModelSettings()
+    optimizer: Literal["adam", "adamw"] = "adam"
     epochs: Annotated[int, Field(ge=1)] = 200
     learning_rate: Positive = 2e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
@@ -332,6 +336,22 @@ class TrainSettings(Settings):
     #: Class names in their order, the positive one last; None sorts the labels.
     classes: tuple[str, ...] | None = None
     device: str = "auto"
+    #: Matrix products on CUDA; elsewhere always float32.
+    precision: Literal["bf16", "float32"] = "bf16"
+    #: Precision in which features are kept in memory, and GiB of them at most; further bags are read every epoch.
+    cache_dtype: Literal["float16", "float32"] = "float16"
+    cache_gib: Annotated[float, Field(ge=0)] = 8.0
+    #: Write losses and figures of every epoch for TensorBoard too.
+    tensorboard: bool = False
+
+    @property
+    def budget(self) -> float:
+        """Bytes of bags to keep at most."""
+        return self.cache_gib * 2**30
+
+
+#: Fields of :class:`TrainSettings` that say where and how fast a run is computed, not which one it is.
+PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 
 
 class DemoSettings(Settings):

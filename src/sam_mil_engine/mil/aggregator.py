@@ -135,7 +135,7 @@ class AggregatorOutput:
     logits
         (C,) of the bag.
     attention
-        (T,) softmax weights over the tokens (patches, then groups), or None where the model has none.
+        (T,) weights of the tokens (patches, then groups) that add up to 1, or None where the model has none.
     embeddings
         (T, H) of the tokens, in front of the head.
     evidence
@@ -146,6 +146,8 @@ class AggregatorOutput:
         (T,), (T, C): where the model is a softmax pooling with a linear head, its parts before the softmax:
         ``logits = softmax(scores) @ values + bias``. Tokens can then be removed without running the model
         again. None for any other model.
+    attention_class
+        () int64: the class that ``attention`` belongs to, where the model attends anew for every class.
     """
 
     logits: Tensor
@@ -155,6 +157,7 @@ class AggregatorOutput:
     bias: Tensor
     scores: Tensor | None = None
     values: Tensor | None = None
+    attention_class: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +192,14 @@ class Aggregator(nn.Module):
         Whether they may.
     stages
         Names of the trainings that make the model, in order; each goes on from the best weights of the one before.
+    recipe
+        Fields of ``TrainSettings`` that the model's paper sets otherwise; used where the user did not set them.
     """
 
     uses_groups: ClassVar[bool] = False
     accepts_groups: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("train",)
+    recipe: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
         super().__init__()
@@ -205,7 +211,7 @@ class Aggregator(nn.Module):
             raise SettingsError(
                 f"the model {settings.name!r} takes no group tokens",
                 where="ModelSettings.groups",
-                hint="Leave groups out, or choose abmil or sam-mil",
+                hint="Leave groups out, or choose a model that takes them, such as abmil or sam-mil",
             )
 
     def tokens(self, bag: BagTensors) -> Tensor:

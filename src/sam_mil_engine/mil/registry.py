@@ -16,6 +16,14 @@ AGGREGATORS: dict[str, str] = {
     "max": "sam_mil_engine.mil.pooling:MaxPooling",
     "mean": "sam_mil_engine.mil.pooling:MeanPooling",
     "abmil": "sam_mil_engine.mil.abmil:AbMil",
+    "dsmil": "sam_mil_engine.mil.dsmil:DsMil",
+    "clam-sb": "sam_mil_engine.mil.clam:ClamSb",
+    "clam-mb": "sam_mil_engine.mil.clam:ClamMb",
+    "transmil": "sam_mil_engine.mil.transmil:TransMil",
+    "dtfd": "sam_mil_engine.mil.dtfd:Dtfd",
+    "ibmil": "sam_mil_engine.mil.ibmil:IbMil",
+    "mhim": "sam_mil_engine.mil.mhim:Mhim",
+    "srmil": "sam_mil_engine.mil.srmil:SrMil",
     "sam-mil": "sam_mil_engine.mil.sam_mil:SamMil",
 }
 
@@ -47,6 +55,13 @@ def resolve_name(settings: ModelSettings) -> ModelSettings:
     return settings.model_copy(update={"name": name, "groups": True})
 
 
+def aggregator_class(settings: ModelSettings) -> type[Aggregator]:
+    """Return the class that ``settings.name`` means; raises :class:`SettingsError` where there is none."""
+    module, _, kind = AGGREGATORS[resolve_name(settings).name].partition(":")
+    found: type[Aggregator] = getattr(import_module(module), kind)
+    return found
+
+
 def build_aggregator(settings: ModelSettings, *, dim: int, n_classes: int) -> Aggregator:
     """Build the aggregator called ``settings.name`` for D = ``dim`` and C = ``n_classes``, with fresh weights.
 
@@ -60,8 +75,7 @@ def build_aggregator(settings: ModelSettings, *, dim: int, n_classes: int) -> Ag
     from torch import nn
 
     settings = resolve_name(settings)
-    module, _, kind = AGGREGATORS[settings.name].partition(":")
-    model: Aggregator = getattr(import_module(module), kind)(settings, dim=dim, n_classes=n_classes)
+    model = aggregator_class(settings)(settings, dim=dim, n_classes=n_classes)
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_normal_(layer.weight)

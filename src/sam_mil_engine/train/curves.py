@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 def draw_curves(history: pd.DataFrame, path: Path) -> None:
     """Draw training loss terms, validation loss and validation AUC over the epochs, and save them as PNG.
 
-    With several folds, each column is the mean over the folds that reached the epoch.
+    With several folds, each column is the mean over the folds that reached the epoch. Where a model has several
+    stages, a line marks where each but the first begins (in the first fold), and the best epoch is of the last.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    mean = history.drop(columns=["repeat", "fold"], errors="ignore").groupby("epoch").mean()
+    mean = history.drop(columns=["repeat", "fold", "stage"], errors="ignore").groupby("epoch").mean()
     epochs = mean.index.to_numpy(dtype=int) + 1
     figure = Figure(figsize=(11, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -41,10 +42,23 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
     auc.plot(epochs, mean["val_auc"], color="tab:blue", linewidth=2, **style)
     auc.set_ylabel("AUC", color="tab:blue")
     auc.set_ylim(0, 1.02)
-    best = int(epochs[mean["val_loss"].to_numpy().argmin()])
+    begins = stage_begins(history)
+    later = mean["val_loss"][mean.index >= (begins[-1] if begins else 0)]
+    best = int(epochs[mean.index.get_indexer([later.idxmin()])[0]])
     right.axvline(best, color="grey", linestyle=":", linewidth=1)
     right.set_title(f"lowest loss: epoch {best}", loc="right", fontsize="small", color="grey")
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for begin in begins:
+            axes.axvline(begin + 0.5, color="black", linestyle="--", linewidth=0.8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def stage_begins(history: pd.DataFrame) -> list[int]:
+    """Return the first epoch (from 0) of every stage but the first, in the first fold; empty with one stage."""
+    if "stage" not in history:
+        return []
+    by = [name for name in ("repeat", "fold") if name in history]
+    first = next(iter(history.groupby(by)))[1] if by else history
+    return [int(epoch) for epoch in first.groupby("stage", sort=False)["epoch"].min()][1:]

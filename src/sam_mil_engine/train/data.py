@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from ..bag.h5 import read_bag
 from ..errors import DataError
-from ..mil.aggregator import BagTensors
 from ..progress import Progress, ProgressCallback, silent
+from .bag_store import BagStore, Examples
 from .expects import Expects, common_kind
 from .tables import COLUMNS, listing, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +46,15 @@ class Cohort:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A bag and its target, on the device."""
-
-    slide_id: str
-    bag: BagTensors
-    label: Tensor
-
-
-@dataclass(frozen=True, slots=True)
 class LoadedBags:
-    """All bags of a cohort in memory; folds share them."""
+    """All bags of a cohort at hand; folds and models share them."""
 
-    examples: Mapping[str, Example]
+    store: BagStore
     expects: Expects
 
-    def pick(self, slide_ids: Sequence[str]) -> list[Example]:
+    def pick(self, slide_ids: Sequence[str]) -> Examples:
         """Return the examples of these slides, in this order."""
-        return [self.examples[slide_id] for slide_id in slide_ids]
+        return Examples(self.store, slide_ids)
 
 
 def read_labels(path: str | Path) -> pd.DataFrame:
@@ -152,22 +141,32 @@ def class_names(labels: Iterable[str], classes: Sequence[str] | None = None) -> 
 
 
 def load_bags(
-    cohort: Cohort, *, device: torch.device | str = "cpu", progress: ProgressCallback = silent
+    cohort: Cohort,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: Literal["float16", "float32"] = "float32",
+    budget: float = float("inf"),
+    progress: ProgressCallback = silent,
 ) -> LoadedBags:
-    """Read, check and move all bags of the cohort.
+    """Read and check all bags of the cohort, and keep them on ``device``, at most ``budget`` bytes of them.
 
     Raises
     ------
     BagError
         If a bag is damaged, or two bags differ in encoder, width or patch size; both files are named.
     """
-    examples: dict[str, Example] = {}
+    targets = {
+        slide_id: cohort.classes.index(label)
+        for slide_id, label in zip(cohort.table["slide_id"], cohort.table["label"], strict=True)
+    }
+    store = BagStore(cohort.paths, targets, device=device, dtype=dtype, budget=budget)
     kinds: dict[str, Expects] = {}
-    for number, (slide_id, label) in enumerate(zip(cohort.table["slide_id"], cohort.table["label"], strict=True)):
-        progress(Progress("bags", number, len(cohort.table), unit="bags", message=slide_id))
+    for number, slide_id in enumerate(targets):
+        progress(Progress("bags", number, len(targets), unit="bags", message=slide_id))
         bag = read_bag(cohort.paths[slide_id]).check()
         kinds[slide_id] = Expects.of(bag)
-        target = torch.tensor(cohort.classes.index(label), device=device)
-        examples[slide_id] = Example(slide_id, BagTensors.of(bag, device=device), target)
-    progress(Progress("bags", len(examples), len(examples), unit="bags"))
-    return LoadedBags(examples, common_kind(kinds, cohort.paths))
+        store.offer(slide_id, bag)
+    kept = f"{store.n_kept} kept in memory, {store.kept_bytes / 2**30:.1f} GiB"
+    message = "" if store.n_kept == len(targets) else f"{kept}; the others are read again in every epoch"
+    progress(Progress("bags", len(targets), len(targets), unit="bags", message=message))
+    return LoadedBags(store, common_kind(kinds, cohort.paths))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ..errors import ModelError
-from ..files import atomic_path
 from ..mil.aggregator import Aggregator
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import TrainSettings
-from .data import Example
+from .bag_store import Example, bags_of, in_order
 from .metrics import compute_metrics
+from .progress_file import read_progress, restore, save_progress
 
-History = list[dict[str, float]]
-Weights = dict[str, Any]
+#: One epoch: epoch (counted through all stages), stage (where a model has several), lr, losses, val_loss, val_auc.
+Row = dict[str, Any]
+History = list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +45,63 @@ def fit(
     *,
     settings: TrainSettings,
     checkpoint: Path | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
     progress: ProgressCallback = silent,
 ) -> History:
-    """Train ``model`` in place; it ends with the weights of the epoch with the lowest validation loss.
+    """Train ``model`` in place, stage after stage; it ends with the best weights of its last stage.
 
-    Adam, one bag a step, the rate falls with a cosine over the epochs (methods §2). Training stops when the
-    validation loss has not improved for ``patience`` epochs and ``min_epochs`` are done.
+    In each of the model's stages: a fresh optimiser over what requires gradients, one bag a step, a rate that
+    falls with a cosine over the epochs (methods §2). A stage stops when the validation loss has not improved for
+    ``patience`` epochs and ``min_epochs`` are done; its best weights go into the next.
 
     Parameters
     ----------
     checkpoint
         File that holds everything after every epoch; if it exists, training goes on from there and gives the
         numbers that it would have given without the break.
+    on_epoch
+        Called with the row of every epoch that is trained now.
 
     Returns
     -------
     list of dict
-        One row an epoch: epoch, lr, train_loss, train_TERM for every term of the loss, val_loss, val_auc.
+        One row an epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
+        term of the loss, val_loss, val_auc.
 
     Raises
     ------
     ModelError
-        If the loss is no longer a finite number.
+        If the loss is no longer a finite number, or the checkpoint cannot be gone on from.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    history, best = _resume(checkpoint, model, optimizer)
-    for epoch in range(len(history), settings.epochs):
-        if _is_over(history, settings):
-            break
-        rate = settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        losses = train_epoch(model, train, optimizer, epoch=epoch, epochs=settings.epochs, progress=progress)
-        result = evaluate(model, val)
-        auc = compute_metrics(result.labels, result.probabilities)["auc"]
-        history.append({"epoch": epoch, "lr": rate, **losses, "val_loss": result.loss, "val_auc": auc})
-        if best_epoch(history) == epoch:
-            best = copy.deepcopy(model.state_dict())
-        _save(checkpoint, model, optimizer, history=history, best=best)
-    model.load_state_dict(best)
+    saved = read_progress(checkpoint)
+    history: History = [] if saved is None else saved["history"]
+    first = 0 if saved is None else model.stages.index(saved["stage"])
+    for number, stage in enumerate(model.stages[first:], start=first):
+        model.enter_stage(stage)
+        if saved is None:
+            prepare(model, train)
+        optimizer = make_optimizer(model, settings)
+        best = copy.deepcopy(model.state_dict()) if saved is None else restore(saved, model, optimizer, checkpoint)
+        saved = None
+        rows = [row for row in history if row.get("stage", stage) == stage]
+        for epoch in range(len(rows), settings.epochs):
+            if is_over(rows, settings):
+                break
+            rate = cosine(optimizer, epoch, settings)
+            start = Progress("train", number * settings.epochs + epoch, len(model.stages) * settings.epochs)
+            losses = train_epoch(model, train, optimizer, settings=settings, start=start, progress=progress)
+            result = evaluate(model, val, settings=settings)
+            auc = compute_metrics(result.labels, result.probabilities)["auc"]
+            named = {"stage": stage} if len(model.stages) > 1 else {}
+            row = {"epoch": len(history), **named, "lr": rate, **losses, "val_loss": result.loss, "val_auc": auc}
+            rows.append(row)
+            history.append(row)
+            if best_row(rows) is row:
+                best = copy.deepcopy(model.state_dict())
+            save_progress(checkpoint, model, optimizer, stage=stage, history=history, best=best)
+            if on_epoch is not None:
+                on_epoch(row)
+        model.load_state_dict(best)
     return history
 
 
@@ -92,18 +110,22 @@ def train_epoch(
     examples: Sequence[Example],
     optimizer: torch.optim.Optimizer,
     *,
-    epoch: int = 0,
-    epochs: int = 1,
+    settings: TrainSettings,
+    start: Progress,
     progress: ProgressCallback = silent,
-) -> dict[str, float]:
-    """Take one step a bag, in random order; return the mean loss and the mean of each of its terms."""
+) -> Row:
+    """Take one step a bag, in random order; return the mean loss and the mean of each of its terms.
+
+    ``start`` counts epochs: those done, and all there may be.
+    """
     model.train()
     sums: dict[str, torch.Tensor] = {}
     n = len(examples)
-    for step, index in enumerate(torch.randperm(n).tolist()):
-        progress(Progress("train", epoch * n + step, epochs * n, unit="bags", message=f"epoch {epoch + 1}"))
-        example = examples[index]
-        loss = model.loss(example.bag, example.label)
+    message = f"epoch {start.done + 1}"
+    for step, example in enumerate(in_order(examples, torch.randperm(n).tolist())):
+        progress(Progress(start.stage, start.done * n + step, start.total * n, unit="bags", message=message))
+        with autocast(example.label.device, settings):
+            loss = model.loss(example.bag, example.label)
         optimizer.zero_grad()
         torch.autograd.backward(loss.total)
         optimizer.step()
@@ -113,28 +135,77 @@ def train_epoch(
     means = {f"train_{name}": float(total) / n for name, total in sums.items()}
     if not math.isfinite(means["train_loss"]):
         raise ModelError(
-            f"the loss is {means['train_loss']} in epoch {epoch + 1}",
-            hint="Lower the learning rate, check the bags",
+            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate, check the bags"
         )
     return means
 
 
 @torch.inference_mode()
-def evaluate(model: Aggregator, examples: Sequence[Example]) -> Evaluation:
-    """Predict every bag, unmasked, in evaluation mode."""
+def evaluate(
+    model: Aggregator, examples: Sequence[Example], *, settings: TrainSettings | None = None
+) -> Evaluation:
+    """Predict every bag, unmasked, in evaluation mode; without ``settings`` in full precision."""
     model.eval()
-    logits = torch.stack([model(example.bag).logits for example in examples])
-    labels = torch.stack([example.label for example in examples])
+    logits, labels = [], []
+    for example in in_order(examples, range(len(examples))):
+        with autocast(example.label.device, settings):
+            logits.append(model(example.bag).logits.float())
+        labels.append(example.label)
+    stacked, targets = torch.stack(logits), torch.stack(labels)
     return Evaluation(
-        probabilities=torch.softmax(logits.double().cpu(), dim=1).numpy(),
-        labels=labels.cpu().numpy(),
-        loss=float(cross_entropy(logits, labels)),
+        probabilities=torch.softmax(stacked.double().cpu(), dim=1).numpy(),
+        labels=targets.cpu().numpy(),
+        loss=float(cross_entropy(stacked, targets)),
     )
 
 
-def best_epoch(history: History) -> int:
+@torch.no_grad()
+def prepare(model: Aggregator, train: Sequence[Example]) -> None:
+    """Let the model take from the training bags what its stage needs."""
+    model.eval()
+    model.prepare_stage(bags_of(train))
+
+
+def make_optimizer(model: Aggregator, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return a fresh optimiser over the parameters that require gradients now."""
+    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    return optimizer
+
+
+def cosine(optimizer: torch.optim.Optimizer, epoch: int, settings: TrainSettings) -> float:
+    """Set and return the rate of ``epoch`` of a stage: half a cosine from the first rate to zero."""
+    rate = settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def is_over(rows: Sequence[Row], settings: TrainSettings) -> bool:
+    """Whether a stage with these epochs has stopped improving."""
+    if len(rows) < max(settings.min_epochs, 1):
+        return False
+    return int(rows[-1]["epoch"]) - int(best_row(rows)["epoch"]) >= settings.patience
+
+
+def best_row(rows: Sequence[Row]) -> Row:
     """Return the first epoch with the lowest validation loss."""
-    return min(range(len(history)), key=lambda epoch: history[epoch]["val_loss"])
+    return min(rows, key=lambda row: row["val_loss"])
+
+
+def best_epoch(history: History) -> int:
+    """Return the epoch whose weights the training ended with: the best one of the last stage."""
+    last = history[-1].get("stage")
+    return int(best_row([row for row in history if row.get("stage") == last])["epoch"])
+
+
+def autocast(device: torch.device, settings: TrainSettings | None) -> torch.autocast:
+    """Run matrix products on CUDA in bfloat16 where the settings ask for it; elsewhere change nothing."""
+    wanted = settings is not None and settings.precision == "bf16" and device.type == "cuda"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
 
 
 @contextmanager
@@ -154,45 +225,3 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
-
-
-def _is_over(history: History, settings: TrainSettings) -> bool:
-    if len(history) < max(settings.min_epochs, 1):
-        return False
-    return len(history) - 1 - best_epoch(history) >= settings.patience
-
-
-def _save(
-    file: Path | None, model: Aggregator, optimizer: torch.optim.Optimizer, *, history: History, best: Weights
-) -> None:
-    if file is None:
-        return
-    state = {
-        "model": model.state_dict(),
-        "best": best,
-        "optimizer": optimizer.state_dict(),
-        "history": history,
-        "rng": torch.get_rng_state(),
-        "cuda_rng": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
-    with atomic_path(file) as temporary:
-        torch.save(state, temporary)
-
-
-def _resume(file: Path | None, model: Aggregator, optimizer: torch.optim.Optimizer) -> tuple[History, Weights]:
-    """Put everything back as the file says; without a file, start with no history."""
-    if file is None or not file.exists():
-        return [], copy.deepcopy(model.state_dict())
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["cuda_rng"])
-        return state["history"], state["best"]
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"the training cannot go on from here ({reason})", where=file, hint="Delete this file to start again"
-        ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..devices import pick_device
 from ..errors import DataError
-from ..mil.registry import build_aggregator, resolve_name
+from ..mil.registry import build_aggregator
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import TrainSettings
 from .checkpoint import TrainedModel, save_model
@@ -17,6 +17,7 @@ from .data import LoadedBags, load_bags, match_bags, read_labels
 from .fitting import Evaluation, best_epoch, evaluate, fit, seeded
 from .folds import Split, check_split, from_column, holdout, read_splits
 from .metrics import choose_threshold, compute_metrics, predicted_classes
+from .recipe import resolve
 from .run_files import TrainResult, begin_run, read_run, write_results
 
 if TYPE_CHECKING:
@@ -62,14 +63,20 @@ def train(
         If ``progress`` asked to stop; the run can be resumed at the last full epoch.
     """
     out_dir = Path(out_dir)
-    settings = settings.model_copy(update={"model": resolve_name(settings.model)})
+    settings = resolve(settings)
     labels = read_labels(labels_csv)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
     split = _one_split(cohort.table, splits, settings)
     folder = out_dir / split.name
     finished = begin_run(out_dir, settings, [split], classes=cohort.classes, resume=resume)
     if not finished:
-        bags = load_bags(cohort, device=pick_device(settings.device), progress=progress)
+        bags = load_bags(
+            cohort,
+            device=pick_device(settings.device),
+            dtype=settings.cache_dtype,
+            budget=settings.budget,
+            progress=progress,
+        )
         result = train_split(bags, split, cohort.classes, folder=folder, settings=settings, progress=progress)
         write_results(
             out_dir,
@@ -116,15 +123,15 @@ def train_split(
         history = fit(
             model, train_bags, val_bags, settings=settings, checkpoint=folder / CHECKPOINT, progress=progress
         )
-        val = evaluate(model, val_bags)
-        test = evaluate(model, test_bags) if test_bags else None
+        val = evaluate(model, val_bags, settings=settings)
+        test = evaluate(model, test_bags, settings=settings) if test_bags else None
     threshold = 0.5
     if len(classes) == 2:
         threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
     name = f"{settings.model.name}{'+groups' if settings.model.groups else ''}"
     trained = TrainedModel(model.eval(), classes, threshold, bags.expects, name=name, path=folder, seed=seed)
     save_model(folder, trained)
-    steps = settings.epochs * len(train_bags)
+    steps = len(model.stages) * settings.epochs * len(train_bags)
     progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best_epoch(history) + 1}"))
     shown, part = (split.val, "val") if test is None else (split.test, "test")
     return SplitResult(

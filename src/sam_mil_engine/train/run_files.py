@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
-from ..settings import TrainSettings, key
+from ..settings import PLACE, TrainSettings, key
 from .curves import draw_curves
 from .folds import Split, write_splits
 
@@ -71,7 +71,7 @@ def begin_run(
         If the folder holds a run and ``resume`` is off, or the run there has other settings or splits.
     """
     file = out_dir / "settings.json"
-    plan = settings.model_dump(mode="json", exclude={"device"})
+    plan = settings.model_dump(mode="json", exclude=set(PLACE))
     # Other settings or other slides are another run.
     run_key = key(plan, list(classes), [[s.repeat, s.fold, s.train, s.val, s.test] for s in splits])
     if file.exists():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,15 @@ RUN_FILES = ["curves.png", "history.csv", "metrics.json", "predictions.csv", "se
 
 def quick(name: str = "sam-mil", **options: object) -> TrainSettings:
     model = ModelSettings(name=name, hidden=64, attention=32)
-    values = {"epochs": 12, "min_epochs": 4, "patience": 4, "learning_rate": 2e-3, "device": "cpu", **options}
+    values = {
+        "epochs": 12,
+        "min_epochs": 4,
+        "patience": 4,
+        "learning_rate": 2e-3,
+        "device": "cpu",
+        "cache_dtype": "float32",
+        **options,
+    }
     return TrainSettings.parse({"model": model, **values})
 
 
@@ -78,7 +87,7 @@ def test_what_a_run_holds(run: Path, cohort: Cohort) -> None:
     np.testing.assert_allclose(rates, [2e-3 * (1 + math.cos(math.pi * e / 12)) / 2 for e in range(len(rates))])
     settings = json.loads((run / "settings.json").read_text())
     assert TrainSettings.parse(settings["train"]) == quick()
-    assert settings["versions"]["torch"] == torch.__version__
+    assert settings["versions"]["torch"] == version("torch")
 
 
 def test_the_saved_model_gives_the_numbers_of_the_run(run: Path, cohort: Cohort) -> None:
