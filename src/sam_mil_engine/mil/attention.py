@@ -16,20 +16,22 @@ from .aggregator import AggregatorOutput
 class AttentionScores(nn.Module):
     """Score every token: w^T tanh(V h), or w^T (tanh(V h) * sigmoid(U h)) where gated (Ilse et al. 2018, Eq. 8, 9).
 
-    The last layer has no bias, since a softmax over the scores would not see it.
+    The last layer has no bias, since a softmax over the scores would not see it. Several ``branches`` are several
+    vectors w; ``dropout`` falls on the tanh and on the gate.
     """
 
-    def __init__(self, dim: int, hidden: int, *, gated: bool = False):
+    def __init__(self, dim: int, hidden: int, *, gated: bool = False, branches: int = 1, dropout: float = 0.0):
         super().__init__()
         self.tanh = nn.Linear(dim, hidden)
         self.gate = nn.Linear(dim, hidden) if gated else None
-        self.score = nn.Linear(hidden, 1, bias=False)
+        self.score = nn.Linear(hidden, branches, bias=False)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """(T, H) -> (T,) scores, float32 whatever the precision before."""
-        hidden = torch.tanh(self.tanh(embeddings))
+        """(T, H) -> (T,) scores, or (T, branches); float32 whatever the precision before."""
+        hidden = self.dropout(torch.tanh(self.tanh(embeddings)))
         if self.gate is not None:
-            hidden = hidden * torch.sigmoid(self.gate(embeddings))
+            hidden = hidden * self.dropout(torch.sigmoid(self.gate(embeddings)))
         scores: Tensor = self.score(hidden)
         return scores.squeeze(-1).float()
 

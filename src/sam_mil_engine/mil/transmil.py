@@ -1,0 +1,110 @@
+"""TransMIL: the patches as a sequence for a transformer (Shao et al. 2021)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SettingsError
+from ..settings import ModelSettings
+from .aggregator import Aggregator, AggregatorOutput, BagTensors
+from .nystrom import NystromAttention
+
+
+class TransMil(Aggregator):
+    """Linear(D, 512) + ReLU + dropout -> attention -> PPEG -> attention -> head on the class token.
+
+    The tokens, in the order of the bag, are lengthened to a square number by repeating the first of them; a learned
+    class token stands in front (paper, Algorithm 2). The order of the patches matters. With ``settings.groups`` the
+    group features follow the patches in the sequence.
+
+    ``attention``: what the second attention layer takes of each token for the class token, mean over heads, from
+    the three Nyström factors exactly; negative weights are set to 0, a repeated token's weight is added to its own,
+    and all are divided by their sum. There is no evidence: between token and logit stand a normalisation and layers
+    that mix tokens. ``patch_logits`` is the norm and head of the class token on the patch's own last state: both
+    live in the same residual stream, and the patch states of a transformer can be read in the space of its classes
+    (Vilas et al. 2023). Nothing in the loss asks for it: it is a reading, not a trained output.
+    """
+
+    accepts_groups = True
+
+    def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
+        super().__init__(settings, dim=dim, n_classes=n_classes)
+        options, hidden = settings.transmil, settings.hidden
+        if hidden % options.heads:
+            raise SettingsError(
+                f"hidden = {hidden} cannot be divided among {options.heads} heads",
+                where="ModelSettings.transmil.heads",
+                hint="Choose heads that divide hidden",
+            )
+        self.project = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(inplace=True), nn.Dropout(settings.dropout))
+        self.class_token = nn.Parameter(torch.randn(1, hidden))
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
+        self.layers = nn.ModuleList(
+            NystromAttention(
+                hidden,
+                heads=options.heads,
+                landmarks=options.landmarks,
+                iterations=options.iterations,
+                kernel=options.kernel,
+                dropout=options.dropout,
+            )
+            for _ in range(2)
+        )
+        self.position = PositionEncoding(hidden)
+        self.head = nn.Linear(hidden, n_classes)
+
+    def forward(self, bag: BagTensors) -> AggregatorOutput:
+        """Predict one bag; attention is computed in evaluation mode only."""
+        states, attention = self.encode(self.project(self.tokens(bag)))
+        return AggregatorOutput(
+            logits=self.head(states[0]).float(),
+            attention=attention,
+            embeddings=states[1:],
+            evidence=None,
+            bias=self.head.bias,
+        )
+
+    def encode(self, embeddings: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(T, H) projected tokens -> normalised states (1 + T, H), class token first; attention (T,) or None."""
+        count = len(embeddings)
+        side = math.isqrt(count - 1) + 1
+        states = torch.cat([self.class_token, embeddings, embeddings[: side**2 - count]])
+        states = states + self.layers[0](self.norms[0](states))[0]
+        states = torch.cat([states[:1], self.position(states[1:], side)])
+        mixed, weights = self.layers[1](self.norms[1](states), row=None if self.training else 0)
+        states = self.norms[2]((states + mixed)[: 1 + count])
+        return states, None if weights is None else _shares(weights[1:], count)
+
+    def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
+        """(N, C): norm and head of the class token on the patches' own states."""
+        logits: Tensor = self.head(output.embeddings[:n_patches])
+        return logits
+
+
+class PositionEncoding(nn.Module):
+    """PPEG: the tokens as a square picture, plus its depthwise convolutions of sides 7, 5 and 3."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(hidden, hidden, size, padding=size // 2, groups=hidden) for size in (7, 5, 3)
+        )
+
+    def forward(self, tokens: Tensor, side: int) -> Tensor:
+        """(side², H) -> (side², H)."""
+        picture = tokens.T.reshape(1, -1, side, side)
+        total = picture
+        for convolution in self.convolutions:
+            total = total + convolution(picture)
+        return total.flatten(2)[0].T
+
+
+def _shares(weights: Tensor, count: int) -> Tensor:
+    """Weights of the tokens and their repeats -> (T,) that add up to 1; all equal where none is positive."""
+    own = weights[:count].clone()
+    own[: len(weights) - count] += weights[count:]
+    own = own.clamp(min=0)
+    return torch.where(own.sum() > 0, own / own.sum(), torch.full_like(own, 1 / count))
