@@ -99,8 +99,8 @@ class GraphAttention(nn.Module):
     """One layer of a graph attention network (Velickovic et al. 2018) with what stands around it in SRMIL.
 
     e_ij = LeakyReLU(a_l . W h_j + a_r . W h_i), softmax over the j that lead to i, sum of W h_j, bias; then, except
-    in a ``plain`` layer, residual, LayerNorm and PReLU. Heads lie side by side. The code released with SRMIL forgets
-    the residual where both widths agree; here every layer but the plain one has it.
+    in a ``plain`` layer, residual, LayerNorm and PReLU. Heads lie side by side. (The code released with SRMIL
+    forgets the residual where both widths agree.)
     """
 
     def __init__(
