@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.mil.scores import SlideScores
+from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
 
 from .placement import Mpp
 
+if TYPE_CHECKING:
+    from sam_mil_engine.annotations.compare import Comparison
+
 Column = npt.NDArray[np.floating] | npt.NDArray[np.integer]
 
 
 def group_table(
-    segments: Segments, *, groups: Groups | None = None, scores: SlideScores | None = None, mpp: Mpp = None
+    segments: Segments,
+    *,
+    groups: Groups | None = None,
+    scores: SlideScores | None = None,
+    comparison: Comparison | None = None,
+    mpp: Mpp = None,
 ) -> dict[str, Column]:
     """Name -> column with one entry a segment; a number that does not exist is not-a-number.
 
     ``index`` is the segment's label in the picture (1, 2, ...). Columns appear as far as is known: area and the
-    segmenter's score always, patches with groups, the rest with scores. Probability and evidence are those of
-    the last class (two classes) or of the predicted one.
+    segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with
+    scores. Probability and evidence are those of the last class (two classes) or of the predicted one.
     """
     area_px0 = segments.frame.area_to_px0(segments.area)
     table: dict[str, Column] = {"index": np.arange(1, len(segments) + 1)}
@@ -30,19 +40,29 @@ def group_table(
     else:
         table["area (µm²)"] = np.round(area_px0 * mpp[0] * mpp[1], 1)
     table["segmenter score"] = np.round(segments.predicted_iou.astype(np.float64), 3)
-    if groups is None:
-        return table
-    table["patches"] = _spread(groups.sizes, groups, len(segments))
-    if scores is None or scores.groups is None:
-        return table
+    if groups is not None:
+        table["patches"] = _spread(groups.sizes, groups, len(segments))
+        if scores is not None and scores.groups is not None:
+            table |= _scored(scores, scores.groups, groups, len(segments))
+    if comparison is not None:
+        table |= {
+            "purity": np.round(comparison.purity, 4),
+            "recall": np.round(comparison.recall, 4),
+            "IoU": np.round(comparison.iou, 4),
+            "in best set": np.isin(comparison.segment, comparison.cover.segments).astype(np.int64),
+        }
+    return table
+
+
+def _scored(scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segments: int) -> dict[str, Column]:
+    table: dict[str, Column] = {}
     column = shown_class(scores)
-    of_groups = scores.groups
     if scores.attention is not None:
-        table["attention mass"] = _spread(of_groups.attention_mass, groups, len(segments))
-    table["probability"] = _spread(of_groups.mean_probability[:, column], groups, len(segments))
+        table["attention mass"] = _spread(of_groups.attention_mass, groups, n_segments)
+    table["probability"] = _spread(of_groups.mean_probability[:, column], groups, n_segments)
     if scores.evidence is not None:
-        table["evidence"] = _spread(of_groups.evidence[:, column], groups, len(segments))
-    table["slide without"] = _spread(of_groups.probability_without[:, column], groups, len(segments))
+        table["evidence"] = _spread(of_groups.evidence[:, column], groups, n_segments)
+    table["slide without"] = _spread(of_groups.probability_without[:, column], groups, n_segments)
     return table
 
 

@@ -14,23 +14,19 @@ import numpy.typing as npt
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.report.pictures import attention_limit
-from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
 
 from .colours import DIVERGING, QUANTITY, TISSUE_EDGE, napari_colormap
-from .group_table import Column, group_table, shown_class
+from .group_table import Column, shown_class
 from .placement import Mpp, place_points, place_raster
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 #: The kinds of layers that an analysis adds, in the order in which they lie on the slide.
 KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
-
-#: Width of the segments' contours, in pixels of the segmentation image; set on the layer after it is made.
-CONTOUR = 2
 
 _TUMOUR_NAMES = frozenset({"tumour", "tumor", "positive", "cancer", "1"})
 
@@ -145,7 +141,7 @@ def result_layers(
     mpp: Mpp,
     tissue: TissueRegions | None = None,
     segments: Segments | None = None,
-    groups: Groups | None = None,
+    table: Mapping[str, Column] | None = None,
     grid: TileGrid | None = None,
     scores: SlideScores | None = None,
 ) -> dict[str, LayerData]:
@@ -154,8 +150,7 @@ def result_layers(
     if tissue is not None and len(tissue):
         found["tissue"] = tissue_layer(tissue, info, mpp=mpp)
     if segments is not None and len(segments):
-        table = group_table(segments, groups=groups, scores=scores, mpp=mpp)
-        found["segments"] = segments_layer(segments, table, mpp=mpp)
+        found["segments"] = segments_layer(segments, table or {}, mpp=mpp)
     if scores is not None and grid is not None:
         found["attention"] = attention_layer(scores, grid, mpp=mpp)
         found["probability"] = probability_layer(scores, grid, mpp=mpp)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Column of the layer's features that holds the class, and the class of what is drawn by hand.
 CLASS = "class"
 DRAWN_CLASS = "Tumour"
+_WITHOUT_AREA = frozenset({"line", "path"})
+_ELLIPSE_CORNERS = 72
 
 
 def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Mpp) -> LayerData:
@@ -36,7 +38,7 @@ def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp
         "name": "annotations",
         "ndim": 2,
         "shape_type": "polygon",
-        "features": {CLASS: names},
+        "features": {CLASS: np.array(names, dtype=object)},
         "feature_defaults": {CLASS: DRAWN_CLASS},
         "edge_color": css(ANNOTATION),
         "face_color": "transparent",
@@ -46,15 +48,23 @@ def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp
     return vertices, keywords, "shapes"
 
 
+def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return points on the ellipse in a rectangle (4, 2), which may be turned."""
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]
+    centre, first, second = corners.mean(axis=0), corners[1] - corners[0], corners[3] - corners[0]
+    points: npt.NDArray[np.float64] = centre + np.cos(angle) * first / 2 + np.sin(angle) * second / 2
+    return points
+
+
 def shape_annotations(
     data: Sequence[npt.NDArray[np.floating]], meta: Mapping[str, Any], *, mpp: Mpp, unnamed: str | None = None
 ) -> list[Annotation]:
-    """Return the polygons of a shapes layer as annotations in level-0 pixels.
+    """Return the areas of a shapes layer as annotations in level-0 pixels; lines and paths have none.
 
     Parameters
     ----------
     data, meta
-        The layer's vertices, and its ``scale``, ``translate``, ``features`` and ``name``.
+        The layer's vertices, and its ``scale``, ``translate``, ``features``, ``shape_type`` and ``name``.
     mpp
         Of the slide under the layer.
     unnamed
@@ -64,11 +74,17 @@ def shape_annotations(
 
     from sam_mil_engine.annotations.model import Annotation, as_area
 
-    features = meta.get("features", {})
+    features, kinds = meta.get("features", {}), meta.get("shape_type", "polygon")
     found = []
     for number, vertices in enumerate(data):
+        kind = kinds if isinstance(kinds, str) else kinds[number]
+        if kind in _WITHOUT_AREA or len(vertices) < 3:
+            continue
         world = np.asarray(vertices)[:, -2:] * np.asarray(meta["scale"])[-2:] + np.asarray(meta["translate"])[-2:]
-        area = as_area(shapely.make_valid(shapely.Polygon(world_to_points(world, mpp))))
+        points = world_to_points(world, mpp)
+        area = as_area(shapely.make_valid(shapely.Polygon(_ellipse(points) if kind == "ellipse" else points)))
+        if not area.area > 0:
+            continue
         name = str(features[CLASS][number]) if CLASS in features else unnamed
         found.append(Annotation(f"{meta.get('name', 'shape')} {number + 1}", name, area))
     return found

@@ -14,13 +14,16 @@ from psygnal import Signal
 
 from sam_mil_engine.geometry import Frame
 
-from .layers import CONTOUR, KINDS, LayerData, result_layers
-from .placement import place_raster
+from .group_table import Column, group_table
+from .layers import KINDS, LayerData, result_layers
+from .placement import place_points, place_raster
+from .recolour import colour_segments
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from .agreement import Agreement
     from .analysis import Analysis
 
 
@@ -35,13 +38,33 @@ class SlideSession:
     analysis
         What the engine found so far, or None.
     layers
-        Kind (:data:`~napari_sam_mil.layers.KINDS` and ``annotations``) -> the layer that shows it now.
+        Kind (:data:`~napari_sam_mil.layers.KINDS`, ``annotations``, ``above``, ``prompts``) -> the layer that shows
+        it now.
+    agreement
+        The segments compared with the annotations; None while that is not known.
+    colour_by
+        Column of :meth:`table` that colours the segments; None gives every segment a colour of its own.
     """
 
     layer: Layer
     source: SlideSource
     analysis: Analysis | None = None
     layers: dict[str, Layer] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    colour_by: str | None = None
+
+    def table(self) -> dict[str, Column]:
+        """Return one row a segment with all that is known of it; empty where there are no segments."""
+        processed = None if self.analysis is None else self.analysis.processed
+        if self.analysis is None or processed is None or processed.segments is None:
+            return {}
+        return group_table(
+            processed.segments,
+            groups=processed.bag.groups if processed.bag is not None else None,
+            scores=self.analysis.scores,
+            comparison=None if self.agreement is None else self.agreement.comparison,
+            mpp=self.source.mpp,
+        )
 
     def result_layers(self) -> dict[str, LayerData]:
         """Return layer data for everything that the analysis knows."""
@@ -53,7 +76,7 @@ class SlideSession:
             mpp=self.source.mpp,
             tissue=processed.tissue,
             segments=processed.segments,
-            groups=processed.bag.groups if processed.bag is not None else None,
+            table=self.table(),
             grid=processed.grid,
             scores=scores,
         )
@@ -93,7 +116,7 @@ class Sessions:
 
     def show(self, session: SlideSession, analysis: Analysis) -> None:
         """Keep what the engine found and show it in place of what was shown before."""
-        session.analysis = analysis
+        session.analysis, session.agreement = analysis, None
         self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
@@ -104,8 +127,8 @@ class Sessions:
         for kind in KINDS:
             if kind in wanted:
                 self.put(session, kind, wanted[kind])
-            elif kind in session.layers:
-                self._drop(session, kind)
+            else:
+                self.drop(session, kind)
         self.changed.emit()
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
@@ -115,8 +138,8 @@ class Sessions:
         tag = LayerTag(kind, session.source, segments)
         layer = Layer.create(array, keywords | {"metadata": {METADATA_KEY: tag}}, type_name)
         if isinstance(layer, Labels):
-            layer.contour = CONTOUR
             layer.editable = False
+            colour_segments(layer, session.table(), session.colour_by)
         layers = self.viewer.layers
         active = layers.selection.active
         old = session.layers.get(kind)
@@ -130,13 +153,33 @@ class Sessions:
         layers.selection.active = layer if active is old else active
         return layer
 
+    def retable(self, session: SlideSession) -> None:
+        """Show what the table of segments says now: on hovering, in colours, in the docks."""
+        layer = session.layers.get("segments")
+        if layer is not None:
+            table = session.table()
+            layer.features = table
+            colour_segments(layer, table, session.colour_by)
+        self.changed.emit()
+
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
         """Take the user's micrometres a pixel for a slide that does not say, and place all layers anew."""
         session.source.user_mpp = mpp
         placed = place_raster(Frame(), session.source.mpp)
         session.layer.scale, session.layer.translate = placed["scale"], placed["translate"]
         session.layer.units = placed["units"]
+        outlines = session.layers.get("annotations")
+        if outlines is not None:
+            placed = place_points(session.source.mpp)
+            outlines.scale, outlines.translate, outlines.units = placed.values()
+        for kind in set(session.layers) - {"annotations", *KINDS}:
+            self.drop(session, kind)
         self.refresh(session)
+
+    def drop(self, session: SlideSession, kind: str) -> None:
+        """Take the layer of this kind away, where there is one."""
+        if kind in session.layers:
+            self._drop(session, kind)
 
     def _drop(self, session: SlideSession, kind: str) -> int:
         layer = session.layers.pop(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_mil_engine.errors import AnnotationError
+from sam_mil_engine.files import atomic_write
 from sam_mil_engine.segment.segments import Segments
 
 from .outlines import shape_annotations
@@ -68,11 +70,12 @@ def write_segments_geojson(
 
 def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
     """Write columns as CSV; what does not exist stays empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(table)
     rows = zip(*(column.tolist() for column in table.values()), strict=True)
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(["" if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
+    writer.writerows(["" if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
+    atomic_write(Path(path), text.getvalue())
     return str(path)
 
 

@@ -79,6 +79,19 @@ def open_dock(
 
 
 @pytest.fixture
+def analysed(qtbot, open_dock, processed):
+    """A window with an analysed slide, and its session."""
+    from napari_sam_mil.session import sessions_of
+
+    slide, project = processed
+    viewer, dock = open_dock(slide)
+    dock.choices_card.set_project(project)
+    with qtbot.waitSignal(dock.run("Classify").ended, timeout=120_000):
+        pass
+    return viewer, sessions_of(viewer).current
+
+
+@pytest.fixture
 def blank_slide(tmp_path: Path) -> Path:
     """A slide of white glass, 0.5 µm a pixel."""
     path = tmp_path / "blank.tiff"

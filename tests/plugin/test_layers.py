@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
+from napari_sam_mil.group_table import group_table
 from napari_sam_mil.layers import class_title, result_layers, with_holes
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
@@ -95,7 +96,9 @@ def test_hovering_over_a_segment_tells_its_scores(segments):
     )  # fmt: skip
     one = np.array([[0.25, 0.75]], np.float32)
     of_groups = GroupScores(np.array([0.7], np.float32), one, one, np.zeros(1), np.zeros((1, 2)), 1 - one)
-    layer = layer_of(segments=segments, groups=groups, grid=GRID, scores=scores(groups=of_groups))["segments"]
+    scored = scores(groups=of_groups)
+    table = group_table(segments, groups=groups, scores=scored, mpp=MPP)
+    layer = layer_of(segments=segments, table=table, grid=GRID, scores=scored)["segments"]
     text = layer.get_status(layer.data_to_world((6, 7)), world=True)["coordinates"]
     assert "area (µm²): 192" in text
     assert "attention mass: 0.7" in text

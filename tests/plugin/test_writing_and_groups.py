@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.session import sessions_of
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.errors import AnnotationError
@@ -18,17 +17,6 @@ from sam_mil_engine.errors import AnnotationError
 def read_csv(path):
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def analysed(qtbot, open_dock, processed):
-    """A window with an analysed slide, and its session."""
-    slide, project = processed
-    viewer, dock = open_dock(slide)
-    dock.choices_card.set_project(project)
-    with qtbot.waitSignal(dock.run("Classify").ended, timeout=120_000):
-        pass
-    return viewer, sessions_of(viewer).current
 
 
 def test_tissue_saved_as_geojson_comes_back_in_slide_pixels(analysed, tmp_path):

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from sam_mil_engine.errors import SamMilError
 
-from ..group_table import Column, group_table
+from ..group_table import Column
 from ..notices import show_error
 from ..placement import points_to_world
 from ..session import SlideSession, sessions_of
@@ -42,6 +42,10 @@ _TIPS = {
     "probability": "Mean probability of the segment's patches",
     "evidence": "What the segment adds to the slide's logit; negative speaks against the class",
     "slide without": "Probability of the slide if this segment's patches and token were not there",
+    "purity": "Share of the segment inside the outlines",
+    "recall": "Share of the outlines that the segment covers",
+    "IoU": "Overlap of segment and outlines: intersection over union",
+    "in best set": "1 where the segment belongs to the set that matches the outlines best",
 }
 _EMPTY = "Press Segment/Classify in the Analyze dock; the groups of the slide are listed here."
 
@@ -116,7 +120,7 @@ class GroupsDock(QWidget):
 
     def _show_current(self) -> None:
         session = self._sessions.current
-        self._columns = {} if session is None else _columns(session)
+        self._columns = {} if session is None else session.table()
         self._hint.setVisible(not self._columns)
         self.table.setVisible(bool(self._columns))
         for button in (self.csv, self.geojson):
@@ -159,15 +163,3 @@ class GroupsDock(QWidget):
         if layer is not None:
             layer.selected_label = number
             viewer.layers.selection.active = layer
-
-
-def _columns(session: SlideSession) -> dict[str, Column]:
-    processed = None if session.analysis is None else session.analysis.processed
-    if session.analysis is None or processed is None or processed.segments is None:
-        return {}
-    return group_table(
-        processed.segments,
-        groups=processed.bag.groups if processed.bag is not None else None,
-        scores=session.analysis.scores,
-        mpp=session.source.mpp,
-    )

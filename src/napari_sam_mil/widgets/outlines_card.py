@@ -1,0 +1,90 @@
+"""Load, draw and save outlines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton
+
+from ..outlines import DRAWN_CLASS
+from .parts import Card, text_label
+
+_KINDS = "Outlines (*.geojson *.json *.xml *.annotations);;All files (*)"
+_NONE = "Load a file (QuPath GeoJSON, ASAP or ImageScope XML, HALO), or draw around an area."
+_NO_SLIDE = "Open a slide first: drag it into the window."
+
+
+class OutlinesCard(Card):
+    """Buttons and a line that says what is there. ``load_clicked`` and ``save_clicked`` carry a Path."""
+
+    load_clicked = Signal(object)
+    save_clicked = Signal(object)
+    draw_clicked = Signal()
+    class_edited = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__("Outlines")
+        self.load, self.draw, self.save = QPushButton("&Load…"), QPushButton("&Draw"), QPushButton("Sa&ve…")
+        self.load.setToolTip("Read QuPath GeoJSON, ASAP or ImageScope XML, HALO or CAMELYON annotations")
+        self.draw.setToolTip("Drag around an area with the mouse; the tools above the layer list edit the shapes")
+        self.save.setToolTip("Save the outlines as GeoJSON, which QuPath opens")
+        self.load.clicked.connect(self._ask_load)
+        self.draw.clicked.connect(self.draw_clicked)
+        self.save.clicked.connect(self._ask_save)
+        row = QHBoxLayout()
+        for button in (self.load, self.draw, self.save):
+            row.addWidget(button)
+        self._class = QLineEdit(DRAWN_CLASS)
+        self._class.setToolTip("Class of what you draw next")
+        self._class.editingFinished.connect(lambda: self.class_edited.emit(self.drawn_class))
+        form = QFormLayout()
+        form.addRow("Dra&w as", self._class)
+        self._facts, self._said = text_label(_NO_SLIDE), text_label(faint=True)
+        self._said.hide()
+        self.body.addLayout(row)
+        self.body.addLayout(form)
+        self.body.addWidget(self._facts)
+        self.body.addWidget(self._said)
+        self._any, self._ready, self._busy = False, False, False
+
+    @property
+    def drawn_class(self) -> str:
+        """Class of what is drawn next."""
+        return self._class.text().strip() or DRAWN_CLASS
+
+    def show_classes(self, names: Sequence[str], *, ready: bool) -> None:
+        """Say which outlines there are; ``ready`` where a slide is open."""
+        self._any, self._ready = bool(names), ready
+        counted = ", ".join(f"{count} × {name}" for name, count in Counter(names).items())
+        self._facts.setText(counted if names else _NONE if ready else _NO_SLIDE)
+        if not names:
+            self.say("")
+        self._enable()
+
+    def say(self, text: str) -> None:
+        """Say what was done last."""
+        self._said.setText(text)
+        self._said.setVisible(bool(text))
+
+    def set_busy(self, busy: bool) -> None:
+        """Keep the buttons from being pressed while a job runs."""
+        self._busy = busy
+        self._enable()
+
+    def _enable(self) -> None:
+        self.load.setEnabled(self._ready and not self._busy)
+        self.draw.setEnabled(self._ready)
+        self.save.setEnabled(self._any and not self._busy)
+
+    def _ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load outlines", "", _KINDS)
+        if path:
+            self.load_clicked.emit(Path(path))
+
+    def _ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the outlines", "outlines.geojson", "GeoJSON (*.geojson)")
+        if path:
+            self.save_clicked.emit(Path(path))
