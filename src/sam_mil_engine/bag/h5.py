@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from ..segment.segments import Segments
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
 from .feature_bag import FeatureBag
+from .hdf5_checks import open_checked
 
 FORMAT_VERSION = 1
 
@@ -51,17 +52,18 @@ STAGE_NAMES: dict[str, tuple[str, ...]] = {
 
 
 @contextmanager
-def edit_bag(path: Path, *, drop: Collection[str] = ()) -> Iterator[h5py.File]:
+def edit_bag(path: Path, *, drop: Collection[str] = (), fresh: bool = False) -> Iterator[h5py.File]:
     """Open a copy of the bag for writing; it takes the bag's place when the block ends well.
 
-    ``drop`` names stages whose old content is left behind.
+    ``drop`` names stages whose old content is left behind; ``fresh`` begins with an empty bag.
     """
     with atomic_path(path) as temporary:
         gone = {name for stage in drop for name in STAGE_NAMES[stage]}
-        if path.exists() and not gone:
+        old = path.exists() and not fresh
+        if old and not gone:
             shutil.copyfile(path, temporary)
         with h5py.File(temporary, "a") as file:
-            if path.exists() and gone:
+            if old and gone:
                 _copy_except(path, file, gone)
             file.attrs["format_version"] = FORMAT_VERSION
             if drop:
@@ -108,10 +110,16 @@ def put_tissue(file: h5py.File, tissue: TissueRegions) -> None:
     group.attrs["method"] = tissue.method
 
 
-def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int], power: float | None) -> None:
-    """Store the patch coordinates, with the attributes that CLAM and TRIDENT look for."""
+def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | None, power: float | None) -> None:
+    """Store the patch coordinates, with the attributes that CLAM and TRIDENT write and look for.
+
+    ``size_px0`` is the slide's, where it is known. Where a patch is resampled after reading, ``patch_size`` is its
+    size afterwards: that is TRIDENT's meaning; CLAM's is the size before, which is ``read_size``.
+    """
     data = file.create_dataset("coords", data=grid.coords_px0.astype(np.int32))
     side = round(grid.size_px0[0])
+    downsample = np.divide(grid.size_px0, grid.read_size)
+    gap = (grid.size_px0[0] - grid.step_px0[0]) / grid.size_px0[0]
     attributes: dict[str, Any] = {
         "name": file.attrs["slide_id"],
         "patch_size": grid.output_size,
@@ -120,10 +128,14 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int], pow
         "patch_size_level0": side,
         "size_px0": grid.size_px0,
         "step_px0": grid.step_px0,
-        "overlap": 0,
+        "overlap": round(gap * grid.output_size),
+        "downsample": downsample,
         "level_dim": size_px0,
-        "level0_width": size_px0[0],
-        "level0_height": size_px0[1],
+        "downsampled_level_dim": None if size_px0 is None else np.round(size_px0 / downsample).astype(int),
+        "level0_width": None if size_px0 is None else size_px0[0],
+        "level0_height": None if size_px0 is None else size_px0[1],
+        "save_path": "bags",  # in the project; an absolute path would make equal bags differ
+        "savetodir": "bags",
         "tile_mpp": grid.mpp,
         "level0_magnification": power,
         "target_magnification": None if power is None else power * grid.output_size / grid.size_px0[0],
@@ -158,8 +170,8 @@ def put_features(file: h5py.File, features: np.ndarray, attributes: Mapping[str,
         data.attrs[name] = value
 
 
-def put_groups(file: h5py.File, bag: FeatureBag, segments: Segments) -> None:
-    """Store the groups of ``bag`` and their features."""
+def put_groups(file: h5py.File, bag: FeatureBag, segments: Segments | None) -> None:
+    """Store the groups of ``bag`` and their features; without ``segments``, nothing is said of their outlines."""
     groups = bag.groups
     if groups is None:
         raise BagError("the bag has no groups to store", where=bag.slide_id)
@@ -168,9 +180,10 @@ def put_groups(file: h5py.File, bag: FeatureBag, segments: Segments) -> None:
     group["features"] = bag.group_features
     group["area"] = groups.area_raster
     group["area_um2"] = groups.area_um2
-    group["box"] = segments.boxes_raster[chosen]
-    group["predicted_iou"] = segments.predicted_iou[chosen]
-    group["stability"] = segments.stability[chosen]
+    if segments is not None:
+        group["box"] = segments.boxes_raster[chosen]
+        group["predicted_iou"] = segments.predicted_iou[chosen]
+        group["stability"] = segments.stability[chosen]
     group["indptr"] = groups.indptr
     group["indices"] = groups.indices
     group["of_patch"] = groups.group_of_patch
@@ -180,19 +193,8 @@ def put_groups(file: h5py.File, bag: FeatureBag, segments: Segments) -> None:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    path = Path(path)
-    if not path.is_file():
-        raise BagError("there is no such bag file", where=path, hint="Run `sam-mil-engine process` first")
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BagError(
-            f"the bag cannot be read ({reason})", where=path, hint="Delete the file and process the slide again"
-        ) from error
+def _open(path: Path) -> AbstractContextManager[h5py.File]:
+    return open_checked(path, missing="Run `sam-mil-engine process` first")
 
 
 def read_bag(path: str | Path) -> FeatureBag:
@@ -259,9 +261,9 @@ def read_tissue(path: Path) -> TissueRegions | None:
 
 
 def read_grid(path: Path) -> TileGrid | None:
-    """Return the patch grid, or None where that stage did not run."""
+    """Return the patch grid, or None where that stage did not run or the file says nothing of the patches' size."""
     with _open(path) as file:
-        if "coords" not in file:
+        if "coords" not in file or "size_px0" not in file["coords"].attrs:
             return None
         data = file["coords"]
         attrs = _plain(data.attrs)

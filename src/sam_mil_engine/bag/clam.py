@@ -1,0 +1,186 @@
+"""CLAM's folders (Lu et al. 2021): ``patches``, ``h5_files`` and ``pt_files``, in and out.
+
+::
+
+    patches/SLIDE.h5    coords (N, 2) with the attributes patch_size, patch_level, downsample, level_dim, name, ...
+    h5_files/SLIDE.h5   features (N, D) float32 and coords (N, 2), without attributes
+    pt_files/SLIDE.pt   the features as a tensor
+
+A patch is read at ``patch_level`` with ``patch_size`` pixels of that level; coordinates are level-0 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BagError
+from ..files import atomic_path
+from ..slide.tile_grid import TileGrid
+from .feature_bag import FeatureBag
+from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
+from .hdf5_checks import open_checked
+from .names import file_name
+from .torch_files import load_pt, save_pt
+
+
+def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
+    """List the slides whose features lie in ``folder``, which is CLAM's feature folder or one of its two parts.
+
+    ``patches`` is the folder of coordinates; where it is None, ``patches`` inside and beside ``folder`` are tried.
+    """
+    if folder.is_file():
+        return [SlideFiles(folder.stem, folder, find_patches(folder.parent, patches, folder.stem))]
+    features: dict[str, Path] = {}
+    for name, ending in (("pt_files", "pt"), ("h5_files", "h5")):
+        place = folder / name if (folder / name).is_dir() else folder
+        features.update({path.stem: path for path in visible(place, ending)})
+    return [
+        SlideFiles(slide_id, features[slide_id], find_patches(folder, patches, slide_id))
+        for slide_id in sorted(features)
+    ]
+
+
+def visible(folder: Path, ending: str) -> list[Path]:
+    """Files of an ending in a folder, sorted, without hidden ones."""
+    return sorted(path for path in folder.glob(f"*.{ending}") if path.is_file() and not path.name.startswith("."))
+
+
+def find_patches(folder: Path, patches: Path | None, slide_id: str) -> Path | None:
+    """Return the file of a slide's coordinates, named as CLAM or TRIDENT names it, or None."""
+    if patches is not None:
+        places = [patches, patches / "patches"]
+    else:
+        places = [place / "patches" for place in (folder, folder.parent, folder.parent.parent)]
+    files = [place / name for place in places for name in (f"{slide_id}.h5", f"{slide_id}_patches.h5")]
+    return next((path for path in files if path.is_file()), None)
+
+
+def read(files: SlideFiles, known: Known) -> ForeignBag:
+    """Read one slide.
+
+    Raises
+    ------
+    BagError
+        If a file is missing or damaged, or coordinates and features differ in length.
+    """
+    coords, features, facts = read_arrays(files)
+    return make_bag(files, coords, features, facts, known)
+
+
+def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], PatchFacts]:
+    """Coordinates (N, 2), features (N, D) and what is said of the patches, as they stand in the files."""
+    coords: npt.NDArray[Any] | None = None
+    attributes: dict[str, Any] = {}
+    if files.patches is not None:
+        coords, attributes = read_coords(files.patches)
+    if files.features.suffix == ".pt":
+        features = load_pt(files.features)
+    else:
+        with open_checked(files.features) as file:
+            _need(file, "features", files.features)
+            features = file["features"][:]
+            if "coords" in file:  # these belong to the features, row by row; the patches may have been filtered
+                coords = file["coords"][:]
+                attributes = {**attributes, **dict(file["coords"].attrs)}
+    if coords is None:
+        raise BagError(
+            "nothing says where the patches lie",
+            where=files.features,
+            hint="Give the folder of the coordinate files with --patches",
+        )
+    if len(coords) != len(features):
+        raise BagError(
+            f"there are {len(features)} features, but {len(coords)} coordinates"
+            + (f" in {files.patches}" if files.patches else ""),
+            where=files.features,
+            hint="Take the coordinates that the features were extracted with",
+        )
+    return coords, features, patch_facts(attributes)
+
+
+def read_coords(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    """Coordinates of a patch file, and its attributes."""
+    with open_checked(path) as file:
+        _need(file, "coords", path)
+        return file["coords"][:], dict(file["coords"].attrs)
+
+
+def _need(file: h5py.File, name: str, path: Path) -> None:
+    if not isinstance(file.get(name), h5py.Dataset):
+        raise BagError(f"there is no /{name} in it, but {list(file)}", where=path, hint="Name a file of features")
+
+
+def patch_facts(attributes: Mapping[str, Any]) -> PatchFacts:
+    """Understand the attributes of coordinates that CLAM wrote; other attributes say nothing."""
+    if "patch_size" not in attributes or "patch_level" not in attributes:
+        return PatchFacts()
+    size, level = int(attributes["patch_size"]), int(attributes["patch_level"])
+    downsample = float(np.ravel(attributes.get("downsample", 1.0 if level == 0 else np.nan))[0])
+    # level_dim is the size of the level that was read; CLAM places patches by whole downsamples
+    width, height = (int(side) for side in attributes.get("level_dim", (0, 0)))
+    return PatchFacts(
+        size_px0=size * int(downsample) if np.isfinite(downsample) else None,
+        output_size=size,
+        read_level=level,
+        read_size=size,
+        slide_size_px0=(width, height) if level == 0 and width else None,
+    )
+
+
+def write(
+    folder: Path, bag: FeatureBag, grid: TileGrid, *, slide_size_px0: tuple[int, int] | None = None
+) -> list[Path]:
+    """Write one slide's three files; returns their paths.
+
+    CLAM reads ``patch_size`` pixels at ``patch_level`` and resizes them afterwards, so that ``patch_size`` is what
+    was read and not what the encoder saw. Features become float32, CLAM's type.
+
+    Raises
+    ------
+    DataError
+        If the slide's name is no file name.
+    ProjectError
+        If a file cannot be written.
+    """
+    name = file_name(bag.slide_id)
+    downsample = tuple(np.divide(grid.size_px0, grid.read_size).tolist())
+    size = slide_size_px0 or tuple((bag.coords_px0.max(axis=0) + np.ceil(grid.size_px0)).astype(int).tolist())
+    level_size = tuple(np.floor_divide(size, downsample).astype(int).tolist())
+    attributes = {
+        "patch_size": grid.read_size[0],
+        "patch_level": grid.read_level,
+        "downsample": downsample,
+        "downsampled_level_dim": level_size,
+        "level_dim": level_size,
+        "name": name,
+        "save_path": "patches",
+    }
+    patches, h5_file, pt_file = (
+        folder / part / f"{name}.{ending}"
+        for part, ending in (("patches", "h5"), ("h5_files", "h5"), ("pt_files", "pt"))
+    )
+    coords = bag.coords_px0
+    write_growing(patches, {"coords": coords.astype(np.int64)}, {"coords": attributes})
+    write_growing(h5_file, {"features": bag.features.astype(np.float32), "coords": coords}, {})
+    save_pt(pt_file, bag.features)
+    return [patches, h5_file, pt_file]
+
+
+def write_growing(
+    path: Path, arrays: Mapping[str, npt.NDArray[Any]], attributes: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write datasets whose first axis may grow, as these tools' own writers leave them: some of them append."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, array in arrays.items():
+            rows = (min(max(len(array), 1), 512),)
+            data = file.create_dataset(
+                name, data=array, chunks=rows + array.shape[1:], maxshape=(None, *array.shape[1:])
+            )
+            for key, value in attributes.get(name, {}).items():
+                data.attrs[key] = value

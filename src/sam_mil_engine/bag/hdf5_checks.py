@@ -1,0 +1,68 @@
+"""HDF5 files of unknown origin: what must not be trusted before an array is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from ..errors import BagError
+
+_HINT = "The file is damaged or made to do harm; take it from its source again"
+#: DEFLATE, HDF5's usual compression, shrinks at most about a thousand times.
+_MOST_COMPRESSED = 1100
+#: Datasets up to this size may be as sparse as they like.
+_ALWAYS_FINE = 2**20
+
+
+@contextmanager
+def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, after a look at everything that is in it.
+
+    Raises
+    ------
+    BagError
+        If the file is missing or cannot be read, here or in the block; if it links to other files; or if a dataset
+        says to be far larger than what is stored of it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BagError("there is no such bag file", where=path, hint=missing)
+    try:
+        with h5py.File(path, "r") as file:
+            _check_group(file, path, seen=set())
+            yield file
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BagError(
+            f"the bag cannot be read ({reason})", where=path, hint="Delete the file and process the slide again"
+        ) from error
+
+
+def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:  # hard links may form circles
+        return
+    seen.add(address)
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise BagError(f"/{name} is a link to somewhere else", where=path, hint=_HINT)
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _check_group(item, path, seen=seen)
+        elif isinstance(item, h5py.Dataset):
+            _check_dataset(item, path)
+
+
+def _check_dataset(data: h5py.Dataset, path: Path) -> None:
+    if data.external or data.is_virtual:
+        raise BagError(f"{data.name} keeps its numbers in another file", where=path, hint=_HINT)
+    stored = data.id.get_storage_size()
+    if data.nbytes > max(_ALWAYS_FINE, _MOST_COMPRESSED * stored):
+        raise BagError(
+            f"{data.name} says to have the shape {data.shape}, but only {stored} bytes of it are stored",
+            where=path,
+            hint=_HINT,
+        )

@@ -1,0 +1,54 @@
+"""Features in ``.pt`` files, as CLAM and its relatives keep them: one tensor (N, D), and no code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BagError
+from ..files import atomic_path
+
+
+def load_pt(path: Path) -> npt.NDArray[Any]:
+    """Read the tensor of a ``.pt`` file; bfloat16 becomes float32.
+
+    Raises
+    ------
+    BagError
+        If the file is missing or damaged, holds anything but a tensor, or a tensor larger than what it stores.
+    """
+    import torch
+
+    try:
+        tensor = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BagError(
+            f"the features cannot be read ({reason})",
+            where=path,
+            hint="A .pt file is read only where it holds nothing but a tensor; copy it again from its source",
+        ) from error
+    if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+        raise BagError(f"holds a {type(tensor).__name__}, not a tensor", where=path, hint="Name the features' file")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise BagError(
+            f"says to have the shape {tuple(tensor.shape)}, but stores fewer numbers",
+            where=path,
+            hint="The file is damaged or made to do harm; take it from its source again",
+        )
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    numbers: npt.NDArray[Any] = tensor.detach().resolve_conj().resolve_neg().numpy()
+    return numbers
+
+
+def save_pt(path: Path, features: npt.NDArray[np.floating]) -> None:
+    """Write features (N, D) as a tensor; float16 becomes float32, which all of these tools expect."""
+    import torch
+
+    with atomic_path(path) as temporary:
+        torch.save(torch.from_numpy(np.array(features, dtype=np.float32)), temporary)
