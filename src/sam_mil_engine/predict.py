@@ -60,6 +60,7 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
     evidence = None if output.evidence is None else _array(output.evidence[:n])
     if net.group_tokens and bag.groups is None:
         notes.append("the bag has no groups: the model saw patches only")
+    notes += _what_it_says(model, output)
     groups = None
     if bag.groups is not None:
         without = torch.softmax(logits_without_groups(net, tensors, output), dim=-1)
@@ -105,6 +106,17 @@ def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
         notes.append(
             f"the model was trained with segments of {wanted.segmenter}, the bag's are of {found.segmenter}"
         )
+    return notes
+
+
+def _what_it_says(model: TrainedModel, output: AggregatorOutput) -> list[str]:
+    """One sentence for everything that the model does not define, or only for one class."""
+    name = model.settings.name
+    parts = {"attention": output.attention, "evidence": output.evidence}
+    notes = [f"{name} defines no {part}" for part, values in parts.items() if values is None]
+    if output.attention_class is not None:
+        of = model.classes[int(output.attention_class)]
+        notes.append(f"{name} attends anew for every class: attention is that of the class {of}")
     return notes
 
 
