@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
@@ -26,6 +29,23 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
         name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "vit_b")
     path, digest = find_checkpoint(name)
     return SamPrompter(load_sam(path, device=device), name=name, version=digest[:16])
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What a SAM keeps of one picture.
+
+    Attributes
+    ----------
+    features
+        (1, C, H, W) on the SAM's device.
+    original_size, input_size
+        Height and width of the picture, and of what the image encoder saw.
+    """
+
+    features: torch.Tensor = field(repr=False)
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
 
 
 class SamPrompter:
@@ -54,6 +74,19 @@ class SamPrompter:
         """
         check_picture(image)
         self._predictor.set_image(np.ascontiguousarray(image))
+
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Do as :meth:`set_image`, and return what was computed, to be kept and taken up again by :meth:`use`."""
+        self.set_image(image)
+        found = self._predictor
+        return Embedding(found.get_image_embedding(), found.original_size, found.input_size)
+
+    def use(self, embedding: Embedding) -> None:
+        """Answer prompts on the picture of an earlier :meth:`embed` of the same SAM, at no cost."""
+        self._predictor.features = embedding.features
+        self._predictor.original_size = embedding.original_size
+        self._predictor.input_size = embedding.input_size
+        self._predictor.is_image_set = True
 
     def predict(
         self,

@@ -49,6 +49,16 @@ def test_the_embedding_is_computed_once(prompter, small_sam, tissue_picture, mon
     assert len(calls) == 1
 
 
+def test_an_embedding_is_kept_and_taken_up_again(prompter, small_sam, tissue_picture, monkeypatch):
+    first = prompter.embed(tissue_picture.image)
+    expected, _ = prompter.predict([(90, 60)])
+    prompter.embed(tissue_picture.image[:60])
+    monkeypatch.setattr(small_sam.image_encoder, "forward", None)
+    prompter.use(first)
+    masks, _ = prompter.predict([(90, 60)])
+    np.testing.assert_array_equal(masks, expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
