@@ -51,9 +51,9 @@ class NystromAttention(nn.Module):
         mixed : Tensor
             (n, H).
         weights : Tensor or None
-            (n,) what the attention takes of every token's value for token ``row``, mean over the heads: that row
-            of the product of the three factors, exactly, without the convolution. It adds up to about 1 over
-            tokens and padding and may be negative, since the factors only approximate a softmax.
+            (heads, n) what the attention takes of every token's value for token ``row``: that row of the product of
+            the three factors, exactly, without the convolution. It adds up to about 1 over tokens and padding and
+            may be negative, since the factors only approximate a softmax.
         """
         n, dim = tokens.shape
         front = -n % self.landmarks
@@ -69,11 +69,11 @@ class NystromAttention(nn.Module):
             return mixed, None
         with torch.no_grad():
             first = torch.softmax((queries[:, front + row, None] @ key_marks.mT).float(), dim=-1) @ inverse
-            weights = torch.zeros(front + n, device=tokens.device)
+            weights = torch.empty((self.heads, front + n), device=tokens.device)
             for head in range(self.heads):  # one after the other: m x n numbers at a time
                 third = torch.softmax((query_marks[head] @ keys[head].mT).float(), dim=-1)
-                weights += (first[head] @ third)[0] / self.heads
-        return mixed, weights[front:]
+                weights[head] = (first[head] @ third)[0]
+        return mixed, weights[:, front:]
 
     def _landmarks(self, part: Tensor) -> Tensor:
         """(heads, n', d) -> (heads, m, d): means of runs of n' / m tokens."""

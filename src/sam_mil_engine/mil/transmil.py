@@ -58,25 +58,31 @@ class TransMil(Aggregator):
 
     def forward(self, bag: BagTensors) -> AggregatorOutput:
         """Predict one bag; attention is computed in evaluation mode only."""
-        states, attention = self.encode(self.project(self.tokens(bag)))
+        states, weights = self.encode(self.project(self.tokens(bag)), watch=None if self.training else 1)
         return AggregatorOutput(
             logits=self.head(states[0]).float(),
-            attention=attention,
+            attention=None if weights is None else _shares(weights.mean(dim=0)),
             embeddings=states[1:],
             evidence=None,
             bias=self.head.bias,
         )
 
-    def encode(self, embeddings: Tensor) -> tuple[Tensor, Tensor | None]:
-        """(T, H) projected tokens -> normalised states (1 + T, H), class token first; attention (T,) or None."""
+    def encode(self, embeddings: Tensor, *, watch: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """(T, H) projected tokens -> normalised states (1 + T, H), class token first.
+
+        With it, (heads, T): what attention layer ``watch`` takes of each token for the class token, a repeated
+        token's weight added to its own; None where no layer is watched.
+        """
         count = len(embeddings)
         side = math.isqrt(count - 1) + 1
         states = torch.cat([self.class_token, embeddings, embeddings[: side**2 - count]])
-        states = states + self.layers[0](self.norms[0](states))[0]
+        mixed, first = self.layers[0](self.norms[0](states), row=0 if watch == 0 else None)
+        states = states + mixed
         states = torch.cat([states[:1], self.position(states[1:], side)])
-        mixed, weights = self.layers[1](self.norms[1](states), row=None if self.training else 0)
+        mixed, last = self.layers[1](self.norms[1](states), row=0 if watch == 1 else None)
         states = self.norms[2]((states + mixed)[: 1 + count])
-        return states, None if weights is None else _shares(weights[1:], count)
+        weights = last if first is None else first
+        return states, None if weights is None else _with_repeats(weights[:, 1:], count)
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C): norm and head of the class token on the patches' own states."""
@@ -102,9 +108,14 @@ class PositionEncoding(nn.Module):
         return total.flatten(2)[0].T
 
 
-def _shares(weights: Tensor, count: int) -> Tensor:
-    """Weights of the tokens and their repeats -> (T,) that add up to 1; all equal where none is positive."""
-    own = weights[:count].clone()
-    own[: len(weights) - count] += weights[count:]
-    own = own.clamp(min=0)
-    return torch.where(own.sum() > 0, own / own.sum(), torch.full_like(own, 1 / count))
+def _with_repeats(weights: Tensor, count: int) -> Tensor:
+    """Weights (heads, side²) of the tokens and of the first of them again -> (heads, T)."""
+    own = weights[:, :count].clone()
+    own[:, : weights.shape[1] - count] += weights[:, count:]
+    return own
+
+
+def _shares(weights: Tensor) -> Tensor:
+    """(T,) without the negative ones, so that they add up to 1; all equal where none is positive."""
+    own = weights.clamp(min=0)
+    return torch.where(own.sum() > 0, own / own.sum(), torch.full_like(own, 1 / len(own)))
