@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from ..settings import MhimSettings, ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
 from .registry import build_aggregator
+from .transmil import TransMil
 
 
 class Mhim(Aggregator):
@@ -109,7 +110,12 @@ class Look:
 
 
 def look(model: Aggregator, bag: BagTensors) -> Look:
-    """Run a base that pools by softmax attention."""
+    """Run a base: AB-MIL, or TransMIL, whose bag feature is the class token and whose first layer is watched."""
+    if isinstance(model, TransMil):
+        states, weights = model.encode(model.project(model.tokens(bag)), watch=0)
+        if weights is None:
+            raise TypeError("a watched layer gives its weights")
+        return Look(model.head(states[0]).float(), states[0], weights)
     output = model(bag)
     return Look(output.logits, output.attention @ output.embeddings, output.attention[None])
 

@@ -25,7 +25,9 @@ class SrMil(Aggregator):
         L = 0.2 [CE(masked bag) + CE(full bag)] + 1.8 mean over masked patches of (1 - cos(reconstructed, feature))
 
     ``attention`` is how much of each patch flows into the supernode in the last layer, mean over the heads. The MLP
-    is not linear and has seen no patch embedding: evidence and patch logits are not defined.
+    is not linear, so there is no evidence. ``patch_logits`` is the MLP on the patch's own embedding: patches and
+    supernode go through the same layers, and the released variant without a supernode pools patches in front of the
+    same MLP. Nothing in the loss asks for it: it is a reading, not a trained output.
     """
 
     recipe: ClassVar[Mapping[str, object]] = {
@@ -74,6 +76,11 @@ class SrMil(Aggregator):
         distance = 1 - cosine_similarity(rebuilt, features[masked], dim=-1)
         terms["reconstruction"] = options.reconstruction_weight * distance.mean()
         return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits)
+
+    def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
+        """(N, C): the supernode's classifier on the patch embeddings."""
+        logits: Tensor = self.head(output.embeddings[:n_patches])
+        return logits.float()
 
     def _window(self, bag: BagTensors) -> Graph:
         return window_graph(bag.coords_px0, bag.step_px0, window=self.settings.srmil.window)
