@@ -86,7 +86,7 @@ class DsMil(Aggregator):
         attention = torch.softmax((queries @ critical.T).float() / math.sqrt(queries.shape[1]), dim=0)
         # What token i adds to logit o through the average of class c, before its weight: (T, C out, C in).
         values = torch.einsum("th,och->toc", self.value(embeddings), self.head.weight).float()
-        return embeddings, instance, attention, torch.einsum("toc,tc->to", values, attention)
+        return embeddings, instance, attention, (values * attention[:, None]).sum(dim=-1)
 
 
 def _bias_of(head: nn.Conv1d) -> Tensor:

@@ -108,6 +108,22 @@ def test_the_order_of_patches_does_not_matter(
     torch.testing.assert_close(*losses, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_of_matrix_products(name: str, make_bag: MakeBag) -> None:
+    bag = BagTensors.of(make_bag(200, 4, dim=DIM))
+    model = build(name, 3)
+    exact = model(bag)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = model(bag)
+        loss = model.train().loss(bag, torch.tensor(1))
+    torch.autograd.backward(loss.total)
+    torch.testing.assert_close(rough.logits, exact.logits, atol=0.1, rtol=0)
+    for values in (rough.logits, rough.attention, loss.total):
+        assert values.dtype == torch.float32
+    assert rough.attention.sum().item() == pytest.approx(1, abs=1e-3)
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("name", ORDERLESS)
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("n", [1, 3, 400])
