@@ -61,11 +61,12 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What is known of a slide: what the engine made of it, and what a classifier says of that."""
+    """What is known of a slide: what the engine made of it, what a classifier says of that, names of segments."""
 
     processed: ProcessedSlide
     scores: SlideScores | None = None
     model: TrainedModel | None = None
+    names: tuple[str, ...] = ()
 
     def after(self, earlier: Analysis | None) -> Analysis:
         """Keep the earlier prediction where this step made none and the patches are still the same."""
@@ -99,11 +100,11 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource) -> Pro
         segmenter=None if choices.segmenter == "auto" else choices.segmenter,
         encoder=choices.encoder,
         preset=choices.preset,
-        kept=_recorded_settings(choices.project),
+        kept=recorded_settings(choices.project),
     )
 
 
-def _recorded_settings(project: Path) -> ProcessSettings:
+def recorded_settings(project: Path) -> ProcessSettings:
     """Return the settings with which a project was made last; the defaults where it is new."""
     path = project / "settings.json"
     if not path.is_file():

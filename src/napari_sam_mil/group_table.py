@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from .placement import Mpp
 if TYPE_CHECKING:
     from sam_mil_engine.annotations.compare import Comparison
 
-Column = npt.NDArray[np.floating] | npt.NDArray[np.integer]
+Column = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.str_]
 
 
 def group_table(
@@ -25,6 +26,7 @@ def group_table(
     groups: Groups | None = None,
     scores: SlideScores | None = None,
     comparison: Comparison | None = None,
+    names: Sequence[str] = (),
     mpp: Mpp = None,
 ) -> dict[str, Column]:
     """Name -> column with one entry a segment; a number that does not exist is not-a-number.
@@ -35,6 +37,8 @@ def group_table(
     """
     area_px0 = segments.frame.area_to_px0(segments.area)
     table: dict[str, Column] = {"index": np.arange(1, len(segments) + 1)}
+    if any(names):
+        table["name"] = np.asarray(names, dtype=np.str_)
     if mpp is None:
         table["area (px²)"] = np.round(area_px0)
     else:

@@ -17,6 +17,7 @@ from sam_mil_engine.geometry import Frame
 from .group_table import Column, group_table
 from .layers import KINDS, LayerData, result_layers
 from .placement import place_points, place_raster
+from .prompting import Regions
 from .recolour import colour_segments
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 
@@ -44,6 +45,10 @@ class SlideSession:
         The segments compared with the annotations; None while that is not known.
     colour_by
         Column of :meth:`table` that colours the segments; None gives every segment a colour of its own.
+    regions
+        Parts of the slide that a SAM has looked at.
+    earlier
+        What was known before each edit by hand, the last one last.
     """
 
     layer: Layer
@@ -52,6 +57,8 @@ class SlideSession:
     layers: dict[str, Layer] = field(default_factory=dict)
     agreement: Agreement | None = None
     colour_by: str | None = None
+    regions: Regions = field(default_factory=Regions)
+    earlier: list[Analysis] = field(default_factory=list)
 
     def table(self) -> dict[str, Column]:
         """Return one row a segment with all that is known of it; empty where there are no segments."""
@@ -63,6 +70,7 @@ class SlideSession:
             groups=processed.bag.groups if processed.bag is not None else None,
             scores=self.analysis.scores,
             comparison=None if self.agreement is None else self.agreement.comparison,
+            names=self.analysis.names,
             mpp=self.source.mpp,
         )
 
@@ -117,7 +125,21 @@ class Sessions:
     def show(self, session: SlideSession, analysis: Analysis) -> None:
         """Keep what the engine found and show it in place of what was shown before."""
         session.analysis, session.agreement = analysis, None
+        session.earlier.clear()
         self.refresh(session)
+
+    def edit(self, session: SlideSession, analysis: Analysis) -> None:
+        """Show what segments edited by hand make of a slide; :meth:`undo_edit` goes back."""
+        if session.analysis is not None:
+            session.earlier.append(session.analysis)
+        session.analysis, session.agreement = analysis, None
+        self.refresh(session)
+
+    def undo_edit(self, session: SlideSession) -> None:
+        """Show what was known before the last edit by hand."""
+        if session.earlier:
+            session.analysis, session.agreement = session.earlier.pop(), None
+            self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
         """Make the layers of the slide anew from what is known; place, visibility and opacity are kept."""

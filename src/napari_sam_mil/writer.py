@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,12 @@ def write_segments_geojson(
     from sam_mil_engine.annotations.masks import segment_annotations
 
     annotations = segment_annotations(segments)
+    if "name" in table:
+        pairs = zip(annotations, table["name"], strict=True)
+        annotations = [replace(item, name=str(name) or item.name) for item, name in pairs]
+    numbers = {name: column for name, column in table.items() if name != "name"}
     rows = [
-        {name: value for name, column in table.items() if math.isfinite(value := float(column[number]))}
+        {name: value for name, column in numbers.items() if math.isfinite(value := float(column[number]))}
         for number in range(len(annotations))
     ]
     return str(write_geojson(path, annotations, info=info, properties=rows))

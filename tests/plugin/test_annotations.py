@@ -106,7 +106,7 @@ def test_the_comparison_is_saved_for_a_spreadsheet_and_for_qupath(qtbot, outline
     for button, name in ((dock.agreement.csv, "a.csv"), (dock.agreement.geojson, "a.geojson")):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, name=name: (str(tmp_path / name), ""))
         qtbot.mouseClick(button, LEFT)
-        qtbot.waitUntil(lambda: not dock.worker.busy, timeout=20_000)
+        qtbot.waitUntil(lambda: not dock.saver.busy, timeout=20_000)
     with (tmp_path / "a.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(session.analysis.processed.segments)

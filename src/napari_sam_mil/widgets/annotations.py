@@ -43,7 +43,7 @@ class AnnotationsDock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._compared: tuple[SlideSession | None, Analysis | None] = (None, None)
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self.worker = Worker(self)
+        self.worker, self.saver = Worker(self), Worker(self)
         self.outlines, self.agreement, self.figure = OutlinesCard(), AgreementCard(), FigureCard(self._sessions)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -102,6 +102,7 @@ class AnnotationsDock(QWidget):
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
+        self._timer.stop()
         if self.worker.busy:
             self._timer.start()
             return
@@ -136,9 +137,7 @@ class AnnotationsDock(QWidget):
                 return write_table(path, table)
             return write_segments_geojson(path, segments, table, info=info)
 
-        self.worker.start(
-            write, doing="Saving the segments", then=lambda _: self.outlines.say(f"Saved {path.name}")
-        )
+        self.saver.start(write, doing="Saving the segments", then=lambda _: self.outlines.say(f"Saved {path.name}"))
 
     def save_outlines(self, path: Path) -> None:
         """Save the outlines as GeoJSON that QuPath opens."""

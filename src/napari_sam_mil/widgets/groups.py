@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _TIPS = {
     "index": "Number of the segment in the picture",
+    "name": "What you called the segment in the Prompts dock",
     "area (µm²)": "Area of the segment",
     "area (px²)": "Area of the segment in level-0 pixels",
     "segmenter score": "How sure the segmenter is of the segment (1 where it does not say)",
@@ -135,7 +136,8 @@ class GroupsDock(QWidget):
             header.setToolTip(_TIPS.get(name, ""))
             self.table.setHorizontalHeaderItem(column, header)
             for row, value in enumerate(values.tolist()):
-                self.table.setItem(row, column, _Number(float(value)))
+                cell = QTableWidgetItem(value) if isinstance(value, str) else _Number(float(value))
+                self.table.setItem(row, column, cell)
         self.table.setSortingEnabled(True)
         if "attention mass" in self._columns:
             self.table.sortItems(list(self._columns).index("attention mass"), Qt.SortOrder.DescendingOrder)

@@ -1,0 +1,316 @@
+"""Click or drag, and SAM answers with a mask in place; accepted masks become segments of the slide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from sam_mil_engine.progress import Progress, ProgressCallback
+
+from ..analysis import Analysis
+from ..edits import added, deleted, merged, renamed
+from ..group_table import shown_class
+from ..placement import world_to_points
+from ..prompt_layers import candidate_layer, prompt_shapes, prompts_layer
+from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
+from ..session import SlideSession, sessions_of
+from ..view import canvas_pixel_px0, view_px0
+from .parts import scrolling
+from .prompt_card import PromptCard
+from .segments_card import SegmentsCard
+from .work import Worker
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+#: Canvas pixels that the mouse may move in a click.
+_STEADY = 4
+#: Diameter of a shown point in canvas pixels.
+_DISC = 14
+
+
+class PromptsDock(QWidget):
+    """Tools, candidates, and the list of segments; the history of prompts belongs to the slide that is current."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__()
+        self._sessions = sessions_of(napari_viewer)
+        self._session: SlideSession | None = None
+        self.history = PromptHistory()
+        self.answer: Answer | None = None
+        self._number = 0
+        self._again = False
+        self.worker, self.editor = Worker(self), Worker(self)
+        self.card, self.segments = PromptCard(), SegmentsCard()
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(8)
+        column.addWidget(self.card)
+        column.addWidget(self.segments, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
+        self._connect()
+        self._show_current()
+
+    def _connect(self) -> None:
+        self.card.tool_chosen.connect(self._on_tool)
+        self.card.undo.clicked.connect(self.undo)
+        self.card.redo.clicked.connect(self.redo)
+        self.card.clear.clicked.connect(self.clear)
+        self.card.next.clicked.connect(self.next_candidate)
+        self.card.accept.clicked.connect(self.accept)
+        self.segments.delete_clicked.connect(self.delete)
+        self.segments.merge_clicked.connect(self.merge)
+        self.segments.renamed.connect(self.rename)
+        self.segments.chosen.connect(self._on_chosen)
+        self.segments.undo_clicked.connect(self.undo_edit)
+        self.worker.changed.connect(self._enable)
+        self.editor.changed.connect(self._enable)
+        self.worker.progressed.connect(self._on_progress)
+        self._sessions.changed.connect(self._show_current)
+
+    def add(self, prompt: Prompt) -> None:
+        """Take one more prompt and ask SAM again."""
+        self.history.add(prompt)
+        self._ask()
+
+    def undo(self) -> None:
+        """Take the last prompt back."""
+        self.history.undo()
+        self._ask()
+
+    def redo(self) -> None:
+        """Give the prompt that was taken back again."""
+        self.history.redo()
+        self._ask()
+
+    def clear(self) -> None:
+        """Take all prompts away."""
+        self.history.clear()
+        self._ask()
+
+    def next_candidate(self) -> None:
+        """Show the next of the masks that SAM proposes."""
+        if self.answer is not None:
+            self._number = (self._number + 1) % len(self.answer.masks)
+            self._show_answer()
+
+    def accept(self) -> None:
+        """Make the shown mask a segment; groups, group features and the prediction follow."""
+        session, answer = self._session, self.answer
+        if session is None or session.analysis is None or answer is None or self.worker.busy:
+            return
+        analysis, mpp, number = session.analysis, session.source.mpp, self._number
+        mask, score = answer.masks[number], float(answer.scores[number])
+
+        def then(after: Analysis) -> None:
+            self._forget_prompts(session)
+            self._keep(session, analysis, after, "Segment added")
+
+        self.editor.start(
+            lambda progress: added(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress),
+            doing="Adding the segment",
+            then=then,
+        )
+
+    def delete(self, numbers: list[int]) -> None:
+        """Take segments away."""
+        words = "Segment deleted" if len(numbers) == 1 else f"{len(numbers)} segments deleted"
+        self._edit(lambda analysis, mpp, p: deleted(analysis, numbers, mpp=mpp, progress=p), "Deleting", words)
+
+    def merge(self, numbers: list[int]) -> None:
+        """Make one segment of several."""
+        words = f"{len(numbers)} segments merged"
+        self._edit(lambda analysis, mpp, p: merged(analysis, numbers, mpp=mpp, progress=p), "Merging", words)
+
+    def rename(self, number: int, name: str) -> None:
+        """Give a segment a name."""
+        if self._session is not None and self._session.analysis is not None:
+            self._session.analysis = renamed(self._session.analysis, number, name)
+            self._sessions.retable(self._session)
+
+    def undo_edit(self) -> None:
+        """Go back to the segments before the last edit."""
+        if self._session is not None:
+            self._sessions.undo_edit(self._session)
+            self.segments.say("The last edit was undone")
+
+    def _edit(self, change: Callable[[Analysis, Any, ProgressCallback], Analysis], doing: str, words: str) -> None:
+        session = self._session
+        if session is None or session.analysis is None:
+            return
+        analysis, mpp = session.analysis, session.source.mpp
+        self.editor.start(
+            lambda progress: change(analysis, mpp, progress),
+            doing=f"{doing} the segments",
+            then=lambda after: self._keep(session, analysis, after, words),
+        )
+
+    def _keep(self, session: SlideSession, before: Analysis, after: Analysis, words: str) -> None:
+        if session.analysis is not before:
+            self.segments.say("The slide was analysed again meanwhile; the edit was not kept")
+            return
+        if before.scores is not None and after.scores is not None:
+            column = shown_class(after.scores)
+            old, new = before.scores.probabilities[column], after.scores.probabilities[column]
+            words += f"; probability of {after.scores.classes[column]}: {old:.3f} → {new:.3f}"
+        self.segments.say(words)
+        self._sessions.edit(session, after)
+
+    def _ask(self) -> None:
+        session, prompts = self._session, self.history.prompts
+        self._show_prompts()
+        if session is None or not prompts:
+            self.answer = None
+            self._show_answer()
+            return
+        if self.worker.busy:
+            self._again = True
+            return
+        sam = self.card.sam
+        if sam is None:
+            return
+        view = view_px0(self._sessions.viewer, session.source.mpp)
+        slide, regions = session.source.slide, session.regions
+
+        def then(answer: Answer) -> None:
+            if session is not self._session:
+                return
+            self.answer, self._number = answer, 0
+            self._show_prompts()
+            self._show_answer()
+            self._catch_up()
+
+        self.worker.start(
+            lambda progress: respond(slide, regions, prompts, view, sam=sam, progress=progress),
+            doing="Prompting",
+            then=then,
+            otherwise=self._catch_up,
+        )
+
+    def _catch_up(self) -> None:
+        if self._again:
+            self._again = False
+            self._ask()
+
+    def _on_tool(self, tool: str | None) -> None:
+        session = self._session
+        if session is None:
+            return
+        if tool is None:
+            layer = session.layers.get("prompts")
+            if layer is not None:
+                layer.mouse_pan = True
+            return
+        layer = self._show_prompts()
+        self._sessions.viewer.layers.selection.active = layer
+        layer.mouse_pan = tool != "box"
+
+    def _show_prompts(self) -> Layer:
+        session = self._session
+        assert session is not None
+        layer = session.layers.get("prompts")
+        size = _DISC * canvas_pixel_px0(self._sessions.viewer, session.source.mpp)
+        region = None if self.answer is None or not self.history.prompts else self.answer.region
+        shapes, style = prompt_shapes(self.history.prompts, region, size_px0=size)
+        if layer is not None:
+            layer.data = []
+            if shapes:
+                layer.add(shapes, **style)
+            layer.selected_data = set()
+            return layer
+        data = prompts_layer(shapes, style, mpp=session.source.mpp)
+        layer = self._sessions.put(session, "prompts", data)
+        layer.mouse_drag_callbacks.append(self._on_mouse)
+        for keys, action in (
+            ("C", self.next_candidate),
+            ("Enter", self.accept),
+            ("Control-Z", self.undo),
+            ("Control-Shift-Z", self.redo),
+            ("Escape", self.clear),
+        ):
+            layer.bind_key(keys, lambda _layer, action=action: action(), overwrite=True)
+        return layer
+
+    def _show_answer(self) -> None:
+        session, answer = self._session, self.answer
+        if session is None:
+            return
+        if answer is None:
+            self._sessions.drop(session, "candidate")
+        else:
+            layer = session.layers.get("candidate")
+            data = candidate_layer(answer, self._number, mpp=session.source.mpp)
+            same = layer is not None and layer.data.shape == data[0].shape
+            if layer is not None and same and np.allclose(layer.translate, data[1]["translate"]):
+                layer.data = data[0]
+            else:
+                self._sessions.put(session, "candidate", data)
+        self.card.show_answer(answer, self._number)
+        self._enable()
+
+    def _on_mouse(self, layer: Layer, event: Any) -> Iterator[None]:
+        tool, session = self.card.tool, self._session
+        if tool is None or session is None or event.button not in (1, 2):
+            return
+        start, press = event.position[-2:], np.asarray(event.pos, dtype=float)
+        negative = event.button == 2 or "Shift" in event.modifiers or tool == "negative"
+        yield
+        while event.type == "mouse_move":
+            yield
+        first, last = world_to_points([start, event.position[-2:]], session.source.mpp).tolist()
+        moved = np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY
+        if tool == "box" and moved:
+            self.add(Prompt("box", (tuple(first), tuple(last))))
+        elif tool != "box" and not moved:
+            self.add(Prompt("negative" if negative else "positive", (tuple(first),)))
+
+    def _on_chosen(self, number: int) -> None:
+        layer = None if self._session is None else self._session.layers.get("segments")
+        if layer is not None:
+            layer.selected_label = number + 1
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.card.say_busy(progress.message)
+
+    def _forget_prompts(self, session: SlideSession | None) -> None:
+        self.history, self.answer, self._again = PromptHistory(), None, False
+        if session is not None:
+            self._sessions.drop(session, "candidate")
+            if session is self._session and "prompts" in session.layers:
+                self._show_prompts()
+        self.card.show_answer(None, 0)
+
+    def _show_current(self) -> None:
+        session = self._sessions.current
+        if session is not self._session:
+            if self._session is not None and self._session in self._sessions.all():
+                self._sessions.drop(self._session, "candidate")
+                self._sessions.drop(self._session, "prompts")
+            self._session = session
+            self.card.release()
+            self._forget_prompts(session)
+        self.card.show_sams(sams_on_disk())
+        self.segments.show_session(session)
+        self._enable()
+
+    def _enable(self) -> None:
+        session, history = self._session, self.history
+        analysis = None if session is None else session.analysis
+        segmented = analysis is not None and analysis.processed.segments is not None
+        self.card.enable(
+            slide=session is not None,
+            undo=history.can_undo,
+            redo=history.can_redo,
+            prompts=bool(history.prompts),
+            accept=segmented and self.answer is not None and not self.editor.busy and not self.worker.busy,
+            segmented=segmented,
+            busy=self.worker.busy,
+        )
+        self.segments.setEnabled(not self.editor.busy)
