@@ -117,7 +117,12 @@ class SegmentSettings(Settings):
     #: Longest side of the picture that is segmented; the downsample is the next power of two.
     max_side: Annotated[int, Field(ge=64, le=8192)] = 1024
     points_per_side: Annotated[int, Field(ge=1, le=128)] = 32
-    points_per_batch: Annotated[int, Field(ge=1, le=1024)] = 64
+    #: Prompts that SAM decodes at once; None takes what is fast on the device. No mask depends on it.
+    points_per_batch: Annotated[int, Field(ge=1, le=1024)] | None = None
+    #: ``bfloat16`` is about three times as fast as float32; masks at the edge of a threshold may change.
+    precision: Literal["float32", "bfloat16"] = "float32"
+    #: Prompt only where there is tissue: fewer prompts, and masks found from beside the tissue are missed.
+    prompts_on_tissue: bool = False
     pred_iou_thresh: Fraction = 0.6
     stability_score_thresh: Fraction = 0.6
     crop_n_layers: Annotated[int, Field(ge=0, le=3)] = 1
@@ -303,6 +308,8 @@ class ModelSettings(Settings):
     pseudo_bags: Annotated[int, Field(ge=0, le=64)] = 5
     pseudo_bag_weight: Annotated[float, Field(ge=0)] = 0.5
     consistency_weight: Annotated[float, Field(ge=0)] = 1000.0
+    #: ``sam-mil`` as the code released with the paper behaves, for comparison only (mil/sam_mil.py).
+    as_released: bool = False
     #: Derivation of a patch's class probability (mil/patch_probability.py).
     patch_probability: Literal["instance", "class-activation"] = "instance"
     dsmil: DsmilSettings = DsmilSettings()
@@ -350,6 +357,40 @@ class TrainSettings(Settings):
         return self.cache_gib * 2**30
 
 
+class ProtocolSettings(Settings):
+    """How a cohort is divided for cross-validation (methods §5), and what its paper changes in the training."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Annotated[int, Field(ge=1)] = 1
+    #: A patient must be known for every slide.
+    by_patient: bool = False
+    patience: Annotated[int, Field(ge=1)] | None = None
+    min_epochs: Annotated[int, Field(ge=0)] | None = None
+
+    @property
+    def training(self) -> dict[str, object]:
+        """Fields of :class:`TrainSettings` that the protocol sets."""
+        return self.model_dump(include={"patience", "min_epochs"}, exclude_none=True)
+
+
+#: The protocols of the SAM-MIL paper by name.
+PROTOCOLS: dict[str, ProtocolSettings] = {
+    "c16": ProtocolSettings(folds=3, repeats=3, patience=30, min_epochs=130),
+    "tcga": ProtocolSettings(folds=5, by_patient=True, patience=20, min_epochs=70),
+}
+
+
+def protocol_named(name: str | None) -> ProtocolSettings:
+    """Return the protocol, or plain folds for None; raises :class:`SettingsError` listing the names that exist."""
+    if name is None:
+        return ProtocolSettings()
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        known = ", ".join(PROTOCOLS)
+        raise SettingsError(f"there is no protocol {name!r}", hint=f"Choose one of: {known}") from None
+
+
 #: Fields of :class:`TrainSettings` that say where and how fast a run is computed, not which one it is.
 PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 
@@ -357,7 +398,7 @@ PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 class DemoSettings(Settings):
     """The demonstration: a small cohort of generated slides, and models that are trained within minutes."""
 
-    slides: Annotated[int, Field(ge=8)] = 24
+    slides: Annotated[int, Field(ge=8)] = 32
     seed: int = 0
     process: ProcessSettings = ProcessSettings(
         tiles=TileSettings(patch_size=256, mpp=0.5), segments=SegmentSettings(segmenter="regions")
