@@ -228,6 +228,10 @@ class Aggregator(nn.Module):
             raise TypeError(f"{type(self).__name__} does not implement patch_logits")
         return output.values[:n_patches] + output.bias
 
+    def activation_parts(self, output: AggregatorOutput) -> tuple[Tensor, Tensor] | None:
+        """Scores (T,) and values (T, C) that make a patch's class activation; None where there are none."""
+        return None if output.scores is None or output.values is None else (output.scores, output.values)
+
     def loss(self, bag: BagTensors, label: Tensor) -> Loss:
         """Loss of one bag in training mode; cross-entropy of the logits unless the model does more."""
         logits = self(bag).logits

@@ -21,7 +21,7 @@ class Dtfd(Aggregator):
     A prediction is linear in the tokens whatever is distilled: tier 2 gives pseudo-bag m the weight b_m, which
     falls on its tokens as tier 1 pools them (AFS) or on the distilled instances alone. So every token has an
     attention, and the evidence is exact. A token taken out changes both tiers, so ``scores`` and ``values`` are
-    None. A patch's class is what tier 1 says of it.
+    None. A patch's class is what tier 1 says of it, in either derivation of a patch probability.
 
     With ``settings.groups`` the group features join the patches as tokens.
     """
@@ -62,6 +62,11 @@ class Dtfd(Aggregator):
         """(N, C): the head of tier 1 on the patch embeddings."""
         logits: Tensor = self.head(output.embeddings[:n_patches])
         return logits
+
+    def activation_parts(self, output: AggregatorOutput) -> tuple[Tensor, Tensor]:
+        """Those of tier 1 with the whole bag for one pseudo-bag."""
+        values = linear(output.embeddings, self.head.weight).float()
+        return self.attend(output.embeddings), values
 
     def _first_tier(self, embeddings: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (m, C) of the pseudo-bags (m, T), and the weights (R, T) that make tokens distilled features."""

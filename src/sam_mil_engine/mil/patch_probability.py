@@ -26,12 +26,14 @@ def class_activation_probability(model: Aggregator, output: AggregatorOutput, n_
     Returns
     -------
     Tensor or None
-        None where the model is no softmax pooling with a linear head.
+        None where the model is no softmax pooling with a linear head, and has none inside.
     """
-    if output.scores is None or output.values is None:
+    parts = model.activation_parts(output)
+    if parts is None:
         return None
-    attention = torch.softmax(output.scores, dim=0)
-    signal = len(attention) * attention[:n_patches, None] * output.values[:n_patches]
+    scores, values = parts
+    attention = torch.softmax(scores, dim=0)
+    signal = len(attention) * attention[:n_patches, None] * values[:n_patches]
     return torch.softmax(signal, dim=-1)
 
 
