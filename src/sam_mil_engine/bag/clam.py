@@ -138,15 +138,24 @@ def write(
 ) -> list[Path]:
     """Write one slide's three files; returns their paths.
 
-    CLAM reads ``patch_size`` pixels at ``patch_level`` and resizes them afterwards, so that ``patch_size`` is what
-    was read and not what the encoder saw. Features become float32, CLAM's type.
-
     Raises
     ------
     DataError
         If the slide's name is no file name.
     ProjectError
         If a file cannot be written.
+    """
+    patches = write_patches(folder, bag, grid, slide_size_px0=slide_size_px0)
+    return [patches, *write_features(folder, bag.slide_id, bag.features, bag.coords_px0)]
+
+
+def write_patches(
+    folder: Path, bag: FeatureBag, grid: TileGrid, *, slide_size_px0: tuple[int, int] | None = None
+) -> Path:
+    """Write ``patches/SLIDE.h5``.
+
+    CLAM reads ``patch_size`` pixels at ``patch_level`` and resizes them afterwards, so that ``patch_size`` is what
+    was read and not what the encoder saw.
     """
     name = file_name(bag.slide_id)
     downsample = tuple(np.divide(grid.size_px0, grid.read_size).tolist())
@@ -161,15 +170,20 @@ def write(
         "name": name,
         "save_path": "patches",
     }
-    patches, h5_file, pt_file = (
-        folder / part / f"{name}.{ending}"
-        for part, ending in (("patches", "h5"), ("h5_files", "h5"), ("pt_files", "pt"))
-    )
-    coords = bag.coords_px0
-    write_growing(patches, {"coords": coords.astype(np.int64)}, {"coords": attributes})
-    write_growing(h5_file, {"features": bag.features.astype(np.float32), "coords": coords}, {})
-    save_pt(pt_file, bag.features)
-    return [patches, h5_file, pt_file]
+    path = folder / "patches" / f"{name}.h5"
+    write_growing(path, {"coords": bag.coords_px0.astype(np.int64)}, {"coords": attributes})
+    return path
+
+
+def write_features(
+    folder: Path, slide_id: str, features: npt.NDArray[np.floating], coords_px0: npt.NDArray[np.int32]
+) -> list[Path]:
+    """Write ``h5_files/SLIDE.h5`` and ``pt_files/SLIDE.pt``, both in float32, CLAM's type."""
+    name = file_name(slide_id)
+    h5_file, pt_file = folder / "h5_files" / f"{name}.h5", folder / "pt_files" / f"{name}.pt"
+    write_growing(h5_file, {"features": features.astype(np.float32), "coords": coords_px0}, {})
+    save_pt(pt_file, features)
+    return [h5_file, pt_file]
 
 
 def write_growing(

@@ -110,7 +110,7 @@ class ForeignBag:
     bag
         Patches, features and, where the files have them, groups.
     grid
-        How the patches lie, or None where nothing tells their size.
+        How the patches lie.
     segments
         Masks, or None.
     power, slide_size_px0
@@ -120,7 +120,7 @@ class ForeignBag:
     """
 
     bag: FeatureBag
-    grid: TileGrid | None = None
+    grid: TileGrid
     segments: Segments | None = None
     power: float | None = None
     slide_size_px0: tuple[int, int] | None = None
@@ -145,7 +145,7 @@ def make_bag(
         If coordinates and features do not fit together, or are no numbers that a bag can hold.
     """
     coords = whole_coords(coords_px0, where=files.patches or files.features)
-    grid, said = make_grid(coords, facts, known)
+    grid, said = make_grid(coords, facts, known, where=files.features)
     values = {"encoder": known.encoder, "mpp": known.mpp, "path": str(files.features), **(attrs or {})}
     if known.encoder is not None:
         values["encoder"] = known.encoder
@@ -159,15 +159,19 @@ def make_bag(
 
 
 def make_grid(
-    coords_px0: npt.NDArray[np.int32], facts: PatchFacts, known: Known
-) -> tuple[TileGrid | None, list[str]]:
-    """Lay the patches out, and say what had to be assumed."""
+    coords_px0: npt.NDArray[np.int32], facts: PatchFacts, known: Known, *, where: Path
+) -> tuple[TileGrid, list[str]]:
+    """Lay the patches out, and say what had to be assumed; a :class:`BagError` where nothing tells their size."""
     notes = []
     size = known.patch_size_px0 or facts.size_px0
     if size is None:
         size = _spacing(coords_px0)
         if size is None:
-            return None, ["nothing tells the size of the patches; give it with --patch-size-px0"]
+            raise BagError(
+                "nothing tells the size of the patches",
+                where=where,
+                hint="Give the coordinate files with --patches, or the size with --patch-size-px0",
+            )
         notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance of neighbours")
     output = facts.output_size or max(1, round(size))
     step = size - facts.overlap_px0

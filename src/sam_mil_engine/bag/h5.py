@@ -245,6 +245,12 @@ def read_attributes(path: Path) -> dict[str, Any]:
         return _plain(file.attrs)
 
 
+def read_segmenter(path: Path) -> str | None:
+    """Return the name of the segmenter that made the masks, or None where there are none."""
+    with _open(path) as file:
+        return str(file["segments"].attrs["segmenter"]) if "segments" in file else None
+
+
 def read_tissue(path: Path) -> TissueRegions | None:
     """Return the tissue polygons, or None where that stage did not run."""
     with _open(path) as file:

@@ -16,6 +16,9 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: dict[str, str] = {
     "info": "What a slide file is, and what of it can't be read.",
     "process": "Slides to bags: tissue, patches, segments, features, groups.",
+    "import": "Features of CLAM, TRIDENT, SAM-MIL or STAMP to bags.",
+    "group": "SAM groups for features that exist.",
+    "export": "Bags for CLAM, TRIDENT, SAM-MIL or QuPath.",
     "train": "Train a classifier on bags with slide labels alone.",
     "predict": "Tumour probability of slides or bags, and its evidence.",
     "compare-groups": "Segments against an annotation: purity, recall, overlap.",
@@ -24,6 +27,9 @@ COMMANDS: dict[str, str] = {
     "doctor": "What is installed, what is missing, and what to do.",
     "demo": "The whole story on slides made here, in a few minutes.",
 }
+
+#: Commands whose own name cannot be a module's.
+_MODULES = {"import": "import_features"}
 
 EPILOG = "Research use only; not for diagnosis."
 
@@ -43,7 +49,7 @@ class LazyGroup(TyperGroup):
             return None
         if self._listing:
             return TyperCommand(name=cmd_name, help=COMMANDS[cmd_name])
-        module = import_module(f"sam_mil_engine.cli.{cmd_name.replace('-', '_')}")
+        module = import_module(f"sam_mil_engine.cli.{_MODULES.get(cmd_name, cmd_name.replace('-', '_'))}")
         app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
         app.command(name=cmd_name, epilog=EPILOG)(module.command)
         return typer.main.get_command(app)

@@ -73,7 +73,7 @@ def assign_groups(
         indices=indices,
         area_raster=area,
         area_um2=segments.frame.area_to_px0(area) * px0_to_um2,
-        group_of_patch=_smallest_group(area, sizes, indices, len(coords)),
+        group_of_patch=smallest_group(area, sizes, indices, len(coords)),
         segment_of_group=kept,
     )
 
@@ -139,7 +139,7 @@ def _summed_area(crop: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     return table
 
 
-def _smallest_group(
+def smallest_group(
     area: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64], indices: npt.NDArray[np.int32], n_patches: int
 ) -> npt.NDArray[np.int32]:
     """g(j): the group of smallest area that holds patch j; of equals the first; none is :data:`UNSEGMENTED`."""

@@ -1,0 +1,48 @@
+"""Native bags as a source: a project's, to be grouped anew, and what of a bag travels to other formats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from . import h5
+from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_grid
+
+#: Attributes that say how the patches lie; they are written anew with the grid.
+_OF_GRID = frozenset(
+    {"name", "patch_level", "read_size", "patch_size_level0", "size_px0", "step_px0", "overlap", "downsample"}
+    | {"level_dim", "downsampled_level_dim", "level0_width", "level0_height", "save_path", "savetodir"}
+    | {"level0_magnification", "target_magnification", "tile_mpp", "patch_size", "stages", "settings_key"}
+    | {"format_version", "path"}
+)
+
+
+def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
+    """List the bags of a project or a folder."""
+    if folder.is_file():
+        return [SlideFiles(folder.stem, folder)]
+    place = folder / "bags" if (folder / "bags").is_dir() else folder
+    return [SlideFiles(path.stem, path) for path in sorted(place.glob("*.h5")) if not path.name.startswith(".")]
+
+
+def read(files: SlideFiles, known: Known) -> ForeignBag:
+    """Read one bag; what a person knows fills in what the file does not say."""
+    path = files.features
+    bag, grid, segments = h5.read_bag(path).check(), h5.read_grid(path), h5.read_segments(path)
+    notes: list[str] = []
+    if grid is None:
+        grid, notes = make_grid(bag.coords_px0, PatchFacts(), known, where=path)
+    attrs = dict(bag.attrs)
+    size = attrs.get("level0_width"), attrs.get("level0_height")
+    power = attrs.get("level0_magnification", attrs.get("objective_power"))
+    told = {"encoder": known.encoder, "mpp": known.mpp if attrs.get("mpp") is None else None}
+    kept = {name: value for name, value in attrs.items() if name not in _OF_GRID}
+    kept |= {name: value for name, value in told.items() if value is not None}
+    return ForeignBag(
+        replace(bag, slide_id=files.slide_id, attrs={**kept, "path": str(path)}),
+        grid,
+        segments,
+        None if power is None else float(power),
+        (int(size[0]), int(size[1])) if size[0] is not None and size[1] is not None else None,
+        tuple(notes),
+    )

@@ -1,0 +1,69 @@
+"""``sam-mil-engine export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import err, print_error, print_json, print_line, progress
+from .options import Json, Quiet
+from .source_options import EncoderName, Format, Patches, PatchSizePx0, Slides, SourceMpp, make_source
+
+
+def command(
+    bags: Annotated[
+        Path, typer.Argument(help="A project, a folder of bags, or features of another tool.", metavar="BAGS")
+    ],
+    to: Annotated[str, typer.Option("--to", help="clam, trident, sam-mil, geojson, csv or ome-zarr.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the files go.", metavar="DIR")],
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="Our labels.csv: written as the tool reads it.", metavar="CSV")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option("--splits", help="A run's splits.csv: becomes CLAM's splits_0.csv and so on.", metavar="CSV"),
+    ] = None,
+    slides: Slides = None,
+    format: Format = "auto",
+    patches: Patches = None,
+    patch_size_px0: PatchSizePx0 = None,
+    source_mpp: SourceMpp = None,
+    encoder: EncoderName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write bags in the format of another tool. Ends with exit code 1 if some slides failed.
+
+    Examples:  sam-mil-engine export study --to clam -o for-clam --labels labels.csv  ·
+    sam-mil-engine export study --to trident -o for-trident  ·
+    sam-mil-engine export study --to geojson -o for-qupath
+    """
+    from ..workflow.exporting import export_slides
+
+    source = make_source(
+        bags,
+        format=format,
+        patches=patches,
+        slides=slides,
+        process_list=None,
+        patch_size_px0=patch_size_px0,
+        source_mpp=source_mpp,
+        encoder=encoder,
+    )
+    rows: list[dict[str, object]] = []
+    failed = 0
+    with progress(quiet=quiet) as report:
+        for outcome in export_slides(source, output, to=to, labels=labels, splits=splits, progress=report):
+            rows.append(outcome.row())
+            if outcome.error is not None:
+                failed += 1
+                print_error(outcome.error)
+    if json:
+        print_json(rows)
+    else:
+        print_line(f"{len(rows) - failed} of {len(rows)} slides written for {to}: {output}")
+    if failed:
+        err.print(f"{failed} failed")
+        raise typer.Exit(1)

@@ -1,0 +1,70 @@
+"""``sam-mil-engine import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import print_line, progress
+from .imported import tell
+from .options import Json, Quiet
+from .source_options import (
+    EncoderName,
+    Features,
+    Format,
+    Patches,
+    PatchSizePx0,
+    ProcessList,
+    Slides,
+    SourceMpp,
+    make_source,
+)
+
+
+def command(
+    features: Features,
+    project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
+    format: Format = "auto",
+    patches: Patches = None,
+    slides: Slides = None,
+    process_list: ProcessList = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Label table of CLAM or SAM-MIL: becomes PROJECT/labels.csv.", metavar="CSV"),
+    ] = None,
+    patch_size_px0: PatchSizePx0 = None,
+    source_mpp: SourceMpp = None,
+    encoder: EncoderName = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Make bags of features that another tool extracted; nothing is extracted again.
+
+    The format is recognised by the folder. What was imported before is kept; a file that cannot be trusted or does
+    not fit is named and the others go on. Ends with exit code 1 if some failed.
+
+    Examples:  sam-mil-engine import clam/features -o study --patches clam/patches --encoder resnet50  ·
+    sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·
+    sam-mil-engine import stamp/uni -o study --slides slides/
+    """
+    from ..workflow.clam_tables import read_labels, write_labels
+    from ..workflow.importing import import_slides
+
+    source = make_source(
+        features,
+        format=format,
+        patches=patches,
+        slides=slides,
+        process_list=process_list,
+        patch_size_px0=patch_size_px0,
+        source_mpp=source_mpp,
+        encoder=encoder,
+    )
+    if labels is not None:
+        write_labels(project / "labels.csv", read_labels(labels), to="train")
+        if not json:
+            print_line(f"labels: {project / 'labels.csv'}")
+    with progress(quiet=quiet) as report:
+        tell(import_slides(source, project, progress=report), project, quiet=quiet, json=json)
