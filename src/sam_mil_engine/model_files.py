@@ -1,7 +1,7 @@
 """Weight files of others: where they come from, where they are kept, and whether they are here and whole.
 
-Nothing is downloaded in this module. A file that is missing gives an error that names the file, its address and
-the folder to put a copy in, so that a machine without a network can be served by hand.
+Nothing is downloaded in this module (:mod:`.downloads` does). A file that is missing gives an error that names
+the file, its address and the folder to put a copy in, so that a machine without a network can be served by hand.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class ModelFile:
         Its checksum, in full or the first digits that are published.
     licence
         SPDX name.
+    megabytes
+        Its size, rounded; 0 where it is not known.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ModelFile:
     url: str
     sha256: str
     licence: str
+    megabytes: int = 0
 
     @property
     def path(self) -> Path:

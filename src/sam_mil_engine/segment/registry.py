@@ -26,6 +26,7 @@ SAM_FILES: dict[str, ModelFile] = {
             f"{_META}/sam_vit_h_4b8939.pth",
             "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
             "Apache-2.0",
+            2565,
         ),
         ModelFile(
             "vit_l",
@@ -34,6 +35,7 @@ SAM_FILES: dict[str, ModelFile] = {
             f"{_META}/sam_vit_l_0b3195.pth",
             "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
             "Apache-2.0",
+            1250,
         ),
         ModelFile(
             "vit_b",
@@ -42,6 +44,7 @@ SAM_FILES: dict[str, ModelFile] = {
             f"{_META}/sam_vit_b_01ec64.pth",
             "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
             "Apache-2.0",
+            375,
         ),
     )
 }
