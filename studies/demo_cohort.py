@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from sam_mil_engine.settings import DemoSettings, ModelSettings
 from sam_mil_engine.train.data import load_bags, match_bags, read_labels
 from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.loop import train_split
+from sam_mil_engine.train.one_split import train_split
 from sam_mil_engine.workflow.comparison import compare_bag
 
 MODELS = {
@@ -70,9 +70,9 @@ def main(folder: Path) -> None:
         cells += [spread(patch_p), spread([value for value in patch_a if value is not None])]
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], f"({time.perf_counter() - start:.0f} s)", flush=True)
-    patches = [len(example.bag) for example in bags.examples.values()]
+    patches = [len(example.bag) for example in bags.pick(list(cohort.table["slide_id"]))]
     text = (
-        f"# The generated cohort\n\n{len(bags.examples)} slides of {min(patches)} to {max(patches)} patches"
+        f"# The generated cohort\n\n{len(patches)} slides of {min(patches)} to {max(patches)} patches"
         f" ({sum(patches)} in all), {FOLDS} folds x {REPEATS} seeds, identical splits;"
         f" {demo.train.epochs} epochs at most, settings `DemoSettings`. Made by `studies/demo_cohort.py`"
         f" with torch {torch.__version__.split('+')[0]}.\n\n" + "\n".join(lines) + "\n"

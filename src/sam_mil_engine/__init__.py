@@ -22,6 +22,7 @@ _HOMES = {
     "settings_for": "workflow.prediction",
     "read_annotations": "annotations.reading",
     "train": "train.loop",
+    "cross_validate": "train.cross_validation",
     "load_model": "train.checkpoint",
     "predict": "predict",
 }
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
     from .segment.registry import load_segmenter as load_segmenter
     from .slide.reader import open_slide as open_slide
     from .train.checkpoint import load_model as load_model
+    from .train.cross_validation import cross_validate as cross_validate
     from .train.loop import train as train
     from .workflow.prediction import settings_for as settings_for
     from .workflow.process import process_slide as process_slide
 
 __all__ = [
     "__version__",
+    "cross_validate",
     "load_encoder",
     "load_model",
     "load_segmenter",

@@ -17,6 +17,11 @@ class SamMil(AbMil):
 
     L = CE(masked bag) + alpha mean CE(pseudo-bags) + beta L_con (Eq. 13). All three share one projection and one
     scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly.
+
+    With ``settings.as_released`` it behaves in training as the code released with the paper does when it is run as
+    its README says: the masked bag loses its group tokens; its logits are overwritten by those of the last
+    pseudo-bag (so that masking changes nothing); and the attention of the consistency is that of a detached copy
+    (so that the term is counted and trains nothing).
     """
 
     uses_groups = True
@@ -25,17 +30,28 @@ class SamMil(AbMil):
         """Loss of one bag; ``terms`` holds ``bag``, ``pseudo_bags`` and ``consistency`` with their weights."""
         settings = self.settings
         _, scores, values = self.score_tokens(bag)
-        masked = STRATEGIES[settings.mask](bag, len(scores), settings)
+        masked = self.masked_bag(bag, len(scores))
         parts = pseudo_bags(len(scores), settings.pseudo_bags, device=scores.device)
         weights = masked_softmax(scores, torch.cat([masked[None], parts]))  # (1 + m, T)
         logits = weights @ values + self.head.bias  # (1 + m, C)
+        patch_scores = scores[: len(bag)]
+        if settings.as_released:
+            patch_scores = patch_scores.detach()
+            logits = torch.cat([logits[-1:], logits[1:]])
         losses = cross_entropy(logits, label.expand(len(logits)), reduction="none")
         terms = {"bag": losses[0]}
         if len(parts) and settings.pseudo_bag_weight:
             terms["pseudo_bags"] = settings.pseudo_bag_weight * losses[1:].mean()
         if settings.consistency_weight:
-            terms["consistency"] = settings.consistency_weight * consistency(scores[: len(bag)], bag)
+            terms["consistency"] = settings.consistency_weight * consistency(patch_scores, bag)
         return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits[0])
+
+    def masked_bag(self, bag: BagTensors, n_tokens: int) -> Tensor:
+        """(T,) bool: the tokens that stay in the masked bag, drawn anew in every call."""
+        keep = STRATEGIES[self.settings.mask](bag, n_tokens, self.settings)
+        if self.settings.as_released:
+            keep[len(bag) :] = False
+        return keep
 
 
 def pseudo_bags(n_tokens: int, parts: int, *, device: torch.device) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -164,27 +165,46 @@ def find_model(path: str | Path) -> Path:
 
     The bare name of a bundled model wins over a folder of that name; ``./NAME`` is the folder.
     """
+    models = find_models(path)
+    if len(models) == 1:
+        return models[0]
+    names = [str(model.relative_to(path)) for model in models]
+    raise ModelError(
+        f"the folder holds {len(models)} models", where=path, hint=f"Choose one: {listing(names, most=30)}"
+    )
+
+
+def find_models(path: str | Path) -> list[Path]:
+    """Return all model folders that ``path`` stands for, in the order of repeats and folds.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
     bundled = bundled_models()
     if str(path) in bundled and not isinstance(path, Path):
-        return bundled[str(path)]
+        return [bundled[str(path)]]
     folder = Path(path)
     if (folder / _DESCRIPTION).is_file():
-        return folder
+        return [folder]
     if not folder.is_dir():
         raise ModelError(
             "there is no such model",
             where=path,
             hint=f"Give a RUN, a model folder, or a bundled model: {listing(bundled) or 'none is here'}",
         )
-    models = sorted(file.parent for file in folder.glob(f"**/{_DESCRIPTION}"))
-    if len(models) == 1:
-        return models[0]
-    names = [str(model.relative_to(folder)) for model in models]
-    raise ModelError(
-        f"the folder holds {len(models)} models" if models else "no trained model is in this folder",
-        where=folder,
-        hint=f"Choose one: {listing(names, most=30)}" if models else "Train one first: `sam-mil-engine train`",
-    )
+    models = sorted((file.parent for file in folder.glob(f"**/{_DESCRIPTION}")), key=_by_numbers)
+    if not models:
+        raise ModelError(
+            "no trained model is in this folder", where=folder, hint="Train one first: `sam-mil-engine train`"
+        )
+    return models
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    """Sort ``fold-0-10`` behind ``fold-0-9``."""
+    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def _description(folder: Path) -> dict[str, Any]:

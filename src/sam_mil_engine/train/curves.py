@@ -43,8 +43,8 @@ def draw_curves(history: pd.DataFrame, path: Path) -> None:
     auc.set_ylabel("AUC", color="tab:blue")
     auc.set_ylim(0, 1.02)
     begins = stage_begins(history)
-    later = mean["val_loss"][mean.index >= (begins[-1] if begins else 0)]
-    best = int(epochs[mean.index.get_indexer([later.idxmin()])[0]])
+    since = begins[-1] if begins else 0
+    best = since + 1 + int(mean["val_loss"].to_numpy()[since:].argmin())
     right.axvline(best, color="grey", linestyle=":", linewidth=1)
     right.set_title(f"lowest loss: epoch {best}", loc="right", fontsize="small", color="grey")
     for axes in (left, right):

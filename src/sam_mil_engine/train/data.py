@@ -88,6 +88,7 @@ def match_bags(
     *,
     classes: Sequence[str] | None = None,
     allow_missing: bool = False,
+    one_class: bool = False,
     progress: ProgressCallback = silent,
 ) -> Cohort:
     """Find the bag ``SLIDE.h5`` of every labelled slide in ``bags_dir``, a folder of bags or a project.
@@ -96,7 +97,7 @@ def match_bags(
     ------
     DataError
         If the folder has no bags, a labelled slide has none (unless ``allow_missing``), a label is not among
-        ``classes``, or there are fewer than two classes.
+        ``classes``, or there are fewer than two classes (unless ``one_class``).
     """
     folder = Path(bags_dir)
     folder = folder / "bags" if (folder / "bags").is_dir() else folder
@@ -118,13 +119,15 @@ def match_bags(
         progress(Progress("labels", len(ids), len(ids), unit="slides", message=message))
     table = labels[~labels["slide_id"].isin(missing)].reset_index(drop=True)
     paths = {slide_id: found[slide_id] for slide_id in table["slide_id"]}
-    return Cohort(table, class_names(table["label"], classes), paths, unlabelled, missing)
+    return Cohort(table, class_names(table["label"], classes, one_class=one_class), paths, unlabelled, missing)
 
 
-def class_names(labels: Iterable[str], classes: Sequence[str] | None = None) -> tuple[str, ...]:
+def class_names(
+    labels: Iterable[str], classes: Sequence[str] | None = None, *, one_class: bool = False
+) -> tuple[str, ...]:
     """Return the classes in their order: as given, else sorted, numbers by value."""
     present = set(labels)
-    if len(present) < 2:
+    if len(present) < 2 and not one_class:
         raise DataError(
             f"all slides have the label {listing(present)}", hint="Training needs slides of two classes at least"
         )

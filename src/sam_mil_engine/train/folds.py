@@ -1,17 +1,14 @@
-"""Splits of a cohort into training, validation and test slides: drawn, read, written and checked."""
+"""Splits of a cohort into training, validation and test slides: drawn and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
-from ..files import atomic_write
-from .tables import listing, read_table
+from .tables import listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,39 +116,6 @@ def check_split(split: Split, table: pd.DataFrame) -> Split:
     return split
 
 
-def write_splits(path: Path, splits: Sequence[Split]) -> None:
-    """Write ``splits.csv``: repeat, fold, split, slide_id."""
-    lines = ["repeat,fold,split,slide_id"]
-    lines += [
-        f"{split.repeat},{split.fold},{part},{_quoted(slide_id)}"
-        for split in splits
-        for part in PARTS
-        for slide_id in getattr(split, part)
-    ]
-    atomic_write(path, "\n".join(lines) + "\n")
-
-
-def read_splits(path: str | Path) -> list[Split]:
-    """Read ``splits.csv``: slide_id, split and, where there are several, repeat and fold."""
-    table = read_table(path, needs=("slide_id", "split"))
-    unknown = sorted(set(table["split"]) - set(PARTS))
-    if unknown:
-        raise DataError(f"unknown split {listing(unknown)}", where=path, hint="Use train, val or test")
-    try:
-        numbers = [table[name].astype(int) if name in table else 0 * table.index.to_series() for name in _KEYS]
-    except ValueError:
-        raise DataError("repeat and fold must be whole numbers", where=path) from None
-    splits = []
-    for repeat, fold in sorted(set(zip(*numbers, strict=True))):
-        rows = table[(numbers[0] == repeat) & (numbers[1] == fold)]
-        parts = {part: _ids(rows[rows["split"] == part]) for part in PARTS}
-        splits.append(Split(**parts, repeat=int(repeat), fold=int(fold)))
-    return splits
-
-
-_KEYS = ("repeat", "fold")
-
-
 def _group_column(table: pd.DataFrame) -> pd.Series[str]:
     return table["patient_id"] if "patient_id" in table else table["slide_id"]
 
@@ -181,7 +145,3 @@ def _draw(table: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame
 
 def _ids(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(table["slide_id"])
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text

@@ -22,7 +22,13 @@ def predicted_classes(probabilities: FloatArray, *, threshold: float = 0.5) -> I
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def compute_metrics(labels: IntVector, probabilities: FloatArray, *, threshold: float = 0.5) -> dict[str, float]:
+def compute_metrics(
+    labels: IntVector,
+    probabilities: FloatArray,
+    *,
+    threshold: float = 0.5,
+    predicted: IntVector | None = None,
+) -> dict[str, float]:
     """Figures of n slides.
 
     Parameters
@@ -33,6 +39,8 @@ def compute_metrics(labels: IntVector, probabilities: FloatArray, *, threshold: 
         (n, C).
     threshold
         Probability of the last class from which a slide is called positive; two classes only.
+    predicted
+        (n,) positions of the classes that were called, where the threshold was not the same for all.
 
     Returns
     -------
@@ -45,7 +53,8 @@ def compute_metrics(labels: IntVector, probabilities: FloatArray, *, threshold: 
     from sklearn import metrics
 
     n_classes = probabilities.shape[1]
-    predicted = predicted_classes(probabilities, threshold=threshold)
+    if predicted is None:
+        predicted = predicted_classes(probabilities, threshold=threshold)
     onehot = np.eye(n_classes)[labels]
     columns = [1] if n_classes == 2 else list(range(n_classes))
     present = [c for c in columns if 0 < onehot[:, c].sum() < len(labels)]
@@ -56,8 +65,9 @@ def compute_metrics(labels: IntVector, probabilities: FloatArray, *, threshold: 
 
     average = "binary" if n_classes == 2 else "macro"
     with warnings.catch_warnings():
-        # A predicted class that is not among the true ones only makes balanced accuracy warn, not wrong.
+        # Classes that are not among the true ones only make balanced accuracy warn, not wrong.
         warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
+        warnings.filterwarnings("ignore", message="A single label was found")
         balanced = float(metrics.balanced_accuracy_score(labels, predicted))
     return {
         "accuracy": float(metrics.accuracy_score(labels, predicted)),

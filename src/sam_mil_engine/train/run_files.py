@@ -14,7 +14,9 @@ from ..files import atomic_write
 from ..provenance import versions
 from ..settings import PLACE, TrainSettings, key
 from .curves import draw_curves
-from .folds import Split, write_splits
+from .folds import Split
+from .split_files import write_splits
+from .summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +40,8 @@ class TrainResult:
         One row an epoch and split.
     predictions
         One row a test slide and split (validation slides where a split has no test part).
+    summary
+        The run as a whole (:func:`~sam_mil_engine.train.summary.summarise`): ``mean``, ``sd``, ``pooled``.
     """
 
     out_dir: Path
@@ -45,13 +49,13 @@ class TrainResult:
     folds: tuple[Mapping[str, Any], ...]
     history: pd.DataFrame
     predictions: pd.DataFrame
+    summary: Mapping[str, Any]
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Figures of the first split: on its test slides, or on its validation slides where it has none."""
-        first = self.folds[0]
-        figures: Mapping[str, float] = first["test"] if first["test"] is not None else first["val"]
-        return figures
+        """Mean over the splits, on test slides, or on validation slides where there are none."""
+        mean: Mapping[str, float] = self.summary["mean"]
+        return mean
 
     @property
     def model_dir(self) -> Path:
@@ -99,12 +103,14 @@ def write_results(
     history: pd.DataFrame,
     predictions: pd.DataFrame,
 ) -> None:
-    """Write history, curves, predictions and, as the sign that the run is finished, metrics."""
-    atomic_write(out_dir / "history.csv", history.to_csv(index=False))
-    draw_curves(history, out_dir / "curves.png")
+    """Write history and curves (if anything was trained), predictions, and as the sign of the end, metrics."""
+    if not history.empty:
+        atomic_write(out_dir / "history.csv", history.to_csv(index=False))
+        draw_curves(history, out_dir / "curves.png")
     atomic_write(out_dir / "predictions.csv", predictions.to_csv(index=False))
-    content = {"classes": list(classes), "folds": [_without_nan(fold) for fold in folds]}
-    atomic_write(out_dir / "metrics.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    summary = summarise(folds, predictions, classes)
+    content = {"classes": list(classes), **summary, "folds": list(folds)}
+    atomic_write(out_dir / "metrics.json", json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
 def read_run(out_dir: str | Path) -> TrainResult:
@@ -113,17 +119,44 @@ def read_run(out_dir: str | Path) -> TrainResult:
 
     out_dir = Path(out_dir)
     metrics = _read_json(out_dir / "metrics.json")
+    history = out_dir / "history.csv"
     names = {"slide_id": str, "label": str, "predicted": str}
     try:
+        predictions = pd.read_csv(out_dir / "predictions.csv", dtype=names, keep_default_na=False)
+        # a run of version 0.1 says nothing of itself as a whole
+        whole = metrics if "pooled" in metrics else summarise(metrics["folds"], predictions, metrics["classes"])
         return TrainResult(
             out_dir=out_dir,
             classes=tuple(metrics["classes"]),
             folds=tuple(metrics["folds"]),
-            history=pd.read_csv(out_dir / "history.csv"),
-            predictions=pd.read_csv(out_dir / "predictions.csv", dtype=names, keep_default_na=False),
+            # an evaluation on other data has no history
+            history=pd.read_csv(history) if history.exists() else pd.DataFrame(),
+            predictions=predictions,
+            summary={name: whole[name] for name in ("part", "mean", "sd", "pooled")},
         )
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"the run is not complete ({error})", where=out_dir, hint="Resume it") from error
+
+
+def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return name -> run for runs, or for one folder that holds several; names are as short as tells them apart.
+
+    Raises
+    ------
+    DataError
+        If a folder is no finished run and holds none, or fewer than two runs are found.
+    """
+    runs: list[Path] = []
+    for folder in folders:
+        inner = sorted(file.parent for file in folder.glob("*/metrics.json"))
+        if not (folder / "metrics.json").is_file() and not inner:
+            raise DataError("no finished run is here", where=folder, hint="Resume it, or name another folder")
+        runs += [folder] if (folder / "metrics.json").is_file() else inner
+    if len(runs) < 2:
+        raise DataError("two runs at least are needed to compare", hint="Name the folders of several runs")
+    short = [run.resolve().name for run in runs]
+    names = [str(run) if short.count(name) > 1 else name for run, name in zip(runs, short, strict=True)]
+    return dict(zip(names, runs, strict=True))
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -137,4 +170,6 @@ def _without_nan(value: Any) -> Any:
     """Figures that do not exist are null in JSON."""
     if isinstance(value, Mapping):
         return {name: _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

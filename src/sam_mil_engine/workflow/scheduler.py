@@ -51,7 +51,7 @@ def process_on_cluster(
 
     check_names(paths, stages)
     settings = settings or ProcessSettings()
-    with _client(Client, address) as client:
+    with connect(Client, address) as client:
         jobs = {
             client.submit(
                 _one, path, Path(project), settings, tuple(stages), device, retries=RETRIES, pure=False
@@ -65,9 +65,10 @@ def process_on_cluster(
             yield SlideOutcome(jobs[job], error=error) if error is not None else job.result()
 
 
-def _client(client: Any, address: str) -> Any:
+def connect(client: Any, address: str, *, workers: int | None = None) -> Any:
+    """Return a client of the scheduler; ``local`` starts one, with ``workers`` processes (one a core if None)."""
     if address == "local":
-        return client(n_workers=cpu_count(), threads_per_worker=1, dashboard_address=":0")
+        return client(n_workers=workers or cpu_count(), threads_per_worker=1, dashboard_address=":0")
     try:
         return client(address, timeout=10)
     except (OSError, ValueError) as error:

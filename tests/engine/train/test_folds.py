@@ -17,9 +17,8 @@ from sam_mil_engine.train.folds import (
     from_column,
     holdout,
     k_fold,
-    read_splits,
-    write_splits,
 )
+from sam_mil_engine.train.split_files import read_splits, write_splits
 
 
 def table(n: int, *, classes: int = 2, slides_a_patient: int = 0) -> pd.DataFrame:

@@ -1,0 +1,43 @@
+"""``sam-mil-engine compare-models``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .comparison_tables import print_comparison, records
+from .console import print_json, print_line
+from .options import Json
+
+
+def command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Runs on the same folds, or one folder of them; the first is compared with.", metavar="RUN..."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where comparison.csv goes. (default: nowhere)", metavar="DIR"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare models on the same folds: paired bootstrap over slides, and DeLong's test of the AUC.
+
+    Example:  sam-mil-engine compare-models study/runs/first/sam-mil study/runs/first/abmil -o study
+    """
+    from ..train.comparison import compare_runs, write_comparison
+    from ..train.run_files import find_runs, read_run
+
+    table = compare_runs({name: read_run(folder) for name, folder in find_runs(runs).items()})
+    if output is not None:
+        write_comparison(output / "comparison.csv", table)
+    if json:
+        print_json(records(table))
+        return
+    print_comparison(table, title="comparison")
+    if output is not None:
+        print_line(f"table: {output / 'comparison.csv'}")

@@ -1,0 +1,58 @@
+"""How a comparison of models is printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .console import print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def print_comparison(table: pd.DataFrame, *, title: str) -> None:
+    """Print one row a model with mean ± SD of every figure, then the differences from the first model."""
+    plain = table[table["test"] != "delong"]
+    figures = list(dict.fromkeys(plain["figure"]))
+    rows = []
+    for model in dict.fromkeys(plain["model"]):
+        own = plain[plain["model"] == model].set_index("figure")
+        spread = {name: _spread(own.loc[name, "mean"], own.loc[name, "sd"]) for name in figures}
+        auc = own.loc["auc"]
+        pooled = f"{auc['pooled']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
+        rows.append({"model": model, **spread, "pooled AUC (95%)": pooled})
+    print_table(rows, title=f"{title}: mean ± SD over folds")
+    against = table[table["test"].notna()]
+    differences = [
+        {
+            "figure": row["figure"],
+            "model": row["model"],
+            "against": row["against"],
+            "difference (95%)": f"{row['difference']:+.3f}"
+            f" ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})",
+            "p": f"{row['p']:.3f}",
+            "test": row["test"],
+        }
+        for row in against.to_dict("records")
+        if row["figure"] in {"auc", "accuracy", "f1"}
+    ]
+    print_table(differences, title="differences of the pooled figures")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the rows as plain values, None for what is no number."""
+    return [
+        {
+            str(name): None if isinstance(value, float) and not np.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def _spread(mean: float, sd: float) -> str:
+    if not np.isfinite(mean):
+        return "none"
+    return f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"

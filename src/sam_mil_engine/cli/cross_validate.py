@@ -1,0 +1,134 @@
+"""``sam-mil-engine cross-validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..settings import PROTOCOLS, ModelSettings, ProtocolSettings
+from .assignments import read_config
+from .comparison_tables import print_comparison, records
+from .console import err, print_json, print_line, progress
+from .options import Json, Quiet
+from .train_options import (
+    MODELS,
+    AsReleased,
+    Bags,
+    Config,
+    Epochs,
+    Groups,
+    Labels,
+    LearningRate,
+    MinEpochs,
+    Patience,
+    Resume,
+    Seed,
+    Set,
+    TensorBoard,
+    TrainDevice,
+    check_as_released,
+    train_settings,
+)
+
+_plain = ProtocolSettings()
+
+
+def command(
+    bags: Bags,
+    labels: Labels,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run, or of the runs.", metavar="RUN")
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help=f"{MODELS}; +groups behind a name adds group tokens. Repeatable.", metavar="NAME"
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping of the paper.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help=f"Folds. (default: the protocol's, else {_plain.folds})")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help=f"Repeats of all folds. (default: the protocol's, else {_plain.repeats})")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option("--splits", help="Splits from elsewhere; CLAM's splits_K.csv or their folder too."),
+    ] = None,
+    groups: Groups = None,
+    config: Config = None,
+    assignments: Set = None,
+    epochs: Epochs = None,
+    patience: Patience = None,
+    min_epochs: MinEpochs = None,
+    learning_rate: LearningRate = None,
+    seed: Seed = None,
+    device: TrainDevice = None,
+    as_released: AsReleased = False,
+    tensorboard: TensorBoard = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Folds side by side: local, or a Dask scheduler (tcp://HOST:PORT)."),
+    ] = None,
+    resume: Resume = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Train and test models on the same folds; figures with intervals, and every model against the first.
+
+    Several models write one run each and comparison.csv beside them. Variants of models may be named in the
+    configuration: a table [models.NAME] holds what is set under "model" otherwise.
+
+    Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16
+    --model sam-mil --model abmil+groups -o study/runs/first
+    """
+    from ..train.cross_validation import cross_validate
+    from ..train.plan import in_turn
+    from ..workflow.fold_workers import on_cluster
+
+    values = read_config(config)
+    variants = values.pop("models", {})
+    settings = train_settings(
+        values,
+        assignments=assignments,
+        model={"groups": groups, "as_released": as_released},
+        tensorboard=tensorboard,
+        epochs=epochs,
+        patience=patience,
+        min_epochs=min_epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=device,
+    )
+    base = settings.model.model_dump(exclude_unset=True)
+    chosen = {name: ModelSettings.parse({**base, "name": name}) for name in models or ()}
+    chosen |= {name: ModelSettings.parse({**base, **own}) for name, own in variants.items() if not models}
+    check_as_released(as_released, [model.name for model in chosen.values()] or [settings.model.name])
+    with progress(quiet=quiet) as report:
+        result = cross_validate(
+            bags,
+            labels,
+            output,
+            models=chosen,
+            protocol=protocol,
+            settings=settings,
+            folds=folds,
+            repeats=repeats,
+            splits=splits,
+            runner=in_turn if scheduler is None else on_cluster(scheduler),
+            resume=resume,
+            progress=report,
+        )
+    if json:
+        runs = {name: {"run": str(run.out_dir), **run.summary} for name, run in result.runs.items()}
+        print_json({"runs": runs, "comparison": records(result.comparison)})
+        return
+    print_comparison(result.comparison, title=f"{len(next(iter(result.runs.values())).folds)} folds")
+    print_line(f"{'run' if len(result.runs) == 1 else 'runs'}: {output}")
+    if not quiet:
+        err.print(f"next: sam-mil-engine report {output}", markup=False)

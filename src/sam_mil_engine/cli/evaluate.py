@@ -1,0 +1,43 @@
+"""``sam-mil-engine evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .comparison_tables import print_comparison
+from .console import print_json, print_line, progress
+from .options import Device, Json, Quiet
+from .train_options import Bags, Labels
+
+
+def command(
+    run: Annotated[
+        str, typer.Argument(help="A run, a model folder, or the name of a bundled model.", metavar="RUN|MODEL")
+    ],
+    bags: Bags,
+    labels: Labels,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the figures go.", metavar="DIR")],
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Also slides with the name of one that the run was trained on.")
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Figures of a trained run on other data: every fold's model, with the threshold it was given in training.
+
+    Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
+    """
+    from ..train.comparison import compare_runs
+    from ..workflow.evaluation import evaluate_run
+
+    with progress(quiet=quiet) as report:
+        result = evaluate_run(run, bags, labels, output, allow_seen=allow_seen, device=device, progress=report)
+    if json:
+        print_json({"output": str(output), **result.summary, "folds": result.folds})
+        return
+    print_comparison(compare_runs({Path(run).name: result}), title=f"{len(result.folds)} models on other data")
+    print_line(f"figures: {output}")

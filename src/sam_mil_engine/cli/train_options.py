@@ -1,0 +1,83 @@
+"""What ``train`` and ``cross-validate`` share: their options, and how these become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import SettingsError
+from ..mil.registry import AGGREGATORS
+from ..settings import ModelSettings, TrainSettings
+from .assignments import assign
+
+_train, _model = TrainSettings(), ModelSettings()
+MODELS = ", ".join(AGGREGATORS)
+OWN = "what the model's paper has"
+
+Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
+Labels = Annotated[
+    Path, typer.Option("--labels", help="Table: slide_id, label, perhaps patient_id, split.", metavar="CSV")
+]
+Groups = Annotated[
+    bool | None,
+    typer.Option("--groups/--no-groups", help="Group features as tokens. (default: as the model has it)"),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings as TOML; options win over it.", metavar="FILE.toml")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting by its name: --set model.mask=none. Repeatable.", metavar="NAME=VALUE"),
+]
+Epochs = Annotated[int | None, typer.Option(help=f"Epochs at most. (default: {OWN}, else {_train.epochs})")]
+Patience = Annotated[
+    int | None, typer.Option(help=f"Epochs without a better validation loss. (default: {_train.patience})")
+]
+MinEpochs = Annotated[
+    int | None, typer.Option(help=f"Epochs before it may stop early. (default: {_train.min_epochs})")
+]
+LearningRate = Annotated[
+    float | None, typer.Option(help=f"The optimiser's first step. (default: {OWN}, else {_train.learning_rate})")
+]
+Seed = Annotated[int | None, typer.Option(help=f"Seed of splits and weights. (default: {_train.seed})")]
+TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps. (default: auto)")]
+AsReleased = Annotated[
+    bool,
+    typer.Option("--as-released", help="sam-mil as the code released with its paper behaves, for comparison only."),
+]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write every epoch for TensorBoard too.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+
+
+def train_settings(
+    values: dict[str, Any],
+    *,
+    assignments: list[str] | None,
+    model: dict[str, Any],
+    tensorboard: bool = False,
+    **options: Any,
+) -> TrainSettings:
+    """Overrule ``values`` (of a file) by what was typed; what nobody set stays unset.
+
+    Raises
+    ------
+    SettingsError
+        Naming each value that is unknown or out of range.
+    """
+    values = {**values, **{name: value for name, value in options.items() if value is not None}}
+    if tensorboard:
+        values["tensorboard"] = True
+    chosen = {name: value for name, value in model.items() if value}
+    if model.get("groups") is False:
+        chosen["groups"] = False
+    if chosen:
+        values["model"] = {**values.get("model", {}), **chosen}
+    return TrainSettings.parse(assign(values, assignments or [], TrainSettings))
+
+
+def check_as_released(as_released: bool, names: list[str]) -> None:
+    """Refuse the option where no model has such a mode."""
+    if as_released and not any(name.partition("+")[0] == "sam-mil" for name in names):
+        raise SettingsError("--as-released is of sam-mil alone", hint="Leave it out, or choose sam-mil")

@@ -1,0 +1,137 @@
+"""Train on one split: the best weights, the decision threshold, the figures on slides that were never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..devices import pick_device
+from ..mil.registry import build_aggregator
+from ..progress import Progress, ProgressCallback, silent
+from ..settings import ModelSettings, TrainSettings
+from .checkpoint import TrainedModel, save_model
+from .data import LoadedBags
+from .epoch_log import epoch_log
+from .fitting import Evaluation, best_epoch, evaluate, fit, seeded
+from .folds import Split
+from .metrics import choose_threshold, compute_metrics, predicted_classes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Name of the file in a fold's folder that an unfinished training goes on from.
+CHECKPOINT = "last.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What one split of a run gives: its entry in ``metrics.json``, and its rows of the two tables."""
+
+    figures: Mapping[str, Any]
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def train_split(
+    bags: LoadedBags,
+    split: Split,
+    classes: tuple[str, ...],
+    *,
+    folder: Path,
+    settings: TrainSettings,
+    progress: ProgressCallback = silent,
+) -> SplitResult:
+    """Train on one split, choose the threshold on its validation slides, test, and save the model in ``folder``.
+
+    If ``folder`` holds a checkpoint of this training, it goes on from there. Each split of a run has its own
+    seed, so that repeats differ in their initial weights too.
+    """
+    import pandas as pd
+
+    seed = settings.seed + 1000 * split.repeat + split.fold
+    device = pick_device(settings.device)
+    train_bags, val_bags, test_bags = (bags.pick(part) for part in (split.train, split.val, split.test))
+    log = epoch_log(folder.parent / "tensorboard" / folder.name, wanted=settings.tensorboard)
+    with seeded(seed, device), log as on_epoch:
+        model = build_aggregator(settings.model, dim=bags.expects.dim, n_classes=len(classes)).to(device)
+        history = fit(
+            model,
+            train_bags,
+            val_bags,
+            settings=settings,
+            checkpoint=folder / CHECKPOINT,
+            on_epoch=on_epoch,
+            progress=progress,
+        )
+        val = evaluate(model, val_bags, settings=settings)
+        test = evaluate(model, test_bags, settings=settings) if test_bags else None
+    threshold = 0.5
+    if len(classes) == 2:
+        threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
+    name = display_name(settings.model)
+    trained = TrainedModel(model.eval(), classes, threshold, bags.expects, name=name, path=folder, seed=seed)
+    save_model(folder, trained)
+    steps = len(model.stages) * settings.epochs * len(train_bags)
+    progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best_epoch(history) + 1}"))
+    shown, part = (split.val, "val") if test is None else (split.test, "test")
+    return SplitResult(
+        figures={
+            "repeat": split.repeat,
+            "fold": split.fold,
+            "epochs": len(history),
+            "best_epoch": best_epoch(history),
+            "threshold": threshold,
+            "threshold_rule": settings.threshold_rule,
+            "val": figures_of(val, threshold),
+            "test": None if test is None else figures_of(test, threshold),
+        },
+        history=pd.DataFrame([{"repeat": split.repeat, "fold": split.fold, **row} for row in history]),
+        predictions=predictions_of(
+            test or val,
+            shown,
+            classes=classes,
+            threshold=threshold,
+            repeat=split.repeat,
+            fold=split.fold,
+            part=part,
+        ),
+    )
+
+
+def display_name(model: ModelSettings) -> str:
+    """Return the name of a model for people: ``abmil+groups``."""
+    return f"{model.name}{'+groups' if model.groups else ''}"
+
+
+def figures_of(result: Evaluation, threshold: float) -> dict[str, float]:
+    """Figures of the slides at this threshold."""
+    return compute_metrics(result.labels, result.probabilities, threshold=threshold)
+
+
+def predictions_of(
+    result: Evaluation,
+    slides: Sequence[str],
+    *,
+    classes: Sequence[str],
+    threshold: float,
+    repeat: int,
+    fold: int,
+    part: str,
+) -> pd.DataFrame:
+    """Rows of ``predictions.csv``, one a slide."""
+    import pandas as pd
+
+    called = predicted_classes(result.probabilities, threshold=threshold)
+    return pd.DataFrame(
+        {
+            "slide_id": slides,
+            "label": [classes[c] for c in result.labels],
+            "repeat": repeat,
+            "fold": fold,
+            "split": part,
+            **{f"p_{name}": result.probabilities[:, c] for c, name in enumerate(classes)},
+            "predicted": [classes[c] for c in called],
+        }
+    )
