@@ -200,7 +200,7 @@ class TransmilSettings(Settings):
     """TransMIL (Shao et al. 2021)."""
 
     heads: Annotated[int, Field(ge=1)] = 8
-    landmarks: Annotated[int, Field(ge=1)] = 256
+    landmarks: Annotated[int, Field(ge=3)] = 256
     #: Iterations towards the pseudo-inverse.
     iterations: Annotated[int, Field(ge=0)] = 6
     #: Tokens under the convolution of the values.

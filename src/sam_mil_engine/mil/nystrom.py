@@ -75,6 +75,27 @@ class NystromAttention(nn.Module):
                 weights[head] = (first[head] @ third)[0]
         return mixed, weights[:, front:]
 
+    def pairs(self, tokens: Tensor) -> Tensor:
+        """Mix many sequences of two tokens, (B, 2, H) -> (B, 2, H): what ``forward`` gives for each of them.
+
+        A sequence of two is padded with m - 2 zero tokens, which are alike, and each token is its own landmark. So
+        they count as one token of weight m - 2: the three factors become one 3 x 3 matrix A, the softmax of the
+        scores plus the logarithms of the weights, and its adjoint under the weights stands for the transpose.
+        """
+        count, dim = len(tokens), tokens.shape[-1]
+        parts = self.to_qkv(tokens).reshape(count, 2, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        queries, keys, values = (pad(part, (0, 0, 1, 0)) for part in parts)  # (B, heads, 3, d)
+        copies = torch.tensor([self.landmarks - 2.0, 1.0, 1.0], device=tokens.device)
+        scores = (queries @ keys.mT).float() * queries.shape[-1] ** -0.5
+        attention = torch.softmax(scores + copies.log(), dim=-1)
+        adjoint = attention.mT * copies / copies[:, None]
+        largest = adjoint.sum(dim=-1).amax(dim=(1, 2))[:, None, None, None]  # column sums of the whole matrix
+        inverse = _iterate(attention, adjoint / largest, self.iterations)
+        mixed = (attention @ inverse @ attention).to(values.dtype) @ values
+        mixed = mixed[:, :, 1:] + self.residual(values[:, :, 1:])
+        result: Tensor = self.to_out(mixed.transpose(1, 2).reshape(count, 2, dim))
+        return result
+
     def _landmarks(self, part: Tensor) -> Tensor:
         """(heads, n', d) -> (heads, m, d): means of runs of n' / m tokens."""
         return part.reshape(self.heads, self.landmarks, -1, part.shape[-1]).mean(dim=2)
@@ -91,9 +112,13 @@ def pseudo_inverse(matrix: Tensor, iterations: int) -> Tensor:
     Z <- Z (13 I - A Z (15 I - A Z (7 I - A Z))) / 4, from Z = A^T / (|A|_1 |A|_inf) with the largest norms of all
     heads, as released. In float32 also under autocast: a lower precision does not converge.
     """
+    start = matrix.mT / (matrix.sum(dim=-1).max() * matrix.sum(dim=-2).max())
+    return _iterate(matrix, start, iterations)
+
+
+def _iterate(matrix: Tensor, inverse: Tensor, iterations: int) -> Tensor:
     with torch.autocast(matrix.device.type, enabled=False):
         one = torch.eye(matrix.shape[-1], device=matrix.device)
-        inverse = matrix.mT / (matrix.sum(dim=-1).max() * matrix.sum(dim=-2).max())
         for _ in range(iterations):
             product = matrix @ inverse
             inverse = inverse @ (13 * one - product @ (15 * one - product @ (7 * one - product))) / 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from ..errors import SettingsError
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors
 from .nystrom import NystromAttention
+
+#: Patches scored together as bags of their own: bounds the memory for large bags.
+_BLOCK = 4096
 
 
 class TransMil(Aggregator):
@@ -23,9 +27,8 @@ class TransMil(Aggregator):
     ``attention``: what the second attention layer takes of each token for the class token, mean over heads, from
     the three Nyström factors exactly; negative weights are set to 0, a repeated token's weight is added to its own,
     and all are divided by their sum. There is no evidence: between token and logit stand a normalisation and layers
-    that mix tokens. ``patch_logits`` is the norm and head of the class token on the patch's own last state: both
-    live in the same residual stream, and the patch states of a transformer can be read in the space of its classes
-    (Vilas et al. 2023). Nothing in the loss asks for it: it is a reading, not a trained output.
+    that mix tokens. ``patch_logits`` takes each patch for a bag of its own, as for the other models, so the class
+    token sees that patch alone; ``embeddings`` are the projected tokens, in front of all mixing.
     """
 
     accepts_groups = True
@@ -58,11 +61,12 @@ class TransMil(Aggregator):
 
     def forward(self, bag: BagTensors) -> AggregatorOutput:
         """Predict one bag; attention is computed in evaluation mode only."""
-        states, weights = self.encode(self.project(self.tokens(bag)), watch=None if self.training else 1)
+        embeddings = self.project(self.tokens(bag))
+        states, weights = self.encode(embeddings, watch=None if self.training else 1)
         return AggregatorOutput(
             logits=self.head(states[0]).float(),
             attention=None if weights is None else _shares(weights.mean(dim=0)),
-            embeddings=states[1:],
+            embeddings=embeddings,
             evidence=None,
             bias=self.head.bias,
         )
@@ -78,16 +82,29 @@ class TransMil(Aggregator):
         states = torch.cat([self.class_token, embeddings, embeddings[: side**2 - count]])
         mixed, first = self.layers[0](self.norms[0](states), row=0 if watch == 0 else None)
         states = states + mixed
-        states = torch.cat([states[:1], self.position(states[1:], side)])
+        picture = self.position(states[1:].T.reshape(1, -1, side, side))
+        states = torch.cat([states[:1], picture.flatten(2)[0].T])
         mixed, last = self.layers[1](self.norms[1](states), row=0 if watch == 1 else None)
         states = self.norms[2]((states + mixed)[: 1 + count])
         weights = last if first is None else first
         return states, None if weights is None else _with_repeats(weights[:, 1:], count)
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
-        """(N, C): norm and head of the class token on the patches' own states."""
-        logits: Tensor = self.head(output.embeddings[:n_patches])
-        return logits
+        """(N, C) logits of every patch as a bag of its own, computed together: class token and patch are a pair."""
+        patches = output.embeddings[:n_patches]
+        blocks = (patches[start : start + _BLOCK] for start in range(0, n_patches, _BLOCK))
+        return torch.cat([self.head(self._class_states(block)).float() for block in blocks])
+
+    def _class_states(self, embeddings: Tensor) -> Tensor:
+        """(B, H) single patches -> (B, H): the class token after both layers, for each of them."""
+        states = torch.stack([self.class_token.expand_as(embeddings), embeddings], dim=1)  # (B, 2, H)
+        first, second = (cast(NystromAttention, layer) for layer in self.layers)
+        states = states + first.pairs(self.norms[0](states))
+        patch = self.position(states[:, 1, :, None, None])[..., 0, 0]  # a square of side 1
+        states = torch.stack([states[:, 0], patch], dim=1)
+        states = states + second.pairs(self.norms[1](states))
+        normed: Tensor = self.norms[2](states[:, 0])
+        return normed
 
 
 class PositionEncoding(nn.Module):
@@ -99,13 +116,12 @@ class PositionEncoding(nn.Module):
             nn.Conv2d(hidden, hidden, size, padding=size // 2, groups=hidden) for size in (7, 5, 3)
         )
 
-    def forward(self, tokens: Tensor, side: int) -> Tensor:
-        """(side², H) -> (side², H)."""
-        picture = tokens.T.reshape(1, -1, side, side)
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, H, side, side) -> the same."""
         total = picture
         for convolution in self.convolutions:
             total = total + convolution(picture)
-        return total.flatten(2)[0].T
+        return total
 
 
 def _with_repeats(weights: Tensor, count: int) -> Tensor:

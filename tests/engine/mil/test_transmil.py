@@ -95,18 +95,34 @@ def test_golden(n: int, n_classes: int, make_bag: MakeBag) -> None:
     x = np.concatenate([x[:1], total.reshape(-1, 8)])
     mixed, first = nystrom(norm(x, w, "norms.1"), w, "layers.1", heads=2, m=4)
     states = norm(x + mixed, w, "norms.2")
-    logits = states @ w["head.weight"].T + w["head.bias"]
+    logits = w["head.weight"] @ states[0] + w["head.bias"]
 
     output = model(BagTensors.of(bag))
-    np.testing.assert_allclose(output.logits.detach().numpy(), logits[0], atol=1e-5)
-    found = model.patch_logits(output, n).detach().numpy()
-    np.testing.assert_allclose(found, logits[1 : n + 1], atol=1e-5)
+    np.testing.assert_allclose(output.logits.detach().numpy(), logits, atol=1e-5)
     weights = first[1 : n + 1].copy()
     weights[: len(square) - n] += first[n + 1 :]
     weights = np.maximum(weights, 0)
     np.testing.assert_allclose(output.attention.numpy(), weights / weights.sum(), atol=1e-5)
     assert output.evidence is None
     assert output.scores is None
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"landmarks": 3, "kernel": 1}, {"landmarks": 64, "iterations": 0}], ids=str
+)
+def test_patch_logits_take_each_patch_for_a_bag(
+    options: dict[str, int], make_bag: MakeBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sam_mil_engine.mil.transmil._BLOCK", 5)  # several blocks
+    bag = BagTensors.of(make_bag(12, 2, dim=3))
+    model = transmil(3, **options)
+    found = model.patch_logits(model(bag), 12)
+    expected = []
+    for i in range(12):
+        alone = replace(BagTensors.of(make_bag(1, 0, dim=3)), tokens=bag.tokens[i : i + 1])
+        expected.append(model(alone).logits)
+    torch.testing.assert_close(found, torch.stack(expected), atol=1e-5, rtol=1e-5)
+    assert found.std(dim=0).min() > 0.01, "patches differ"
 
 
 def test_as_many_landmarks_as_tokens_give_the_softmax_itself() -> None:
@@ -205,3 +221,5 @@ def test_impossible_settings_are_refused() -> None:
         transmil(hidden=20, heads=8)
     with pytest.raises(SettingsError, match="kernel must be odd"):
         TransmilSettings.of(kernel=4)
+    with pytest.raises(SettingsError, match="landmarks"):
+        TransmilSettings.of(landmarks=2)
