@@ -64,6 +64,7 @@ def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) ->
     try:
         answer = urllib.request.urlopen(urllib.request.Request(file.url, headers=headers), timeout=_PATIENCE)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 416:  # nothing is left to send: the part is the whole
             return
         raise

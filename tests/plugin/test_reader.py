@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
 from napari_sam_mil.reader import get_reader, read_slides
@@ -25,6 +26,14 @@ def test_the_manifest_reads_what_the_engine_reads():
 
 def test_every_command_of_the_manifest_exists():
     MANIFEST.validate_imports()
+
+
+def test_all_docks_are_in_the_plugins_menu_and_where_napari_lets_plugins_in():
+    docks = {widget.display_name: widget.command for widget in MANIFEST.contributions.widgets}
+    assert list(docks) == ["Analyze", "Groups", "Annotations", "Prompts", "Models"]
+    menus = MANIFEST.contributions.menus
+    assert all(is_menu_contributable(menu) for menu in menus)
+    assert {item.command for items in menus.values() for item in items} == set(docks.values())
 
 
 @pytest.mark.parametrize("name", ["a.svs", "B.SVS", "c.ome.tiff", "d.mrxs", "e.dcm", "f.jpeg"])

@@ -11,6 +11,8 @@ from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import available_segmenters
 
 from ..analysis import DEMO, Choices
+from ..library import library
+from .news import news
 from .parts import Card
 
 
@@ -38,6 +40,7 @@ class ChoicesCard(Card):
             box.setMinimumContentsLength(14)
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
+        news().models_changed.connect(self._refill)
 
     def choices(self) -> Choices:
         """Return what is chosen now."""
@@ -80,6 +83,20 @@ class ChoicesCard(Card):
         if folder:
             self.set_project(Path(folder))
 
+    def _refill(self) -> None:
+        """Offer what was fetched, added or forgotten meanwhile; what is chosen stays chosen."""
+        boxes = (self.preset, self.segmenter, self.encoder, self.classifier)
+        chosen = [box.currentData() for box in boxes]
+        for box in boxes:
+            box.blockSignals(True)
+            box.clear()
+        self._fill()
+        for box, data in zip(boxes, chosen, strict=True):
+            if box is self.classifier and data is not None and box.findData(data) < 0:
+                self.set_classifier(Path(data))
+            box.setCurrentIndex(max(0, box.findData(data) if data is not None else 0))
+            box.blockSignals(False)
+
     def _fill(self) -> None:
         self.preset.addItem("As the project has it", None)
         for name, what in _PRESETS.items():
@@ -89,12 +106,16 @@ class ChoicesCard(Card):
         self.segmenter.setItemData(0, "The largest SAM on this computer, else regions", Qt.ItemDataRole.ToolTipRole)
         for item in available_segmenters():
             _add(self.segmenter, item.name, item.name, item.what, on_disk=item.on_disk)
+        for path in library().added("segmenter"):
+            _add(self.segmenter, path.stem, str(path), f"Added by you: {path}", on_disk=True)
         self.encoder.addItem("As the classifier expects", None)
         for one in available_encoders():
             if one.name.endswith(":NAME"):  # a family of encoders, not one that can be picked from a list
                 continue
             _add(self.encoder, one.name, one.name, one.what, on_disk=one.on_disk)
         _add(self.classifier, "Demonstration model", DEMO, "Bundled; not for diagnosis", on_disk=True)
+        for run in library().added("classifier"):
+            _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")
         self.encoder.setToolTip("What turns every patch into a feature vector")
         self.classifier.setToolTip("What classifies the slide; tile size and resolution follow it")

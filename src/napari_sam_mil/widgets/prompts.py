@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from sam_mil_engine.progress import Progress, ProgressCallback
@@ -13,24 +12,19 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 from ..analysis import Analysis
 from ..edits import added, deleted, merged, renamed
 from ..group_table import shown_class
-from ..placement import world_to_points
-from ..prompt_layers import candidate_layer, prompt_shapes, prompts_layer
 from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
 from ..session import SlideSession, sessions_of
-from ..view import canvas_pixel_px0, view_px0
+from ..view import view_px0
+from .news import news
 from .parts import scrolling
 from .prompt_card import PromptCard
+from .prompt_picture import PromptPicture
 from .segments_card import SegmentsCard
 from .work import Worker
 
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
-
-#: Canvas pixels that the mouse may move in a click.
-_STEADY = 4
-#: Diameter of a shown point in canvas pixels.
-_DISC = 14
 
 
 class PromptsDock(QWidget):
@@ -46,6 +40,14 @@ class PromptsDock(QWidget):
         self._again = False
         self.worker, self.editor = Worker(self), Worker(self)
         self.card, self.segments = PromptCard(), SegmentsCard()
+        keys = {
+            "C": self.next_candidate,
+            "Enter": self.accept,
+            "Control-Z": self.undo,
+            "Control-Shift-Z": self.redo,
+            "Escape": self.clear,
+        }
+        self.picture = PromptPicture(self._sessions, lambda: self.card.tool, keys, self)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
@@ -59,6 +61,7 @@ class PromptsDock(QWidget):
         self._show_current()
 
     def _connect(self) -> None:
+        self.picture.prompted.connect(self.add)
         self.card.tool_chosen.connect(self._on_tool)
         self.card.undo.clicked.connect(self.undo)
         self.card.redo.clicked.connect(self.redo)
@@ -74,6 +77,7 @@ class PromptsDock(QWidget):
         self.editor.changed.connect(self._enable)
         self.worker.progressed.connect(self._on_progress)
         self._sessions.changed.connect(self._show_current)
+        news().models_changed.connect(self._show_current)
 
     def add(self, prompt: Prompt) -> None:
         """Take one more prompt and ask SAM again."""
@@ -165,11 +169,14 @@ class PromptsDock(QWidget):
 
     def _ask(self) -> None:
         session, prompts = self._session, self.history.prompts
-        self._show_prompts()
-        if session is None or not prompts:
+        if session is None:
+            return
+        if not prompts:
             self.answer = None
+            self._show_prompts(session)
             self._show_answer()
             return
+        self._show_prompts(session)
         if self.worker.busy:
             self._again = True
             return
@@ -183,7 +190,7 @@ class PromptsDock(QWidget):
             if session is not self._session:
                 return
             self.answer, self._number = answer, 0
-            self._show_prompts()
+            self._show_prompts(session)
             self._show_answer()
             self._catch_up()
 
@@ -201,75 +208,20 @@ class PromptsDock(QWidget):
 
     def _on_tool(self, tool: str | None) -> None:
         session = self._session
-        if session is None:
-            return
-        if tool is None:
-            layer = session.layers.get("prompts")
-            if layer is not None:
-                layer.mouse_pan = True
-            return
-        layer = self._show_prompts()
-        self._sessions.viewer.layers.selection.active = layer
-        layer.mouse_pan = tool != "box"
+        layer = None if session is None else session.layers.get("prompts")
+        if tool is None and layer is not None:
+            layer.mouse_pan = True
+        elif tool is not None and session is not None:
+            self.picture.take_tool(session, layer or self._show_prompts(session))
 
-    def _show_prompts(self) -> Layer:
-        session = self._session
-        assert session is not None
-        layer = session.layers.get("prompts")
-        size = _DISC * canvas_pixel_px0(self._sessions.viewer, session.source.mpp)
-        region = None if self.answer is None or not self.history.prompts else self.answer.region
-        shapes, style = prompt_shapes(self.history.prompts, region, size_px0=size)
-        if layer is not None:
-            layer.data = []
-            if shapes:
-                layer.add(shapes, **style)
-            layer.selected_data = set()
-            return layer
-        data = prompts_layer(shapes, style, mpp=session.source.mpp)
-        layer = self._sessions.put(session, "prompts", data)
-        layer.mouse_drag_callbacks.append(self._on_mouse)
-        for keys, action in (
-            ("C", self.next_candidate),
-            ("Enter", self.accept),
-            ("Control-Z", self.undo),
-            ("Control-Shift-Z", self.redo),
-            ("Escape", self.clear),
-        ):
-            layer.bind_key(keys, lambda _layer, action=action: action(), overwrite=True)
-        return layer
+    def _show_prompts(self, session: SlideSession) -> Layer:
+        return self.picture.show_prompts(session, self.history.prompts, self.answer)
 
     def _show_answer(self) -> None:
-        session, answer = self._session, self.answer
-        if session is None:
-            return
-        if answer is None:
-            self._sessions.drop(session, "candidate")
-        else:
-            layer = session.layers.get("candidate")
-            data = candidate_layer(answer, self._number, mpp=session.source.mpp)
-            same = layer is not None and layer.data.shape == data[0].shape
-            if layer is not None and same and np.allclose(layer.translate, data[1]["translate"]):
-                layer.data = data[0]
-            else:
-                self._sessions.put(session, "candidate", data)
-        self.card.show_answer(answer, self._number)
-        self._enable()
-
-    def _on_mouse(self, layer: Layer, event: Any) -> Iterator[None]:
-        tool, session = self.card.tool, self._session
-        if tool is None or session is None or event.button not in (1, 2):
-            return
-        start, press = event.position[-2:], np.asarray(event.pos, dtype=float)
-        negative = event.button == 2 or "Shift" in event.modifiers or tool == "negative"
-        yield
-        while event.type == "mouse_move":
-            yield
-        first, last = world_to_points([start, event.position[-2:]], session.source.mpp).tolist()
-        moved = np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY
-        if tool == "box" and moved:
-            self.add(Prompt("box", (tuple(first), tuple(last))))
-        elif tool != "box" and not moved:
-            self.add(Prompt("negative" if negative else "positive", (tuple(first),)))
+        if self._session is not None:
+            self.picture.show_answer(self._session, self.answer, self._number)
+            self.card.show_answer(self.answer, self._number)
+            self._enable()
 
     def _on_chosen(self, number: int) -> None:
         layer = None if self._session is None else self._session.layers.get("segments")
@@ -284,7 +236,7 @@ class PromptsDock(QWidget):
         if session is not None:
             self._sessions.drop(session, "candidate")
             if session is self._session and "prompts" in session.layers:
-                self._show_prompts()
+                self._show_prompts(session)
         self.card.show_answer(None, 0)
 
     def _show_current(self) -> None:

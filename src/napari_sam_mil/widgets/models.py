@@ -1,0 +1,251 @@
+"""Which models there are, where they come from, and whether they are here; fetch, verify, add, import."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QTextBrowser,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from sam_mil_engine.model_files import models_folder
+from sam_mil_engine.progress import Progress
+
+from ..jobs import Work
+from ..library import library
+from ..models import Model, add_file, all_models, fetcher, import_run, machine, verify
+from ..pace import Pace
+from .news import news
+from .parts import Card, scrolling, text_label
+from .work import Worker
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_TITLES = {"segmenter": "Segmenters", "encoder": "Encoders", "classifier": "Classifiers"}
+_MODEL = Qt.ItemDataRole.UserRole
+_CHOOSE = "Choose a model in the list to read about it."
+
+
+class ModelsDock(QWidget):
+    """The list, what the chosen one is, and what can be done with it."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__()
+        self._pace: Pace | None = None
+        self._models: list[Model] = []
+        self.worker = Worker(self)
+        self.machine = text_label("Looking at this computer…")
+        self.list = self._make_list()
+        self.facts = text_label(_CHOOSE, rich=True)
+        self.facts.setOpenExternalLinks(True)
+        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.card = QTextBrowser()
+        self.card.setOpenExternalLinks(True)
+        self.card.setMinimumHeight(140)
+        self.card.setAccessibleName("Model card")
+        self._make_buttons()
+        self.status, self.bar, self.cancel = text_label(), QProgressBar(), QPushButton("Ca&ncel")
+        self.cancel.setToolTip("Stop; what was fetched is kept, and the next fetch goes on from there")
+        self.bar.setFixedHeight(8)
+        self.bar.setTextVisible(False)
+        self._lay_out()
+        self.list.itemSelectionChanged.connect(self._on_selection)
+        self.cancel.clicked.connect(self.worker.cancel)
+        self.worker.progressed.connect(self._on_progress)
+        self.worker.changed.connect(self._enable)
+        news().models_changed.connect(self._reload)
+        self._enable()
+        self._reload()
+
+    @property
+    def chosen(self) -> Model | None:
+        """The model that is chosen in the list."""
+        items = self.list.selectedItems()
+        return items[0].data(0, _MODEL) if items else None
+
+    def choose(self, name: str) -> None:
+        """Choose a model by its name."""
+        for item in self.list.findItems(name, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive):
+            self.list.setCurrentItem(item)
+
+    def fetch(self) -> None:
+        """Download the chosen model."""
+        if self.chosen is not None:
+            self._run(fetcher(self.chosen), "Fetching the model")
+
+    def verify(self) -> None:
+        """Check the chosen model."""
+        model = self.chosen
+        if model is not None:
+            self._run(lambda progress: verify(model, progress=progress), "Verifying the model")
+
+    def add_file(self, path: Path) -> None:
+        """Take a weight file of the user's."""
+        self._run(lambda progress: add_file(path, progress=progress), "Adding the file")
+
+    def import_run(self, folder: Path) -> None:
+        """Take a RUN of the user's."""
+        self._run(lambda progress: import_run(folder, progress=progress), "Importing the run")
+
+    def forget(self) -> None:
+        """Take what the user added from the list."""
+        if self.chosen is not None:
+            library().forget(self.chosen.kind, self.chosen.choice)
+            news().models_changed.emit()
+
+    def _run(self, work: Work, doing: str) -> None:
+        self._pace = None
+        self.status.setText(f"{doing}…")
+        self.worker.start(
+            work, doing=doing, then=self._on_done, otherwise=lambda: self.status.setText("Not finished")
+        )
+
+    def _on_done(self, text: str) -> None:
+        self.status.setText(text)
+        news().models_changed.emit()
+
+    def _reload(self) -> None:
+        if self.worker.busy:
+            return
+        self.worker.start(lambda _progress: (all_models(), machine()), doing="Listing the models", then=self._show)
+
+    def _show(self, found: tuple[list[Model], str]) -> None:
+        self._models, text = found
+        self.machine.setText(f"{text}. Weight files are kept in {models_folder()}")
+        chosen = self.chosen
+        self.list.blockSignals(True)
+        self.list.clear()
+        tops = {}
+        for kind, title in _TITLES.items():
+            tops[kind] = QTreeWidgetItem([title])
+            tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
+            self.list.addTopLevelItem(tops[kind])
+        for model in self._models:
+            size = f"{model.megabytes:,.0f} MB" if model.megabytes >= 1 else ""
+            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", size, model.licence])
+            item.setData(0, _MODEL, model)
+            item.setToolTip(0, model.what)
+            item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            tops[model.kind].addChild(item)
+            if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
+                self.list.setCurrentItem(item)
+        self.list.expandAll()
+        self.list.blockSignals(False)
+        self._on_selection()
+
+    def _on_selection(self) -> None:
+        model = self.chosen
+        if model is None:
+            self.facts.setText(_CHOOSE)
+        else:
+            source = f"<a href='{model.source}'>{model.source}</a>" if "://" in model.source else model.source
+            what = model.what[:1].upper() + model.what[1:]
+            self.facts.setText(f"<b>{model.name}</b><br>{what}<br>Source: {source}<br>Licence: {model.licence}")
+        self.card.setVisible(model is not None and bool(model.card))
+        if model is not None:
+            self.card.setMarkdown(model.card)
+        self._enable()
+
+    def _on_progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self._pace = self._pace or Pace(progress, now=now)
+        self.bar.setRange(0, progress.total)
+        self.bar.setValue(progress.done)
+        words = self._pace.describe(progress, now=now)
+        self.status.setText(f"{progress.message}: {words}" if progress.message and progress.total else words)
+
+    def _enable(self) -> None:
+        model, busy = self.chosen, self.worker.busy
+        self.fetch_button.setEnabled(
+            not busy and model is not None and model.file is not None and not model.on_disk
+        )
+        self.verify_button.setEnabled(not busy and model is not None and model.on_disk)
+        added = model is not None and (model.choice == model.source)
+        self.forget_button.setEnabled(not busy and added)
+        for button in (self.add_button, self.import_button):
+            button.setEnabled(not busy)
+        self.bar.setVisible(busy)
+        self.cancel.setVisible(busy)
+        if busy:
+            self.bar.setRange(0, 0)
+
+    def _make_list(self) -> QTreeWidget:
+        tree = QTreeWidget()
+        tree.setHeaderLabels(["Model", "Here", "Size", "Licence"])
+        tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        tree.setRootIsDecorated(False)
+        tree.setIndentation(10)
+        tree.setMinimumHeight(280)
+        tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        tree.setAccessibleName("Models")
+        return tree
+
+    def _make_buttons(self) -> None:
+        self.fetch_button, self.verify_button = QPushButton("&Fetch"), QPushButton("&Verify")
+        self.forget_button = QPushButton("For&get")
+        self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
+        self.fetch_button.setToolTip("Download the weights; goes on where it was cut off, and checks what arrives")
+        self.verify_button.setToolTip("Read the whole model and compare it with its checksum")
+        self.forget_button.setToolTip("Take what you added from this list; it stays on the disk")
+        self.add_button.setToolTip(
+            "Take a weight file from this computer: Meta's SAM, ResNet-50, or a SAM of that shape"
+        )
+        self.import_button.setToolTip("Take a run that sam-mil-engine train or cross-validate wrote")
+        self.fetch_button.clicked.connect(self.fetch)
+        self.verify_button.clicked.connect(self.verify)
+        self.forget_button.clicked.connect(self.forget)
+        self.add_button.clicked.connect(self._ask_file)
+        self.import_button.clicked.connect(self._ask_run)
+
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Add a weight file", "", "Weights (*.pth *.pt);;All files (*)")
+        if path:
+            self.add_file(Path(path))
+
+    def _ask_run(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose the folder of a trained run")
+        if folder:
+            self.import_run(Path(folder))
+
+    def _lay_out(self) -> None:
+        here, about = Card("This computer"), Card("About")
+        here.body.addWidget(self.machine)
+        one, two, foot = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        for button in (self.fetch_button, self.verify_button, self.forget_button):
+            one.addWidget(button)
+        for button in (self.add_button, self.import_button):
+            two.addWidget(button)
+        foot.addWidget(self.bar, 1)
+        foot.addWidget(self.cancel)
+        about.body.addWidget(self.facts)
+        about.body.addWidget(self.card)
+        about.body.addLayout(one)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(8)
+        column.addWidget(here)
+        column.addWidget(QLabel("Models"))
+        column.addWidget(self.list, 1)
+        column.addWidget(about)
+        column.addLayout(two)
+        column.addWidget(self.status)
+        column.addLayout(foot)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))

@@ -1,0 +1,103 @@
+"""The two layers of the Prompts dock: what was clicked, and SAM's answer; clicks and keys come from the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from ..placement import world_to_points
+from ..prompt_layers import candidate_layer, prompt_shapes, prompts_layer
+from ..prompting import Answer, Prompt
+from ..view import canvas_pixel_px0
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from ..session import Sessions, SlideSession
+
+#: Canvas pixels that the mouse may move in a click.
+_STEADY = 4
+#: Diameter of a shown point in canvas pixels.
+_DISC = 14
+
+
+class PromptPicture(QObject):
+    """Shows prompts and answer of one slide; ``prompted`` carries the prompt of a click or a dragged box.
+
+    Parameters
+    ----------
+    sessions
+        The slides of the viewer.
+    tool
+        Tells the tool that is on.
+    keys
+        Key in the picture -> what it does.
+    """
+
+    prompted = Signal(object)
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        tool: Callable[[], str | None],
+        keys: Mapping[str, Callable[[], None]],
+        parent: QObject,
+    ):
+        super().__init__(parent)
+        self._sessions, self._tool, self._keys = sessions, tool, keys
+
+    def show_prompts(self, session: SlideSession, prompts: tuple[Prompt, ...], answer: Answer | None) -> Layer:
+        """Draw the prompts, and the region that SAM looked at for its answer."""
+        size = _DISC * canvas_pixel_px0(self._sessions.viewer, session.source.mpp)
+        region = None if answer is None or not prompts else answer.region
+        shapes, style = prompt_shapes(prompts, region, size_px0=size)
+        layer = session.layers.get("prompts")
+        if layer is not None:
+            layer.data = []
+            if shapes:
+                layer.add(shapes, **style)
+            layer.selected_data = set()
+            return layer
+        layer = self._sessions.put(session, "prompts", prompts_layer(shapes, style, mpp=session.source.mpp))
+        layer.mouse_drag_callbacks.append(self._on_mouse)
+        for keys, action in self._keys.items():
+            layer.bind_key(keys, lambda _layer, action=action: action(), overwrite=True)
+        return layer
+
+    def show_answer(self, session: SlideSession, answer: Answer | None, number: int) -> None:
+        """Draw one of SAM's masks, or none."""
+        if answer is None:
+            self._sessions.drop(session, "candidate")
+            return
+        layer = session.layers.get("candidate")
+        data = candidate_layer(answer, number, mpp=session.source.mpp)
+        same = layer is not None and layer.data.shape == data[0].shape
+        if layer is not None and same and np.allclose(layer.translate, data[1]["translate"]):
+            layer.data = data[0]
+        else:
+            self._sessions.put(session, "candidate", data)
+
+    def take_tool(self, session: SlideSession, layer: Layer) -> None:
+        """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
+        self._sessions.viewer.layers.selection.active = layer
+        layer.mouse_pan = self._tool() != "box"
+
+    def _on_mouse(self, layer: Layer, event: Any) -> Iterator[None]:
+        tool = self._tool()
+        session = next((one for one in self._sessions.all() if one.layers.get("prompts") is layer), None)
+        if tool is None or session is None or event.button not in (1, 2):
+            return
+        start, press = event.position[-2:], np.asarray(event.pos, dtype=float)
+        negative = event.button == 2 or "Shift" in event.modifiers or tool == "negative"
+        yield
+        while event.type == "mouse_move":
+            yield
+        first, last = world_to_points([start, event.position[-2:]], session.source.mpp).tolist()
+        moved = np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY
+        if tool == "box" and moved:
+            self.prompted.emit(Prompt("box", (tuple(first), tuple(last))))
+        elif tool != "box" and not moved:
+            self.prompted.emit(Prompt("negative" if negative else "positive", (tuple(first),)))
