@@ -91,8 +91,11 @@ class NystromAttention(nn.Module):
         adjoint = attention.mT * copies / copies[:, None]
         largest = adjoint.sum(dim=-1).amax(dim=(1, 2))[:, None, None, None]  # column sums of the whole matrix
         inverse = _iterate(attention, adjoint / largest, self.iterations)
-        mixed = (attention @ inverse @ attention).to(values.dtype) @ values
-        mixed = mixed[:, :, 1:] + self.residual(values[:, :, 1:])
+        taps = pad(self.residual.weight[:, 0, :, 0], (1, 1))  # those on a token itself and on its neighbours count
+        middle = taps.shape[1] // 2
+        near = torch.stack([taps[:, middle : middle + 2], taps[:, middle - 1 : middle + 1]], dim=1)  # (heads, 2, 2)
+        weights = (attention @ inverse @ attention)[:, :, 1:, 1:] + near  # the zero tokens have no value
+        mixed = weights.to(values.dtype) @ values[:, :, 1:]
         result: Tensor = self.to_out(mixed.transpose(1, 2).reshape(count, 2, dim))
         return result
 

@@ -100,8 +100,7 @@ class TransMil(Aggregator):
         states = torch.stack([self.class_token.expand_as(embeddings), embeddings], dim=1)  # (B, 2, H)
         first, second = (cast(NystromAttention, layer) for layer in self.layers)
         states = states + first.pairs(self.norms[0](states))
-        patch = self.position(states[:, 1, :, None, None])[..., 0, 0]  # a square of side 1
-        states = torch.stack([states[:, 0], patch], dim=1)
+        states = torch.stack([states[:, 0], self.position.single(states[:, 1])], dim=1)
         states = states + second.pairs(self.norms[1](states))
         normed: Tensor = self.norms[2](states[:, 0])
         return normed
@@ -121,6 +120,14 @@ class PositionEncoding(nn.Module):
         total = picture
         for convolution in self.convolutions:
             total = total + convolution(picture)
+        return total
+
+    def single(self, tokens: Tensor) -> Tensor:
+        """(B, H) -> (B, H): each a picture of side 1, where only the middle of every kernel meets a token."""
+        total = tokens
+        for name, value in self.convolutions.named_parameters():
+            middle = value.shape[-1] // 2
+            total = total + (value if name.endswith("bias") else tokens * value[:, 0, middle, middle])
         return total
 
 
