@@ -17,7 +17,16 @@ from ..progress import Progress, ProgressCallback, silent
 from .annotated import with_annotations
 from .content import PredictionRow, ReportContent, SlideSection
 from .process_list import process_table, read_process_list
-from .runs import charts_of, figures_of, flat, model_name, predictions_of, read_settings
+from .runs import (
+    charts_beside,
+    charts_of,
+    differences_table,
+    figures_of,
+    flat,
+    model_name,
+    predictions_of,
+    read_settings,
+)
 from .sections import section_of_bag, section_of_scores
 
 if TYPE_CHECKING:
@@ -65,8 +74,10 @@ def report_of(
         return builder.run(folder, [folder])
     if (folder / "process.csv").is_file() or any((folder / "bags").glob("*.h5")):
         return builder.project(folder)
-    runs = sorted(file.parent for file in folder.glob("*/metrics.json"))
-    if runs:
+    if any(folder.glob("*/metrics.json")):
+        from ..train.run_files import runs_in
+
+        runs = runs_in(folder)
         return builder.run(folder, runs)
     files = [file for file in sorted(folder.glob("*.json")) if file.with_suffix(".patches.csv").is_file()]
     if files:
@@ -123,8 +134,8 @@ class _Builder:
 
         results = [read_run(run) for run in runs]
         settings = [read_settings(run) for run in runs]
-        names = [model_name(values) for values in settings]
         single = len(runs) == 1
+        names = [model_name(settings[0])] if single else [run.name for run in runs]
         first = results[0]
         parts = sorted({str(part) for result in results for part in result.predictions["split"].unique()})
         facts = [
@@ -132,21 +143,28 @@ class _Builder:
             ("Classes", ", ".join(first.classes)),
             ("Splits", str(len(first.folds))),
             ("Slides predicted", str(first.predictions["slide_id"].nunique())),
-            ("Epochs", ", ".join(str(fold["epochs"]) for fold in first.folds)),
         ]
+        epochs = [str(fold["epochs"]) for fold in first.folds if "epochs" in fold]  # none in an evaluation
+        if single and epochs:
+            facts.append(("Epochs", ", ".join(epochs)))
+        evaluated = settings[0].get("evaluated") if single else None
+        if evaluated is not None:
+            facts.append(("Models of", str(evaluated)))
         notes = []
         if parts != ["test"]:
             notes.append("Some slides below are validation slides: the run has no test slides for them.")
-        sections, why_none = self._run_slides(runs[0], first) if single else ([], [])
+        sections, why_none = self._run_slides(runs[0], first) if single and evaluated is None else ([], [])
+        differences = None if single else differences_table(folder / "comparison.csv")
         return ReportContent(
             title=_name(folder),
             date=_now(),
-            subtitle="Training and evaluation",
+            subtitle="Training and evaluation" if evaluated is None else "Evaluation on other data",
             facts=tuple(facts),
             settings=_settings(settings[0]) if single else (),
             figures=tuple(figures_of(name, result) for name, result in zip(names, results, strict=True)),
-            charts=charts_of(first.history) if single else (),
+            charts=charts_of(first.history) if single else charts_beside(dict(zip(names, results, strict=True))),
             predictions=predictions_of(first) if single else (),
+            tables=() if differences is None else (differences,),
             slides=tuple(sections),
             notes=(*notes, *why_none),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..errors import DataError
 from .charts import Chart, Series
-from .content import Figure, ModelFigures, PredictionRow
+from .content import Cell, Column, Figure, ModelFigures, PredictionRow, Table
+from .tables import FIGURE_NAMES, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,12 +55,26 @@ def flat(values: Mapping[str, Any], *, prefix: str = "") -> tuple[tuple[str, str
 
 
 def figures_of(name: str, run: TrainResult) -> ModelFigures:
-    """Mean and deviation over the folds, on test slides, or on validation slides where there is no test part."""
+    """Mean and deviation over the folds, on test slides, or on validation slides where there is no test part.
+
+    With one fold, its 95% interval instead of a deviation.
+    """
     folds = [fold["test"] if fold["test"] is not None else fold["val"] for fold in run.folds]
     names = list(dict.fromkeys(figure for fold in folds for figure in fold))
     values = {figure: [np.nan if fold.get(figure) is None else fold[figure] for fold in folds] for figure in names}
     order = sorted(names, key=lambda figure: (figure != "auc", figure != "accuracy", names.index(figure)))
-    return ModelFigures(name, tuple((figure, Figure.of(values[figure])) for figure in order))
+    if len(folds) > 1:
+        return ModelFigures(name, tuple((figure, Figure.of(values[figure])) for figure in order))
+    pooled = run.summary["pooled"]
+    return ModelFigures(
+        name,
+        tuple((figure, replace(Figure.of(values[figure]), interval=_interval(pooled[figure]))) for figure in order),
+    )
+
+
+def _interval(pooled: Mapping[str, float | None]) -> tuple[float, float] | None:
+    low, high = pooled["low"], pooled["high"]
+    return None if low is None or high is None else (low, high)
 
 
 def predictions_of(run: TrainResult) -> tuple[PredictionRow, ...]:
@@ -76,6 +92,58 @@ def predictions_of(run: TrainResult) -> tuple[PredictionRow, ...]:
         )
         for row in run.predictions.to_dict("records")
     )
+
+
+def charts_beside(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
+    """Draw validation loss and AUC of several models, the mean over the folds of each."""
+    wanted = {"val_loss": ("Validation loss", "loss", None), "val_auc": ("Validation AUC", "AUC", (0.0, 1.0))}
+    known = {name: run.history for name, run in runs.items() if "epoch" in run.history}
+    charts = []
+    for column, (title, label, limits) in wanted.items():
+        means = {name: history.groupby("epoch")[column].mean() for name, history in known.items()}
+        series = tuple(
+            Series(name, ((mean.index.to_numpy(dtype=np.float64) + 1, mean.to_numpy(dtype=np.float64)),))
+            for name, mean in means.items()
+        )
+        if series:
+            charts.append(Chart(title, series, y_label=label, y_limits=limits))
+    return tuple(charts)
+
+
+def differences_table(file: Path) -> Table | None:
+    """Return the differences that ``comparison.csv`` holds; None where there is no such file, or no difference."""
+    import pandas as pd
+
+    if not file.is_file():
+        return None
+    try:
+        table = pd.read_csv(file)
+        rows = [
+            (
+                Cell(FIGURE_NAMES.get(row["figure"], row["figure"]), row["figure"]),
+                Cell(row["model"], row["model"]),
+                Cell(row["against"], row["against"]),
+                Cell(
+                    f"{row['difference']:+.3f} ({row['difference_low']:+.3f} to {row['difference_high']:+.3f})",
+                    float(row["difference"]),
+                ),
+                number(float(row["p"])),
+                Cell({"delong": "DeLong"}.get(row["test"], row["test"]), row["test"]),
+            )
+            for row in table[table["test"].notna()].to_dict("records")
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"not readable ({error})", where=file, hint="Make it again: compare-models") from error
+    columns = (
+        Column("Figure", numeric=False),
+        Column("Model", numeric=False),
+        Column("Against", numeric=False),
+        Column("Difference", help="of the pooled figures, with its 95% interval"),
+        Column("p", help="two-sided, not corrected for the number of models"),
+        Column("Test", help="paired bootstrap over slides, or DeLong's test of the AUC", numeric=False),
+    )
+    note = "Pooled: all predictions of all folds together, as each fold's threshold called them."
+    return Table("Differences between models", columns, tuple(rows), note=note) if rows else None
 
 
 def charts_of(history: pd.DataFrame) -> tuple[Chart, ...]:

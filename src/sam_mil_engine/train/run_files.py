@@ -138,6 +138,18 @@ def read_run(out_dir: str | Path) -> TrainResult:
         raise DataError(f"the run is not complete ({error})", where=out_dir, hint="Resume it") from error
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Return the finished runs in a folder: in the order of its ``comparison.csv``, else by name."""
+    import pandas as pd
+
+    runs = sorted(file.parent for file in folder.glob("*/metrics.json"))
+    table = folder / "comparison.csv"
+    if not table.is_file():
+        return runs
+    order = pd.read_csv(table, usecols=["model"], dtype=str)["model"].drop_duplicates().tolist()
+    return sorted(runs, key=lambda run: order.index(run.name) if run.name in order else len(order))
+
+
 def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
     """Return name -> run for runs, or for one folder that holds several; names are as short as tells them apart.
 
@@ -148,7 +160,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
     """
     runs: list[Path] = []
     for folder in folders:
-        inner = sorted(file.parent for file in folder.glob("*/metrics.json"))
+        inner = runs_in(folder)
         if not (folder / "metrics.json").is_file() and not inner:
             raise DataError("no finished run is here", where=folder, hint="Resume it, or name another folder")
         runs += [folder] if (folder / "metrics.json").is_file() else inner

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sam_mil_engine.cli.main import COMMANDS
 from tiny_slides import write_tiny_slide
 
 COMMAND = [sys.executable, "-m", "sam_mil_engine"]
@@ -32,16 +33,14 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         text=True,
         check=True,
     )
-    for name in ("info", "process", "train", "predict", "compare-groups", "report", "models", "doctor", "demo"):
+    for name in COMMANDS:
         assert re.search(rf"^  {name} ", result.stdout, re.MULTILINE)
     loaded = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
     assert "typer" in loaded
     assert not loaded & {"torch", "numpy", "pydantic", "h5py", "openslide", "pandas"}
 
 
-@pytest.mark.parametrize(
-    "name", ["info", "process", "train", "predict", "compare-groups", "report", "models", "doctor", "demo"]
-)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_each_command_has_an_example(name: str) -> None:
     assert f"sam-mil-engine {name}" in run(name, "--help").stdout
 

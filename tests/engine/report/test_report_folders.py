@@ -262,7 +262,8 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
         (project / "bags" / f"{name}.h5").unlink()
     labels = project / "labels.csv"
     labels.write_text("\n".join(lines) + "\n")
-    settings = TrainSettings(model=ModelSettings(name="abmil", hidden=8, attention=4), epochs=3, device="cpu")
+    model = ModelSettings(name="abmil", hidden=8, attention=4)
+    settings = TrainSettings(model=model, epochs=3, device="cpu", cache_dtype="float32")
     run = project / "runs" / "first"
     train(project / "bags", labels, run, settings=settings)
     content = report_of(run)
