@@ -90,7 +90,8 @@ class Dtfd(Aggregator):
     def _second_tier(self, embeddings: Tensor, selection: Tensor) -> AggregatorOutput:
         """Pool the distilled features, ``selection`` (R, T) of the tokens, and follow the weights back to these."""
         distilled = selection @ embeddings
-        attention = torch.softmax(self.bag_attend(distilled), dim=0) @ selection
+        weights = torch.softmax(self.bag_attend(distilled), dim=0)
+        attention = (weights[:, None] * selection).sum(dim=0)  # no matrix product: exact under autocast too
         evidence = attention[:, None] * linear(embeddings, self.bag_head.weight).float()
         return AggregatorOutput(
             logits=evidence.sum(dim=0) + self.bag_head.bias,

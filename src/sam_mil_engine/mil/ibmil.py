@@ -59,7 +59,7 @@ class IbMil(Aggregator):
         if self.stage != "intervention":
             return
         outputs = [self.base(bag) for bag in bags]
-        features = torch.stack([_bag_feature(output) for output in outputs])
+        features = torch.stack([_bag_feature(output) for output in outputs]).float()
         groups = torch.stack([output.logits for output in outputs]).argmax(dim=1)
         if not self.settings.ibmil.per_class:
             groups = torch.zeros_like(groups)

@@ -120,6 +120,25 @@ def test_every_parameter_that_may_learn_learns(name: str, n_classes: int, make_b
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_under_autocast(name: str, make_bag: MakeBag) -> None:
+    """In half precision a step is taken, and what is said stays float32 and adds up."""
+    bags = some_bags(make_bag, 4)
+    model = build(name)
+    for stage in model.stages:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = into(model, stage, bags).loss(bags[0], torch.tensor(1))
+        torch.autograd.backward(loss.total)
+        model.after_step()
+    exact = model.eval()(bags[0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(bags[0])
+    torch.testing.assert_close(output.logits, exact.logits, atol=0.1, rtol=0)
+    torch.testing.assert_close(output.attention, exact.attention, atol=0.05, rtol=0)
+    if output.evidence is not None:
+        torch.testing.assert_close(output.evidence.sum(0) + output.bias, output.logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_a_very_large_bag(name: str, make_bag: MakeBag) -> None:
     bag = BagTensors.of(make_bag(50_000, 3, dim=DIM))
     with torch.inference_mode():
