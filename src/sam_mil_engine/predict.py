@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .mil.scores import FloatVector, GroupScores, SlideScores
 from .train.checkpoint import TrainedModel
 from .train.expects import Expects
 
-__all__ = ["check_bag", "predict", "read_scores", "save_scores"]
+__all__ = ["best_fit", "check_bag", "predict", "read_scores", "save_scores"]
 
 #: By how much the resolution of a bag may differ from that of the training, relative.
 MPP_TOLERANCE = 0.10
@@ -77,8 +78,25 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         bias=_array(output.bias),
         groups=groups,
         threshold=model.threshold,
+        domain_distance=None if model.domain is None else model.domain.distance(bag.features),
         attrs={**_attributes(bag), "model": model.name, "patch_probability": derivation, "notes": tuple(notes)},
     )
+
+
+def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:
+    """Return the model whose domain is nearest to the slide, relative to its limit; the first where none has one.
+
+    Raises
+    ------
+    ModelError
+        If the bag has another encoder, feature width, patch size or resolution than a model expects.
+    """
+    known: list[tuple[float, int, TrainedModel]] = []
+    for model in models:
+        check_bag(model, bag)
+        if model.domain is not None:
+            known.append((model.domain.distance(bag.features), len(known), model))
+    return min(known)[2] if known else models[0]
 
 
 def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:

@@ -16,7 +16,10 @@ from .options import Device, Json, Preset, Quiet, SegmenterName, SourceMpp, slid
 def command(
     model: Annotated[
         str,
-        typer.Argument(help="A run, a model folder, or the name of a bundled model: demo.", metavar="RUN|MODEL"),
+        typer.Argument(
+            help="A run, a model folder, or a bundled model: colon, demo; auto takes the one that fits the slide.",
+            metavar="RUN|MODEL",
+        ),
     ],
     inputs: Annotated[
         list[Path], typer.Argument(help="Slides, bags (*.h5), or folders of them.", metavar="SLIDE|BAG...")
@@ -32,34 +35,37 @@ def command(
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
     Slides are processed first, as the model expects it. Writes predictions.csv and, for every slide, tables (CSV),
-    groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Ends with exit code 1 if some failed.
+    groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a slide lies outside of what the
+    model was trained on (domain_distance above 1). Ends with exit code 1 if some failed.
 
-    Examples:  sam-mil-engine predict demo slide.svs -o result  ·
+    Examples:  sam-mil-engine predict auto slide.svs -o result  ·
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
-    from ..train.checkpoint import load_model
+    from ..train.checkpoint import load_candidates
     from ..workflow.prediction import predict_paths, settings_for
 
-    trained = load_model(model, device=device)
+    models = load_candidates(model, device=device)
     paths = _inputs(inputs)
-    settings = settings_for(trained, source_mpp=source_mpp, segmenter=segmenter, preset=preset)
+    settings = settings_for(models[0], source_mpp=source_mpp, segmenter=segmenter, preset=preset)
     rows: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for result in predict_paths(trained, paths, output, settings=settings, device=device, progress=report):
+        for result in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
             rows.append(result.row())
             if result.error is not None:
                 failed += 1
                 print_error(result.error)
             elif result.scores is not None:
+                if result.scores.warning is not None:
+                    err.print(f"warning: {result.scores.slide_id}: {result.scores.warning}", markup=False)
                 for note in result.scores.attrs.get("notes", ()):
                     err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
     atomic_write(output / "predictions.csv", _csv([row for row in rows if "error" not in row]))
     if json:
         print_json(rows)
     else:
-        print_table([row for row in rows if "error" not in row], title=f"{trained.name} (research use only)")
+        print_table([row for row in rows if "error" not in row], title="Research use only; not for diagnosis")
         print_line(f"results: {output}")
     if failed:
         err.print(f"{failed} of {len(paths)} failed")

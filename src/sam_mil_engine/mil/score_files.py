@@ -2,7 +2,7 @@
 
 ::
 
-    SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, attrs
+    SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, domain_distance, attrs
     SLIDE.patches.csv   x, y, attention, evidence_CLASS, p_CLASS: one row a patch
     SLIDE.groups.csv    group, attention_mass, token_attention, p_CLASS, evidence_CLASS, token_evidence_CLASS,
                         p_CLASS_without: one row a group; only where the slide has groups
@@ -80,6 +80,7 @@ def save_scores(scores: SlideScores, folder: str | Path) -> Path:
         "probabilities": scores.probabilities.tolist(),
         "predicted": scores.predicted,
         "threshold": scores.threshold,
+        "domain_distance": scores.domain_distance,
         "logits": scores.logits.tolist(),
         "bias": scores.bias.tolist(),
         "n_groups": None if groups is None else len(groups),
@@ -118,6 +119,7 @@ def read_scores(file: str | Path) -> SlideScores:
             bias=np.asarray(description["bias"], dtype=np.float32),
             groups=groups,
             threshold=float(description["threshold"]),
+            domain_distance=description.get("domain_distance"),
             attrs=description["attrs"],
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -64,6 +64,9 @@ class SlideScores:
         Scores of the groups, or None where the bag has none.
     threshold
         Probability of the last class from which the slide is called positive (two classes), from validation data.
+    domain_distance
+        How far the slide's features lie from those the model was trained on, in units of the limit that validation
+        slides set: above 1 the slide is outside. None where the model does not keep its domain.
     attrs
         Model name, encoder, patch size in level-0 pixels, mpp and so on.
     """
@@ -79,6 +82,7 @@ class SlideScores:
     bias: FloatVector
     groups: GroupScores | None = None
     threshold: float = 0.5
+    domain_distance: float | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,6 +91,17 @@ class SlideScores:
         if len(self.classes) == 2:
             return self.classes[int(self.probabilities[1] >= self.threshold)]
         return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def warning(self) -> str | None:
+        """One sentence where the slide is outside of what the model was trained on, else None."""
+        if self.domain_distance is None or self.domain_distance <= 1:
+            return None
+        return (
+            "outside of what the model was trained on: the features lie"
+            f" {self.domain_distance:.1f} times as far from its training slides as the limit;"
+            " do not rely on class and probability"
+        )
 
     @property
     def relative_attention(self) -> FloatVector | None:

@@ -22,11 +22,14 @@ from ..mil.aggregator import Aggregator
 from ..mil.registry import build_aggregator
 from ..provenance import versions
 from ..settings import ModelSettings
+from .domain import FeatureDomain, load_domain, save_domain
 from .expects import Expects
 from .tables import listing
 
 FORMAT_VERSION = 1
 _WEIGHTS, _DESCRIPTION, _CARD = "model.safetensors", "model.json", "card.md"
+#: Stands for the bundled model whose domain is nearest to the slide.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class TrainedModel:
         A name for people, and the model folder.
     card
         Text of the model card, or None.
+    domain
+        The distribution of the features it was trained on, or None where that was not kept.
     """
 
     model: Aggregator
@@ -59,6 +64,7 @@ class TrainedModel:
     path: Path | None = None
     seed: int | None = None
     card: str | None = None
+    domain: FeatureDomain | None = None
 
     @property
     def settings(self) -> ModelSettings:
@@ -85,6 +91,8 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "versions": versions(),
     }
+    if trained.domain is not None:
+        description["domain_sha256"] = save_domain(folder, trained.domain)
     atomic_write(folder / _WEIGHTS, weights)
     if trained.card is not None:
         atomic_write(folder / _CARD, trained.card)
@@ -109,7 +117,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     folder = find_model(path)
     description = _description(folder)
     weights = _weights(folder, description.get("weights_sha256"))
-    card = folder / _CARD
+    card, domain = folder / _CARD, description.get("domain_sha256")
     try:
         expects = Expects(**description["expects"])
         classes = tuple(str(name) for name in description["classes"])
@@ -124,6 +132,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             path=folder,
             seed=description.get("seed"),
             card=card.read_text(encoding="utf-8") if card.is_file() else None,
+            domain=None if domain is None else load_domain(folder, sha256=str(domain)),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
@@ -132,6 +141,21 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             where=folder,
             hint="Copy the folder again, or train the model with this version",
         ) from error
+
+
+def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedModel]:
+    """Load one model, or for ``auto`` all bundled ones, which expect the same of a bag.
+
+    :func:`sam_mil_engine.predict.best_fit` chooses among them once the features of a slide are known.
+
+    Raises
+    ------
+    ModelError
+        As :func:`load_model`.
+    """
+    if path == AUTO:
+        return [load_model(name, device=device) for name in bundled_models()]
+    return [load_model(path, device=device)]
 
 
 def bundled_models() -> dict[str, Path]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bag.feature_bag import FloatFeatures
 from ..devices import pick_device
 from ..mil.registry import build_aggregator
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import ModelSettings, TrainSettings
+from .bag_store import Example, in_order
 from .checkpoint import TrainedModel, save_model
 from .data import LoadedBags
+from .domain import FeatureDomain
 from .epoch_log import epoch_log
 from .fitting import Evaluation, best_epoch, evaluate, fit, seeded
 from .folds import Split
@@ -71,8 +74,13 @@ def train_split(
     if len(classes) == 2:
         threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
     name = display_name(settings.model)
-    trained = TrainedModel(model.eval(), classes, threshold, bags.expects, name=name, path=folder, seed=seed)
-    save_model(folder, trained)
+    known = FeatureDomain.fit(_features(train_bags)).with_limit(_features(val_bags))
+    save_model(
+        folder,
+        TrainedModel(
+            model.eval(), classes, threshold, bags.expects, name=name, path=folder, seed=seed, domain=known
+        ),
+    )
     steps = len(model.stages) * settings.epochs * len(train_bags)
     progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best_epoch(history) + 1}"))
     shown, part = (split.val, "val") if test is None else (split.test, "test")
@@ -98,6 +106,12 @@ def train_split(
             part=part,
         ),
     )
+
+
+def _features(bags: Sequence[Example]) -> Iterator[FloatFeatures]:
+    """Features of the patches of each slide, (N, D)."""
+    for example in in_order(bags, range(len(bags))):
+        yield example.bag.features.cpu().numpy()
 
 
 def display_name(model: ModelSettings) -> str:

@@ -56,6 +56,9 @@ class Prediction:
             **{f"p_{name}": chance for name, chance in chances},
             "predicted": self.scores.predicted,
             "threshold": self.scores.threshold,
+            "model": self.scores.attrs["model"],
+            "domain_distance": self.scores.domain_distance,
+            "outside": self.scores.warning is not None,
         }
 
 
@@ -105,7 +108,7 @@ def settings_for(
 
 
 def predict_paths(
-    model: TrainedModel,
+    models: Sequence[TrainedModel],
     paths: Sequence[Path],
     out: Path,
     *,
@@ -117,16 +120,16 @@ def predict_paths(
 
     Parameters
     ----------
-    model
-        The trained model.
+    models
+        The trained model; of several, which must expect the same of a bag, each slide gets the one that fits best.
     paths
         Slides, which are processed into the project ``out/project`` first, or bags (``*.h5``).
     settings
-        How slides are processed; as the model expects where None.
+        How slides are processed; as the first model expects where None.
     """
-    from ..predict import predict
+    from ..predict import best_fit, predict
 
-    tools = Tools(settings or settings_for(model), device=device)
+    tools = Tools(settings or settings_for(models[0]), device=device)
     for number, path in enumerate(paths):
         progress(Progress("predict", number, len(paths), "slides", path.name))
         try:
@@ -134,7 +137,7 @@ def predict_paths(
             if path.suffix != ".h5":
                 bag_path = process_slide(path, out / "project", tools=tools, progress=progress).bag_path
             bag = h5.read_bag(bag_path)
-            scores = predict(model, bag)
+            scores = predict(best_fit(models, bag), bag)
             write_prediction(scores, bag, bag_path, out)
         except Cancelled:
             raise

@@ -35,6 +35,7 @@ from sam_mil_engine.train.split_files import read_splits, write_splits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
+MODEL_FILES = ["domain.safetensors", "model.json", "model.safetensors"]
 RUN_FILES = ["curves.png", "history.csv", "metrics.json", "predictions.csv", "settings.json", "splits.csv"]
 
 
@@ -68,7 +69,7 @@ def test_a_few_witnesses_in_a_bag_are_learned(name: str, cohort: Cohort, tmp_pat
 
 def test_what_a_run_holds(run: Path, cohort: Cohort) -> None:
     assert sorted(path.name for path in run.iterdir() if path.is_file()) == RUN_FILES
-    assert sorted(path.name for path in (run / "fold-0-0").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in (run / "fold-0-0").iterdir()) == MODEL_FILES
     result = read_run(run)
     (split,) = read_splits(run / "splits.csv")
     assert [len(split.train), len(split.val), len(split.test)] == [24, 8, 8]
@@ -151,7 +152,7 @@ def test_a_killed_run_goes_on_with_the_same_numbers(run: Path, cohort: Cohort, t
     train(*cohort, tmp_path, settings=quick(), resume=True)
     for name in ("predictions.csv", "history.csv", "metrics.json", "fold-0-0/model.safetensors"):
         assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
-    assert sorted(path.name for path in (tmp_path / "fold-0-0").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "fold-0-0").iterdir()) == MODEL_FILES
 
 
 def test_resuming_a_finished_run_reads_it_and_other_settings_are_refused(run: Path, cohort: Cohort) -> None:

@@ -63,9 +63,9 @@ class Layout:
 
 def plan(rng: np.random.Generator, *, size: tuple[int, int], mpp: float, tumour: bool) -> Layout:
     """Lay out one slide; lengths are thought in µm, so that ``mpp`` changes the zoom and not the anatomy."""
-    tissue = _tissue(rng, size)
+    tissue = tissue_pieces(rng, size)
     tissue_mask = coarse_mask(tissue, size)
-    islands = _islands(rng, tissue, tissue_mask, mpp) if tumour else ()
+    islands = tumour_islands(rng, tissue, tissue_mask, mpp) if tumour else ()
     tumour_mask = coarse_mask(islands, size)
     free = tissue_mask & ~_grown(tumour_mask, 12 / mpp / COARSE)
     lymphoid_mask = _lymphoid(rng, free, mpp)
@@ -106,8 +106,8 @@ def _parts(geometry: shapely.Geometry, *, smallest: float) -> tuple[Polygon, ...
     return tuple(part for part in parts if isinstance(part, Polygon) and part.area >= smallest)
 
 
-def _tissue(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Polygon, ...]:
-    """Two to four pieces, each the union of a few wobbly blobs in its own field of the slide."""
+def tissue_pieces(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Polygon, ...]:
+    """Two to four pieces, each the union of a few wobbly blobs in its own field of a slide of (width, height)."""
     columns, rows = ((2, 1), (2, 2), (3, 1))[rng.integers(3)]
     if size[1] > size[0]:
         columns, rows = rows, columns
@@ -138,16 +138,26 @@ def _fitted(piece: Polygon, room: Polygon, fill: Points, place: Points) -> Polyg
     return Polygon(stretched).simplify(0.5)
 
 
-def _islands(rng: np.random.Generator, tissue: Sequence[Polygon], mask: Mask, mpp: float) -> tuple[Polygon, ...]:
-    """One to three tumour islands with a wavy front, scaled until they take the share that was drawn."""
+def tumour_islands(
+    rng: np.random.Generator,
+    tissue: Sequence[Polygon],
+    mask: Mask,
+    mpp: float,
+    *,
+    share: tuple[float, float] = TUMOUR_SHARE,
+) -> tuple[Polygon, ...]:
+    """One to three tumour islands with a wavy front, scaled until they take what was drawn from ``share``.
+
+    ``mask`` is the coarse mask of ``tissue``.
+    """
     inner = shapely.union_all([piece.buffer(-8 / mpp) for piece in tissue])
     total = sum(float(piece.area) for piece in tissue)
-    wanted = total * float(np.exp(rng.uniform(*np.log(TUMOUR_SHARE))))
+    wanted = total * float(np.exp(rng.uniform(*np.log(share))))
     smallest_radius = 75 / mpp
     count = int(np.clip(rng.integers(1, 4), 1, max(1, wanted // (np.pi * smallest_radius**2))))
-    share = rng.dirichlet(np.full(count, 4.0))
+    parts = rng.dirichlet(np.full(count, 4.0))
     inside = depth(mask) * COARSE
-    radii = np.sqrt(wanted * share / np.pi)
+    radii = np.sqrt(wanted * parts / np.pi)
     curves, centres = [], []
     for radius in radii:
         deep = np.argwhere(inside > min(0.8 * radius, 0.6 * float(inside.max())))
