@@ -35,6 +35,7 @@ from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
 from .feature_bag import FeatureBag
 from .hdf5_checks import open_checked
+from .magnification import magnification
 
 FORMAT_VERSION = 1
 
@@ -114,12 +115,15 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
     """Store the patch coordinates, with the attributes that CLAM and TRIDENT write and look for.
 
     ``size_px0`` is the slide's, where it is known. Where a patch is resampled after reading, ``patch_size`` is its
-    size afterwards: that is TRIDENT's meaning; CLAM's is the size before, which is ``read_size``.
+    size afterwards: that is TRIDENT's meaning; CLAM's is the size before, which is ``read_size``. A magnification
+    that the slide does not name is the usual one of its resolution.
     """
     data = file.create_dataset("coords", data=grid.coords_px0.astype(np.int32))
     side = round(grid.size_px0[0])
     downsample = np.divide(grid.size_px0, grid.read_size)
     gap = (grid.size_px0[0] - grid.step_px0[0]) / grid.size_px0[0]
+    scale = grid.output_size / grid.size_px0[0]
+    level0 = magnification(None if grid.mpp is None else grid.mpp * scale, power)
     attributes: dict[str, Any] = {
         "name": file.attrs["slide_id"],
         "patch_size": grid.output_size,
@@ -137,8 +141,8 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
         "save_path": "bags",  # in the project; an absolute path would make equal bags differ
         "savetodir": "bags",
         "tile_mpp": grid.mpp,
-        "level0_magnification": power,
-        "target_magnification": None if power is None else power * grid.output_size / grid.size_px0[0],
+        "level0_magnification": level0,
+        "target_magnification": None if level0 is None else level0 * scale,
     }
     for name, value in attributes.items():
         if value is not None:

@@ -34,7 +34,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
         grid, notes = make_grid(bag.coords_px0, PatchFacts(), known, where=path)
     attrs = dict(bag.attrs)
     size = attrs.get("level0_width"), attrs.get("level0_height")
-    power = attrs.get("level0_magnification", attrs.get("objective_power"))
+    power = attrs.get("objective_power")
     told = {"encoder": known.encoder, "mpp": known.mpp if attrs.get("mpp") is None else None}
     kept = {name: value for name, value in attrs.items() if name not in _OF_GRID}
     kept |= {name: value for name, value in told.items() if value is not None}

@@ -52,7 +52,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
         )
-    facts = PatchFacts(size_px0=round(tile_um / float(np.mean(known.mpp))), output_size=tile_px)
+    facts = PatchFacts(size_px0=tile_um / float(np.mean(known.mpp)), output_size=tile_px)
     attrs = {"encoder": attributes.get("extractor")}
     return make_bag(files, np.round(um_to_px0(coords_um, known.mpp)), features, facts, known, attrs=attrs)
 

@@ -25,12 +25,11 @@ from . import clam
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .hdf5_checks import open_checked
+from .magnification import magnification
 from .names import file_name
 
 _GRID = re.compile(r"^[\d.]+x_\d+px_\d+px_overlap$")
 _FEATURES = "features_"
-#: Magnification by micrometres a pixel, as TRIDENT derives it: the first that is larger than the slide's.
-_POWERS = ((0.16, 80.0), (0.2, 60.0), (0.3, 40.0), (0.6, 20.0), (1.2, 10.0), (2.4, 5.0))
 
 
 def is_grid(folder: Path) -> bool:
@@ -97,13 +96,6 @@ def patch_facts(attributes: Mapping[str, Any]) -> PatchFacts:
     )
 
 
-def magnification(mpp: tuple[float, float] | None, power: float | None) -> float | None:
-    """Level-0 magnification: the slide's own, else the usual one of this resolution, else None."""
-    if power is not None or mpp is None:
-        return power
-    return next((usual for limit, usual in _POWERS if mpp[0] < limit), None)
-
-
 def write(
     folder: Path,
     bag: FeatureBag,
@@ -125,7 +117,7 @@ def write(
     """
     name = file_name(bag.slide_id)
     mpp = bag.attrs.get("mpp")
-    level0 = magnification(None if mpp is None else (float(mpp[0]), float(mpp[1])), power)
+    level0 = magnification(None if mpp is None else float(mpp[0]), power)
     if level0 is None:
         raise BagError(
             "neither magnification nor mpp of the slide is known, TRIDENT needs one",
