@@ -43,11 +43,6 @@ def group_table(
         table["area (px²)"] = np.round(area_px0)
     else:
         table["area (µm²)"] = np.round(area_px0 * mpp[0] * mpp[1], 1)
-    table["segmenter score"] = np.round(segments.predicted_iou.astype(np.float64), 3)
-    if groups is not None:
-        table["patches"] = _spread(groups.sizes, groups, len(segments))
-        if scores is not None and scores.groups is not None:
-            table |= _scored(scores, scores.groups, groups, len(segments))
     if comparison is not None:
         table |= {
             "purity": np.round(comparison.purity, 4),
@@ -55,6 +50,11 @@ def group_table(
             "IoU": np.round(comparison.iou, 4),
             "in best set": np.isin(comparison.segment, comparison.cover.segments).astype(np.int64),
         }
+    if groups is not None:
+        table["patches"] = _spread(groups.sizes, groups, len(segments))
+        if scores is not None and scores.groups is not None:
+            table |= _scored(scores, scores.groups, groups, len(segments))
+    table["segmenter score"] = np.round(segments.predicted_iou.astype(np.float64), 3)
     return table
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.geometry import Frame
+
 from .layers import LayerData
 from .placement import Mpp, place_points, place_raster
 from .prompting import Answer, Prompt, Region
@@ -50,22 +52,26 @@ def prompts_layer(shapes: list[npt.NDArray[np.float64]], style: Mapping[str, Any
 
 def candidate_layer(answer: Answer, number: int, *, mpp: Mpp) -> LayerData:
     """Return one of the masks, in the green of a positive point."""
-    mask = answer.masks[number].astype(np.float32)
-    green = [int(POSITIVE[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    return mask_layer(answer.masks[number], answer.region.frame, "candidate", colour=POSITIVE, mpp=mpp)
+
+
+def mask_layer(mask: npt.NDArray[np.bool_], frame: Frame, name: str, *, colour: str, mpp: Mpp) -> LayerData:
+    """Return a mask (h, w) in one colour (``#rrggbb``), half transparent."""
+    rgb = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     keywords = {
-        "name": "candidate",
+        "name": name,
         "colormap": {
-            "name": "SAM-MIL candidate",
-            "display_name": "candidate",
-            "colors": np.array([(*green, 0.0), (*green, 1.0)], dtype=np.float32),
+            "name": f"SAM-MIL {name}",
+            "display_name": name,
+            "colors": np.array([(*rgb, 0.0), (*rgb, 1.0)], dtype=np.float32),
         },
         "contrast_limits": (0.0, 1.0),
         "interpolation2d": "nearest",
         "blending": "translucent",
         "opacity": 0.45,
-        **place_raster(answer.region.frame, mpp),
+        **place_raster(frame, mpp),
     }
-    return mask, keywords, "image"
+    return mask.astype(np.float32), keywords, "image"
 
 
 def _rectangle(first: tuple[float, float], second: tuple[float, float]) -> npt.NDArray[np.float64]:

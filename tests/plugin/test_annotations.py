@@ -63,8 +63,11 @@ def test_the_groups_table_gains_the_columns(outlined):
     viewer, session, _, _ = outlined
     _, groups = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
     names = [groups.table.horizontalHeaderItem(column).text() for column in range(groups.table.columnCount())]
-    assert names[-4:] == ["purity", "recall", "IoU", "in best set"]
-    session.agreement = None
+    assert names[2:6] == ["purity", "recall", "IoU", "in best set"]
+    purity = [groups.table.item(row, 2).text() for row in range(groups.table.rowCount())]
+    assert sorted(map(float, purity)) == pytest.approx(
+        sorted(session.agreement.comparison.purity), rel=1e-3, abs=1e-4
+    )
 
 
 def test_segments_are_coloured_by_agreement(qtbot, outlined):

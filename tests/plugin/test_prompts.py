@@ -116,6 +116,9 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 1, timeout=30_000)
     qtbot.mouseClick(rows.viewport(), LEFT, pos=rows.visualItemRect(rows.item(0)).center())
     assert viewer.layers["SAM segments"].selected_label == before - 1
+    np.testing.assert_array_equal(
+        viewer.layers["chosen segment"].data, session.analysis.processed.segments.mask(before - 2)
+    )
     qtbot.mouseClick(dock.segments.rename, LEFT)
     editor = rows.findChild(type(viewer.window._qt_window.focusWidget()))
     qtbot.keyClicks(editor, "gland")

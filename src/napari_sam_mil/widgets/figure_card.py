@@ -47,7 +47,7 @@ class FigureCard(Card):
         self.facts = text_label(_NO_SCORES)
         self.legend = text_label(
             f"<span style='color: {css(POSITIVE)}'>■</span> at or above the threshold &nbsp;"
-            f"<span style='color: {css(ANNOTATION)}'>▭</span> outlines",
+            f"<span style='color: {css(ANNOTATION)}'>■</span> outlines",
             rich=True,
         )
         for widget in (self.show_box, self.choice):

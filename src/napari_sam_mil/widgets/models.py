@@ -30,7 +30,7 @@ from ..library import library
 from ..models import Model, add_file, all_models, fetcher, import_run, machine, verify
 from ..pace import Pace
 from .news import news
-from .parts import Card, scrolling, text_label
+from .parts import Card, plain_headings, scrolling, text_label
 from .work import Worker
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class ModelsDock(QWidget):
             self.facts.setText(f"<b>{model.name}</b><br>{what}<br>Source: {source}<br>Licence: {model.licence}")
         self.card.setVisible(model is not None and bool(model.card))
         if model is not None:
-            self.card.setMarkdown(model.card)
+            self.card.setMarkdown(plain_headings(model.card))
         self._enable()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -191,7 +191,9 @@ class ModelsDock(QWidget):
         tree.setRootIsDecorated(False)
         tree.setIndentation(10)
         tree.setMinimumHeight(280)
+        tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        tree.header().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         tree.setAccessibleName("Models")
         return tree
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
@@ -40,8 +42,13 @@ def text_label(text: str = "", *, faint: bool = False, rich: bool = False) -> QL
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     if faint:
-        label.setStyleSheet("color: rgba(150, 155, 165, 255);")
+        label.setStyleSheet("color: rgba(122, 127, 137, 255);")
     return label
+
+
+def plain_headings(card: str) -> str:
+    """Return a model card (Markdown) whose headings are bold lines: a dock is no page."""
+    return re.sub(r"^#+ (.*)$", r"**\1**", card, flags=re.MULTILINE)
 
 
 def scrolling(content: QWidget) -> QScrollArea:

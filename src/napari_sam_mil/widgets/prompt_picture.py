@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from ..placement import world_to_points
-from ..prompt_layers import candidate_layer, prompt_shapes, prompts_layer
+from ..prompt_layers import BOX, candidate_layer, mask_layer, prompt_shapes, prompts_layer
 from ..prompting import Answer, Prompt
 from ..view import canvas_pixel_px0
 
@@ -79,6 +79,22 @@ class PromptPicture(QObject):
             layer.data = data[0]
         else:
             self._sessions.put(session, "candidate", data)
+            if "prompts" in session.layers:  # what was clicked stays on top
+                layers = self._sessions.viewer.layers
+                layers.move(layers.index(session.layers["prompts"]), len(layers))
+
+    def show_chosen(self, session: SlideSession, number: int | None) -> None:
+        """Draw a segment whole, also where smaller ones lie on it; None takes it away."""
+        segments = None if session.analysis is None else session.analysis.processed.segments
+        if number is None or segments is None:
+            self._sessions.drop(session, "chosen")
+            return
+        mask, mpp = segments.mask(number), session.source.mpp
+        data = mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp)
+        self._sessions.put(session, "chosen", data)
+        layer = session.layers.get("segments")
+        if layer is not None:
+            layer.selected_label = number + 1
 
     def take_tool(self, session: SlideSession, layer: Layer) -> None:
         """Make the layer take clicks; a drag pans the picture unless the tool is the box."""

@@ -81,6 +81,7 @@ class PromptsDock(QWidget):
 
     def add(self, prompt: Prompt) -> None:
         """Take one more prompt and ask SAM again."""
+        self.segments.list.clearSelection()
         self.history.add(prompt)
         self._ask()
 
@@ -116,6 +117,7 @@ class PromptsDock(QWidget):
         def then(after: Analysis) -> None:
             self._forget_prompts(session)
             self._keep(session, analysis, after, "Segment added")
+            self.segments.choose_newest()
 
         self.editor.start(
             lambda progress: added(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress),
@@ -223,10 +225,9 @@ class PromptsDock(QWidget):
             self.card.show_answer(self.answer, self._number)
             self._enable()
 
-    def _on_chosen(self, number: int) -> None:
-        layer = None if self._session is None else self._session.layers.get("segments")
-        if layer is not None:
-            layer.selected_label = number + 1
+    def _on_chosen(self, number: int | None) -> None:
+        if self._session is not None:
+            self.picture.show_chosen(self._session, number)
 
     def _on_progress(self, progress: Progress) -> None:
         self.card.say_busy(progress.message)
@@ -243,13 +244,15 @@ class PromptsDock(QWidget):
         session = self._sessions.current
         if session is not self._session:
             if self._session is not None and self._session in self._sessions.all():
-                self._sessions.drop(self._session, "candidate")
-                self._sessions.drop(self._session, "prompts")
+                for kind in ("candidate", "prompts", "chosen"):
+                    self._sessions.drop(self._session, kind)
             self._session = session
             self.card.release()
             self._forget_prompts(session)
         self.card.show_sams(sams_on_disk())
         self.segments.show_session(session)
+        if session is not None and not self.segments.numbers:
+            self.picture.show_chosen(session, None)
         self._enable()
 
     def _enable(self) -> None:

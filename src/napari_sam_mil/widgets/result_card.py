@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from sam_mil_engine.report.pictures import attention_limit
@@ -13,7 +14,7 @@ from ..analysis import Analysis
 from ..colours import DIVERGING, QUANTITY
 from ..group_table import shown_class
 from ..layers import class_title
-from .parts import Card, ColourBar, clear, text_label
+from .parts import Card, ColourBar, clear, plain_headings, text_label
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
@@ -49,7 +50,9 @@ class ResultCard(Card):
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         self.body.addWidget(text_label(_counts(analysis), faint=True))
         if analysis.model is not None:
-            self.body.addWidget(text_label(_model(analysis), rich=True))
+            card = text_label(_model(analysis))
+            card.setTextFormat(Qt.TextFormat.MarkdownText)
+            self.body.addWidget(card)
 
 
 def _counts(analysis: Analysis) -> str:
@@ -66,7 +69,7 @@ def _model(analysis: Analysis) -> str:
     model = analysis.model
     assert model is not None
     card = (model.card or "").strip()
-    text = escape(card).replace("\n", "<br>")
+    text = plain_headings(card)
     if "not for diagnosis" not in card.lower():
         text = f"{NOT_FOR_DIAGNOSIS} {text}"
-    return f"<b>{escape(model.name)}</b><br>{text}"
+    return f"**{model.name}**\n\n{text}"

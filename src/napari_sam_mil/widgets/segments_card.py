@@ -18,9 +18,9 @@ _EMPTY = "Press Segment or Segment/Classify in the Analyze dock; its segments ar
 
 
 class SegmentsCard(Card):
-    """One line a segment, the newest first. Numbers count from 0."""
+    """One line a segment, the newest first. Numbers count from 0; ``chosen`` carries None for none or several."""
 
-    chosen = Signal(int)
+    chosen = Signal(object)
     renamed = Signal(int, str)
     delete_clicked = Signal(list)
     merge_clicked = Signal(list)
@@ -65,6 +65,11 @@ class SegmentsCard(Card):
         """Numbers of the chosen segments, ascending."""
         return sorted(int(item.data(_NUMBER)) for item in self.list.selectedItems())
 
+    def choose_newest(self) -> None:
+        """Choose the segment that was added last."""
+        if self.list.count():
+            self.list.setCurrentRow(0)
+
     def say(self, text: str) -> None:
         """Say what was done last."""
         self._said.setText(text)
@@ -91,8 +96,7 @@ class SegmentsCard(Card):
 
     def _on_selection(self) -> None:
         self._enable()
-        if len(self.numbers) == 1:
-            self.chosen.emit(self.numbers[0])
+        self.chosen.emit(self.numbers[0] if len(self.numbers) == 1 else None)
 
     def _on_item(self, item: QListWidgetItem) -> None:
         number = int(item.data(_NUMBER))
