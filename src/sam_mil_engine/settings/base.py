@@ -1,0 +1,43 @@
+"""What all settings have in common: frozen, strict about names, with a key that changes with any value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import SettingsError
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Build from keyword values, leaving out ``None``; raises :class:`SettingsError` on a bad one."""
+        return cls.parse({name: value for name, value in values.items() if value is not None})
+
+    @classmethod
+    def parse(cls, values: object) -> Self:
+        """Build from nested dictionaries (JSON, TOML); raises :class:`SettingsError` naming each bad value."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            details = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc']) or cls.__name__}: {item['msg']}"
+                for item in error.errors()
+            )
+            raise SettingsError(details, where=cls.__name__) from error
+
+
+def key(*parts: object) -> str:
+    """Twelve hexadecimal digits that change when any part (settings, strings, numbers) changes."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
