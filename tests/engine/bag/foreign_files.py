@@ -75,10 +75,10 @@ def stamp_file(path: Path, mpp: float, **attrs: object) -> Path:
 
 
 def nested_masks(shape: tuple[int, int] = (60, 80)) -> list[np.ndarray]:
-    """Large, small inside it, one far from every patch, one at the edge."""
+    """Large, its last column and row under patches' corners; small inside it; far from all; at the edge."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     return [
-        (rows < 40) & (columns < 60),
+        (rows < 34) & (columns < 50),
         (rows - 12) ** 2 + (columns - 20) ** 2 < 60,
         (rows > 56) & (columns > 76),
         (rows > 20) & (columns > 30) & (rows + columns < 90),

@@ -260,3 +260,16 @@ def test_clam_reads_what_sam_mil_features_become_without_groups(
     with h5py.File(tmp_path / "out" / "h5_files" / "s0.h5") as file:
         assert np.array_equal(file["features"][:], made.features_of())
         assert (file["coords"][:] >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["import", "group", "export"])
+def test_help_of_the_command_has_an_example_and_loads_nothing_heavy(name: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "sam_mil_engine", name, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"sam-mil-engine {name}" in result.stdout
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
+    assert not loaded & {"torch", "h5py", "openslide", "pandas", "cv2"}
