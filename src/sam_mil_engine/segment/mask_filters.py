@@ -1,0 +1,219 @@
+"""Size, stability and box of masks at full resolution, exactly, without making them at full resolution.
+
+SAM enlarges its logits twice by bilinear interpolation: to its square input, and from there, without the padding,
+to the picture. Both are linear along each axis, so a pixel is a weighted mean of a few logits: if all of these
+exceed a threshold, so does the pixel. Only pixels whose logits lie on both sides, along outlines, need computing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nnf
+
+#: Cells whose pixels are computed at a time: their temporary arrays stay below a few MiB.
+_CELLS = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How n logits along one axis become the picture's pixels; K logits make a pixel.
+
+    Attributes
+    ----------
+    weights
+        (pixels, n): the whole interpolation.
+    needed
+        Number of logits that reach into the picture.
+    start_of_pixel
+        (pixels,) first of the K logits that make a pixel.
+    per_start
+        (needed - K + 1,) float32: number of pixels that are made of the K logits that begin here.
+    start, first_pixel
+        (G,) of groups of at most R neighbouring pixels that are made of the same logits.
+    tile
+        (R, K, G) their weights; not a number where a group has fewer pixels.
+    """
+
+    weights: Tensor
+    needed: int
+    start_of_pixel: Tensor
+    per_start: Tensor
+    start: Tensor
+    first_pixel: Tensor
+    tile: Tensor
+
+    @property
+    def reach(self) -> int:
+        """K."""
+        return self.tile.shape[1]
+
+    @classmethod
+    def of(cls, n_logits: int, side: int, used: int, length: int) -> Axis:
+        """From ``n_logits`` to SAM's input of ``side`` pixels, of which ``used`` become ``length`` pixels."""
+        enlarged = nnf.interpolate(torch.eye(n_logits)[None], side, mode="linear", align_corners=False)
+        weights = nnf.interpolate(enlarged[..., :used], length, mode="linear", align_corners=False)[
+            0
+        ].T.contiguous()
+        touched = weights != 0
+        first = touched.int().argmax(dim=1)
+        last = n_logits - 1 - touched.flip(1).int().argmax(dim=1)
+        reach = int((last - first).max()) + 1
+        needed = int(last.max()) + 1
+        first = first.clamp(max=needed - reach)
+        per_start = torch.bincount(first, minlength=needed - reach + 1).float()
+        # A group as large as the pixels beside an edge, which are more, would make all of them slower.
+        most = max(1, round(length / len(torch.unique(first))))
+        _, run, lengths = torch.unique_consecutive(first, return_inverse=True, return_counts=True)
+        inside = torch.arange(length) - (lengths.cumsum(0) - lengths)[run]
+        first_pixel = (inside % most == 0).nonzero()[:, 0]
+        start = first[first_pixel]
+        tile = torch.full((most, reach, len(start)), float("nan"))
+        ends = [*first_pixel[1:].tolist(), length]
+        for group, (begin, end) in enumerate(zip(first_pixel.tolist(), ends, strict=True)):
+            tile[: end - begin, :, group] = weights[begin:end, start[group] : start[group] + reach]
+        return cls(weights, needed, first, per_start, start, first_pixel, tile)
+
+    def to(self, device: torch.device) -> Axis:
+        """Return the same on another device."""
+        rest = (self.start_of_pixel, self.per_start, self.start, self.first_pixel, self.tile)
+        return Axis(self.weights.to(device), self.needed, *(values.to(device) for values in rest))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of M masks: stability (M,) float32 and box (M, 4) int64, the first and last x and y (0, 0, 0, 0 if empty)."""
+
+    stability: Tensor
+    boxes: Tensor
+
+
+class FullResolution:
+    """From SAM's logits to the pixels of a picture.
+
+    Parameters
+    ----------
+    n_logits
+        Rows of SAM's logits, of which it has as many columns.
+    side
+        Side of SAM's square input in pixels.
+    used, size
+        Rows and columns of the input that the picture covers, and of the picture itself.
+    device
+        Where the logits are.
+    """
+
+    def __init__(
+        self, n_logits: int, side: int, used: tuple[int, int], size: tuple[int, int], device: torch.device
+    ):
+        self._rows = _axis(n_logits, side, used[0], size[0]).to(device)
+        self._columns = _axis(n_logits, side, used[1], size[1]).to(device)
+
+    @property
+    def needed(self) -> tuple[int, int]:
+        """Rows and columns of logits that reach into the picture."""
+        return self._rows.needed, self._columns.needed
+
+    def measure(self, logits: Tensor, *, threshold: float, offset: float = 1.0) -> Measured:
+        """Stability and boxes of M masks, from their needed logits (M, rows, columns) float32.
+
+        The stability (Kirillov et al. 2023) is the ratio of the areas above threshold + offset and above
+        threshold - offset; not a number where the latter is empty.
+        """
+        low, high = self._bounds(logits)
+        levels = (threshold - offset, threshold, threshold + offset)
+        # The pixels of a row of cells are few enough for float32, those of a picture are not.
+        areas = [
+            ((low > level).float() @ self._columns.per_start).double() @ self._rows.per_start.double()
+            for level in levels
+        ]
+        # Where a picture is smaller than its logits, some begin no pixel.
+        inside = (low > threshold) & (self._rows.per_start[:, None] * self._columns.per_start > 0)
+        hit_rows = inside.any(dim=2)[:, self._rows.start_of_pixel]
+        hit_columns = inside.any(dim=1)[:, self._columns.start_of_pixel]
+        crossed = torch.zeros_like(inside)
+        for level in levels:
+            crossed |= (high > level) & (low <= level)
+        cells = crossed.index_select(1, self._rows.start).index_select(2, self._columns.start).nonzero()
+        for begin in range(0, len(cells), _CELLS):
+            mask, row, column = cells[begin : begin + _CELLS].T.contiguous()
+            pixels = self._pixels(logits, mask, row, column)
+            certain = low[mask, self._rows.start[row], self._columns.start[column]]
+            for area, level in zip(areas, levels, strict=True):
+                above = (pixels > level).flatten(0, 1).sum(dim=0, dtype=torch.float32)
+                area.index_add_(0, mask, (above * (certain <= level)).double())
+            positive = pixels > threshold
+            _mark(hit_rows, positive.any(dim=1), mask, self._rows.first_pixel[row])
+            _mark(hit_columns, positive.any(dim=0), mask, self._columns.first_pixel[column])
+        return Measured(areas[2].float() / areas[0].float(), _boxes(hit_rows, hit_columns))
+
+    def crop(self, logits: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, int, int]:
+        """Of one mask's logits those that its box (first and last x and y) needs, with their row and column."""
+        left, top, right, bottom = box
+        row, column = int(self._first(self._rows, top)), int(self._first(self._columns, left))
+        end_row = int(self._first(self._rows, bottom)) + self._rows.reach
+        end_column = int(self._first(self._columns, right)) + self._columns.reach
+        return logits[row:end_row, column:end_column].clone(), row, column
+
+    def enlarge(self, crop: Tensor, row: int, column: int, box: tuple[int, int, int, int]) -> Tensor:
+        """Logits of the pixels in a box (h, w), from what :meth:`crop` kept."""
+        left, top, right, bottom = box
+        height, width = crop.shape
+        rows = self._rows.weights[top : bottom + 1, row : row + height]
+        columns = self._columns.weights[left : right + 1, column : column + width]
+        return rows @ crop @ columns.T
+
+    @staticmethod
+    def _first(axis: Axis, pixel: int) -> Tensor:
+        return axis.start_of_pixel[pixel]
+
+    def _bounds(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Smallest and largest of K x K logits, for each place where K x K begin: (M, rows, columns) each."""
+        low = high = logits
+        for dim, axis in ((1, self._rows), (2, self._columns)):
+            n_starts = logits.shape[dim] - axis.reach + 1
+            lows, highs = low, high
+            low, high = lows.narrow(dim, 0, n_starts), highs.narrow(dim, 0, n_starts)
+            for step in range(1, axis.reach):
+                low = torch.minimum(low, lows.narrow(dim, step, n_starts))
+                high = torch.maximum(high, highs.narrow(dim, step, n_starts))
+        return low, high
+
+    def _pixels(self, logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Pixels (R, R, Q) of Q cells; those beyond a cell are not a number, which exceeds nothing."""
+        _, height, width = logits.shape
+        corner = (mask * height + self._rows.start[row]) * width + self._columns.start[column]
+        row_weights, column_weights = self._rows.tile[:, :, row], self._columns.tile[:, :, column]
+        flat = logits.flatten()
+        pixels = flat.new_zeros(len(row_weights), len(column_weights), len(mask))
+        for across in range(self._columns.reach):
+            # Interpolated along the rows, (R, Q), then along the columns.
+            line = row_weights[:, 0] * flat[corner + across]
+            for down in range(1, self._rows.reach):
+                line.addcmul_(row_weights[:, down], flat[corner + (down * width + across)])
+            pixels.addcmul_(line[:, None], column_weights[:, across])
+        return pixels
+
+
+@lru_cache(maxsize=32)
+def _axis(n_logits: int, side: int, used: int, length: int) -> Axis:
+    return Axis.of(n_logits, side, used, length)
+
+
+def _mark(hit: Tensor, found: Tensor, mask: Tensor, first_pixel: Tensor) -> None:
+    """Set ``hit`` (M, pixels) where ``found`` (R, Q) is true, for cells that begin at ``first_pixel`` (Q,)."""
+    step, cell = found.nonzero(as_tuple=True)
+    hit[mask[cell], first_pixel[cell] + step] = True
+
+
+def _boxes(hit_rows: Tensor, hit_columns: Tensor) -> Tensor:
+    ends = []
+    for hit in (hit_columns, hit_rows):
+        first = hit.int().argmax(dim=1)
+        last = hit.shape[1] - 1 - hit.flip(1).int().argmax(dim=1)
+        ends.append((first, last))
+    (left, right), (top, bottom) = ends
+    return torch.stack([left, top, right, bottom], dim=1) * hit_rows.any(dim=1)[:, None]
