@@ -82,7 +82,7 @@ def command(
     """Train and test models on the same folds; figures with intervals, and every model against the first.
 
     Several models write one run each and comparison.csv beside them. Variants of models may be named in the
-    configuration: a table [models.NAME] holds what is set under "model" otherwise.
+    configuration: a table models.NAME holds what is set under "model" otherwise.
 
     Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16
     --model sam-mil --model abmil+groups -o study/runs/first
