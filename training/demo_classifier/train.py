@@ -3,8 +3,8 @@
     .venv/bin/python training/demo_classifier/train.py WORK_FOLDER
 
 Makes 72 slides with seeds that neither the demonstration nor the samples use, processes them as the demonstration
-does, trains on slide labels, tests on a held-out third, and writes src/sam_mil_engine/weights/demo with a card that
-holds the figures.
+does but with the patches of the colon classifier, so that the same bag suits both, trains on slide labels, tests on
+a held-out third, and writes src/sam_mil_engine/weights/demo with a card that holds the figures.
 Takes about ten minutes on two cores; what is finished in WORK_FOLDER is kept.
 """
 
@@ -17,21 +17,24 @@ from pathlib import Path
 
 import numpy as np
 
-from sam_mil_engine.settings import DemoSettings, TrainSettings
+from sam_mil_engine.settings import DemoSettings, TileSettings, TrainSettings
 from sam_mil_engine.train.checkpoint import load_model, save_model
 from sam_mil_engine.train.loop import train
+from sam_mil_engine.train.split_files import read_splits
 from sam_mil_engine.workflow.comparison import compare_bag
 from sam_mil_engine.workflow.process import process_slides
 from sam_mil_engine.workflow.synthetic import make_cohort
 
 SLIDES, SEED = 72, 977
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33)
+#: As the colon classifier has them.
+TILES = TileSettings(patch_size=224, mpp=0.7)
 TARGET = Path(__file__).parents[2] / "src" / "sam_mil_engine" / "weights" / "demo"
 
 
 def main(work: Path) -> None:
     labels = make_cohort(work, slides=SLIDES, seed=SEED)
-    settings = DemoSettings().process
+    settings = DemoSettings().process.model_copy(update={"tiles": TILES})
     for outcome in process_slides(sorted((work / "slides").glob("*.tiff")), work / "project", settings=settings):
         print(outcome.summary(), flush=True)
         if outcome.error is not None:
@@ -46,16 +49,24 @@ def main(work: Path) -> None:
             for found in compare_bag(bag, work / "annotations" / f"{row['slide_id']}.geojson", model=str(run)):
                 aucs.append(found.summary()["probability_auc"])
                 attention.append(found.summary()["attention_auc"])
-    figures = result.folds[0]["test"]
+    pooled = result.summary["pooled"]
+
+    def shown(name: str) -> str:
+        return "{value:.3f} ({low:.3f} to {high:.3f})".format(**pooled[name])
+
+    (split,) = read_splits(run / "splits.csv")
     counts = Counter(result.predictions["label"])
     card = CARD.format(
         slides=SLIDES,
         seed=SEED,
+        train=len(split.train),
+        val=len(split.val),
+        held_out=len(split.test),
         test=", ".join(f"{count} {name}" for name, count in sorted(counts.items())),
-        auc=figures["auc"],
-        accuracy=figures["accuracy"],
-        balanced=figures["balanced_accuracy"],
-        brier=figures["brier"],
+        auc=shown("auc"),
+        accuracy=shown("accuracy"),
+        balanced=shown("balanced_accuracy"),
+        brier=shown("brier"),
         patch=np.mean(aucs),
         patch_sd=np.std(aucs, ddof=1),
         attention=np.mean(attention),
@@ -73,13 +84,14 @@ nothing.
 | | |
 |---|---|
 | method | SAM-MIL (Fang et al. 2024) with group tokens, SG2M, pseudo-bags and the consistency loss |
-| input | patches of 256 px at 0.5 µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
+| input | patches of 224 px at 0.7 µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour |
-| made from | {slides} generated H&E-like slides (`workflow/synthetic`, seed {seed}), slide labels alone |
-| tested on | held-out generated slides: {test} |
-| slide AUC | {auc:.3f} |
-| accuracy, balanced accuracy | {accuracy:.3f}, {balanced:.3f} |
-| Brier score | {brier:.3f} |
+| data | {slides} generated H&E-like slides in all (`workflow/synthetic`, seed {seed}) |
+| trained on | {train} of them, slide labels alone; {val} more chose the epoch and the threshold |
+| tested on | the {held_out} others: {test} |
+| slide AUC (95% interval, bootstrap over slides) | {auc} |
+| accuracy, balanced accuracy | {accuracy}, {balanced} |
+| Brier score | {brier} |
 | patch AUC of tumour probability against the true outlines | {patch:.3f} ± {patch_sd:.3f} over slides |
 | patch AUC of attention | {attention:.3f} ± {attention_sd:.3f} |
 | licence | Apache-2.0; no real tissue was used |
