@@ -63,8 +63,7 @@ def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str 
 
 def section_of_scores(scores: SlideScores, *, label: str | None = None) -> SlideSection:
     """Collect a section from the bag that the scores were made from, or from the scores alone if it is gone."""
-    warning = () if scores.warning is None else (f"Warning: {scores.warning}.",)
-    notes = (*warning, *(str(note) for note in scores.attrs.get("notes", ())))
+    notes = tuple(str(note) for note in scores.attrs.get("notes", ()))
     bag = scores.attrs.get("path")
     if bag is not None and Path(bag).is_file():
         section = section_of_bag(Path(bag), scores=scores, label=label)

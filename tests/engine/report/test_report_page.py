@@ -267,6 +267,16 @@ def test_a_model_without_attention_has_no_attention_map() -> None:
     assert "<h3>Attention</h3>" not in text
 
 
+def test_a_slide_outside_of_what_the_model_knows_carries_a_warning() -> None:
+    section = slide()
+    assert section.scores is not None
+    for distance, warned in ((0.9, False), (2.26, True)):
+        scores = replace(section.scores, domain_distance=distance)
+        text = render(ReportContent("t", "d", slides=(replace(section, scores=scores),)))
+        assert ("Warning: outside of what the model was trained on" in text) is warned
+        assert ("2.3 times as far" in text) is warned
+
+
 def test_groups_show_only_what_the_model_defines() -> None:
     section = slide()
     assert section.scores is not None
