@@ -6,8 +6,13 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from time import monotonic
 from typing import IO, Any
 
 from .errors import ModelError
@@ -18,8 +23,15 @@ from .progress import Progress, ProgressCallback, silent
 _BLOCK = 2**20
 #: Seconds without an answer after which a server counts as gone.
 _PATIENCE = 20
+#: Seconds between two reports, also while nothing arrives: so soon a cancelled download stops.
+_REPORT_EVERY = 0.25
 #: Environment variables by which a user forbids the network.
-_OFFLINE = ("HF_HUB_OFFLINE", "SAM_MIL_OFFLINE")
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "SAM_MIL_OFFLINE")
+
+
+def is_offline() -> bool:
+    """Whether the user forbids the network through one of :data:`OFFLINE_VARIABLES`."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in OFFLINE_VARIABLES)
 
 
 def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
@@ -30,17 +42,17 @@ def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
     Raises
     ------
     ModelError
-        If there is no network, the server has no such file, or what arrived is another file.
+        If there is no network, the server has no such file, or what it has is another file.
     ProjectError
         If the folder cannot be written or the disk is full.
     Cancelled
-        If ``progress`` raises it: called for every MiB.
+        If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
     if file.path.is_file():
         return file.find(error=ModelError)[0]
-    if any(os.environ.get(name, "0") not in ("", "0") for name in _OFFLINE):
-        raise _error(file, f"the network is switched off ({' or '.join(_OFFLINE)})")
-    part = file.path.with_name(f"{file.path.name}.part")
+    if is_offline():
+        raise _error(file, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+    part = part_of(file)
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as stream:
@@ -49,6 +61,9 @@ def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
         raise _error(file, f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
     except OSError as error:
         raise writing_error(error, part) from error
+    finally:
+        if part.is_file() and not part.stat().st_size:
+            part.unlink()
     with part.open("rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     if not digest.startswith(file.sha256):
@@ -58,44 +73,103 @@ def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
     return file.path
 
 
+def part_of(file: ModelFile) -> Path:
+    """Where a download that is not finished is kept."""
+    return file.path.with_name(f"{file.path.name}.part")
+
+
 def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) -> None:
-    start = stream.tell()
-    headers = {"Range": f"bytes={start}-"} if start else {}
-    try:
-        answer = urllib.request.urlopen(urllib.request.Request(file.url, headers=headers), timeout=_PATIENCE)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:  # nothing is left to send: the part is the whole
-            return
-        raise
-    with answer:
-        if start and answer.status != 206:  # the server begins anew
-            stream.truncate(0)
-            start = 0
-        total = start + int(answer.headers.get("Content-Length") or 0)
-        _copy(answer, stream, done=start, total=total, file=file, progress=progress)
+    done, total, last = stream.tell(), file.size, -1.0
 
-
-def _copy(
-    answer: Any, stream: IO[bytes], *, done: int, total: int, file: ModelFile, progress: ProgressCallback
-) -> None:
     def report() -> None:
         progress(Progress("fetch", round(done / 1e6), round(total / 1e6), "MB", file.file))
 
     report()
-    while block := answer.read(_BLOCK):
-        stream.write(block)
-        done += len(block)
-        report()
+    for item in _arriving(file.url, start=done):
+        if isinstance(item, _Answer):
+            if item.start != done:  # the server begins anew
+                stream.truncate(0)
+            done, total = item.start, item.total or total
+            if file.size and item.total not in (0, file.size):
+                stream.truncate(0)
+                raise _error(
+                    file, f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
+                )
+        elif item:
+            stream.write(item)
+            done += len(item)
+        if monotonic() - last >= _REPORT_EVERY:
+            last = monotonic()
+            report()
     if done < total:
         raise ConnectionError(
             f"the connection ended after {done / 1e6:.0f} of {total / 1e6:.0f} MB; fetch it again"
         )
+    report()
+
+
+class _Answer:
+    """What the server says before the content: where it starts, and the size of the whole file (0: not said)."""
+
+    def __init__(self, answer: Any, asked: int):
+        self.start = asked if answer.status == 206 else 0
+        length = int(answer.headers.get("Content-Length") or 0)
+        self.total = self.start + length if length else 0
+
+
+def _arriving(url: str, *, start: int) -> Iterator[_Answer | bytes]:
+    """Yield the answer, then the content as it arrives, and empty bytes while nothing does.
+
+    A thread waits for the server, so that the caller is heard meanwhile; left early, it ends at the next block.
+    """
+    blocks: Queue[_Answer | bytes | Exception | None] = Queue(maxsize=8)
+    left = Event()
+
+    def put(item: _Answer | bytes | Exception | None) -> None:
+        while not left.is_set():
+            with suppress(Full):
+                blocks.put(item, timeout=_REPORT_EVERY)
+                break
+
+    def read() -> None:
+        try:
+            with _open(url, start) as answer:
+                put(_Answer(answer, start))
+                while not left.is_set() and (block := answer.read1(_BLOCK)):
+                    put(block)
+            put(None)
+        except (OSError, HTTPException, ValueError) as error:  # handed over to the caller
+            put(None if getattr(error, "code", 0) == 416 else error)  # 416: nothing is left to send
+
+    Thread(target=read, name="download", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = blocks.get(timeout=_REPORT_EVERY)
+            except Empty:
+                item = b""
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        left.set()
+
+
+def _open(url: str, start: int) -> Any:
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_PATIENCE)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def _error(file: ModelFile, what: str) -> ModelError:
     return ModelError(
         f"{what}; wanted are the weights of {file.name!r} ({file.file})",
         where=file.url,
-        hint=f"Where there is a network, download it and put the file into {file.path.parent}",
+        hint=f"Where there is a network, download it, and put the file into {file.path.parent}, which"
+        f" `sam-mil-engine models add {file.file}` also does",
     )

@@ -15,6 +15,8 @@ from .errors import SamMilError
 
 #: Name of the environment variable that moves the folder of weight files.
 MODELS_VARIABLE = "SAM_MIL_MODELS"
+#: Hexadecimal digits of a SHA-256.
+_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,13 @@ class ModelFile:
     licence
         SPDX name.
     megabytes
-        Its size, rounded; 0 where it is not known.
+        Its size, rounded, and approximate where ``size`` is 0; 0 where it is not known.
+    size
+        Its size in bytes, where that is certain; else 0.
+    citation
+        What to cite.
+    needs
+        Package that must be installed to use it, or nothing.
     """
 
     name: str
@@ -46,6 +54,23 @@ class ModelFile:
     sha256: str
     licence: str
     megabytes: int = 0
+    size: int = 0
+    citation: str = ""
+    needs: str = ""
+
+    @property
+    def size_in_words(self) -> str:
+        """Size for a table, marked where it is approximate; empty where it is not known."""
+        if self.size:
+            return f"{self.size:,} bytes"
+        return f"about {self.megabytes:,} MB" if self.megabytes else ""
+
+    @property
+    def checksum_in_words(self) -> str:
+        """The SHA-256, and whether only its first digits are published."""
+        if not self.sha256:
+            return "not published"
+        return self.sha256 if len(self.sha256) == _DIGITS else f"{self.sha256}… (only these digits are published)"
 
     @property
     def path(self) -> Path:
@@ -65,7 +90,8 @@ class ModelFile:
             raise error(
                 f"the weights of {self.name!r} ({self.file}) are not on this machine",
                 where=path,
-                hint=f"Download {self.url} and put the file into {path.parent}, or name a local copy by its path",
+                hint=f"Run `sam-mil-engine models get {self.name}`; or download {self.url} elsewhere and run"
+                f" `sam-mil-engine models add {self.file}`, which copies it to this place",
             )
         digest = file_sha256(path)
         if not digest.startswith(self.sha256):

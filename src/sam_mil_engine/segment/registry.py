@@ -4,50 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import SegmentError
-from ..model_files import ModelFile, file_sha256
+from ..model_files import file_sha256
 from ..progress import ProgressCallback, silent
 from ..settings import SegmentSettings
 from .image import SegmentationImage
+from .published import SAM_FILES, added_sams, sam_files
 from .segments import Segments
-
-_META = "https://dl.fbaipublicfiles.com/segment_anything"
-#: Meta's published checkpoints, the largest first: the order in which ``auto`` takes them.
-SAM_FILES: dict[str, ModelFile] = {
-    file.name: file
-    for file in (
-        ModelFile(
-            "vit_h",
-            "Segment Anything, ViT-H image encoder (the paper's)",
-            "sam_vit_h_4b8939.pth",
-            f"{_META}/sam_vit_h_4b8939.pth",
-            "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-            "Apache-2.0",
-            2565,
-        ),
-        ModelFile(
-            "vit_l",
-            "Segment Anything, ViT-L image encoder",
-            "sam_vit_l_0b3195.pth",
-            f"{_META}/sam_vit_l_0b3195.pth",
-            "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-            "Apache-2.0",
-            1250,
-        ),
-        ModelFile(
-            "vit_b",
-            "Segment Anything, ViT-B image encoder (the fastest)",
-            "sam_vit_b_01ec64.pth",
-            f"{_META}/sam_vit_b_01ec64.pth",
-            "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-            "Apache-2.0",
-            375,
-        ),
-    )
-}
 
 
 class Segmenter(Protocol):
@@ -89,8 +56,10 @@ def available_segmenters() -> list[SegmenterDescription]:
     ]
     listed += [
         SegmenterDescription(file.name, file.what, file.path.is_file(), file.licence, file.url, file.sha256)
-        for file in SAM_FILES.values()
+        for file in sam_files().values()
+        if not file.needs or find_spec(file.needs)
     ]
+    listed += [SegmenterDescription(name, "a SAM that you added", True, "see its source") for name in added_sams()]
     return listed
 
 
@@ -102,8 +71,9 @@ def load_segmenter(
     Parameters
     ----------
     name
-        ``regions``; ``vit_b``, ``vit_l`` or ``vit_h`` (looked for in the folder of weight files); the path of a
-        checkpoint of one of these shapes; or ``auto``: the largest SAM in that folder, else ``regions``.
+        ``regions``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``, ``mobile_sam`` or an added name (looked for in
+        the folder of weight files); the path of a checkpoint of one of these shapes; or ``auto``: the largest of
+        Meta's SAMs in that folder, else ``regions``.
     settings
         Its settings; the name in them is not looked at.
     device
@@ -125,22 +95,22 @@ def load_segmenter(
 
     return AutomaticSegmenter(
         load_sam(path, device=device),
-        name=name if name in SAM_FILES else path.stem,
+        name=name if name in sam_files() else path.stem,
         version=digest[:16],
         settings=settings,
     )
 
 
 def find_checkpoint(name: str) -> tuple[Path, str]:
-    """Path and SHA-256 of the SAM checkpoint called ``name``: a published name or a path."""
-    if name in SAM_FILES:
-        return SAM_FILES[name].find(error=SegmentError)
-    path = Path(name).expanduser()
+    """Path and SHA-256 of the SAM checkpoint called ``name``: a published or an added name, or a path."""
+    if name in sam_files():
+        return sam_files()[name].find(error=SegmentError)
+    path = added_sams().get(name) or Path(name).expanduser()
     if path.is_file():
         return path, file_sha256(path)
     if path.suffix in {".pth", ".pt"} or len(path.parts) > 1:
         raise SegmentError("there is no such checkpoint file", where=path, hint="Check the path")
-    known = ", ".join(["auto", *_BUILDERS, *SAM_FILES])
+    known = ", ".join(["auto", *_BUILDERS, *sam_files(), *added_sams()])
     raise SegmentError(
         f"there is no segmenter {name!r}", hint=f"Choose one of {known}, or the path of a SAM checkpoint (.pth)"
     )
