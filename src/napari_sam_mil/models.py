@@ -14,7 +14,8 @@ from sam_mil_engine.features.registry import RESNET50_FILE, available_encoders
 from sam_mil_engine.files import atomic_path
 from sam_mil_engine.model_files import ModelFile, file_sha256
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.segment.registry import SAM_FILES, available_segmenters
+from sam_mil_engine.segment.published import sam_files
+from sam_mil_engine.segment.registry import available_segmenters, find_checkpoint
 
 from .library import library
 from .native import prepare_for_torch
@@ -66,7 +67,7 @@ def all_models() -> list[Model]:
 def _segmenters() -> list[Model]:
     models = []
     for item in available_segmenters():
-        file = SAM_FILES.get(item.name)
+        file = sam_files().get(item.name)
         source = item.url or "comes with this plugin"
         models.append(
             Model(
@@ -161,7 +162,7 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
         _, digest = model.file.find(error=ModelError)
         found = f"{model.name}: the published file (SHA-256 {digest[:16]}…)"
     elif model.kind == "segmenter" and model.choice != "regions":
-        found = f"{model.name}: a SAM of {_sam_shape(Path(model.choice))}"
+        found = f"{model.name}: a SAM of {_sam_shape(find_checkpoint(model.choice)[0])}"
     elif model.kind == "encoder":
         from sam_mil_engine.features.registry import load_encoder
 
@@ -183,7 +184,7 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
     prepare_for_torch()
     progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
     digest = file_sha256(path)
-    for file in (*SAM_FILES.values(), RESNET50_FILE):
+    for file in (*sam_files().values(), RESNET50_FILE):
         if digest.startswith(file.sha256):
             _copy(path, file.path, progress)
             return f"Copied as {file.name}: {file.what}"

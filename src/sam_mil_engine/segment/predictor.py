@@ -12,7 +12,8 @@ from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
 from .checkpoints import load_sam
-from .registry import SAM_FILES, find_checkpoint
+from .published import SAM_FILES
+from .registry import find_checkpoint
 
 FloatArray = npt.NDArray[np.float32]
 
