@@ -10,7 +10,15 @@ from torch import nn
 
 
 def build_whole_sam(
-    *, side: int = 256, width: int = 32, channels: int = 128, seed: int = 1, depth: int = 3, heads: int = 2
+    *,
+    side: int = 256,
+    width: int = 32,
+    channels: int = 128,
+    seed: int = 1,
+    depth: int = 3,
+    heads: int = 2,
+    window: int = 7,
+    mlp: int = 256,
 ) -> Sam:
     """Return a Sam with an input of ``side`` pixels and patches of 16, in evaluation mode."""
     torch.manual_seed(seed)
@@ -24,8 +32,8 @@ def build_whole_sam(
             patch_size=16,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
             use_rel_pos=True,
-            global_attn_indexes=(depth - 1,),
-            window_size=7,
+            global_attn_indexes=tuple(range(2, depth, 3)),
+            window_size=window,
             out_chans=channels,
         ),
         prompt_encoder=PromptEncoder(
@@ -36,7 +44,7 @@ def build_whole_sam(
         ),
         mask_decoder=MaskDecoder(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=2 * channels, num_heads=8),
+            transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=mlp, num_heads=8),
             transformer_dim=channels,
             iou_head_hidden_dim=channels,
         ),

@@ -123,20 +123,21 @@ class ImageToToken(_Folded):
     def shared(self, keys: Tensor, values: Tensor, image: Tensor, queries: Tensor) -> Tensor:
         """Add what it sees to the image (N, C) that all prompts have: (B, N, C)."""
         logits = self.against(self._keys(keys), queries).transpose(0, 1)
-        return self._seen(logits, values, image.expand(len(keys), -1, -1))
+        return torch.baddbmm(image.expand(len(keys), -1, -1), *self._seen(logits, values))
 
     def __call__(self, keys: Tensor, values: Tensor, image: Tensor) -> Tensor:
-        """Add what it sees in tokens, keys and values (B, T, C), to the image (B, N, C)."""
+        """Add what it sees in tokens, keys and values (B, T, C), to the image (B, N, C), in place."""
         asked = self._keys(keys)
         logits = torch.bmm((asked @ self._query_weight).flatten(1, 2).to(self.dtype), image.transpose(1, 2))
         by_head = torch.unflatten(logits, 1, asked.shape[1:3])
         by_head += self.against(asked, self._position_queries).transpose(0, 1)
-        return self._seen(by_head, values, image)
+        return image.baddbmm_(*self._seen(by_head, values))
 
     def _keys(self, tokens: Tensor) -> Tensor:
         return self.split(self.attention.k_proj(tokens)) / sqrt(self.width)
 
-    def _seen(self, logits: Tensor, values: Tensor, image: Tensor) -> Tensor:
+    def _seen(self, logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights (B, N, H T) of what the tokens show, and that: (B, H T, C)."""
         weights = torch.softmax(logits, dim=2).flatten(1, 2)
         shown = self.split(self.attention.v_proj(values)) @ self._out_weight + self._out_bias
-        return torch.baddbmm(image, weights.transpose(1, 2), shown.flatten(1, 2).to(self.dtype))
+        return weights.transpose(1, 2), shown.flatten(1, 2).to(self.dtype)

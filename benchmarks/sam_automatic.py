@@ -1,0 +1,218 @@
+"""SAM's automatic masks: this engine against ``SamAutomaticMaskGenerator``, with the same weights and settings.
+
+    python benchmarks/sam_automatic.py [--models small vit_b] [--points 32] [--size 1024] [--crop-layers 1]
+                                       [--repeats 1] [--threads 2] [--device cpu] [--json FILE]
+
+Every run is a process of its own, so that its peak memory is its own; the runs of the systems take turns, so that a
+slow moment of the machine hits all alike, and the fastest of each counts. The weights are random ones whose masks
+are blots that differ from prompt to prompt (``tests/whole_sams.py``), saved once and loaded by all. No mask is
+dropped for its predicted IoU: that spares the engine, but not Meta's generator, the making of it. Masks are matched
+to Meta's one to one by intersection over union; unmatched ones of Meta's count as 0. On a machine that others use,
+the seconds of processor time (of all threads) are the fairer figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SYSTEMS = {"Meta": None, "fp32": "float32", "bf16": "bfloat16"}
+STABILITY = 0.6
+
+
+def picture(size: int) -> np.ndarray:
+    """Blobs of three colours on white, slightly noisy: (size, size, 3) uint8."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:size, :size]
+    image = np.full((size, size, 3), 240)
+    for colour in ((180, 90, 150), (110, 60, 140), (220, 150, 190)):
+        for _ in range(8):
+            y, x, radius = rng.integers(0, size), rng.integers(0, size), rng.integers(size // 20, size // 8)
+            image[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = colour
+    return np.clip(image + rng.integers(-6, 7, size=image.shape), 0, 255).astype(np.uint8)
+
+
+def build(model: str):
+    """The model with random weights; vit_b is Meta's ViT-B, small has a picture of 512 px and 0.6 M weights."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from whole_sams import build_whole_sam
+
+    if model == "vit_b":
+        return build_whole_sam(side=1024, width=768, depth=12, heads=12, channels=256, window=14, mlp=2048)
+    return build_whole_sam(side=512, width=64, channels=128)
+
+
+def work(args: argparse.Namespace) -> None:
+    """One run of one system: masks to a file, figures to standard output."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    sam = build_from(args)
+    image = picture(args.size)
+    device = torch.device(args.device)
+    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start, cpu_start = time.perf_counter(), time.process_time()
+    masks = metas_masks(sam, image, args) if args.run == "Meta" else our_masks(sam, image, args)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated()
+    np.save(args.work / "masks.npy", np.packbits(masks.reshape(len(masks), -1), axis=1))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": cpu_seconds,
+                "peak_bytes": peak,
+                "loaded_bytes": loaded,
+                "masks": len(masks),
+            }
+        )
+    )
+
+
+def build_from(args: argparse.Namespace):
+    import torch
+
+    sam = torch.load(args.work / "sam.pt", weights_only=False, map_location="cpu")
+    return sam.to(args.device).eval()
+
+
+def metas_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    from segment_anything import SamAutomaticMaskGenerator
+
+    generator = SamAutomaticMaskGenerator(
+        sam,
+        points_per_side=args.points,
+        pred_iou_thresh=0.0,
+        stability_score_thresh=STABILITY,
+        crop_n_layers=args.crop_layers,
+        crop_n_points_downscale_factor=2,
+    )
+    masks = [record["segmentation"] for record in generator.generate(image) if record["area"]]
+    return np.array(masks, dtype=bool).reshape(-1, *image.shape[:2])
+
+
+def our_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+    from sam_mil_engine.geometry import Frame
+    from sam_mil_engine.segment.automatic import AutomaticSegmenter
+    from sam_mil_engine.segment.image import SegmentationImage
+    from sam_mil_engine.settings import SegmentSettings
+
+    settings = SegmentSettings(
+        points_per_side=args.points,
+        pred_iou_thresh=0.0,
+        stability_score_thresh=STABILITY,
+        crop_n_layers=args.crop_layers,
+        crop_n_points_downscale_factor=2,
+        precision=SYSTEMS[args.run],
+    )
+    shown = SegmentationImage(
+        image=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones(image.shape[:2], dtype=bool)
+    )
+    segments = AutomaticSegmenter(sam, name="benchmark", version="", settings=settings).segment(shown)
+    masks = [segments.mask(number) for number in range(len(segments))]
+    return np.array(masks, dtype=bool).reshape(-1, *image.shape[:2])
+
+
+def mean_iou(reference: np.ndarray, found: np.ndarray) -> float:
+    """Mean IoU of Meta's masks with the masks matched to them one to one; both bit-packed, a row a mask."""
+    from scipy.optimize import linear_sum_assignment
+
+    if not len(reference) or not len(found):
+        return float(len(reference) == len(found))
+    counts = np.array([np.bitwise_count(row & found).sum(axis=1) for row in reference])
+    areas = (np.bitwise_count(masks).sum(axis=1) for masks in (reference, found))
+    area_reference, area_found = areas
+    iou = counts / (area_reference[:, None] + area_found[None] - counts)
+    return float(iou[linear_sum_assignment(-iou)].sum() / len(reference))
+
+
+def compare(model: str, args: argparse.Namespace) -> list[dict]:
+    """All systems on one model, in turns."""
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        args.work = Path(folder)
+        torch.save(build(model), args.work / "sam.pt")
+        rows: dict[str, dict] = {}
+        masks: dict[str, np.ndarray] = {}
+        for _ in range(args.repeats):
+            for system in SYSTEMS:
+                found = run_alone(system, args)
+                masks[system] = np.load(args.work / "masks.npy")
+                if system not in rows or found["seconds"] < rows[system]["seconds"]:
+                    rows[system] = found
+                print(f"    {model} {system}: {found['seconds']:.1f} s", file=sys.stderr, flush=True)
+    for system, row in rows.items():
+        row |= {"model": model, "system": system, "mean_iou": mean_iou(masks["Meta"], masks[system])}
+        for seconds in ("seconds", "cpu_seconds"):
+            row[f"times_fewer_{seconds}"] = rows["Meta"][seconds] / row[seconds]
+        row["share_of_memory"] = row["peak_bytes"] / rows["Meta"]["peak_bytes"]
+    return list(rows.values())
+
+
+def run_alone(system: str, args: argparse.Namespace) -> dict:
+    options = {"points": args.points, "size": args.size, "crop-layers": args.crop_layers}
+    options |= {"threads": args.threads, "device": args.device, "run": system, "work": args.work}
+    command = [sys.executable, __file__, *(f"--{name}={value}" for name, value in options.items())]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=["small", "vit_b"], default=["small", "vit_b"])
+    parser.add_argument("--points", type=int, default=32)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--crop-layers", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--run", choices=list(SYSTEMS), help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        work(args)
+        return
+    print(f"{args.points} points a side, {args.size} px, {args.crop_layers} crop layers, {args.threads} threads")
+    heads = ("model", "system", "seconds", "faster", "CPU s", "fewer", "peak MiB", "share", "masks", "IoU")
+    print(" ".join(f"{head:>8}" for head in heads))
+    rows = []
+    for model in args.models:
+        for row in compare(model, args):
+            shown = (
+                row["model"],
+                row["system"],
+                f"{row['seconds']:.1f}",
+                f"{row['times_fewer_seconds']:.2f}x",
+                f"{row['cpu_seconds']:.1f}",
+                f"{row['times_fewer_cpu_seconds']:.2f}x",
+                f"{row['peak_bytes'] / 2**20:.0f}",
+                f"{row['share_of_memory']:.2f}x",
+                row["masks"],
+                f"{row['mean_iou']:.4f}",
+            )
+            print(" ".join(f"{value:>8}" for value in shown), flush=True)
+            rows.append(row)
+    setting = {
+        name: getattr(args, name) for name in ("points", "size", "crop_layers", "threads", "device", "repeats")
+    }
+    text = json.dumps({**setting, "machine": platform.machine(), "rows": rows}, indent=2)
+    if args.json:
+        args.json.write_text(text + "\n")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
