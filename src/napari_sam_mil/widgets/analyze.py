@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from sam_mil_engine.errors import SamMilError
+
 from ..analysis import STEPS, Analysis, analyse
 from ..jobs import Job
 from ..notices import show_error
+from ..region import project_of
 from ..session import SlideSession, sessions_of
 from .choices_card import ChoicesCard
 from .parts import scrolling
 from .progress_card import ProgressCard
+from .region_card import RegionCard
 from .result_card import ResultCard
 from .slide_card import SlideCard
 
@@ -42,7 +47,7 @@ class AnalyzeDock(QWidget):
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
         self._step = ""
-        self.slide_card, self.choices_card = SlideCard(), ChoicesCard()
+        self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
         self.button, self.steps = self._buttons()
         self._lay_out()
@@ -59,12 +64,18 @@ class AnalyzeDock(QWidget):
     def run(self, step: str) -> Job | None:
         """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on the current slide.
 
-        Returns the job, or None where no slide is open or another job runs.
+        Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
         """
         session = self._sessions.current
         if session is None or self._job is not None:
             return None
         source, choices = session.source, self.choices_card.choices()
+        try:
+            region = self.region_card.region(self._sessions.viewer, source)
+            choices = replace(choices, project=project_of(choices.project, region))
+        except SamMilError as error:
+            show_error(error, doing=EVERYTHING if step == "Classify" else step)
+            return None
         job = Job(lambda progress: analyse(source, choices, step=step, progress=progress))
         self._job, self._analysed, self._step = job, session, step
         # the job outlives the dock: whoever closes the window during work ends the work
@@ -117,6 +128,7 @@ class AnalyzeDock(QWidget):
     def _show_current(self) -> None:
         session = self._sessions.current
         self.slide_card.show_slide(None if session is None else session.source)
+        self.region_card.show_session(session)
         self.result_card.show_result(None if session is None else session.analysis)
         if session is not None and session.source.mpp is not None:
             self._sessions.viewer.canvas.overlays.scale_bar.visible = True
@@ -127,6 +139,7 @@ class AnalyzeDock(QWidget):
         for button in (self.button, *self.steps.values()):
             button.setEnabled(ready)
         self.choices_card.setEnabled(self._job is None)
+        self.region_card.choice.setEnabled(self._job is None)
 
     def _buttons(self) -> tuple[QPushButton, dict[str, QPushButton]]:
         main = QPushButton("&Segment/Classify")
@@ -163,6 +176,7 @@ class AnalyzeDock(QWidget):
             row.addWidget(button)
         column.addWidget(self.slide_card)
         column.addWidget(self.choices_card)
+        column.addWidget(self.region_card)
         column.addWidget(self.button)
         column.addLayout(row)
         column.addWidget(self.progress_card)

@@ -116,10 +116,16 @@ class GroupSettings(Settings):
     rule: Literal["any", "centre", "majority", "released"] = "any"
 
 
+Ring = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
+
+
 class ProcessSettings(Settings):
     """All of preprocessing."""
 
     preset: str = "default"
+    #: Rings (x, y) in level-0 pixels: only tissue inside counts. None takes the whole slide. The bag of a region
+    #: would replace that of the slide: give it a project of its own.
+    region: Annotated[tuple[Ring, ...], Field(min_length=1)] | None = None
     tissue: TissueSettings | None = None
     tiles: TileSettings = TileSettings()
     segments: SegmentSettings = SegmentSettings()

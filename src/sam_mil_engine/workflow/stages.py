@@ -50,6 +50,12 @@ class SlideJob:
         """Return the tissue of the bag; raises :class:`SlideError` where there is none at all."""
         tissue = h5.read_tissue(self.bag)
         if tissue is None or len(tissue) == 0:
+            if self.tools.settings.region is not None:
+                raise SlideError(
+                    "no tissue was found in the region",
+                    where=self.slide.info.path,
+                    hint="Choose a region that holds tissue, or the whole slide",
+                )
             raise SlideError(
                 "no tissue was found",
                 where=self.slide.info.path,
@@ -73,8 +79,12 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     """Find the tissue, write its polygons and their picture."""
     from ..report.pictures import draw_tissue, save_picture
     from ..slide.tissue import find_tissue
+    from ..slide.tissue_clip import clip_tissue
 
-    tissue = find_tissue(job.slide, job.tools.settings.resolved_tissue, progress=job.progress)
+    settings = job.tools.settings
+    tissue = find_tissue(job.slide, settings.resolved_tissue, progress=job.progress)
+    if settings.region is not None:
+        tissue = clip_tissue(tissue, settings.region)
     info = job.slide.info
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)

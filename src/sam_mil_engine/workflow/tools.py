@@ -57,7 +57,8 @@ class Tools:
         settings = self.settings
         match stage:
             case "tissue":
-                return key(stage, slide, settings.resolved_tissue)
+                region = () if settings.region is None else (settings.region,)
+                return key(stage, slide, settings.resolved_tissue, *region)
             case "tiles":
                 return key(stage, done["tissue"], settings.tiles)
             case "segments":
