@@ -18,9 +18,8 @@ from .cross_attention import ImageToToken, SharedKeys, TokenToImage
 
 @dataclass(frozen=True, slots=True)
 class DecodedMasks:
-    """M masks: the prompt (M,) each belongs to, predicted IoU (M,) and low-resolution logits (M, h, w) float32."""
+    """M masks in the order of their prompts: predicted IoU (M,) and low-resolution logits (M, h, w) float32."""
 
-    prompt: Tensor
     predicted_iou: Tensor
     logits: Tensor
 
@@ -31,7 +30,7 @@ class DecodedMasks:
         ``predicted_iou`` is (B, masks a prompt), ``logits`` maps a bool array of that shape to (M, h, w).
         """
         passed = predicted_iou > min_iou if min_iou > 0 else torch.ones_like(predicted_iou, dtype=torch.bool)
-        return cls(passed.nonzero()[:, 0], predicted_iou[passed], logits(passed))
+        return cls(predicted_iou[passed], logits(passed))
 
 
 class PromptedPicture(Protocol):
@@ -187,11 +186,14 @@ class _Upscaling:
         rows, columns = (ceil(length / 4) for length in needed)
         shape = (rows, columns, 2, 2, 2, 2)
         found = [torch.empty((0, 4 * rows, 4 * columns), device=pixels.device)]
-        # One prompt at a time: its 2 million numbers stay in the processor's cache.
-        for image, mask_filters, wanted in zip(pixels[:, :rows, :columns], filters, passed, strict=True):
-            if wanted.any():
-                fine = self._fine(image.flatten(0, 1))
-                logits = mask_filters[wanted].to(self._dtype) @ fine.T
+        # A processor takes one prompt at a time: its 2 million numbers stay in the cache.
+        at_once = 1 if pixels.device.type == "cpu" else len(pixels)
+        for start in range(0, len(pixels), at_once):
+            some = slice(start, start + at_once)
+            if passed[some].any():
+                image = pixels[some, :rows, :columns]
+                fine = torch.unflatten(self._fine(image.flatten(0, 2)), 0, (len(image), -1))
+                logits = (filters[some].to(self._dtype) @ fine.transpose(1, 2))[passed[some]]
                 found.append(logits.view(-1, *shape).permute(0, 1, 3, 5, 2, 4, 6).flatten(1, 3).flatten(2).float())
         return torch.cat(found)[:, : needed[0], : needed[1]]
 

@@ -109,8 +109,10 @@ class FullResolution:
     def __init__(
         self, n_logits: int, side: int, used: tuple[int, int], size: tuple[int, int], device: torch.device
     ):
-        self._rows = _axis(n_logits, side, used[0], size[0]).to(device)
-        self._columns = _axis(n_logits, side, used[1], size[1]).to(device)
+        axes = [_axis(n_logits, side, used[dim], size[dim]) for dim in (0, 1)]
+        # On the host: reading them one by one from a GPU would wait for it each time.
+        self._starts: list[list[int]] = [axis.start_of_pixel.tolist() for axis in axes]
+        self._rows, self._columns = (axis.to(device) for axis in axes)
 
     @property
     def needed(self) -> tuple[int, int]:
@@ -153,10 +155,10 @@ class FullResolution:
     def crop(self, logits: Tensor, box: tuple[int, int, int, int]) -> tuple[Tensor, int, int]:
         """Of one mask's logits those that its box (first and last x and y) needs, with their row and column."""
         left, top, right, bottom = box
-        row, column = int(self._first(self._rows, top)), int(self._first(self._columns, left))
-        end_row = int(self._first(self._rows, bottom)) + self._rows.reach
-        end_column = int(self._first(self._columns, right)) + self._columns.reach
-        return logits[row:end_row, column:end_column].clone(), row, column
+        of_row, of_column = self._starts
+        rows = slice(of_row[top], of_row[bottom] + self._rows.reach)
+        columns = slice(of_column[left], of_column[right] + self._columns.reach)
+        return logits[rows, columns].clone(), rows.start, columns.start
 
     def enlarge(self, crop: Tensor, row: int, column: int, box: tuple[int, int, int, int]) -> Tensor:
         """Logits of the pixels in a box (h, w), from what :meth:`crop` kept."""
@@ -165,10 +167,6 @@ class FullResolution:
         rows = self._rows.weights[top : bottom + 1, row : row + height]
         columns = self._columns.weights[left : right + 1, column : column + width]
         return rows @ crop @ columns.T
-
-    @staticmethod
-    def _first(axis: Axis, pixel: int) -> Tensor:
-        return axis.start_of_pixel[pixel]
 
     def _bounds(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Smallest and largest of K x K logits, for each place where K x K begin: (M, rows, columns) each."""
