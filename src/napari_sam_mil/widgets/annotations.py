@@ -13,11 +13,13 @@ from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.errors import SamMilError
 
 from ..agreement import Agreement, compare, load
+from ..beside import Side, candidates, sides
 from ..notices import show_error
 from ..outlines import annotations_layer, shape_annotations
 from ..session import SlideSession, sessions_of
 from ..writer import write_segments_geojson, write_table
 from .agreement_card import AgreementCard
+from .beside import BesideDock, open_beside
 from .figure_card import FigureCard
 from .outlines_card import OutlinesCard
 from .parts import scrolling
@@ -43,7 +45,8 @@ class AnnotationsDock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._compared: tuple[SlideSession | None, Analysis | None] = (None, None)
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self.worker, self.saver = Worker(self), Worker(self)
+        self.worker, self.saver, self.predictor = Worker(self), Worker(self), Worker(self)
+        self.beside_dock: BesideDock | None = None
         self.outlines, self.agreement, self.figure = OutlinesCard(), AgreementCard(), FigureCard(self._sessions)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -66,6 +69,7 @@ class AnnotationsDock(QWidget):
         self.agreement.class_chosen.connect(self._on_class_chosen)
         self.agreement.colour_chosen.connect(self._on_colour)
         self.agreement.save_clicked.connect(self.save)
+        self.figure.beside_clicked.connect(self.show_beside)
         self.worker.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
@@ -123,6 +127,22 @@ class AnnotationsDock(QWidget):
             lambda progress: compare(analysis, annotations, progress=progress),
             doing="Comparing segments and outlines",
             then=keep,
+        )
+
+    def show_beside(self) -> None:
+        """Show two classifiers that fit the slide in a window of its own, SAM-MIL and AB-MIL first."""
+        session = self._sessions.current
+        if session is None or session.analysis is None:
+            return
+        analysis, outlines = session.analysis, self._annotations(session)
+
+        def show(found: list[Side]) -> None:
+            self.beside_dock = open_beside(session, analysis, found, outlines)
+
+        self.predictor.start(
+            lambda progress: sides(analysis, candidates(analysis), progress=progress),
+            doing="Showing two classifiers side by side",
+            then=show,
         )
 
     def save(self, path: Path) -> None:

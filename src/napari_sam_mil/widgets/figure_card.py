@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QSlider
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSlider
 
 from sam_mil_engine.report.colours import ANNOTATION, POSITIVE, css
 
@@ -22,6 +22,8 @@ _NO_SCORES = "Press Segment/Classify in the Analyze dock; then patches can be cu
 
 class FigureCard(Card):
     """A box to show the patches above a threshold, the slider that moves it, and what that means."""
+
+    beside_clicked = Signal()
 
     def __init__(self, sessions: Sessions) -> None:
         super().__init__("Patches above a threshold")
@@ -50,11 +52,17 @@ class FigureCard(Card):
             f"<span style='color: {css(ANNOTATION)}'>■</span> outlines",
             rich=True,
         )
+        self.beside = QPushButton("SAM-MIL beside AB-M&IL…")
+        self.beside.setToolTip(
+            "Two classifiers on this slide in a window of its own: linked pictures, one threshold"
+        )
+        self.beside.clicked.connect(self.beside_clicked)
         for widget in (self.show_box, self.choice):
             self.body.addWidget(widget)
         self.body.addLayout(row)
         self.body.addWidget(self.facts)
         self.body.addWidget(self.legend)
+        self.body.addWidget(self.beside)
         self.show_box.toggled.connect(self._on_toggled)
         self.choice.activated.connect(self._on_choice)
         self.slider.valueChanged.connect(self._on_slider)
@@ -72,7 +80,7 @@ class FigureCard(Card):
         other = session is not self._session or bool(scores) != bool(self._quantities)
         self._session = session
         self._quantities = {} if scores is None else quantities(scores)
-        for widget in (self.show_box, self.choice, self.slider, self.spin, self.legend):
+        for widget in (self.show_box, self.choice, self.slider, self.spin, self.legend, self.beside):
             widget.setEnabled(bool(self._quantities))
         if other:
             self._hidden = []

@@ -1,0 +1,152 @@
+"""Two classifiers on one bag, side by side as in the paper's Figure 6. No Qt, no viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.errors import DataError, ModelError
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
+
+from .figure6 import Quantity, above_layer, describe, quantities
+from .layers import LayerData, attention_layer, probability_layer
+from .library import library
+from .native import prepare_for_torch
+
+if TYPE_CHECKING:
+    from sam_mil_engine.mil.scores import FloatVector, SlideScores
+    from sam_mil_engine.train.checkpoint import TrainedModel
+
+    from .analysis import Analysis
+    from .placement import Mpp
+
+#: What the field calls the aggregators; others are shown by the name that the engine has for them.
+_TITLES = {"sam-mil": "SAM-MIL", "abmil": "AB-MIL", "dsmil": "DSMIL", "transmil": "TransMIL", "clam-sb": "CLAM-SB"}
+#: The paper's Figure 6, from left to right.
+_PAIR = ("sam-mil", "abmil")
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One classifier and what it says of the slide."""
+
+    model: TrainedModel
+    scores: SlideScores
+
+    @property
+    def title(self) -> str:
+        """What the user reads: the kind of model, and its own name where that says more."""
+        settings = self.model.settings
+        title = _TITLES.get(settings.name, settings.name) + (" + groups" if settings.groups else "")
+        return title if self.model.name in (title, settings.name) else f"{title} · {self.model.name}"
+
+    def quantity(self, name: str) -> Quantity | None:
+        """Return ``attention`` or ``probability``; None where the model does not have it."""
+        return quantities(self.scores).get(name)
+
+
+def candidates(analysis: Analysis) -> list[Path]:
+    """Folders of the classifiers that may fit: the one in use, its run's others, imported and bundled ones."""
+    from sam_mil_engine.train.checkpoint import bundled_models, find_models
+
+    found: list[Path] = []
+    used = None if analysis.model is None else analysis.model.path
+    if used is not None:
+        found.append(used)
+        if (used.parent / "metrics.json").is_file():  # RUN/MODEL/fold-R-F: the same fold of the other models
+            found += sorted(file.parent for file in used.parent.parent.glob(f"*/{used.name}/model.json"))
+    for run in library().added("classifier"):
+        try:
+            found += find_models(run)[:1]
+        except ModelError:
+            continue  # the Models dock says what is wrong with it
+    found += bundled_models().values()
+    return list({path.resolve(): path for path in found}.values())
+
+
+def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallback = silent) -> list[Side]:
+    """Predict the bag of a slide with every classifier that fits it.
+
+    Raises
+    ------
+    DataError
+        If fewer than two fit: the message says which there are and how to get another.
+    """
+    prepare_for_torch()
+    from sam_mil_engine.predict import predict
+    from sam_mil_engine.train.checkpoint import load_model
+
+    bag = analysis.processed.bag
+    if bag is None:
+        raise DataError("the slide has no features yet", hint="Press Segment/Classify in the Analyze dock")
+    found: list[Side] = []
+    unfit: list[str] = []
+    for number, path in enumerate(paths):
+        progress(Progress("classify", number, len(paths), "models", path.name))
+        try:
+            model = load_model(path)
+            found.append(Side(model, predict(model, bag)))
+        except ModelError as error:
+            unfit.append(f"{path.name}: {error.what}")
+    progress(Progress("classify", len(paths), len(paths), "models"))
+    if len(found) < 2:
+        raise DataError(_missing(found, unfit, bag.attrs), hint=_how_to_get_one(found))
+    return sorted(found, key=lambda side: _PAIR.index(name) if (name := side.model.settings.name) in _PAIR else 2)
+
+
+def _missing(found: Sequence[Side], unfit: Sequence[str], attrs: Mapping[str, Any]) -> str:
+    have = f"only {found[0].title} fits" if found else "no classifier on this computer fits"
+    needs = f"features of {attrs.get('encoder', 'its encoder')}, patches of {attrs.get('patch_size', '?')} px"
+    text = f"two classifiers are needed, and {have} this slide ({needs})"
+    return text + (f"; not fitting: {'; '.join(unfit)}" if unfit else "")
+
+
+def _how_to_get_one(found: Sequence[Side]) -> str:
+    names = {side.model.settings.name for side in found}
+    wanted = next((name for name in reversed(_PAIR) if name not in names), "abmil")
+    return (
+        f"Train one on the same bags (sam-mil-engine train --model {wanted} …), then import its folder in the"
+        " Models dock"
+    )
+
+
+def cell_layers(
+    side: Side, analysis: Analysis, *, quantity: str, threshold: float, shown: str, mpp: Mpp
+) -> list[LayerData]:
+    """Return what lies between the slide and the outlines of one cell: the map, and the patches above.
+
+    ``shown`` is ``map``, ``patches`` or ``both``. A model that does not have the quantity gets an empty map.
+    """
+    grid = analysis.processed.grid
+    if grid is None:
+        raise DataError("the slide has no patches yet", hint="Press Segment/Classify in the Analyze dock")
+    numbers = side.quantity(quantity)
+    values: FloatVector = np.full(len(grid), np.nan, np.float32) if numbers is None else numbers.values
+    layer = attention_layer(side.scores, grid, mpp=mpp) if quantity == "attention" else None
+    picture, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
+    if numbers is None:
+        picture, _ = grid.raster(values)
+    above, words, _ = above_layer(values, threshold, grid, mpp=mpp)
+    keywords |= {"name": f"{quantity}: {side.title}", "visible": shown != "patches"}
+    words |= {"name": f"above: {side.title}", "visible": shown != "map"}
+    return [(picture, keywords, kind), (above, words, "image")]
+
+
+def facts(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
+    """Say what the classifier predicts, and what its patches above the threshold have to do with the outlines."""
+    scores = side.scores
+    text = f"{scores.predicted}, {scores.probabilities.max():.3f}. "
+    numbers = side.quantity(quantity)
+    if numbers is None:
+        return f"{text}This model defines no {quantity}."
+    text += describe(numbers.values, threshold, inside)
+    if inside is not None and 0 < (truth := inside >= 0.5).sum() < len(truth):
+        from sklearn.metrics import roc_auc_score
+
+        text += f" Patch AUC of {quantity}: {roc_auc_score(truth, numbers.values):.3f}."
+    return text
