@@ -5,6 +5,7 @@ Listing the commands loads none of them, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -26,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "predict": "Tumour probability of slides or bags, and its evidence.",
     "compare-groups": "Segments against an annotation: purity, recall, overlap.",
     "report": "One HTML page of a project, a run or a prediction.",
-    "models": "Segmenters, encoders and classifiers on this machine.",
+    "models": "Models: list, get, verify, add, remove.",
     "doctor": "What is installed, what is missing, and what to do.",
     "demo": "The whole story on slides made here, in a few minutes.",
 }
@@ -78,7 +79,12 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    offline: bool = typer.Option(False, "--offline", help="Fetch nothing: use what is on this machine."),
+) -> None:
+    if offline:  # before anything that reads them is imported
+        os.environ.update(SAM_MIL_OFFLINE="1", HF_HUB_OFFLINE="1")
     if version:
         from .. import __version__
 

@@ -3,41 +3,131 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from .console import print_json, print_line, print_table
-from .options import Json
+import typer
+
+from .console import print_error, print_json, print_line, print_table, progress
+from .options import Json, Quiet
+
+if TYPE_CHECKING:
+    from ..workflow.model_catalogue import Entry
 
 
-def command(json: Json = False) -> None:
-    """List segmenters, encoders and classifiers: what each is, its licence, and whether it is on this machine.
+class Action(StrEnum):
+    """What to do with models."""
 
-    Example:  sam-mil-engine models
+    LIST = "list"
+    GET = "get"
+    VERIFY = "verify"
+    ADD = "add"
+    REMOVE = "remove"
+
+
+def command(
+    action: Annotated[Action, typer.Argument(help="list, get, verify, add or remove.")] = Action.LIST,
+    what: Annotated[
+        str | None, typer.Argument(help="Name of a model; for add, a file.", metavar="[NAME|FILE]")
+    ] = None,
+    called: Annotated[
+        str | None, typer.Option("--as", help="With add: the name that the file gets, or must fit.", metavar="NAME")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List, fetch, verify, add and remove segmenters, encoders and classifiers.
+
+    list: all of them with source, licence, size, checksum, citation and where they are kept (the default).
+    get NAME: fetch one; a fetch that was cut off goes on. Gated ones: hf:OWNER/NAME after `hf auth login`.
+    verify [NAME]: compare one, or all that are here, with their checksums; exit code 1 if one is damaged.
+    add FILE [--as NAME]: copy a published file that you have, or a SAM of your own, to its place.
+    remove NAME: delete what was fetched or added.
+
+    Example:  sam-mil-engine models get vit_b
     """
-    from ..features.registry import available_encoders
-    from ..model_files import models_folder
-    from ..segment.registry import available_segmenters
-    from ..train.checkpoint import available_classifiers
-
-    found = {
-        "segmenters": [asdict(item) for item in available_segmenters()],
-        "encoders": [asdict(item) for item in available_encoders()],
-        "classifiers": [asdict(item) for item in available_classifiers()],
-    }
-    if json:
-        print_json({"folder": str(models_folder()), **found})
+    if action is Action.LIST:
+        _list(what, as_json=json)
         return
-    for title, rows in found.items():
-        print_table(
-            [
-                {
-                    "name": row["name"],
-                    "here": "yes" if row["on_disk"] else "no",
-                    "licence": row["licence"],
-                    "what": row["what"],
-                }
-                for row in rows
-            ],
-            title=title.capitalize(),
-        )
+    if action is Action.VERIFY:
+        _verify(what, as_json=json)
+        return
+    if what is None:
+        raise typer.BadParameter("name a file" if action is Action.ADD else "name a model", param_hint="NAME|FILE")
+    from ..workflow import model_store
+
+    if action is Action.REMOVE:
+        print_line(f"{what} is removed, {model_store.remove(what) / 1e6:.1f} MB are free again")
+        return
+    with progress(quiet=quiet) as report:
+        if action is Action.GET:
+            print_line(str(model_store.get(what, progress=report)))
+        else:
+            entry = model_store.add(Path(what), name=called, progress=report)
+            print_line(f"{entry.name}: {entry.path}")
+
+
+def _list(name: str | None, *, as_json: bool) -> None:
+    from ..model_files import models_folder
+    from ..workflow.model_catalogue import catalogue, find_entry
+
+    entries = catalogue() if name is None else [find_entry(name)]
+    if as_json:
+        roles = {
+            f"{role}s": [e for e in entries if e.role == role] for role in ("segmenter", "encoder", "classifier")
+        }
+        listed = {role: [_as_json(entry) for entry in found] for role, found in roles.items()}
+        print_json({"folder": str(models_folder()), **listed})
+        return
+    if name is not None:
+        for title, value in _as_json(entries[0]).items():
+            print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
+        return
+    for role in dict.fromkeys(entry.role for entry in entries):
+        rows = [_row(entry) for entry in entries if entry.role == role]
+        print_table(rows, title=f"{role.capitalize()}s")
         print_line("")
-    print_line(f"Weight files that you fetch yourself go into {models_folder()}")
+    print_line("Encoders also: timm:NAME and hf:OWNER/NAME. `models list NAME` tells source, checksum and citation")
+    print_line(f"Fetched and added files are kept in {models_folder()}")
+
+
+def _in_words(value: object) -> object:
+    return {True: "yes", False: "no", None: ""}[value] if value is None or isinstance(value, bool) else value
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    here = "yes" if entry.on_disk else f"no (needs {entry.needs})" if entry.needs else "no"
+    return {
+        "name": entry.name,
+        "here": here,
+        "size": entry.size,
+        "licence": entry.licence,
+        "what": entry.what,
+    }
+
+
+def _as_json(entry: Entry) -> dict[str, object]:
+    values = asdict(entry)
+    return {**values, "path": None if entry.path is None else str(entry.path)}
+
+
+def _verify(name: str | None, *, as_json: bool) -> None:
+    from ..errors import SamMilError
+    from ..workflow.model_catalogue import catalogue
+    from ..workflow.model_store import verify
+
+    rows, failed = [], False
+    for one in [name] if name is not None else [entry.name for entry in catalogue() if entry.on_disk]:
+        try:
+            rows.append({"name": one, "state": "good", "found": verify(one)})
+        except SamMilError as error:
+            failed = True
+            rows.append({"name": one, "state": "bad", "found": error.what})
+            print_error(error)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+    if failed:
+        raise typer.Exit(1)

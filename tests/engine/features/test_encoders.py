@@ -283,7 +283,7 @@ def test_a_timm_model_of_one_size_gets_that_size(monkeypatch, patches):
 
 def test_the_list_of_encoders():
     listed = {item.name: item for item in available_encoders()}
-    assert list(listed) == ["efficientnet-lite0", "resnet50", "timm:NAME", "hf:NAME"]
+    assert list(listed) == ["efficientnet-lite0", "resnet50", "plip", "timm:NAME", "hf:NAME"]
     assert listed["efficientnet-lite0"].on_disk
 
 

@@ -1,0 +1,232 @@
+"""Encoders on the Hugging Face hub: which ones are known, and fetching any of them with the user's token.
+
+``huggingface_hub`` keeps the files, where timm finds them; it also goes on where a download was cut off.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..downloads import OFFLINE_VARIABLES, is_offline
+from ..errors import EncoderError, SamMilError
+from ..model_files import file_sha256
+from ..progress import Progress, ProgressCallback, silent
+
+#: Stands before the name of a repository where a person names an encoder.
+PREFIX = "hf:"
+#: Files of weights that timm reads, the one it prefers first.
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """A pathology encoder on the hub that timm loads.
+
+    Attributes
+    ----------
+    repository
+        ``OWNER/NAME`` on the hub.
+    what, licence, citation
+        For the list of models; the licence is the one that its page states.
+    arguments
+        What its authors tell to pass to ``timm.create_model``; layers by their name.
+    mean_of_patches
+        Whether the feature is the class token and the mean of the patch tokens (else what timm pools).
+    mean, std
+        Its normalisation, where its authors state it apart from its configuration.
+    """
+
+    repository: str
+    what: str
+    licence: str
+    citation: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    mean_of_patches: bool = False
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person types."""
+        return f"{PREFIX}{self.repository}"
+
+    @property
+    def url(self) -> str:
+        """Its page."""
+        return f"https://huggingface.co/{self.repository}"
+
+
+_SWIGLU = {"mlp_layer": "SwiGLUPacked", "act_layer": "SiLU"}
+_UNI2_SHAPE = {
+    "img_size": 224,
+    "patch_size": 14,
+    "depth": 24,
+    "num_heads": 24,
+    "init_values": 1e-5,
+    "embed_dim": 1536,
+    "mlp_ratio": 2.66667 * 2,
+    "no_embed_class": True,
+    "reg_tokens": 8,
+    **_SWIGLU,
+}
+_UNI_PAPER = (
+    "Chen et al., Towards a general-purpose foundation model for computational pathology,"
+    " Nature Medicine 2024, doi:10.1038/s41591-024-02857-3"
+)
+#: Encoders behind a form on the hub, by the name that a person types.
+HUB_MODELS: dict[str, HubModel] = {
+    model.name: model
+    for model in (
+        HubModel("MahmoodLab/UNI", "UNI, ViT-L/16", "CC-BY-NC-ND-4.0", _UNI_PAPER, {"init_values": 1e-5}),
+        HubModel("MahmoodLab/UNI2-h", "UNI 2, ViT-H/14", "CC-BY-NC-ND-4.0", _UNI_PAPER, _UNI2_SHAPE),
+        HubModel(
+            "paige-ai/Virchow",
+            "Virchow, ViT-H/14; class token and mean of patches",
+            "Apache-2.0",
+            "Vorontsov et al., A foundation model for clinical-grade computational pathology and rare cancers"
+            " detection, Nature Medicine 2024, doi:10.1038/s41591-024-03141-0",
+            _SWIGLU,
+            mean_of_patches=True,
+        ),
+        HubModel(
+            "paige-ai/Virchow2",
+            "Virchow 2, ViT-H/14; class token and mean of patches",
+            "CC-BY-NC-ND-4.0",
+            "Zimmermann et al., Virchow2: scaling self-supervised mixed magnification models in pathology, 2024,"
+            " arXiv:2408.00738",
+            _SWIGLU,
+            mean_of_patches=True,
+        ),
+        HubModel(
+            "bioptimus/H-optimus-0",
+            "H-optimus-0, ViT-g/14",
+            "Apache-2.0",
+            "Saillard et al., H-optimus-0, Bioptimus 2024",
+            {"init_values": 1e-5},
+            mean=(0.707223, 0.578729, 0.703617),
+            std=(0.211883, 0.230117, 0.177517),
+        ),
+        HubModel(
+            "prov-gigapath/prov-gigapath",
+            "Prov-GigaPath, its patch encoder, ViT-g/14",
+            "see its page",
+            "Xu et al., A whole-slide foundation model for digital pathology from real-world data, Nature 2024",
+        ),
+    )
+}
+
+
+def cached_weights(repository: str) -> Path | None:
+    """Return the file of weights in the hub's cache on this machine, or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(repository, name) for name in _WEIGHTS)
+    return next((Path(path) for path in found if isinstance(path, str)), None)
+
+
+def fetch_repository(repository: str, *, progress: ProgressCallback = silent) -> Path:
+    """Download the configuration and the weights of a timm model with the user's token; return the weights' path.
+
+    Raises
+    ------
+    EncoderError
+        If there is no network, no such repository, no access to it, or it holds no weights for timm.
+    Cancelled
+        If ``progress`` raises it: called as the bytes arrive.
+    """
+    import huggingface_hub
+
+    if is_offline():
+        raise _error(repository, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+    progress(Progress("fetch", 0, 0, "MB", repository))
+    try:
+        listed = huggingface_hub.list_repo_files(repository)
+        weights = next((name for name in _WEIGHTS if name in listed), None)
+        if weights is None or "config.json" not in listed:
+            raise EncoderError(
+                f"it holds no model of timm ({', '.join(_WEIGHTS)} and config.json)", where=repository
+            )
+        folder = huggingface_hub.snapshot_download(
+            repository, allow_patterns=["config.json", weights], max_workers=1, tqdm_class=_bars(progress)
+        )
+    except SamMilError:
+        raise
+    except Exception as error:  # the hub and its HTTP client raise classes that have no base in common
+        raise _error(
+            repository, f"it could not be downloaded ({' '.join(str(error).split())[:300] or type(error).__name__})"
+        ) from error
+    return Path(folder) / weights
+
+
+def verify_repository(repository: str) -> str:
+    """Compare the weights in the cache with the checksum that the hub gave them; return the SHA-256.
+
+    Raises
+    ------
+    EncoderError
+        If they are missing or damaged.
+    """
+    path = cached_weights(repository)
+    if path is None:
+        raise _error(repository, "its weights are not on this machine")
+    digest, expected = file_sha256(path), path.resolve().name
+    # The hub calls a large file by its SHA-256; where links are not to be had, the name is lost.
+    if len(expected) == len(digest) and digest != expected:
+        raise EncoderError(
+            f"the checksum is {digest[:16]}, that of the hub is {expected[:16]}",
+            where=path,
+            hint=f"Run `sam-mil-engine models remove {PREFIX}{repository}` and fetch it again",
+        )
+    return digest
+
+
+def remove_repository(repository: str) -> int:
+    """Delete a repository from the hub's cache; return the bytes that are free again (0: it was not there)."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        cache = scan_cache_dir()
+    except CacheNotFound:
+        return 0
+    hashes = [
+        revision.commit_hash
+        for repo in cache.repos
+        if repo.repo_type == "model" and repo.repo_id == repository
+        for revision in repo.revisions
+    ]
+    strategy = cache.delete_revisions(*hashes)
+    strategy.execute()
+    return strategy.expected_freed_size if hashes else 0
+
+
+def _bars(progress: ProgressCallback) -> Any:
+    """Return a class of progress bars, as the hub wants one, that draws nothing and reports bytes."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Reporting(tqdm):
+        def __init__(self, *args: Any, **options: Any):
+            start: Any = super().__init__
+            start(*args, **{**options, "file": io.StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            drawn: bool | None = super().update(n)
+            if self.unit == "B":
+                progress(Progress("fetch", round(self.n / 1e6), round((self.total or 0) / 1e6), "MB"))
+            return drawn
+
+    return Reporting
+
+
+def _error(repository: str, what: str) -> EncoderError:
+    return EncoderError(
+        f"{what}; wanted is the model {repository}",
+        where=f"https://huggingface.co/{repository}",
+        hint="Ask for access on its page where it is gated, then `hf auth login`. Without a network, run"
+        f" `hf download {repository}` elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set"
+        " HF_HUB_OFFLINE=1",
+    )

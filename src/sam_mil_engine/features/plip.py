@@ -1,0 +1,70 @@
+"""PLIP: CLIP ViT-B/32 trained on pathology (Huang et al. 2023): its image half, 512 numbers a patch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import EncoderError
+from ..model_files import file_sha256
+from .registry import PLIP_FILE
+from .torch_encoder import TorchEncoder
+from .weights import fit_state, read_state
+
+#: The image half of CLIP; the words' half is in the file and is not used.
+_USED = ("vision_model.", "visual_projection.")
+#: Numbers 0, 1, 2, ...: in files that older versions of transformers wrote.
+_COUNTED = "vision_model.embeddings.position_ids"
+
+
+class PlipImages(nn.Module):
+    """The image half: (B, 3, 224, 224) -> (B, 512), the projected class token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+        except ImportError as error:
+            raise EncoderError(
+                "PLIP needs the package transformers", hint="pip install 'napari-sam-mil[plip]'"
+            ) from error
+        # transformers' defaults are the shape of ViT-B/32
+        self.clip: Any = CLIPVisionModelWithProjection(CLIPVisionConfig())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, 224, 224) -> (B, 512)."""
+        embeds: Tensor = self.clip(pixel_values=pixels.contiguous()).image_embeds
+        return embeds
+
+
+def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
+    """Return the encoder with the weights in ``path``, or the published ones in the folder of weight files.
+
+    Raises
+    ------
+    EncoderError
+        If transformers is not installed, or the weights are missing, damaged or of another model.
+    """
+    model = PlipImages()
+    if path:
+        file = Path(path).expanduser()
+        state = read_state(file)
+        digest = file_sha256(file)
+    else:
+        file, digest = PLIP_FILE.find(error=EncoderError)
+        state = read_state(file)
+    used = {name: value for name, value in state.items() if name.startswith(_USED) and name != _COUNTED}
+    fit_state(model.clip, used, path=file, name="PLIP")
+    return TorchEncoder(
+        model,
+        name="plip",
+        version="1",
+        weights_sha256=digest,
+        dim=512,
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+        side=224,
+        device=device,
+    )
