@@ -20,6 +20,13 @@ def _shared_data() -> Path | None:
 SHARED = _shared_data()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, for their shared fixtures; windows in one too, for the keyboard's sake."""
+    for item in items:
+        together = "window" if "plugin" in item.path.parts else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with real slides; where it is missing, tests that need it are skipped and say so."""
