@@ -21,7 +21,7 @@ SHARED = _shared_data()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, for their shared fixtures; windows in one too, for the keyboard's sake."""
+    """Keep a file's tests in one process, for their shared fixtures, and all windows, for the keyboard's sake."""
     for item in items:
         together = "window" if "plugin" in item.path.parts else item.path.stem
         item.add_marker(pytest.mark.xdist_group(together))
