@@ -131,6 +131,31 @@ def renamed(analysis: Analysis, number: int, name: str) -> Analysis:
     return replace(analysis, names=tuple(names))
 
 
+def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
+    """Write the edited segments into the bag of the slide; return what to tell the user.
+
+    Raises
+    ------
+    SamMilError
+        If the project cannot be written, or its bag is another one by now.
+    """
+    from sam_mil_engine.workflow.editing import save_edited_segments
+
+    progress(Progress("save", 0, 1, "bags"))
+    kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
+    progress(Progress("save", 1, 1, "bags"))
+    was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
+    return f"Saved in {analysis.processed.bag_path.name}{was}"
+
+
+def with_saved_names(analysis: Analysis) -> Analysis:
+    """Return the analysis with the names that were saved with its segments."""
+    from sam_mil_engine.bag.h5 import read_segment_origin
+
+    origin = read_segment_origin(analysis.processed.bag_path)
+    return analysis if origin is None or not origin.names else replace(analysis, names=origin.names)
+
+
 def _segments(analysis: Analysis) -> Segments:
     segments = analysis.processed.segments
     if segments is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.slide.finding import EXTENSIONS
 
 from .layers import LayerData, slide_layer
+from .preferences import Preferences, preferences
 from .source import METADATA_KEY, LayerTag, SlideSource
 
 PathOrPaths = str | Sequence[str]
@@ -40,7 +43,13 @@ def _read(path: str) -> LayerData:
 
     slide = open_slide(path)
     source = SlideSource(slide)
-    levels, keywords, kind = slide_layer(open_pyramid(slide), slide.info, mpp=source.mpp)
+    try:
+        cache = preferences().cache_bytes
+    except SettingsError as error:  # no reason not to open a slide; napari shows the warning
+        warnings.warn(str(error), stacklevel=2)
+        cache = Preferences().cache_bytes
+    pyramid = open_pyramid(slide, cache_bytes=cache)
+    levels, keywords, kind = slide_layer(pyramid, slide.info, mpp=source.mpp)
     return levels, keywords | {"metadata": {METADATA_KEY: LayerTag("slide", source)}}, kind
 
 

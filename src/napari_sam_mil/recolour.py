@@ -52,6 +52,12 @@ def scale_of(values: npt.NDArray[np.float64], column: str) -> tuple[str, float, 
     return colormap, float(finite.min()), float(finite.max())
 
 
+def bar_of(values: Column, column: str) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
+    """Return the colours (256, 3) in 0-1 of a column from its low to its high end, and these ends."""
+    colormap, low, high = scale_of(np.asarray(values, dtype=np.float64), column)
+    return colours_of(np.linspace(low, high, 256), colormap=colormap, limits=(low, high)) / 255.0, (low, high)
+
+
 def _colours(values: npt.NDArray[np.float64], column: str) -> npt.NDArray[np.float64]:
     colormap, low, high = scale_of(values, column)
     known = np.isfinite(values)

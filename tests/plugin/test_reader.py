@@ -30,7 +30,8 @@ def test_every_command_of_the_manifest_exists():
 
 def test_all_docks_are_in_the_plugins_menu_and_where_napari_lets_plugins_in():
     docks = {widget.display_name: widget.command for widget in MANIFEST.contributions.widgets}
-    assert list(docks) == ["Analyze", "Groups", "Annotations", "Prompts", "Models"]
+    names = ["Analyze", "Groups", "Annotations", "Prompts", "Models", "Figure", "Preferences and keys"]
+    assert list(docks) == names
     menus = MANIFEST.contributions.menus
     assert all(is_menu_contributable(menu) for menu in menus)
     assert {item.command for items in menus.values() for item in items} == set(docks.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
@@ -12,8 +13,10 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from sam_mil_engine.errors import SamMilError
 
 from ..analysis import STEPS, Analysis, analyse
+from ..edits import with_saved_names
 from ..jobs import Job
 from ..notices import show_error
+from ..preferences import preferences
 from ..region import project_of
 from ..session import SlideSession, sessions_of
 from .choices_card import ChoicesCard
@@ -49,6 +52,7 @@ class AnalyzeDock(QWidget):
         self._step = ""
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
+        self._take_preferences()
         self.button, self.steps = self._buttons()
         self._lay_out()
         self.slide_card.mpp_entered.connect(self._on_mpp)
@@ -76,7 +80,7 @@ class AnalyzeDock(QWidget):
         except SamMilError as error:
             show_error(error, doing=EVERYTHING if step == "Classify" else step)
             return None
-        job = Job(lambda progress: analyse(source, choices, step=step, progress=progress))
+        job = Job(lambda progress: with_saved_names(analyse(source, choices, step=step, progress=progress)))
         self._job, self._analysed, self._step = job, session, step
         # the job outlives the dock: whoever closes the window during work ends the work
         self.destroyed.connect(job.cancel)
@@ -97,13 +101,19 @@ class AnalyzeDock(QWidget):
             self._job.cancel()
             self.progress_card.cancelling()
 
+    def _take_preferences(self) -> None:
+        try:
+            self.choices_card.set_project(Path(preferences().project))
+        except SamMilError as error:
+            show_error(error, doing="Reading the preferences")
+
     def _on_success(self, analysis: Analysis) -> None:
         session = self._analysed
         if session is None:
             return
         processed = analysis.processed
         self.progress_card.finish(seconds=processed.seconds, reused=processed.reused)
-        self._sessions.show(session, analysis.after(session.analysis))
+        self._sessions.show(session, replace(analysis.after(session.analysis), names=analysis.names))
         segments = session.layers.get("segments")
         if segments is not None:
             # hovering tells of the selected layer, and the segments have the most to tell

@@ -6,7 +6,7 @@
     /coords (N, 2) int32            attributes: a superset of CLAM's and TRIDENT's names
     /features (N, D)                attributes: encoder, encoder_version, weights_sha256, preprocessing
     /segments/packed (B,) uint8     the masks, each crop bit-packed on its own; attributes: the frame
-    /segments/box (S, 4)  /area  /predicted_iou  /stability
+    /segments/box (S, 4)  /area  /predicted_iou  /stability   /name (S,) and the attribute edited: by hand
     /groups/features (L, D)  /area  /area_um2  /box  /predicted_iou  /stability  /indptr  /indices
     /groups/of_patch (N,)  /segment (L,)
     attributes: format_version, slide_id, slide_sha, slide_path, mpp, stages (JSON: stage -> key), settings_key
@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -165,6 +165,14 @@ def put_segments(file: h5py.File, segments: Segments, *, segmenter: str, version
     group.attrs["segmenter_version"] = version
 
 
+def put_edits(file: h5py.File, names: Sequence[str]) -> None:
+    """Mark the stored masks as changed by a person, and store their names, where they have any."""
+    group = file["segments"]
+    group.attrs["edited"] = True
+    if any(names):
+        group.create_dataset("name", data=list(names), dtype=h5py.string_dtype())
+
+
 def put_features(file: h5py.File, features: np.ndarray, attributes: Mapping[str, Any]) -> None:
     """Store the patch features (N, D) in blocks of up to 512 rows."""
     n, d = features.shape
@@ -247,6 +255,26 @@ def read_attributes(path: Path) -> dict[str, Any]:
     """Return the attributes of the file itself."""
     with _open(path) as file:
         return _plain(file.attrs)
+
+
+class SegmentOrigin(NamedTuple):
+    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names."""
+
+    segmenter: str
+    version: str
+    edited: bool
+    names: tuple[str, ...]
+
+
+def read_segment_origin(path: Path) -> SegmentOrigin | None:
+    """Return where the masks come from, or None where there are none."""
+    with _open(path) as file:
+        if "segments" not in file:
+            return None
+        group, attrs = file["segments"], _plain(file["segments"].attrs)
+        names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
+        edited = bool(attrs.get("edited", False))
+        return SegmentOrigin(str(attrs["segmenter"]), str(attrs["segmenter_version"]), edited, names)
 
 
 def read_segmenter(path: Path) -> str | None:

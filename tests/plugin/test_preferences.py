@@ -1,0 +1,65 @@
+"""The Preferences dock: what is set stays, and is used."""
+
+from __future__ import annotations
+
+import pytest
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sam_mil import preferences as module
+from napari_sam_mil.preferences import Preferences, preferences, preferences_file
+from napari_sam_mil.reader import read_slides
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "user_config_path", lambda *_args, **_words: tmp_path / "config")
+
+
+@pytest.fixture
+def dock(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    return viewer, viewer.window.add_plugin_dock_widget("napari-sam-mil", "Preferences and keys")[1]
+
+
+def test_folder_and_cache_stay_and_are_used(qtbot, dock, monkeypatch, tmp_path, tiny_slide):
+    viewer, page = dock
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(tmp_path / "mine"))
+    qtbot.mouseClick(page.folder, LEFT)
+    page.cache.setFocus()
+    qtbot.keyClick(page.cache, Qt.Key.Key_Up)
+    assert preferences() == Preferences(project=str(tmp_path / "mine"), cache_mib=576)
+    _, analyze = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+    assert analyze.choices_card.choices().project == tmp_path / "mine"
+    asked = []
+    from sam_mil_engine.slide import pyramid
+
+    real = pyramid.open_pyramid
+    monkeypatch.setattr(pyramid, "open_pyramid", lambda slide, **words: asked.append(words) or real(slide, **words))
+    read_slides(str(tiny_slide))
+    assert asked == [{"cache_bytes": 576 * 2**20}]
+    qtbot.mouseClick(page.reset, LEFT)
+    assert preferences() == Preferences()
+
+
+def test_background_loading_is_naparis_own_setting(qtbot, dock):
+    _, page = dock
+    before = get_settings().experimental.async_
+    qtbot.mouseClick(page.slicing, LEFT, pos=QPoint(8, page.slicing.height() // 2))
+    assert get_settings().experimental.async_ is not before
+    get_settings().experimental.async_ = before
+    assert page.slicing.isChecked() is before, "and follows it"
+
+
+def test_a_damaged_file_is_told_and_the_defaults_serve(make_napari_viewer):
+    preferences_file().parent.mkdir(parents=True)
+    preferences_file().write_text("{")
+    notification_manager.records.clear()
+    viewer = make_napari_viewer(show=True)
+    _, analyze = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+    assert "preferences cannot be read" in notification_manager.records[0].message
+    assert analyze.choices_card.choices().project == module.Choices().project
