@@ -114,11 +114,13 @@ def _as_json(entry: Entry) -> dict[str, object]:
 
 def _verify(name: str | None, *, as_json: bool) -> None:
     from ..errors import SamMilError
-    from ..workflow.model_catalogue import catalogue
+    from ..workflow.model_catalogue import catalogue, find_entry
     from ..workflow.model_store import verify
 
     rows, failed = [], False
-    for one in [name] if name is not None else [entry.name for entry in catalogue() if entry.on_disk]:
+    for one in (
+        [find_entry(name).name] if name is not None else [entry.name for entry in catalogue() if entry.on_disk]
+    ):
         try:
             rows.append({"name": one, "state": "good", "found": verify(one)})
         except SamMilError as error:

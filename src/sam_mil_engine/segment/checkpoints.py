@@ -16,13 +16,16 @@ from ..errors import SegmentError
 #: Width of the image encoder -> name of the shape in Meta's registry.
 _SHAPE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _PATCH_EMBEDDING = "image_encoder.patch_embed.proj.weight"
+#: A weight that only MobileSAM's TinyViT has.
+_TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 _HINT = "Give one of Meta's checkpoints (sam_vit_b, sam_vit_l, sam_vit_h) or a file of the same shape"
 
 
 def load_sam(path: Path, *, device: str = "auto") -> Sam:
     """Read a checkpoint of ViT-B, ViT-L or ViT-H shape into Meta's Sam class, in evaluation mode.
 
-    Only tensors are read (``weights_only``): a checkpoint cannot run code.
+    MobileSAM's checkpoint is read into the Sam of its own package, where that is installed. Only tensors are read
+    (``weights_only``): a checkpoint cannot run code.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def load_sam(path: Path, *, device: str = "auto") -> Sam:
         If the file cannot be read, is no SAM checkpoint, or its weights do not fit its shape.
     """
     state = _read_state(path)
-    sam = sam_model_registry[_shape_of(state, path)]()
+    sam = _mobile_sam(path) if _TINY_VIT in state else sam_model_registry[_shape_of(state, path)]()
     try:
         sam.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -52,6 +55,18 @@ def _read_state(path: Path) -> Mapping[str, torch.Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise SegmentError("the file holds no plain table of weights", where=path, hint=_HINT)
     return state
+
+
+def _mobile_sam(path: Path) -> Sam:
+    try:
+        from mobile_sam import sam_model_registry as shapes
+    except ImportError as error:
+        raise SegmentError(
+            "this is MobileSAM, whose package mobile_sam is not installed",
+            where=path,
+            hint="pip install git+https://github.com/ChaoningZhang/MobileSAM.git, or use another SAM",
+        ) from error
+    return shapes["vit_t"]()
 
 
 def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
