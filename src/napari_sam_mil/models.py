@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from sam_mil_engine.errors import ModelError, SamMilError
-from sam_mil_engine.features.registry import RESNET50_FILE, available_encoders
+from sam_mil_engine.features.registry import available_encoders, encoder_files
 from sam_mil_engine.files import atomic_path
 from sam_mil_engine.model_files import ModelFile, file_sha256
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
@@ -92,7 +92,7 @@ def _segmenters() -> list[Model]:
 def _encoders() -> list[Model]:
     models = []
     for item in available_encoders():
-        file = RESNET50_FILE if item.name == RESNET50_FILE.name else None
+        file = encoder_files().get(item.name)
         source = item.url or ("comes with this plugin" if item.on_disk else "named in the Analyze dock")
         models.append(
             Model(
@@ -184,7 +184,7 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
     prepare_for_torch()
     progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
     digest = file_sha256(path)
-    for file in (*sam_files().values(), RESNET50_FILE):
+    for file in (*sam_files().values(), *encoder_files().values()):
         if digest.startswith(file.sha256):
             _copy(path, file.path, progress)
             return f"Copied as {file.name}: {file.what}"

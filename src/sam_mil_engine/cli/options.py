@@ -37,7 +37,8 @@ SegmenterName = Annotated[
     str | None,
     typer.Option(
         "--segmenter",
-        help="regions, vit_b, vit_l, vit_h, a SAM checkpoint file, or auto: a SAM on disk, else regions."
+        help="regions, vit_b, vit_l, vit_h, medsam, an added SAM, a checkpoint file, or auto: a SAM on disk,"
+        " else regions."
         f" (default: {_segments.segmenter})",
     ),
 ]
@@ -45,7 +46,7 @@ EncoderName = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help=f"efficientnet-lite0, resnet50, timm:NAME or hf:NAME. (default: {_features.encoder})",
+        help=f"efficientnet-lite0, resnet50, plip, timm:NAME or hf:NAME. (default: {_features.encoder})",
     ),
 ]
 BatchSize = Annotated[
