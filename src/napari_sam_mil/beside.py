@@ -96,7 +96,11 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     progress(Progress("classify", len(paths), len(paths), "models"))
     if len(found) < 2:
         raise DataError(_missing(found, unfit, bag.attrs), hint=_how_to_get_one(found))
-    return sorted(found, key=lambda side: _PAIR.index(name) if (name := side.model.settings.name) in _PAIR else 2)
+    left = next((side for side in found if side.model.settings.name == _PAIR[0]), found[0])
+    others = [side for side in found if side is not left]
+    # AB-MIL before other kinds, another kind before a second model of the same
+    others.sort(key=lambda side: (side.model.settings.name != _PAIR[1], side.model.settings.name == _PAIR[0]))
+    return [left, *others]
 
 
 def _missing(found: Sequence[Side], unfit: Sequence[str], attrs: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
@@ -79,3 +81,53 @@ def _spread(values: npt.ArrayLike, groups: Groups, n_segments: int) -> npt.NDArr
     column = np.full(n_segments, np.nan)
     column[groups.segment_of_group] = np.round(np.asarray(values, dtype=np.float64), 4)
     return column
+
+
+_CONDITION = re.compile(r"^(?P<column>.*?)\s*(?P<sign>>=|<=|=|>|<)\s*(?P<number>\S+)$")
+_SIGNS: dict[str, Callable[[npt.NDArray[Any], float], npt.NDArray[np.bool_]]] = {
+    ">": np.greater,
+    "<": np.less,
+    ">=": np.greater_equal,
+    "<=": np.less_equal,
+    "=": np.isclose,
+}
+
+
+def matching(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
+    """Return which rows (S,) fit a filter: conditions such as ``probability > 0.5`` and words, by commas; all hold.
+
+    A column may be shortened to its beginning. A word is sought in the numbers and names of the segments, without
+    regard to case. What a segment does not have fits no condition.
+
+    Raises
+    ------
+    SettingsError
+        If a condition names no column or no number.
+    """
+    keep = np.ones(len(next(iter(table.values()), ())), dtype=bool)
+    for part in (one.strip() for one in text.split(",")):
+        if not part or not len(keep):
+            continue
+        condition = _CONDITION.match(part)
+        if condition is None:
+            words = [table["index"].astype(str), *([table["name"]] if "name" in table else [])]
+            keep &= np.any([[part.lower() in str(cell).lower() for cell in column] for column in words], axis=0)
+            continue
+        values = table[_column(table, condition["column"])].astype(np.float64)
+        try:
+            number = float(condition["number"])
+        except ValueError:
+            raise SettingsError(f"{condition['number']!r} is no number", hint="Write it as 0.5") from None
+        keep &= _SIGNS[condition["sign"]](values, number)
+    return keep
+
+
+def _column(table: Mapping[str, Column], text: str) -> str:
+    names = [name for name in table if name != "name"]
+    wanted = text.strip().lower()
+    found = [name for name in names if wanted and (name.lower().startswith(wanted))]
+    if wanted == "segment":  # how the dock calls the index
+        return "index"
+    if not found:
+        raise SettingsError(f"there is no column {text!r}", hint=f"The columns are {', '.join(names)}")
+    return found[0]

@@ -14,7 +14,7 @@ from napari.layers import Image, Labels, Layer
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.report.colours import ANNOTATION, POSITIVE, TISSUE
+from sam_mil_engine.report.colours import ANNOTATION, HOLE, POSITIVE, TISSUE
 from sam_mil_engine.report.figure import Bar, Entry, picture_width, write_figure
 from sam_mil_engine.report.pictures import Picture, draw_outlines, draw_segments, draw_tissue
 
@@ -95,7 +95,7 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
         tissue="tissue" in kinds,
         outlines=tuple(outlines),
         bars=tuple(_bars(session, painted, contours=contours)),
-        entries=tuple(_entries(kinds, contours=contours, outlines=bool(outlines))),
+        entries=tuple(_entries(kinds, session.analysis, contours=contours, outlines=bool(outlines))),
     )
 
 
@@ -228,7 +228,7 @@ def _bars(session: SlideSession, painted: Sequence[tuple[str, Layer]], *, contou
     return found
 
 
-def _entries(kinds: set[str], *, contours: bool, outlines: bool) -> list[Entry]:
+def _entries(kinds: set[str], analysis: Analysis | None, *, contours: bool, outlines: bool) -> list[Entry]:
     found = []
     if outlines:
         found.append(Entry("annotation", ANNOTATION))
@@ -236,6 +236,9 @@ def _entries(kinds: set[str], *, contours: bool, outlines: bool) -> list[Entry]:
         found.append(Entry("patches at or above the threshold", POSITIVE, area=True))
     if "tissue" in kinds:
         found.append(Entry("tissue", TISSUE))
+        tissue = None if analysis is None else analysis.processed.tissue
+        if tissue is not None and any(holes for _, holes in tissue.polygons_px0):
+            found.append(Entry("hole in the tissue", HOLE))
     if contours:
-        found.append(Entry("segments, one colour each", (150, 110, 60)))
+        found.append(Entry("thin lines: segments, one colour each", (120, 120, 120)))
     return found

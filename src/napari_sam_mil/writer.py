@@ -57,17 +57,18 @@ def write_segments(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
 def write_segments_geojson(
     path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
 ) -> str:
-    """Write every segment as a polygon with its row of the table as measurements."""
+    """Write the segments of a table (by its ``index``, from 1) as polygons with their rows as measurements."""
     from sam_mil_engine.annotations.geojson import write_geojson
     from sam_mil_engine.annotations.masks import segment_annotations
 
-    annotations = segment_annotations(segments)
+    numbers = (np.asarray(table["index"]) - 1).tolist()
+    annotations = segment_annotations(segments, numbers)
     if "name" in table:
         pairs = zip(annotations, table["name"], strict=True)
         annotations = [replace(item, name=str(name) or item.name) for item, name in pairs]
-    numbers = {name: column for name, column in table.items() if name != "name"}
+    measured = {name: column for name, column in table.items() if name != "name"}
     rows = [
-        {name: value for name, column in numbers.items() if math.isfinite(value := float(column[number]))}
+        {name: value for name, column in measured.items() if math.isfinite(value := float(column[number]))}
         for number in range(len(annotations))
     ]
     return str(write_geojson(path, annotations, info=info, properties=rows))

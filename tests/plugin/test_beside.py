@@ -116,13 +116,28 @@ def test_threshold_number_and_sides_follow_the_keyboard(qtbot, beside):
 
 
 def test_the_window_draws_both_cells(qtbot, beside):
-    qtbot.wait(600)
+    qtbot.wait(900)
     picture = beside._viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
     half = picture.shape[1] // 2
     pink = (picture[..., 0] - picture[..., 1] > 25) & (picture[..., 0] > 100)
     cyan = (picture[..., 2] - picture[..., 0] > 40) & (picture[..., 1] - picture[..., 0] > 15)
     for cell in (pink | cyan)[:, :half], (pink | cyan)[:, half:]:
         assert cell.mean() > 0.05
+
+
+def test_ab_mil_is_on_the_right_also_where_another_sam_mil_fits(
+    qtbot, annotations_dock, shelf, abmil_folder, run_folder
+):
+    twin = abmil_folder.with_name("twin")
+    shutil.copytree(run_folder, twin)
+    shelf.add("classifier", twin)
+    shelf.add("classifier", abmil_folder)
+    qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
+    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None, timeout=60_000)
+    dock = annotations_dock.beside_dock
+    assert [side.model.settings.name for side in dock.pair] == ["sam-mil", "abmil"]
+    assert dock.models[0].count() == 3
+    dock._viewer.close()
 
 
 def test_with_one_classifier_the_message_says_what_is_missing(qtbot, annotations_dock, shelf, run_folder, tmp_path):

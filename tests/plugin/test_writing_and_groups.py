@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_sam_mil.group_table import matching
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.errors import AnnotationError
@@ -89,3 +90,64 @@ def test_the_groups_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napa
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
     assert not dock._hint.isHidden()
     assert not dock.csv.isEnabled()
+
+
+def visible_rows(table):
+    return [row for row in range(table.rowCount()) if not table.isRowHidden(row)]
+
+
+def test_the_groups_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tmp_path):
+    viewer, session = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    table, everything = session.table(), dock.table.rowCount()
+    limit = float(np.median(table["area (µm²)"]))
+    dock.filter.setFocus()
+    qtbot.keyClicks(dock.filter, f"area > {limit}")
+    expected = int((table["area (µm²)"] > limit).sum())
+    assert len(visible_rows(dock.table)) == expected
+    assert dock._shown.text() == f"{expected} of {everything} segments"
+    numbers = [dock.table.horizontalHeaderItem(column).text() for column in range(dock.table.columnCount())]
+    areas = numbers.index("area (µm²)")
+    shown = [float(dock.table.item(row, areas).text().replace(",", "")) for row in visible_rows(dock.table)]
+    assert min(shown) >= limit * 0.999
+    dock.save(tmp_path / "some.csv")
+    assert len(read_csv(tmp_path / "some.csv")) == expected
+    dock.save(tmp_path / "some.geojson")
+    assert len(read_annotations(tmp_path / "some.geojson")) == expected
+    qtbot.keyClicks(dock.filter, ", nonsense > 1")
+    assert "There is no column 'nonsense'" in dock._shown.text()
+    assert len(visible_rows(dock.table)) == everything
+    dock.filter.clear()
+    assert len(visible_rows(dock.table)) == everything
+
+
+def test_columns_are_hidden_by_the_menu_and_stay_hidden(qtbot, analysed):
+    viewer, session = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    place = list(session.table()).index("evidence")
+    action = next(one for one in dock.columns.menu().actions() if one.text() == "evidence")
+    action.trigger()
+    assert dock.table.isColumnHidden(place)
+    dock._sessions.retable(session)
+    assert dock.table.isColumnHidden(place), "also when the table is made anew"
+    next(one for one in dock.columns.menu().actions() if one.text() == "evidence").trigger()
+    assert not dock.table.isColumnHidden(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", [1, 1, 1]),
+        ("gland", [0, 1, 0]),
+        ("prob>=0.5", [1, 0, 0]),
+        ("prob < 1, 3", [0, 0, 0]),
+        ("segment = 2", [0, 1, 0]),
+    ],
+)
+def test_filters_of_the_table(text, rows):
+    table = {
+        "index": np.array([1, 2, 3]),
+        "name": np.array(["", "Gland", ""]),
+        "probability": np.array([0.5, 0.25, np.nan]),
+    }
+    np.testing.assert_array_equal(matching(table, text), np.array(rows, bool))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Image, Layer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from sam_mil_engine.geometry import Frame
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 CELL = 4
 #: First size of the window in pixels.
 WINDOW = (1500, 850)
+#: Milliseconds after which a new window has its size.
+SETTLED = 250
 _STEPS = 1000
-_SHOWN = {"patches": "Patches above the threshold", "map": "Map", "both": "Both"}
-_QUANTITIES = {"attention": "Attention (1 = all patches alike)", "probability": "Probability"}
+_SHOWN = {"patches": "Patches above", "map": "Map", "both": "Both"}
+_QUANTITIES = {"attention": "Attention", "probability": "Probability"}
 
 
 class BesideDock(QWidget):
@@ -65,12 +68,24 @@ class BesideDock(QWidget):
         self.spin.valueChanged.connect(self._on_threshold)
         self._show_slide(session, outlines)
         self._on_quantity()
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(self.fit)
+        timer.start(SETTLED)  # the window has its size by then
 
     @property
     def pair(self) -> tuple[Side, Side]:
         """The two that are shown, left and right."""
         left, right = (self._sides[box.currentIndex()] for box in self.models)
         return left, right
+
+    def fit(self) -> None:
+        """Show the whole slide on both sides."""
+        viewer = self._viewer
+        viewer.reset_view()
+        height, width = viewer.canvas.size
+        tall, wide = np.ptp(viewer.layers[0].extent.world, axis=0)
+        viewer.scene.camera.zoom = 0.94 * min(height / tall, width / 2 / wide)
 
     def _show_slide(self, session: SlideSession, outlines: Sequence[Annotation]) -> None:
         layers, grid = self._viewer.layers, self._viewer.canvas.grid
@@ -144,7 +159,7 @@ class BesideDock(QWidget):
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip("One threshold for both sides; arrow keys move it in small steps")
-        self.quantity.setToolTip("Which number of the patches is shown")
+        self.quantity.setToolTip("Which number of the patches is shown; an attention of 1 means all patches alike")
         self.shown.setToolTip("The map of the number, the patches at or above the threshold in cyan, or both")
         row = QHBoxLayout()
         row.addWidget(self.slider, 1)
@@ -155,7 +170,7 @@ class BesideDock(QWidget):
             form.addRow(text, widget)
         form.addRow("&Number", self.quantity)
         form.addRow("&Show", self.shown)
-        form.addRow("&Threshold", row)
+        form.addRow("Threshold", row)
         card = Card("Two classifiers on one slide")
         card.body.addLayout(form)
         for label in self.facts:
@@ -183,5 +198,4 @@ def open_beside(
     viewer.window.resize(*WINDOW)
     dock = BesideDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
-    viewer.reset_view()
     return dock

@@ -13,16 +13,19 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
+    QLineEdit,
+    QMenu,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from sam_mil_engine.errors import SamMilError
+from sam_mil_engine.errors import SamMilError, SettingsError
 
-from ..group_table import Column
+from ..group_table import Column, matching
 from ..notices import show_error
 from ..placement import points_to_world
 from ..session import SlideSession, sessions_of
@@ -48,6 +51,10 @@ _TIPS = {
     "IoU": "Overlap of segment and outlines: intersection over union",
     "in best set": "1 where the segment belongs to the set that matches the outlines best",
 }
+_FILTER_TIP = (
+    "Words to find in the names, or conditions on columns, separated by commas; all must hold.\n"
+    "A column may be shortened: area > 5000, prob >= 0.5, attention mass < 0.1"
+)
 _EMPTY = "Press Segment/Classify in the Analyze dock; the groups of the slide are listed here."
 
 
@@ -71,6 +78,7 @@ class GroupsDock(QWidget):
         super().__init__()
         self._sessions = sessions_of(napari_viewer)
         self._columns: dict[str, Column] = {}
+        self._kept = np.ones(0, dtype=bool)
         self._hint = text_label(_EMPTY)
         self.table = QTableWidget()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -81,32 +89,49 @@ class GroupsDock(QWidget):
         self.table.setAccessibleName("Groups of the slide")
         self.table.itemSelectionChanged.connect(self._on_selection)
         self.csv = QPushButton("Save as CS&V…")
-        self.csv.setToolTip("Save this table")
+        self.csv.setToolTip("Save the rows that are shown, with all columns")
         self.csv.clicked.connect(lambda: self._save("CSV (*.csv)", ".csv"))
         self.geojson = QPushButton("Save as Geo&JSON…")
         self.geojson.setToolTip("Save the segments with these numbers as measurements; QuPath opens it")
         self.geojson.clicked.connect(lambda: self._save("GeoJSON (*.geojson)", ".geojson"))
+        self.filter = QLineEdit()
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setPlaceholderText("Filter: probability > 0.5, patches >= 4, gland")
+        self.filter.setToolTip(_FILTER_TIP)
+        self.filter.setAccessibleName("Filter of the groups")
+        self.filter.textChanged.connect(self._filter)
+        self.columns = QToolButton()
+        self.columns.setText("C&olumns")
+        self.columns.setToolTip("Choose which columns are visible")
+        self.columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.columns.setMenu(QMenu(self.columns))
+        self._hidden: set[str] = set()
+        above = QHBoxLayout()
+        above.addWidget(self.filter, 1)
+        above.addWidget(self.columns)
+        self._shown = text_label(faint=True)
         buttons = QHBoxLayout()
         buttons.addWidget(self.csv)
         buttons.addWidget(self.geojson)
         layout = QVBoxLayout(self)
         layout.addWidget(self._hint)
+        layout.addLayout(above)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self._shown)
         layout.addLayout(buttons)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 
     def save(self, path: str | Path) -> None:
-        """Save the table (``.csv``) or the segments with their rows (``.geojson``)."""
+        """Save the rows that the filter shows: a table (``.csv``) or segments with their numbers (``.geojson``)."""
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
+        seen = {name: column[self._kept] for name, column in self._columns.items()}
         if Path(path).suffix.lower() == ".csv":
-            write_table(path, self._columns)
+            write_table(path, seen)
         else:
-            write_segments_geojson(
-                path, session.analysis.processed.segments, self._columns, info=session.source.info
-            )
+            write_segments_geojson(path, session.analysis.processed.segments, seen, info=session.source.info)
 
     def _save(self, kinds: str, suffix: str) -> None:
         session = self._sessions.current
@@ -124,8 +149,8 @@ class GroupsDock(QWidget):
         self._columns = {} if session is None else session.table()
         self._hint.setVisible(not self._columns)
         self.table.setVisible(bool(self._columns))
-        for button in (self.csv, self.geojson):
-            button.setEnabled(bool(self._columns))
+        for widget in (self.csv, self.geojson, self.filter, self.columns):
+            widget.setEnabled(bool(self._columns))
         self.table.blockSignals(True)
         self.table.setSortingEnabled(False)
         self.table.clear()
@@ -142,14 +167,49 @@ class GroupsDock(QWidget):
         if "attention mass" in self._columns:
             self.table.sortItems(list(self._columns).index("attention mass"), Qt.SortOrder.DescendingOrder)
         self.table.blockSignals(False)
+        self._fill_menu()
+        self._filter()
+
+    def _filter(self) -> None:
+        """Hide the rows that do not fit the filter; a filter that makes no sense hides none and says why."""
+        count = self.table.rowCount()
+        try:
+            keep = matching(self._columns, self.filter.text())
+            said = f"{int(keep.sum())} of {count} segments" if self.filter.text().strip() and count else ""
+        except SettingsError as error:
+            keep = np.ones(count, dtype=bool)
+            said = f"{error.what[:1].upper()}{error.what[1:]}. {error.hint}."
+        self._kept = keep
+        for row in range(count):
+            self.table.setRowHidden(row, not keep[self._number(row) - 1])
+        self._shown.setText(said)
+        self._shown.setVisible(bool(said))
+
+    def _fill_menu(self) -> None:
+        menu = self.columns.menu()
+        menu.clear()
+        for place, name in enumerate(self._columns):
+            self.table.setColumnHidden(place, name in self._hidden)
+            if place == 0:  # the number says which segment a row is
+                continue
+            action = menu.addAction(name)
+            action.setCheckable(True)
+            action.setChecked(name not in self._hidden)
+            action.toggled.connect(lambda on, name=name, place=place: self._show_column(name, place, on=on))
+
+    def _show_column(self, name: str, place: int, *, on: bool) -> None:
+        (self._hidden.discard if on else self._hidden.add)(name)
+        self.table.setColumnHidden(place, not on)
+
+    def _number(self, row: int) -> int:
+        return int(self.table.item(row, 0).text().replace(",", ""))
 
     def _on_selection(self) -> None:
         rows = self.table.selectionModel().selectedRows(0)
         session = self._sessions.current
         if not rows or session is None:
             return
-        number = int(self.table.item(rows[0].row(), 0).text().replace(",", ""))
-        self._go_to(session, number)
+        self._go_to(session, self._number(rows[0].row()))
 
     def _go_to(self, session: SlideSession, number: int) -> None:
         assert session.analysis is not None
