@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sam_mil_engine.train.checkpoint import TrainedModel
     from sam_mil_engine.workflow.outcome import ProcessedSlide
 
-#: The bundled demonstration classifier.
-DEMO = "demo"
+#: The bundled classifier that fits the slide best: each knows what it was trained on.
+BUNDLED = "auto"
 
 #: Step that the user can ask for -> engine stages it needs; *Classify* adds the prediction.
 STEPS: dict[str, tuple[str, ...]] = {
@@ -45,7 +45,7 @@ class Choices:
     encoder
         The same for encoders; None takes the one that the classifier expects.
     classifier
-        ``demo``, or the folder of a RUN.
+        ``auto``, the name of a bundled model, or the folder of a RUN.
     preset
         Name of the tissue preset; None takes that of the project.
     project
@@ -54,7 +54,7 @@ class Choices:
 
     segmenter: str = SegmentSettings().segmenter
     encoder: str | None = None
-    classifier: str = DEMO
+    classifier: str = BUNDLED
     preset: str | None = None
     project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
 
@@ -128,22 +128,23 @@ def analyse(
         Whatever the engine says; what was finished is kept in the project.
     """
     prepare_for_torch()
-    from sam_mil_engine.train.checkpoint import load_model
+    from sam_mil_engine.train.checkpoint import load_candidates
     from sam_mil_engine.workflow.process import process_slide
 
-    model = load_model(choices.classifier)
+    models = load_candidates(choices.classifier)
     processed = process_slide(
         source.info.path,
         choices.project,
-        settings=_settings(choices, model, source),
+        settings=_settings(choices, models[0], source),
         stages=STEPS[step],
         progress=progress,
     )
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
-    from sam_mil_engine.predict import predict
+    from sam_mil_engine.predict import best_fit, predict
 
     progress(Progress("classify", 0, 1, "slides"))
+    model = best_fit(models, processed.bag)
     scores = predict(model, processed.bag)
     progress(Progress("classify", 1, 1, "slides"))
     return Analysis(processed, scores, model)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError
 
-from .analysis import DEMO
+from .analysis import BUNDLED
 from .display import has_display, some_display
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def save_window(
     project: str | Path,
     picture: str | Path | None = None,
     *,
-    model: str | Path = DEMO,
+    model: str | Path = BUNDLED,
     size: tuple[int, int] = (1920, 1080),
     show: bool = False,
 ) -> None:
@@ -85,7 +85,7 @@ def present(
     dock: AnalyzeDock
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
     dock.choices_card.set_project(Path(project))
-    if str(model) != DEMO:
+    if str(model) != BUNDLED:
         dock.choices_card.set_classifier(Path(model))
     failures: list[Exception] = []
     job = dock.run("Classify")
@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--project", type=Path, required=True, help="folder in which results are kept")
     parser.add_argument(
-        "--model", default=DEMO, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
+        "--model", default=BUNDLED, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="PNG of the whole window")
     parser.add_argument("--show", action="store_true", help="leave the window open, where there is a display")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ import tifffile
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_sam_mil import analysis
 from napari_sam_mil.layers import KINDS
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
+from sam_mil_engine.train.checkpoint import bundled_models
 
 NAMES = ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
 
@@ -71,6 +73,11 @@ def test_the_result_card_tells_class_probability_threshold_and_card(qtbot, open_
     assert "Not for diagnosis" in text, "said even where the model card forgets to"
     assert "stand-in" in text
     assert dock.progress_card.heading.text().startswith("Done in")
+    assert dock.result_card.findChild(QLabel, "samMilOutside") is None
+    # a slide unlike anything that the model was trained on
+    known = sessions_of(viewer).current.analysis
+    dock.result_card.show_result(replace(known, scores=replace(scores, domain_distance=2.5)))
+    assert "2.5 times as far" in dock.result_card.findChild(QLabel, "samMilOutside").text()
 
 
 def test_a_second_run_reuses_everything_and_replaces_the_layers(qtbot, open_dock, tiny_slide):
@@ -250,3 +257,11 @@ def test_every_tissue_preset_of_the_engine_can_be_chosen(qtbot, open_dock):
     assert offered == {None, *TISSUE_PRESETS}
     box.setCurrentIndex(box.findData("biopsy"))
     assert dock.choices_card.choices().preset == "biopsy"
+
+
+def test_every_bundled_classifier_can_be_chosen_and_the_one_that_fits_is_the_default(qtbot, open_dock, run_folder):
+    _, dock = open_dock()
+    box = dock.choices_card.classifier
+    offered = {box.itemData(place) for place in range(box.count())}
+    assert offered == {analysis.BUNDLED, str(run_folder), *bundled_models()}
+    assert box.itemData(0) == analysis.Choices().classifier == analysis.BUNDLED

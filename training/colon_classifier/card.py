@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,7 @@ def write_card(figures: Mapping[str, Any], labels: pd.DataFrame, outside: pd.Dat
         called = ", ".join(f"{n} {label}" for label, n in sorted(known["predicted"].value_counts().items()))
         spread = f"{known['distance'].min():.2f} to {known['distance'].max():.2f}"
         beyond.append(f"| {kind} | {len(known)} | {spread} | {int((known['distance'] > 1).sum())} | {called} |")
-    return CARD.format(
+    card = CARD.format(
         mpp=MPP,
         low=int(100 * TUMOUR_SHARE[0]),
         high=int(100 * TUMOUR_SHARE[1]),
@@ -56,6 +57,15 @@ def write_card(figures: Mapping[str, Any], labels: pd.DataFrame, outside: pd.Dat
         glas_accuracy=shown(figures["glas"]["accuracy"]),
         outside="\n".join(beyond),
     )
+    return "\n\n".join(_wrapped(part) for part in card.split("\n\n"))
+
+
+def _wrapped(paragraph: str) -> str:
+    """Break the lines of running text anew, now that the figures are in it."""
+    if paragraph.startswith(("#", "|")):
+        return paragraph
+    end = "\n" if paragraph.endswith("\n") else ""
+    return "\n".join(textwrap.wrap(paragraph, 116, break_on_hyphens=False)) + end
 
 
 CARD = """# Colon classifier
@@ -77,7 +87,8 @@ LC25000 holds augmented copies of photographs, brought together here by groups; 
 (60% of the groups train, 15% validate, 25% test). A slide has two to four pieces of tissue on glass, quilted
 from tiles of 5 to 13 photographs of mucosa and 3 to 8 of carcinoma, in one stain of its own whatever its
 class; tumour takes {low} to {high}% of the tissue. Training: {train}; validation (epoch, threshold, domain
-limit): {val}; test: {test}. Of three seeds the one with the lowest validation loss is taken, for every model.
+limit): {val}; test: {test}. Of three seeds the one with the lowest validation loss is taken, for every
+model.
 
 ## Held-out slides
 
@@ -103,7 +114,13 @@ validation slides set; above 1 the result carries a warning.
 |---|---|---|---|---|
 {outside}
 
+GlaS shows both sides of it: real colon is unlike composed slides, so that it is warned about although most of
+the answers are right. A warning says that nobody has tested this model there, not that it is wrong.
+
 ## Limits
+
+On mucosa, single patches with glass or with much epithelium often look like tumour to it (see the patch AUC);
+the attention is the better map.
 
 Composed slides are no slides: their tissue is all mucosa or all carcinoma, in sharp focus, from one
 collection of photographs; there is no muscle, fat, lymph follicle, fold, pen, adenoma or inflammation. The

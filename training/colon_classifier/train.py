@@ -5,7 +5,7 @@
 Composes the slides, processes them, trains SAM-MIL and, under the same protocol, AB-MIL and mean pooling; tests all
 on slides of photographs that were never seen, beside what colour alone gives; looks at what lies outside; writes
 the model, its domain and its card into src/sam_mil_engine/weights/colon, and every figure into WORK_FOLDER.
-``--short`` does the same on eight small slides for three epochs, and writes into WORK_FOLDER alone. In full it
+``--short`` does the same on eight small slides for ten epochs, and writes into WORK_FOLDER alone. In full it
 takes about half an hour on two free cores; what is finished in WORK_FOLDER is kept.
 """
 
@@ -35,7 +35,7 @@ MODELS = ("sam-mil", "abmil", "mean")
 SEEDS = (5, 6, 7)
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, classes=("normal", "tumour"))
 SHORT_SLIDES = {"train": 4, "val": 2, "test": 2}
-SHORT_SIDES = ((1000, 1300), (800, 1000))
+SHORT_SIDES = ((800, 1000), (700, 800))
 TARGET = Path(__file__).parents[2] / "src" / "sam_mil_engine" / "weights" / "colon"
 
 
@@ -87,7 +87,7 @@ def short(work: Path, shared: Path) -> None:
     """Do the same in small, for the tests."""
     labels_csv = make_cohort(work, shared / "lc25000_colon", slides=SHORT_SLIDES, sides=SHORT_SIDES)
     process_cohort(work)
-    settings = TRAIN.model_copy(update={"epochs": 3, "seed": SEEDS[0], "device": "cpu"})
+    settings = TRAIN.model_copy(update={"epochs": 10, "seed": SEEDS[0], "device": "cpu"})
     result = train_one(work, labels_csv, settings, MODELS[0])
     model = replace(load_model(result.out_dir), name="colon-short")
     figures = {**slide_figures(result), "distances": distances(model, work, pd.read_csv(labels_csv))}
@@ -105,6 +105,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with lc25000_colon, glas, slides, nuclei_lgg"
     )
-    parser.add_argument("--short", action="store_true", help="eight small slides, three epochs")
+    parser.add_argument("--short", action="store_true", help="eight small slides, ten epochs")
     chosen = parser.parse_args()
     (short if chosen.short else full)(chosen.work, chosen.data)

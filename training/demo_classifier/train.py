@@ -87,7 +87,7 @@ nothing.
 | input | patches of 224 px at 0.7 µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour |
 | data | {slides} generated H&E-like slides in all (`workflow/synthetic`, seed {seed}) |
-| trained on | {train} of them, slide labels alone; {val} more chose the epoch and the threshold |
+| trained on | {train} of them, slide labels alone; {val} validation slides chose the epoch and the threshold |
 | tested on | the {held_out} others: {test} |
 | slide AUC (95% interval, bootstrap over slides) | {auc} |
 | accuracy, balanced accuracy | {accuracy}, {balanced} |

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLa
 from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import available_segmenters
 
-from ..analysis import DEMO, Choices
+from ..analysis import BUNDLED, Choices
 from ..library import library
 from .news import news
 from .parts import Card
@@ -113,7 +113,8 @@ class ChoicesCard(Card):
             if one.name.endswith(":NAME"):  # a family of encoders, not one that can be picked from a list
                 continue
             _add(self.encoder, one.name, one.name, one.what, on_disk=one.on_disk)
-        _add(self.classifier, "Demonstration model", DEMO, "Bundled; not for diagnosis", on_disk=True)
+        for name, (text, what) in _CLASSIFIERS.items():
+            _add(self.classifier, text, name, f"{what}; not for diagnosis", on_disk=True)
         for run in library().added("classifier"):
             _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")
@@ -127,6 +128,12 @@ _PRESETS = {
     "biopsy": "Small pieces on much glass",
     "resection": "Large pieces; paler stain is left out",
     "tcga": "Slides of The Cancer Genome Atlas: smaller pieces and holes count",
+}
+#: Every bundled classifier (a test compares): what it is called here, and what it knows.
+_CLASSIFIERS = {
+    BUNDLED: ("Bundled, whichever fits", "The bundled model whose training slides are most like this one"),
+    "colon": ("Colon (bundled)", "Adenocarcinoma of the colon against normal mucosa"),
+    "demo": ("Generated slides (bundled)", "Slides that this program made itself"),
 }
 _RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
 _PROJECT_TIP = "Choose another project folder"

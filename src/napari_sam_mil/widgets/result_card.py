@@ -39,6 +39,11 @@ class ResultCard(Card):
         verdict = QLabel(f"<span style='font-size: 15pt'><b>{escape(scores.predicted)}</b></span>")
         verdict.setObjectName("samMilVerdict")
         self.body.addWidget(verdict)
+        if scores.warning is not None:
+            warning = text_label(f"Warning: {scores.warning}.")
+            warning.setObjectName("samMilOutside")
+            warning.setStyleSheet("color: #e0a030; font-weight: bold")
+            self.body.addWidget(warning)
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
         self.body.addWidget(text_label(f"Probability of {scores.classes[column]}: {probability:.3f}{threshold}"))
