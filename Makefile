@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/demo
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo screenshots test check format clean
 
 help:
 	@echo "make demo     set up, then the whole story on slides made here; opens napari if there is a display"
+	@echo "make screenshots  set up, then the pictures of docs/gallery, on slides made here"
 	@echo "make test     set up, then every test and check"
 	@echo "make install  set up only: system libraries where root may install them, and $(VENV)"
 	@echo "make check    the checks without the tests"
@@ -27,6 +28,9 @@ demo: $(STAMP)
 	$(BIN)/sam-mil-engine demo --output $(DEMO)
 
 # One process of tests a core, each with one thread: small tensors gain nothing from more.
+screenshots: $(STAMP)
+	$(BIN)/python scripts/screenshots.py --demo $(DEMO) --output docs/gallery
+
 test: $(STAMP) check
 	OMP_NUM_THREADS=1 sh scripts/with-display.sh $(BIN)/python -m pytest -n auto --dist loadgroup
 

@@ -1,0 +1,210 @@
+"""Make the gallery: open a generated slide in napari, use the docks, and save what the window shows.
+
+``python scripts/screenshots.py --demo out/demo --output docs/gallery`` makes the demonstration first where it is
+not there yet. Every picture is of a slide that this program made itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from napari_sam_mil.display import some_display
+
+SIZE = (1400, 860)
+#: Bytes of one picture at most; colours are reduced until it fits.
+LIMIT = 400_000
+
+
+def main() -> None:
+    """Parse the command line and make every picture."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--demo", type=Path, default=Path("out/demo"))
+    parser.add_argument("--output", type=Path, default=Path("docs/gallery"))
+    chosen = parser.parse_args()
+    slide, runs = prepare(chosen.demo)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    with some_display(size=(1600, 1000)):
+        Gallery(slide, chosen.demo, runs, chosen.output).make()
+
+
+def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
+    """Return a test slide with tumour, and a run of SAM-MIL and one of AB-MIL trained on the same bags."""
+    from napari_sam_mil.native import prepare_for_torch
+    from sam_mil_engine.settings import DemoSettings, ModelSettings
+    from sam_mil_engine.train.loop import train
+    from sam_mil_engine.workflow.demo import run_demo
+
+    prepare_for_torch()
+    result = run_demo(demo)
+    settings = DemoSettings().train.model_copy(update={"model": ModelSettings(name="abmil")})
+    plain = result.project / "runs" / "abmil"
+    if not (plain / "metrics.json").is_file():
+        train(result.project / "bags", result.labels, plain, settings=settings, resume=plain.exists())
+    if result.example is None:
+        raise SystemExit("no test slide of the demonstration holds tumour")
+    return result.example, {"sam-mil": result.run, "abmil": plain}
+
+
+class Gallery:
+    """One window, used as a person would, and a picture of every step."""
+
+    def __init__(self, slide: Path, demo: Path, runs: dict[str, Path], output: Path):
+        self.slide, self.demo, self.runs, self.output = slide, demo, runs, output
+
+    def make(self) -> None:
+        """Make every picture, in the order of the walk-through."""
+        from napari.viewer import Viewer
+
+        from napari_sam_mil.session import sessions_of
+        from napari_sam_mil.showcase import present
+
+        self.viewer = Viewer(title=f"{self.slide.stem} - SAM-MIL")
+        self.dock = present(self.viewer, self.slide, self.demo / "project", model=self.runs["sam-mil"], size=SIZE)
+        self.session = sessions_of(self.viewer).current
+        self.save("analyze")
+        self.only("attention", "segments")
+        self.save("attention")
+        self.show_groups()
+        self.show_annotations()
+        self.show_prompts()
+        self.show_rest()
+        self.viewer.close()
+
+    def show_groups(self) -> None:
+        """Filter the table, click a row."""
+        groups = self.open("Groups")
+        self.only("segments", "tissue")
+        groups.filter.setText("probability > 0.5, patches >= 3")
+        row = next(row for row in range(groups.table.rowCount()) if not groups.table.isRowHidden(row))
+        groups.table.selectRow(row)
+        self.save("groups")
+        self.close(groups)
+        self.viewer.reset_view()
+
+    def show_annotations(self) -> None:
+        """Outlines, agreement, Figure 6, and two classifiers side by side."""
+        notes = self.open("Annotations")
+        notes.load(self.demo / "annotations" / f"{self.slide.stem}.geojson")
+        self.wait(lambda: self.session.agreement is not None)
+        notes.agreement.colours.setCurrentIndex(notes.agreement.colours.findText("Purity"))
+        notes.agreement.colours.activated.emit(notes.agreement.colours.currentIndex())
+        self.only("segments", "annotations")
+        self.save("agreement")
+        notes.figure.show_box.setChecked(True)
+        self.save("figure-6")
+        self.library_of_runs()
+        notes.figure.beside.click()
+        self.wait(lambda: notes.beside_dock is not None)
+        window = notes.beside_dock._viewer
+        window.window.resize(*SIZE)
+        self.pause()
+        notes.beside_dock.fit()
+        self.save("beside", window)
+        window.close()
+        notes.figure.show_box.setChecked(False)
+        self.close(notes)
+
+    def library_of_runs(self) -> None:
+        """Let the plugin know both runs, in a library of the gallery's own."""
+        from napari_sam_mil import beside
+        from napari_sam_mil.library import Library
+
+        shelf = Library(self.demo / "gallery-models.json")
+        shelf.add("classifier", self.runs["abmil"])
+        beside.library = lambda: shelf
+
+    def show_prompts(self) -> None:
+        """Choose a segment in the list of the Prompts dock."""
+        prompts = self.open("Prompts")
+        self.only("segments")
+        prompts.segments.choose_newest()
+        self.save("prompts")
+        self.close(prompts)
+
+    def show_rest(self) -> None:
+        """A region in the light theme, and a figure for print."""
+        self.only("probability", "tissue")
+        self.viewer.scene.camera.zoom *= 2.5
+        self.dock.region_card.choice.setCurrentIndex(1)
+        self.dock.button.click()
+        self.wait(lambda: self.dock.job is None)
+        self.viewer.theme = "light"
+        self.pause(1.0)
+        self.save("region-light")
+        self.viewer.theme = "dark"
+        self.dock.region_card.choice.setCurrentIndex(0)
+        self.dock.button.click()
+        self.wait(lambda: self.dock.job is None)
+        self.viewer.reset_view()
+        figure = self.open("Figure")
+        self.only("probability", "tissue", "annotations")
+        path = self.output / "figure-for-print.png"
+        figure.dpi.setValue(209)
+        figure.save(path)
+        self.wait(lambda: not figure.worker.busy)
+        self.shrink(path)
+        self.save("figure-dock")
+
+    def open(self, name: str) -> object:
+        """Open a dock beside the main one, in front."""
+        window, dock = self.viewer.window.add_plugin_dock_widget("napari-sam-mil", name, tabify=True)
+        window.raise_()
+        self.pause()
+        return dock
+
+    def close(self, dock: object) -> None:
+        """Take a dock away, and what it put into the picture."""
+        self.viewer.window.remove_dock_widget(dock)
+        self.pause(0.2)
+
+    def only(self, *kinds: str) -> None:
+        """Show these layers of the slide and hide the others."""
+        for kind, layer in self.session.layers.items():
+            layer.visible = kind in kinds
+
+    def save(self, name: str, viewer: object = None) -> None:
+        """Save the whole window."""
+        self.pause(1.2)
+        path = self.output / f"{name}.png"
+        (viewer or self.viewer).window.screenshot(str(path), flash=False, canvas_only=False)
+        self.shrink(path)
+
+    @staticmethod
+    def shrink(path: Path) -> None:
+        """Reduce a picture to a palette, so that it is light enough for a repository."""
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        if picture.width > SIZE[0]:
+            height = round(picture.height * SIZE[0] / picture.width)
+            picture = picture.resize((SIZE[0], height), Image.Resampling.LANCZOS)
+        picture.save(path, optimize=True)
+        for colours in (256, 128, 64, 32):
+            if path.stat().st_size < LIMIT:
+                return
+            picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+
+    def pause(self, seconds: float = 0.4) -> None:
+        """Let the window draw."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end)
+
+    @staticmethod
+    def wait(until: Callable[[], bool], *, seconds: float = 300) -> None:
+        """Let the window work until something holds."""
+        from qtpy.QtWidgets import QApplication
+
+        end = time.monotonic() + seconds
+        while not until():
+            QApplication.processEvents()
+            time.sleep(0.01)
+            if time.monotonic() > end:
+                raise SystemExit("the window did not get there in time")
+
+
+if __name__ == "__main__":
+    main()
