@@ -186,11 +186,11 @@ def verify_repository(repository: str) -> str:
 
 def remove_repository(repository: str) -> int:
     """Delete a repository from the hub's cache; return the bytes that are free again (0: it was not there)."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        cache = scan_cache_dir()
+        cache = scan_cache_dir(constants.HF_HUB_CACHE)
     except CacheNotFound:
         return 0
     hashes = [
