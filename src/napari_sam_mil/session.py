@@ -49,6 +49,8 @@ class SlideSession:
         Parts of the slide that a SAM has looked at.
     earlier
         What was known before each edit by hand, the last one last.
+    on_disk
+        What the project holds of the slide; ``analysis`` is another where edits are not saved.
     """
 
     layer: Layer
@@ -59,6 +61,7 @@ class SlideSession:
     colour_by: str | None = None
     regions: Regions = field(default_factory=Regions)
     earlier: list[Analysis] = field(default_factory=list)
+    on_disk: Analysis | None = None
 
     def table(self) -> dict[str, Column]:
         """Return one row a segment with all that is known of it; empty where there are no segments."""
@@ -124,7 +127,7 @@ class Sessions:
 
     def show(self, session: SlideSession, analysis: Analysis) -> None:
         """Keep what the engine found and show it in place of what was shown before."""
-        session.analysis, session.agreement = analysis, None
+        session.analysis, session.on_disk, session.agreement = analysis, analysis, None
         session.earlier.clear()
         self.refresh(session)
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from sam_mil_engine.progress import Progress, ProgressCallback
 
 from ..analysis import Analysis
-from ..edits import added, deleted, merged, renamed
+from ..edits import added, deleted, merged, names_of, renamed, saved
 from ..group_table import shown_class
 from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
 from ..session import SlideSession, sessions_of
@@ -73,6 +73,7 @@ class PromptsDock(QWidget):
         self.segments.renamed.connect(self.rename)
         self.segments.chosen.connect(self._on_chosen)
         self.segments.undo_clicked.connect(self.undo_edit)
+        self.segments.save_clicked.connect(self.save_edits)
         self.worker.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
         self.worker.progressed.connect(self._on_progress)
@@ -137,8 +138,10 @@ class PromptsDock(QWidget):
 
     def rename(self, number: int, name: str) -> None:
         """Give a segment a name."""
-        if self._session is not None and self._session.analysis is not None:
-            self._session.analysis = renamed(self._session.analysis, number, name)
+        analysis = None if self._session is None else self._session.analysis
+        # leaving the field tells of its text again: what is called so already is no edit
+        if self._session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
+            self._session.analysis = renamed(analysis, number, name)
             self._sessions.retable(self._session)
 
     def undo_edit(self) -> None:
@@ -146,6 +149,22 @@ class PromptsDock(QWidget):
         if self._session is not None:
             self._sessions.undo_edit(self._session)
             self.segments.say("The last edit was undone")
+
+    def save_edits(self) -> None:
+        """Write the edited segments into the bag of the slide, for the next start and the command line."""
+        session = self._session
+        if session is None or session.analysis is None:
+            return
+        analysis = session.analysis
+
+        def then(words: str) -> None:
+            session.on_disk = analysis
+            self.segments.say(words)
+            self.segments.show_session(self._session)
+
+        self.editor.start(
+            lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then
+        )
 
     def _edit(self, change: Callable[[Analysis, Any, ProgressCallback], Analysis], doing: str, words: str) -> None:
         session = self._session

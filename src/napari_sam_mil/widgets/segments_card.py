@@ -25,6 +25,7 @@ class SegmentsCard(Card):
     delete_clicked = Signal(list)
     merge_clicked = Signal(list)
     undo_clicked = Signal()
+    save_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__("Segments")
@@ -50,6 +51,9 @@ class SegmentsCard(Card):
         self.merge.clicked.connect(lambda: self.merge_clicked.emit(self.numbers))
         self.rename.clicked.connect(lambda: self.list.editItem(self.list.currentItem()))
         self.undo.clicked.connect(self.undo_clicked)
+        self.save = QPushButton("&Save edits to the project")
+        self.save.setToolTip("Keep the edited segments for the next start and for the command line")
+        self.save.clicked.connect(self.save_clicked)
         row = QHBoxLayout()
         row.setSpacing(4)
         for button in (self.delete, self.merge, self.rename, self.undo):
@@ -57,8 +61,9 @@ class SegmentsCard(Card):
         for widget in (self._hint, self.list):
             self.body.addWidget(widget)
         self.body.addLayout(row)
+        self.body.addWidget(self.save)
         self.body.addWidget(self._said)
-        self._undoable = False
+        self._undoable = self._savable = False
 
     @property
     def numbers(self) -> list[int]:
@@ -83,6 +88,7 @@ class SegmentsCard(Card):
         self._hint.setVisible(not names)
         self.list.setVisible(bool(names))
         self._undoable = session is not None and bool(session.earlier)
+        self._savable = session is not None and bool(names) and session.analysis is not session.on_disk
         self.list.blockSignals(True)
         self.list.clear()
         for number in reversed(range(len(names))):
@@ -109,3 +115,4 @@ class SegmentsCard(Card):
         self.merge.setEnabled(count > 1)
         self.rename.setEnabled(count == 1)
         self.undo.setEnabled(self._undoable)
+        self.save.setEnabled(self._savable)
