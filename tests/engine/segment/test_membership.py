@@ -58,7 +58,7 @@ def is_member(mask, coord, size, *, origin, downsample, rule):
 
 
 def released_members(segments, masks, coords, size):
-    """The loop of the code released with the paper: rounded corner, whole side, corner inside SAM's box, which ends at the last pixel."""
+    """The released loop: rounded corner, whole side, corner inside SAM's box, which ends at the last pixel."""
     found = []
     for mask, (x, y, w, h) in zip(masks, segments.boxes_raster.tolist(), strict=True):
         members = []
