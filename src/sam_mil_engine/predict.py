@@ -24,6 +24,8 @@ __all__ = ["best_fit", "check_bag", "predict", "read_scores", "save_scores"]
 
 #: By how much the resolution of a bag may differ from that of the training, relative.
 MPP_TOLERANCE = 0.10
+#: Up to this ratio of their distances, two models are equally near to a slide.
+AS_NEAR = 1.2
 
 
 @torch.inference_mode()
@@ -86,17 +88,22 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
 def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:
     """Return the model whose domain is nearest to the slide, relative to its limit; the first where none has one.
 
+    Models that are hardly farther count as near: far from all, the order of the models decides and not chance.
+
     Raises
     ------
     ModelError
         If the bag has another encoder, feature width, patch size or resolution than a model expects.
     """
-    known: list[tuple[float, int, TrainedModel]] = []
+    known: list[tuple[float, TrainedModel]] = []
     for model in models:
         check_bag(model, bag)
         if model.domain is not None:
-            known.append((model.domain.distance(bag.features), len(known), model))
-    return min(known)[2] if known else models[0]
+            known.append((model.domain.distance(bag.features), model))
+    if not known:
+        return models[0]
+    nearest = min(distance for distance, _ in known)
+    return next(model for distance, model in known if distance <= AS_NEAR * nearest)
 
 
 def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:

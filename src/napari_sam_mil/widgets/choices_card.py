@@ -114,7 +114,7 @@ class ChoicesCard(Card):
                 continue
             _add(self.encoder, one.name, one.name, one.what, on_disk=one.on_disk)
         for name, (text, what) in _CLASSIFIERS.items():
-            _add(self.classifier, text, name, f"{what}; not for diagnosis", on_disk=True)
+            _add(self.classifier, text, name, f"{what}; bundled, not for diagnosis", on_disk=True)
         for run in library().added("classifier"):
             _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")
@@ -131,9 +131,9 @@ _PRESETS = {
 }
 #: Every bundled classifier (a test compares): what it is called here, and what it knows.
 _CLASSIFIERS = {
-    BUNDLED: ("Bundled, whichever fits", "The bundled model whose training slides are most like this one"),
-    "colon": ("Colon (bundled)", "Adenocarcinoma of the colon against normal mucosa"),
-    "demo": ("Generated slides (bundled)", "Slides that this program made itself"),
+    BUNDLED: ("Best fit", "Of the bundled models the one whose training slides are most like this slide"),
+    "colon": ("Colon", "Adenocarcinoma of the colon against normal mucosa"),
+    "demo": ("Generated slides", "Slides that this program made itself"),
 }
 _RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
 _PROJECT_TIP = "Choose another project folder"

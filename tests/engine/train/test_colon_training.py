@@ -92,5 +92,6 @@ def test_a_generated_slide_is_the_demonstration_models(shared_data: Path, tmp_pa
     assert generated.row()["model"] == "demo"
     # a corner of a slide, so that it lies at the limit itself
     assert generated.row()["domain_distance"] < 1.2
+    assert outside.row()["model"] == "colon", "of two that do not know it, the one of real tissue"
     assert outside.row()["outside"] is True
     assert outside.row()["domain_distance"] > 1.5

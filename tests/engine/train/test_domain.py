@@ -131,4 +131,7 @@ def test_a_prediction_says_how_far_and_warns(tmp_path: Path) -> None:
     elsewhere = trained("elsewhere", replace(domain, mean=domain.mean + 20))
     assert best_fit([model, elsewhere], far).name == "elsewhere"
     assert best_fit([elsewhere, model], witness_bag("in", False, seed=20)).name == "here"
+    # hardly farther is as near: the first wins
+    slightly = trained("slightly", replace(domain, limit=domain.limit * 0.95))
+    assert best_fit([slightly, model], far).name == "slightly"
     assert best_fit([trained("first", None), trained("second", None)], far).name == "first"
