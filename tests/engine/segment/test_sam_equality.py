@@ -74,6 +74,15 @@ def test_the_same_masks_in_the_same_order(sam, picture, options, at_least):
     np.testing.assert_allclose(found.stability, [record["stability_score"] for record in reference], atol=0.01)
 
 
+def test_more_than_a_hundred_masks(picture):
+    sam, options = build_whole_sam(channels=256), {"points_per_side": 16, "stability_score_thresh": 0.3}
+    reference, found = metas(sam, picture, **options), ours(sam, picture, **options)
+    assert len(found) == len(reference) > 100
+    shared = [(found.mask(n) & record["segmentation"]).sum() for n, record in enumerate(reference)]
+    joined = [(found.mask(n) | record["segmentation"]).sum() for n, record in enumerate(reference)]
+    assert np.mean(np.divide(shared, joined)) > 0.999
+
+
 def test_masks_differ_so_that_equality_means_something(sam, picture):
     found = ours(sam, picture)
     assert len({tuple(box) for box in found.boxes_raster.tolist()}) == len(found)
