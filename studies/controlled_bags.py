@@ -63,7 +63,7 @@ READING = """## Reading
 - The consistency with the paper's weight of 1000 costs SAM-MIL much in `arrangement` and `rare`: bags of 144
   patches are too small for it. With weight 1 it neither helps nor harms: these tasks show no benefit of it.
 - SG2M helps in `rare` (by 0.04 with weight 1000, by 0.11 with weight 1, in 5 of 5 seeds), against no mask and
-  against the random mask; in the other tasks it is not worse than none, and better than the random mask.
+  against the random mask; in the other tasks it is about as good as none, and better than the random mask.
 - Pseudo-bags help nowhere; the differences change sign from seed to seed.
 - The trap of `redundancy` catches every variant; no part protects from it, the mask of large segments included."""
 
