@@ -50,6 +50,7 @@ def test_every_model_has_a_run_on_the_same_splits(runs: Path, cohort: Cohort) ->
     assert [(split.repeat, split.fold) for split in first] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     run = read_run(runs / "abmil+groups")
     assert sorted(path.name for path in (runs / "abmil+groups" / "fold-1-0").iterdir()) == [
+        "domain.safetensors",
         "model.json",
         "model.safetensors",
     ]
