@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from ..model_files import file_sha256
 from .registry import PLIP_FILE
 from .torch_encoder import TorchEncoder
-from .weights import fit_state, read_state
+from .weights import find_state, fit_state
 
 #: The image half of CLIP; the words' half is in the file and is not used.
 _USED = ("vision_model.", "visual_projection.")
@@ -48,13 +46,7 @@ def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
         If transformers is not installed, or the weights are missing, damaged or of another model.
     """
     model = PlipImages()
-    if path:
-        file = Path(path).expanduser()
-        state = read_state(file)
-        digest = file_sha256(file)
-    else:
-        file, digest = PLIP_FILE.find(error=EncoderError)
-        state = read_state(file)
+    state, file, digest = find_state(path, PLIP_FILE)
     used = {name: value for name, value in state.items() if name.startswith(_USED) and name != _COUNTED}
     fit_state(model.clip, used, path=file, name="PLIP")
     return TorchEncoder(

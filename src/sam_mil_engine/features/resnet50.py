@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from ..errors import EncoderError
-from ..model_files import file_sha256
 from .registry import RESNET50_FILE
 from .torch_encoder import TorchEncoder
-from .weights import fit_state, read_state
+from .weights import find_state, fit_state
 
 #: The part of the model behind the feature; its weights may be in the file and are not used.
 _UNUSED = ("layer4.", "fc.")
@@ -41,13 +37,7 @@ def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
     EncoderError
         If the weights are missing, damaged or of another model.
     """
-    if path:
-        file = Path(path).expanduser()
-        state = read_state(file)
-        digest = file_sha256(file)
-    else:
-        file, digest = RESNET50_FILE.find(error=EncoderError)
-        state = read_state(file)
+    state, file, digest = find_state(path, RESNET50_FILE)
     model = TruncatedResNet50()
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EncoderError
+from ..model_files import ModelFile, file_sha256
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -36,6 +37,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "the file holds no plain table of weights", where=path, hint="Save model.state_dict() of the model"
         )
     return dict(state)
+
+
+def find_state(path: str, published: ModelFile) -> tuple[dict[str, Tensor], Path, str]:
+    """Return the weights in ``path``, or the published ones where it is empty; their file and its SHA-256.
+
+    Raises
+    ------
+    EncoderError
+        If the file is missing, damaged, or holds something else.
+    """
+    if path:
+        file = Path(path).expanduser()
+        state = read_state(file)
+        return state, file, file_sha256(file)
+    file, digest = published.find(error=EncoderError)
+    return read_state(file), file, digest
 
 
 def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, path: Path, name: str) -> None:
