@@ -27,10 +27,10 @@ $(STAMP): pyproject.toml constraints.txt scripts/system-libraries.sh
 demo: $(STAMP)
 	$(BIN)/sam-mil-engine demo --output $(DEMO)
 
-# One process of tests a core, each with one thread: small tensors gain nothing from more.
 screenshots: $(STAMP)
 	$(BIN)/python scripts/screenshots.py --demo $(DEMO) --output docs/gallery
 
+# One process of tests a core, each with one thread: small tensors gain nothing from more.
 test: $(STAMP) check
 	OMP_NUM_THREADS=1 sh scripts/with-display.sh $(BIN)/python -m pytest -n auto --dist loadgroup
 

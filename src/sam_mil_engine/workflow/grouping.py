@@ -178,5 +178,6 @@ def _store(path: Path, bag: FeatureBag, masks: Segments, plan: _Plan) -> None:
 def _segmenter(path: Path | None) -> str:
     """Name the maker of segments by their file: only SAM-MIL's pickles and bags say it."""
     if path is not None and path.suffix == ".h5":
-        return h5.read_segmenter(path) or "unknown"
+        origin = h5.read_segment_origin(path)
+        return "unknown" if origin is None else origin.segmenter
     return "sam" if path is None or path.suffix == ".pkl" else path.suffix.lstrip(".")

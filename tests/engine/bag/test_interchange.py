@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.bag import clam, csv_files, h5, sam_mil, trident
+from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.bag.foreign import ForeignBag, Known
 from sam_mil_engine.bag.interchange import find_slides
 from sam_mil_engine.bag.segment_pickles import read_pickled_segments, write_pickled_segments
@@ -249,7 +250,7 @@ def full_bag(tmp_path: Path) -> ForeignBag:
     segments = Segments.from_masks(made.nested_masks(), frame=frame, size_raster=(80, 60))
     groups = assign_groups(segments, coords, grid.size_px0)
     attrs = {"encoder": "hf:some/model", "mpp": (0.25, 0.25), "path": str(tmp_path / "none.h5")}
-    bag = h5.FeatureBag("s0", coords, made.features_of(), attrs=attrs).with_groups(groups)
+    bag = FeatureBag("s0", coords, made.features_of(), attrs=attrs).with_groups(groups)
     return ForeignBag(bag, grid, segments, 40.0, (2000, 1500))
 
 

@@ -111,7 +111,7 @@ def test_group_gives_the_released_membership_without_a_slide(
     assert np.array_equal(bag.features, made.features_of())
     means = [made.features_of()[patches].mean(axis=0) for patches in expected.values()]
     assert np.allclose(bag.group_features, means, atol=1e-6)
-    assert h5.read_segmenter(path) == "sam"
+    assert h5.read_segment_origin(path).segmenter == "sam"
 
     before = path.read_bytes()
     (again,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
@@ -149,7 +149,7 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     assert len(bag.groups) > 3
     assert np.array_equal(bag.features, made.features_of())
     assert bag.attrs["mpp"] == (0.5, 0.5)
-    assert h5.read_segmenter(path) == "regions"
+    assert h5.read_segment_origin(path).segmenter == "regions"
     assert (tmp_path / "study" / "segments" / "s0.ome.zarr" / "zarr.json").exists()
     assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).reused
 

@@ -1,0 +1,165 @@
+"""Reading a bag; a file that cannot be one is refused."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from ...errors import BagError
+from ...geometry import Frame
+from ...segment.groups import Groups
+from ...segment.segments import Segments
+from ...slide.tile_grid import TileGrid
+from ...slide.tissue_regions import TissueRegions
+from ..feature_bag import FeatureBag
+from ..hdf5_checks import open_checked
+from .layout import plain, stages_of
+
+
+def _open(path: Path) -> AbstractContextManager[h5py.File]:
+    return open_checked(path, missing="Run `sam-mil-engine process` first")
+
+
+def read_bag(path: str | Path) -> FeatureBag:
+    """Read a bag: coordinates, features and, where they are, groups.
+
+    Returns
+    -------
+    FeatureBag
+        ``attrs`` holds the attributes of the file, of ``/coords`` and of ``/features``, and ``path``.
+
+    Raises
+    ------
+    BagError
+        If the file is missing, damaged, or has no features yet.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        for name, stage in (("coords", "tiles"), ("features", "features")):
+            if name not in file:
+                raise BagError(
+                    f"the bag has no /{name}", where=path, hint=f"Run the {stage} stage: `sam-mil-engine process`"
+                )
+        groups, group_features = _groups(file)
+        attrs = {**plain(file["coords"].attrs), **plain(file["features"].attrs), **plain(file.attrs)}
+        if "segments" in file:
+            attrs.update(plain(file["segments"].attrs))
+        return FeatureBag(
+            slide_id=str(attrs.get("slide_id", path.stem)),
+            coords_px0=file["coords"][:].astype(np.int32, copy=False),
+            features=file["features"][:],
+            groups=groups,
+            group_features=group_features,
+            attrs={**attrs, "path": str(path)},
+        )
+
+
+def read_stages(path: Path) -> dict[str, str]:
+    """Return stage -> key of what is done in this bag; empty where there is no file."""
+    if not Path(path).exists():
+        return {}
+    with _open(path) as file:
+        return stages_of(file)
+
+
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of the file itself."""
+    with _open(path) as file:
+        return plain(file.attrs)
+
+
+class SegmentOrigin(NamedTuple):
+    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names."""
+
+    segmenter: str
+    version: str
+    edited: bool
+    names: tuple[str, ...]
+
+
+def read_segment_origin(path: Path) -> SegmentOrigin | None:
+    """Return where the masks come from, or None where there are none."""
+    with _open(path) as file:
+        if "segments" not in file:
+            return None
+        group, attrs = file["segments"], plain(file["segments"].attrs)
+        names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
+        edited = bool(attrs.get("edited", False))
+        return SegmentOrigin(str(attrs["segmenter"]), str(attrs["segmenter_version"]), edited, names)
+
+
+def read_tissue(path: Path) -> TissueRegions | None:
+    """Return the tissue polygons, or None where that stage did not run."""
+    with _open(path) as file:
+        if "tissue" not in file:
+            return None
+        group = file["tissue"]
+        points, rings = group["points"][:], group["rings"][:]
+        ends = [*rings[1:, 0], len(points)][: len(rings)]
+        pieces: dict[int, list[np.ndarray]] = {}
+        for (start, piece, _), end in zip(rings, ends, strict=True):
+            pieces.setdefault(int(piece), []).append(points[start:end])
+        polygons = tuple((outer, tuple(holes)) for outer, *holes in pieces.values())
+        return TissueRegions(polygons, group["area_px0"][:], method=str(group.attrs["method"]))
+
+
+def read_grid(path: Path) -> TileGrid | None:
+    """Return the patch grid, or None where that stage did not run or the file says nothing of the patches' size."""
+    with _open(path) as file:
+        if "coords" not in file or "size_px0" not in file["coords"].attrs:
+            return None
+        data = file["coords"]
+        attrs = plain(data.attrs)
+        return TileGrid(
+            coords_px0=data[:].astype(np.int32, copy=False),
+            size_px0=tuple(attrs["size_px0"]),
+            read_level=int(attrs["patch_level"]),
+            read_size=tuple(attrs["read_size"]),
+            output_size=int(attrs["patch_size"]),
+            step_px0=tuple(attrs["step_px0"]),
+            mpp=attrs.get("tile_mpp"),
+        )
+
+
+def read_segments(path: Path) -> Segments | None:
+    """Return the masks, or None where that stage did not run."""
+    with _open(path) as file:
+        if "segments" not in file:
+            return None
+        group = file["segments"]
+        packed, boxes = group["packed"][:], group["box"][:]
+        attrs = plain(group["packed"].attrs)
+        crops, start = [], 0
+        for _, _, width, height in boxes:
+            count = -(-int(width) * int(height) // 8)
+            bits = np.unpackbits(packed[start : start + count], count=int(width) * int(height))
+            crops.append(bits.astype(bool).reshape(height, width))
+            start += count
+        return Segments(
+            frame=Frame(tuple(attrs["origin_px0"]), tuple(attrs["downsample"])),
+            size_raster=tuple(attrs["size_raster"]),
+            boxes_raster=boxes,
+            crops=tuple(crops),
+            area=group["area"][:],
+            predicted_iou=group["predicted_iou"][:],
+            stability=group["stability"][:],
+        )
+
+
+def _groups(file: h5py.File) -> tuple[Groups | None, Any]:
+    if "groups" not in file:
+        return None, None
+    group = file["groups"]
+    groups = Groups(
+        indptr=group["indptr"][:],
+        indices=group["indices"][:],
+        area_raster=group["area"][:],
+        area_um2=group["area_um2"][:],
+        group_of_patch=group["of_patch"][:],
+        segment_of_group=group["segment"][:],
+    )
+    return groups, group["features"][:]
