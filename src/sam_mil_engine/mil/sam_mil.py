@@ -43,8 +43,15 @@ class SamMil(AbMil):
         if len(parts) and settings.pseudo_bag_weight:
             terms["pseudo_bags"] = settings.pseudo_bag_weight * losses[1:].mean()
         if settings.consistency_weight:
-            terms["consistency"] = settings.consistency_weight * consistency(patch_scores, bag)
+            terms["consistency"] = self.consistency_weight(len(bag)) * consistency(patch_scores, bag)
         return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits[0])
+
+    def consistency_weight(self, n_patches: int) -> float:
+        """Beta of Eq. 13, for a bag of this size."""
+        settings = self.settings
+        if settings.consistency_patches is None:
+            return settings.consistency_weight
+        return settings.consistency_weight * (n_patches / settings.consistency_patches) ** 2
 
     def masked_bag(self, bag: BagTensors, n_tokens: int) -> Tensor:
         """(T,) bool: the tokens that stay in the masked bag, drawn anew in every call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,6 +139,25 @@ def test_consistency_is_the_double_loop(make_bag: MakeBag, n: int, n_groups: int
             expected += sum((a - mean) ** 2 for a in inside) / len(inside)
     found = consistency(torch.as_tensor(scores), BagTensors.of(bag))
     assert found.item() == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_the_consistency_can_count_alike_in_bags_of_every_size(make_bag: MakeBag) -> None:
+    """A bag ten times over: as in the paper the term is a hundredth; by size it stays."""
+    once = BagTensors.of(make_bag(40, 4))
+    tenfold = replace(
+        once,
+        tokens=torch.cat([once.features.repeat(10, 1), once.group_features]),
+        group_of_patch=once.group_of_patch.repeat(10),
+    )
+    terms = {
+        patches: [
+            sam_mil(dropout=0.0, consistency_patches=patches).loss(bag, LABEL).terms["consistency"].item()
+            for bag in (once, tenfold)
+        ]
+        for patches in (None, 40)
+    }
+    assert terms[None][1] == pytest.approx(terms[None][0] / 100, rel=1e-4)
+    assert terms[40] == pytest.approx([terms[None][0]] * 2, rel=1e-4)
 
 
 # --- the loss --------------------------------------------------------------------------------------------------

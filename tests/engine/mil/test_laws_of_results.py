@@ -1,0 +1,66 @@
+"""What holds for the predictions of every model alike: a group less, a file in between, and what is not defined."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from every_model import CLASS_ATTENTION, DIM, MODELS, NO_ATTENTION, NO_EVIDENCE, MakeBag, build, some_bags, trained
+
+from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
+from sam_mil_engine.mil.counterfactual import logits_without_groups
+from sam_mil_engine.predict import predict
+from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.train.expects import Expects
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def as_trained(model: Aggregator, classes: tuple[str, ...]) -> TrainedModel:
+    return TrainedModel(model, classes, 0.5, Expects(DIM, encoder="fake"), name="m")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_without_a_group_is_a_second_run_on_the_rest(name: str, make_bag: MakeBag) -> None:
+    bag, model = BagTensors.of(make_bag(60, 4, dim=DIM)), build(name, 3)
+    found = logits_without_groups(model, bag, model(bag))
+    expected = torch.stack([model(bag.without_group(k)).logits for k in range(4)])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("classes", [("normal", "tumour"), ("a", "b", "c")])
+def test_a_saved_model_predicts_the_same(
+    name: str, classes: tuple[str, ...], make_bag: MakeBag, tmp_path: Path
+) -> None:
+    model = trained(name, len(classes), some_bags(make_bag))
+    assert model.stage == model.stages[-1]
+    saved = as_trained(model, classes)
+    save_model(tmp_path, saved)
+    loaded = load_model(tmp_path, device="cpu")
+    assert loaded.settings == saved.settings
+    assert loaded.model.stage == model.stage
+    bag = make_bag(50, 4, dim=DIM)
+    ours, theirs = predict(saved, bag), predict(loaded, bag)
+    for field in fields(ours):
+        value = getattr(ours, field.name)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(theirs, field.name), value, err_msg=field.name)
+    np.testing.assert_array_equal(theirs.groups.probability_without, ours.groups.probability_without)
+    assert theirs.attrs["notes"] == ours.attrs["notes"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_result_says_what_it_cannot(name: str, make_bag: MakeBag) -> None:
+    classes = ("normal", "tumour")
+    model = build(name)
+    scores = predict(as_trained(model, classes), make_bag(50, 4, dim=DIM))
+    notes, plain = " ".join(scores.attrs["notes"]), model.settings.name
+    assert (f"{plain} defines no evidence" in notes) == (scores.evidence is None) == (name in NO_EVIDENCE)
+    assert (f"{plain} defines no attention" in notes) == (scores.attention is None) == (name in NO_ATTENTION)
+    winner = classes[int(scores.logits.argmax())]
+    assert (f"attention is that of the class {winner}" in notes) == (name in CLASS_ATTENTION)
+    assert scores.attrs["patch_probability"] == "instance"
