@@ -11,6 +11,10 @@ from pathlib import Path
 
 from .errors import ProjectError
 
+#: What the system says where there is no room: on the disk, or in the share of a user.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -32,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise writing_error(error, path, needed=_size(temporary)) from error
+        raise writing_error(error, path, written=_size(temporary)) from error
     finally:
         if temporary.exists():
             temporary.unlink()
@@ -57,22 +61,42 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync(path.parent)
     except OSError as error:
-        raise writing_error(error, path) from error
+        raise writing_error(error, path, written=_size(temporary)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
     """Replace ``path`` by ``content`` (text as UTF-8) in one step."""
+    data = content.encode() if isinstance(content, str) else content
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        try:
+            temporary.write_bytes(data)
+        except OSError as error:
+            raise writing_error(error, path, needed=len(data), written=_size(temporary)) from error
 
 
-def writing_error(error: OSError, path: Path, *, needed: int = 0) -> ProjectError:
-    """Turn a failure to write ``path`` into a :class:`ProjectError` that says why; ``needed`` is in bytes."""
-    if error.errno == errno.ENOSPC:
-        room = f"at least {max(needed, 1) / 2**20:.1f} MiB were needed" if needed else "the file was not written"
-        return ProjectError(f"the disk is full, {room}", where=path, hint="Free some space and run again")
+def writing_error(error: OSError, path: Path, *, needed: int = 0, written: int = 0) -> ProjectError:
+    """Turn a failure to write ``path`` into a :class:`ProjectError` that says why.
+
+    Parameters
+    ----------
+    error
+        What the system said.
+    path
+        The file or folder that was to be written.
+    needed
+        Bytes that it takes as a whole, or 0 where that is not known.
+    written
+        Bytes of it that were written, and are given back.
+    """
+    if error.errno in _FULL:
+        need = _amount(needed) if needed else f"more than {_amount(written)}"
+        free = _amount(_free(path) + written)
+        quota = "your share of the disk is used up" if error.errno == errno.EDQUOT else "the disk is full"
+        return ProjectError(
+            f"{quota}: {need} are needed, {free} are free", where=path, hint="Free some space and run again"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ProjectError(
             f"cannot write here ({error.strerror})", where=path, hint="Choose a folder that you may write to"
@@ -81,7 +105,20 @@ def writing_error(error: OSError, path: Path, *, needed: int = 0) -> ProjectErro
 
 
 def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder; 0 where there is none."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size if path.exists() else 0
+
+
+def _free(path: Path) -> int:
+    """Bytes that are free where ``path`` is, or would be."""
+    return shutil.disk_usage(next(folder for folder in path.absolute().parents if folder.exists())).free
+
+
+def _amount(count: int) -> str:
+    unit, name = next(((unit, name) for unit, name in _UNITS if count >= unit), _UNITS[-1])
+    return f"{count / unit:.1f} {name}"
 
 
 def _sync(path: Path) -> None:

@@ -20,6 +20,8 @@ class Progress:
         Name of the unit of work, in the plural: ``"tiles"``, ``"epochs"``.
     message
         Anything else worth a line; shown as it is.
+    slide
+        The slide that it is about, where several are worked on at once.
     """
 
     stage: str
@@ -27,6 +29,7 @@ class Progress:
     total: int
     unit: str = "steps"
     message: str = ""
+    slide: str = ""
 
 
 #: A callback that takes reports. Raising :class:`~sam_mil_engine.errors.Cancelled` in it stops the step.

@@ -127,7 +127,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("number", "words"),
         [
-            (errno.ENOSPC, r"disk is full, at least 2\.0 MiB"),
+            (errno.ENOSPC, r"the disk is full: 2\.0 MiB are needed, .* are free"),
+            (errno.EDQUOT, r"your share of the disk is used up: 2\.0 MiB are needed"),
             (errno.EROFS, "cannot write here"),
             (errno.EIO, "cannot be"),
         ],

@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import BagError
-from ..files import atomic_path
 from ..slide.tile_grid import TileGrid
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .hdf5_checks import open_checked
+from .hdf5_writing import written_hdf5
 from .names import file_name
 from .torch_files import load_pt, save_pt
 
@@ -190,7 +190,7 @@ def write_growing(
     path: Path, arrays: Mapping[str, npt.NDArray[Any]], attributes: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Write datasets whose first axis may grow, as these tools' own writers leave them: some of them append."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with written_hdf5(path) as file:
         for name, array in arrays.items():
             rows = (min(max(len(array), 1), 512),)
             data = file.create_dataset(

@@ -64,7 +64,9 @@ class PartialFeatures:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise writing_error(error, self._data, needed=len(block) * self._row_bytes) from error
+            needed = len(block) * self._row_bytes
+            os.truncate(self._data, self.rows * self._row_bytes)  # the room is needed to say so in process.csv
+            raise writing_error(error, self._data, needed=needed) from error
         self.rows += len(block)
         atomic_write(self._mark, json.dumps({**self._head(), "rows": self.rows}))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +12,11 @@ import h5py
 import numpy as np
 
 from ...errors import BagError
-from ...files import atomic_path
 from ...segment.segments import Segments
 from ...slide.tile_grid import TileGrid
 from ...slide.tissue_regions import TissueRegions
 from ..feature_bag import FeatureBag
+from ..hdf5_writing import written_hdf5
 from ..magnification import magnification
 from .layout import FORMAT_VERSION, STAGE_NAMES, stages_of
 
@@ -28,19 +27,16 @@ def edit_bag(path: Path, *, drop: Collection[str] = (), fresh: bool = False) -> 
 
     ``drop`` names stages whose old content is left behind; ``fresh`` begins with an empty bag.
     """
-    with atomic_path(path) as temporary:
-        gone = {name for stage in drop for name in STAGE_NAMES[stage]}
-        old = path.exists() and not fresh
-        if old and not gone:
-            shutil.copyfile(path, temporary)
-        with h5py.File(temporary, "a") as file:
-            if old and gone:
-                _copy_except(path, file, gone)
-            file.attrs["format_version"] = FORMAT_VERSION
-            if drop:
-                stages = {name: key for name, key in stages_of(file).items() if name not in drop}
-                file.attrs["stages"] = json.dumps(stages)
-            yield file
+    gone = {name for stage in drop for name in STAGE_NAMES[stage]}
+    old = path.exists() and not fresh
+    with written_hdf5(path, copy_of=path if old and not gone else None) as file:
+        if old and gone:
+            _copy_except(path, file, gone)
+        file.attrs["format_version"] = FORMAT_VERSION
+        if drop:
+            stages = {name: key for name, key in stages_of(file).items() if name not in drop}
+            file.attrs["stages"] = json.dumps(stages)
+        yield file
 
 
 def _copy_except(source: Path, target: h5py.File, gone: Collection[str]) -> None:
