@@ -51,6 +51,37 @@ def describe(device: torch.device) -> str:
     return str(device)
 
 
+def several_devices(names: str) -> list[str]:
+    """Split ``cuda:0,cuda:1``; ``cuda:all`` is every CUDA device of this machine.
+
+    Raises
+    ------
+    SettingsError
+        If a device cannot be used here, or is named twice.
+    """
+    import torch
+
+    if names == "cuda:all":
+        names = ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count())) or "cuda"
+    devices = [name.strip() for name in names.split(",")]
+    if len({str(pick_device(name)) for name in devices}) < len(devices):
+        raise SettingsError(
+            f"a device is named twice in {names!r}", hint="Name every device once, as cuda:0,cuda:1"
+        )
+    return devices
+
+
+def device_of_worker(names: str, number: int) -> str:
+    """Return the device of worker ``number``: the devices in turn, so that every device has its share."""
+    devices = [name.strip() for name in names.split(",")]
+    return devices[number % len(devices)]
+
+
+def reading_threads(device: torch.device) -> int:
+    """Threads that feed a model: on a CPU the model needs the cores itself, an accelerator leaves them all."""
+    return 2 if device.type == "cpu" else min(16, max(2, cpu_count()))
+
+
 def cpu_count() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

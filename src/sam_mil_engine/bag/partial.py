@@ -29,8 +29,8 @@ class PartialFeatures:
     """
 
     def __init__(self, bag_path: Path, *, key: str, width: int, dtype: str):
-        self._data = bag_path.with_name(f".{bag_path.stem}.features")
-        self._mark = self._data.with_name(self._data.name + ".json")
+        self._data, self._mark = _files(bag_path)
+        self._data.parent.mkdir(parents=True, exist_ok=True)
         self._key, self._width, self._dtype = key, width, np.dtype(dtype)
         self.rows = self._committed()
         with self._data.open("ab") as file:
@@ -79,3 +79,15 @@ class PartialFeatures:
         """Remove both files: the rows are in the bag now."""
         self._data.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
+
+
+def rows_at_hand(bag_path: Path, *, key: str) -> int:
+    """Return how many rows of this key an earlier run has left for the bag, without opening them for writing."""
+    mark = _files(bag_path)[1]
+    found = json.loads(mark.read_text()) if mark.exists() else {}
+    return int(found["rows"]) if found.get("key") == key else 0
+
+
+def _files(bag_path: Path) -> tuple[Path, Path]:
+    data = bag_path.with_name(f".{bag_path.stem}.features")
+    return data, data.with_name(data.name + ".json")

@@ -39,7 +39,7 @@ _OTHER_STAGES = {
 }
 
 
-def load(*, device: str = "auto") -> TorchEncoder:
+def load(*, device: str = "auto", precision: str = "float32") -> TorchEncoder:
     """Return the encoder: patches at their own size, 1280 pooled numbers.
 
     Raises
@@ -58,6 +58,7 @@ def load(*, device: str = "auto") -> TorchEncoder:
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         device=device,
+        precision=precision,
     )
 
 

@@ -1,11 +1,10 @@
-"""Patches of a slide -> features, in blocks: threads read and decode ahead while the encoder works."""
+"""Patches of a slide -> features, in blocks: every patch is read once, whatever the number of encoders."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,100 +12,109 @@ import numpy.typing as npt
 from ..errors import EncoderError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import FeatureSettings
-from ..slide.tile_grid import TileGrid
-from ..slide.tiling import read_tile
-from .registry import Encoder
+from .registry import Encoder, Promise, is_asynchronous
+from .tile_stream import TileStream, UInt8Batch
 
-if TYPE_CHECKING:
-    from ..slide.slide import Slide
-
-Tile = npt.NDArray[np.uint8]
 FloatFeatures = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 
 
 def encode_tiles(
-    slide: Slide,
-    grid: TileGrid,
-    encoder: Encoder,
+    tiles: TileStream,
+    encoders: Sequence[Encoder],
     *,
     settings: FeatureSettings,
-    start: int = 0,
+    starts: Sequence[int] = (0,),
     progress: ProgressCallback = silent,
-) -> Generator[tuple[int, FloatFeatures]]:
-    """Encode the patches of a slide in their order.
+) -> Generator[tuple[int, list[FloatFeatures]]]:
+    """Encode the patches of a stream in their order, by every encoder.
 
-    Tiles are read at most two batches ahead, so memory does not grow with the slide. Closing the generator, or an
-    exception out of ``progress``, ends the reading threads.
+    On an accelerator that computes on its own, a batch is handed over while the one before it is still computed.
 
     Parameters
     ----------
-    slide, grid
-        The slide and its patches.
-    encoder
+    tiles
+        The patches; its start is the smallest of ``starts``. The caller closes it.
+    encoders
         What makes features of them.
     settings
-        Batch, block, threads, and the type of the numbers.
-    start
-        First patch to encode; those before it are there already.
+        Batch, block, and the type of the numbers.
+    starts
+        For every encoder its first patch; those before it are there already.
     progress
         Called before the first batch and after each, stage ``features``, unit ``tiles``.
 
     Yields
     ------
-    The number of the first patch of a block, and its features (at most ``settings.block``, D).
+    The number of the first patch of a block, and for every encoder the features that were missing of the block: at
+    most (``settings.block``, D), fewer or none where ``starts`` lies behind the block's start.
 
     Raises
     ------
     EncoderError
-        If the encoder fails, or gives numbers that are not finite in the type that was asked for.
+        If an encoder fails, or gives numbers that are not finite in the type that was asked for.
     SlideError
         If a tile cannot be read.
     """
-    total = len(grid)
-    progress(Progress("features", start, total, unit="tiles"))
-    tiles = _read_ahead(slide, grid, start, ahead=2 * settings.batch_size, threads=settings.readers)
-    try:
-        for first in range(start, total, settings.block):
-            last = min(first + settings.block, total)
-            block = np.empty((last - first, encoder.dim), dtype=settings.dtype)
-            for row in range(first, last, settings.batch_size):
-                end = min(row + settings.batch_size, last)
-                features = encoder.encode(np.stack([next(tiles) for _ in range(row, end)]))
-                block[row - first : end - first] = _as_type(features, settings.dtype, first_row=row)
-                progress(Progress("features", end, total, unit="tiles"))
-            yield first, block
-    finally:
-        tiles.close()
+    total = len(tiles.grid)
+    progress(Progress("features", tiles.start, total, unit="tiles"))
+    at_once = 1 + any(is_asynchronous(encoder) for encoder in encoders)
+    begun: deque[tuple[int, list[Promise]]] = deque()
+    block_start, rows = tiles.start, _no_rows(encoders)
+
+    def collect() -> Generator[tuple[int, list[FloatFeatures]]]:
+        """Take the features of the oldest batch that is with the encoders; a block that is whole is yielded."""
+        nonlocal block_start, rows
+        end, promises = begun.popleft()
+        for parts, promise in zip(rows, promises, strict=True):
+            parts.append(_as_type(promise(), settings.dtype, end=end))
+        progress(Progress("features", end, total, unit="tiles"))
+        if end == total or (end - tiles.start) % tiles.block == 0:
+            yield block_start, [_joined(parts) for parts in rows]
+            block_start, rows = end, _no_rows(encoders)
+
+    for first, batch in tiles:
+        promises = [_begin(one, batch, first, start) for one, start in zip(encoders, starts, strict=True)]
+        begun.append((first + len(batch), promises))
+        if len(begun) == at_once:
+            yield from collect()
+    while begun:
+        yield from collect()
 
 
-def _read_ahead(slide: Slide, grid: TileGrid, start: int, *, ahead: int, threads: int) -> Generator[Tile]:
-    """Yield the tiles from ``start`` on, in order; at most ``ahead`` of them are in memory."""
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
-    waiting: deque[Future[Tile]] = deque()
-    try:
-        for number in range(start, len(grid)):
-            waiting.append(pool.submit(read_tile, slide, grid, number))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _no_rows(encoders: Sequence[Encoder]) -> list[list[FloatFeatures]]:
+    return [[] for _ in encoders]
 
 
-def _as_type(features: npt.NDArray[np.float32], dtype: str, *, first_row: int) -> FloatFeatures:
+def _joined(parts: Sequence[npt.NDArray[Any]]) -> FloatFeatures:
+    block: FloatFeatures = np.concatenate(parts)
+    return block
+
+
+def _begin(encoder: Encoder, batch: UInt8Batch, first: int, start: int) -> Promise:
+    """Hand the patches from ``start`` on to the encoder, and wait for it where it cannot work on its own."""
+    part = batch[max(0, start - first) :]
+    if len(part) == 0:
+        return lambda: np.zeros((0, encoder.dim), dtype=np.float32)
+    if is_asynchronous(encoder):
+        return encoder.start(part)
+    features = encoder.encode(part)
+    return lambda: features
+
+
+def _as_type(features: npt.NDArray[np.float32], dtype: str, *, end: int) -> FloatFeatures:
     with np.errstate(over="ignore"):
         converted: FloatFeatures = features.astype(dtype)
     bad = np.flatnonzero(~np.isfinite(converted).all(axis=1))
     if len(bad) == 0:
         return converted
     row = int(bad[0])
+    patch = end - len(features) + row
     if np.isfinite(features[row]).all():
         raise EncoderError(
-            f"the feature of patch {first_row + row} holds {np.abs(features[row]).max():g}, too large for {dtype}",
+            f"the feature of patch {patch} holds {np.abs(features[row]).max():g}, too large for {dtype}",
             hint="Set the dtype of the features to float32",
         )
     raise EncoderError(
-        f"the feature of patch {first_row + row} is not finite",
+        f"the feature of patch {patch} is not finite",
         hint="The weights of the encoder are damaged, or it does not run well on this device: try the device cpu",
     )

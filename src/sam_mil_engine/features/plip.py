@@ -37,7 +37,7 @@ class PlipImages(nn.Module):
         return embeds
 
 
-def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
+def load(path: str = "", *, device: str = "auto", precision: str = "float32") -> TorchEncoder:
     """Return the encoder with the weights in ``path``, or the published ones in the folder of weight files.
 
     Raises
@@ -59,4 +59,5 @@ def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
         std=(0.26862954, 0.26130258, 0.27577711),
         side=224,
         device=device,
+        precision=precision,
     )

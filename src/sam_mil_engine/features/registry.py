@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,28 @@ class Encoder(Protocol):
         ...
 
 
+#: Waits for the features of a batch that was handed over, (B, D) float32.
+Promise = Callable[[], npt.NDArray[np.float32]]
+
+
+class AsynchronousEncoder(Encoder, Protocol):
+    """An encoder whose device works on its own while the next batch is read and sent."""
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether that holds for the device it is on now."""
+        ...
+
+    def start(self, batch: npt.NDArray[np.uint8]) -> Promise:
+        """Hand over (B, S, S, 3) uint8 RGB; raises :class:`EncoderError`, as does waiting for the features."""
+        ...
+
+
+def is_asynchronous(encoder: Encoder) -> TypeGuard[AsynchronousEncoder]:
+    """Whether batches can be handed over to the encoder without waiting for their features."""
+    return bool(getattr(encoder, "asynchronous", False))
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderDescription:
     """One line of the list of encoders; ``dim`` is 0 where it depends on the model that is named."""
@@ -118,7 +140,7 @@ def available_encoders() -> list[EncoderDescription]:
     ]
 
 
-def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto") -> Encoder:
+def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto", precision: str = "float32") -> Encoder:
     """Return the encoder called ``name``, ready on a device.
 
     Parameters
@@ -127,7 +149,9 @@ def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto") -> E
         ``efficientnet-lite0``; ``resnet50`` or ``plip`` (weights in the folder of weight files), ``resnet50:PATH``
         or ``plip:PATH``; ``timm:NAME``; ``hf:OWNER/NAME``.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    precision
+        ``float32``, or ``bfloat16`` or ``float16`` for what torch's autocast computes in half precision.
 
     Raises
     ------
@@ -138,41 +162,41 @@ def load_encoder(name: str = "efficientnet-lite0", *, device: str = "auto") -> E
     if kind not in _BUILDERS or (kind == "efficientnet-lite0" and rest):
         known = ", ".join(item.name for item in available_encoders())
         raise EncoderError(f"there is no encoder {name!r}", hint=f"Choose one of {known}, or resnet50:PATH")
-    return _BUILDERS[kind](rest, device)
+    return _BUILDERS[kind](rest, device, precision)
 
 
-def _efficientnet_lite0(_: str, device: str) -> Encoder:
+def _efficientnet_lite0(_: str, device: str, precision: str) -> Encoder:
     from .efficientnet_lite0 import load
 
-    return load(device=device)
+    return load(device=device, precision=precision)
 
 
-def _resnet50(path: str, device: str) -> Encoder:
+def _resnet50(path: str, device: str, precision: str) -> Encoder:
     from .resnet50 import load
 
-    return load(path, device=device)
+    return load(path, device=device, precision=precision)
 
 
-def _plip(path: str, device: str) -> Encoder:
+def _plip(path: str, device: str, precision: str) -> Encoder:
     from .plip import load
 
-    return load(path, device=device)
+    return load(path, device=device, precision=precision)
 
 
-def _timm(name: str, device: str) -> Encoder:
+def _timm(name: str, device: str, precision: str) -> Encoder:
     from .timm_models import load
 
-    return load(name, source="timm", device=device)
+    return load(name, source="timm", device=device, precision=precision)
 
 
-def _hugging_face(name: str, device: str) -> Encoder:
+def _hugging_face(name: str, device: str, precision: str) -> Encoder:
     from .timm_models import load
 
-    return load(name, source="hf", device=device)
+    return load(name, source="hf", device=device, precision=precision)
 
 
 #: What stands in front of the colon -> what builds the encoder from what stands behind it: one line for each.
-_BUILDERS: dict[str, Callable[[str, str], Encoder]] = {
+_BUILDERS: dict[str, Callable[[str, str, str], Encoder]] = {
     "efficientnet-lite0": _efficientnet_lite0,
     "resnet50": _resnet50,
     "plip": _plip,

@@ -29,7 +29,7 @@ class TruncatedResNet50(nn.Module):
         return pooled
 
 
-def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
+def load(path: str = "", *, device: str = "auto", precision: str = "float32") -> TorchEncoder:
     """Return the encoder with the weights in ``path``, or the published ones in the folder of weight files.
 
     Raises
@@ -50,4 +50,5 @@ def load(path: str = "", *, device: str = "auto") -> TorchEncoder:
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         device=device,
+        precision=precision,
     )

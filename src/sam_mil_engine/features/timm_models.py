@@ -19,7 +19,7 @@ from .weights import state_sha256
 Source = Literal["timm", "hf"]
 
 
-def load(name: str, *, source: Source, device: str = "auto") -> TorchEncoder:
+def load(name: str, *, source: Source, device: str = "auto", precision: str = "float32") -> TorchEncoder:
     """Return a timm model with its published weights and its own normalisation, without its classifier.
 
     Patches keep their size, except for models of one fixed size (most vision transformers), to which they are
@@ -54,6 +54,7 @@ def load(name: str, *, source: Source, device: str = "auto") -> TorchEncoder:
         std=(known and known.std) or config["std"],
         side=int(config["input_size"][-1]) if fixed else None,
         device=device,
+        precision=precision,
     )
 
 

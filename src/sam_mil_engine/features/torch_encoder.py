@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,16 @@ from torch import Tensor, nn
 
 from ..devices import describe, pick_device
 from ..errors import EncoderError
+from .registry import Promise
+from .transfers import Transfers
 
 UInt8Batch = npt.NDArray[np.uint8]
 FloatFeatures = npt.NDArray[np.float32]
 
 #: Pixels that go through a model at once on a CPU: more would leave the caches, at a third of the speed.
 _CPU_PIXELS = 512 * 512
+
+_AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class TorchEncoder:
@@ -36,7 +41,14 @@ class TorchEncoder:
     side
         Patches are resized to this side where the model takes no other; None leaves them at their own size.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    precision
+        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and are told in ``version``.
+
+    Raises
+    ------
+    EncoderError
+        If the precision is unknown.
     """
 
     def __init__(
@@ -51,9 +63,13 @@ class TorchEncoder:
         std: Sequence[float],
         side: int | None = None,
         device: str = "auto",
+        precision: str = "float32",
     ):
+        if precision not in _AUTOCAST:
+            raise EncoderError(f"there is no precision {precision!r}", hint=f"Choose one of {', '.join(_AUTOCAST)}")
+        self._autocast = _AUTOCAST[precision]
         self.name = name
-        self.version = version
+        self.version = version if self._autocast is None else f"{version} {precision}"
         self.weights_sha256 = weights_sha256
         self.dim = dim
         numbers = [" ".join(f"{value:g}" for value in values) for values in (mean, std)]
@@ -61,7 +77,7 @@ class TorchEncoder:
         self.preprocessing = f"(x / 255 - mean) / std, mean {numbers[0]}, std {numbers[1]}, {size}"
         self.side = side
         self._largest_batch: int | None = None
-        self._mean, self._std = (torch.tensor(values, dtype=torch.float32) for values in (mean, std))
+        self._normalisation = [torch.tensor(values, dtype=torch.float32) for values in (mean, std)]
         self._model = model.eval()
         self._move(pick_device(device))
 
@@ -70,13 +86,24 @@ class TorchEncoder:
         """Where the model runs now."""
         return self._device
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the device computes while the next batch is read and sent."""
+        return self._device.type == "cuda"
+
     def _move(self, device: torch.device) -> None:
         self._device = device
+        self._transfers = Transfers(device)
+        self._mean, self._std = (values.to(device) for values in self._normalisation)
         # Channels last is how pixels come, and what convolutions are fastest on.
         self._model = self._model.to(device).to(memory_format=torch.channels_last)
 
     def encode(self, batch: UInt8Batch) -> FloatFeatures:
-        """(B, S, S, 3) uint8 RGB -> (B, D) float32.
+        """(B, S, S, 3) uint8 RGB -> (B, D) float32; see :meth:`start`."""
+        return self.start(batch)()
+
+    def start(self, batch: UInt8Batch) -> Promise:
+        """Hand over (B, S, S, 3) uint8 RGB; what is returned waits for the (B, D) float32.
 
         Out of memory, half as many patches are tried at once, and this is kept for the batches that follow; where
         even one does not fit on an accelerator, the CPU takes over with a warning.
@@ -91,17 +118,26 @@ class TorchEncoder:
                 f"a batch of patches is (B, S, S, 3) uint8, got {batch.shape} {batch.dtype}",
                 hint="Convert the patches to 8-bit RGB",
             )
-        features = np.empty((len(batch), self.dim), dtype=np.float32)
+        parts: list[Promise] = []
         start = 0
         while start < len(batch):
             part = batch[start : start + self._at_once(batch)]
-            encoded = self._forward_or_none(part)
-            if encoded is None:
+            promise = self._forward_or_none(part)
+            if promise is None:
                 self._make_room(len(part), batch.shape)
             else:
-                features[start : start + len(part)] = encoded
+                parts.append(promise)
                 start += len(part)
-        return features
+        return lambda: np.concatenate([np.empty((0, self.dim), np.float32), *(self._arrived(one) for one in parts)])
+
+    def _arrived(self, promise: Promise) -> FloatFeatures:
+        try:
+            return promise()
+        except RuntimeError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: RuntimeError) -> EncoderError:
+        return EncoderError(f"{self.name} fails on {describe(self._device)}: {error}", hint="Try --device cpu")
 
     def _at_once(self, batch: UInt8Batch) -> int:
         """Patches of the batch that go through the model together."""
@@ -110,8 +146,8 @@ class TorchEncoder:
         side = self.side or max(batch.shape[1:3])
         return max(1, min(self._largest_batch or len(batch), _CPU_PIXELS // max(1, side * side)))
 
-    def _forward_or_none(self, part: UInt8Batch) -> FloatFeatures | None:
-        """Features of a part, or None where memory ran out; what the attempt held is free again on return."""
+    def _forward_or_none(self, part: UInt8Batch) -> Promise | None:
+        """Begin a part, or return None where memory ran out; what the attempt held is free again then."""
         try:
             return self._forward(part)
         except RuntimeError as error:
@@ -123,21 +159,23 @@ class TorchEncoder:
             ) from error
 
     @torch.inference_mode()
-    def _forward(self, part: UInt8Batch) -> FloatFeatures:
-        pixels = torch.from_numpy(np.ascontiguousarray(part))
-        if self._device.type == "cuda":
-            pixels = pixels.pin_memory()
-        pixels = pixels.to(self._device, non_blocking=True)
-        scaled = (pixels.to(torch.float32) / 255 - self._mean.to(self._device)) / self._std.to(self._device)
-        output = self._model(self._at_model_size(scaled.permute(0, 3, 1, 2)))
+    def _forward(self, part: UInt8Batch) -> Promise:
+        pixels = self._transfers.send(part)
+        scaled = (pixels.to(torch.float32) / 255 - self._mean) / self._std
+        with self._half_precision():
+            output = self._model(self._at_model_size(scaled.permute(0, 3, 1, 2)))
         if not isinstance(output, Tensor) or output.shape != (len(part), self.dim):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise EncoderError(
                 f"{self.name} gave {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
                 hint="The model has no pooled feature vector: choose another",
             )
-        features: FloatFeatures = output.float().cpu().numpy()
-        return features
+        return self._transfers.fetch(output)
+
+    def _half_precision(self) -> AbstractContextManager[object]:
+        if self._autocast is None:
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=self._autocast)
 
     def _at_model_size(self, pixels: Tensor) -> Tensor:
         if self.side is None or pixels.shape[-2:] == (self.side, self.side):

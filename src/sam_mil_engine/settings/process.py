@@ -16,6 +16,8 @@ STAGES: tuple[str, ...] = ("tissue", "tiles", "segments", "features", "groups")
 OPENSLIDE_CACHE_BYTES = 64 * 2**20
 #: Bytes of decoded tiles that the viewer's pyramid keeps for one slide.
 PYRAMID_CACHE_BYTES = 512 * 2**20
+#: Slides that are opened, and whose first patches are read, while another one is encoded.
+SLIDES_AHEAD = 1
 #: Micrometres a pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.
 MPP_RANGE = (0.02, 40.0)
 
@@ -100,13 +102,28 @@ class FeatureSettings(Settings):
     """The patch encoder and how it is run."""
 
     encoder: str = "efficientnet-lite0"
+    #: Further encoders of the same patches, which are read once for all; each has bags of its own.
+    more_encoders: tuple[str, ...] = ()
+    #: What the encoders compute in; half precision is faster on most devices, and changes the features slightly.
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
     #: Type of the numbers on disk.
     dtype: Literal["float16", "float32"] = "float32"
     #: Rows between two commit marks in the bag file: what a kill can lose at most.
     block: Annotated[int, Field(ge=1)] = 256
-    #: Threads that read and decode tiles ahead of the encoder.
-    readers: Annotated[int, Field(ge=1, le=64)] = 2
+    #: Threads that read and decode tiles ahead of the encoder; None takes what suits the device.
+    readers: Annotated[int, Field(ge=1, le=64)] | None = None
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """All encoders by name; the first one's bags lie in ``bags``."""
+        return (self.encoder, *self.more_encoders)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.encoders)) < len(self.encoders):
+            raise ValueError("an encoder is named twice")
+        return self
 
 
 class GroupSettings(Settings):

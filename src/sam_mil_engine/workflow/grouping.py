@@ -29,7 +29,8 @@ from .importing import (
 )
 from .project import Project, slide_sha
 from .segment_sources import find_segments, load_segments
-from .stages import SlideJob, find_tissue_stage, segment_stage
+from .slide_job import SlideJob
+from .stages import find_tissue_stage, segment_stage
 from .tools import Tools
 
 

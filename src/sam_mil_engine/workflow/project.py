@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,9 +95,10 @@ class Project:
         """Folder of the native bags."""
         return self.folder / "bags"
 
-    def bag(self, slide_id: str) -> Path:
-        """Path of the native bag of a slide."""
-        return self.bags / f"{slide_id}.h5"
+    def bag(self, slide_id: str, encoder: str | None = None) -> Path:
+        """Path of the native bag of a slide; with the name of a further encoder, of that one's bag."""
+        folder = self.bags if encoder is None else self.folder / side_folder(encoder)
+        return folder / f"{slide_id}.h5"
 
     def segments(self, slide_id: str) -> Path:
         """Path of the SAM label image of a slide."""
@@ -119,7 +121,8 @@ class Project:
     @contextmanager
     def _lock(self, path: Path, *, timeout: float, what: str) -> Iterator[None]:
         try:
-            with FileLock(path, timeout=timeout):
+            # A slide that is prepared while another one runs begins in one thread and ends in another.
+            with FileLock(path, timeout=timeout, thread_local=False):
                 yield
         except Timeout as error:
             raise ProjectError(what, where=self.folder, hint="Wait for it, or stop it and run again") from error
@@ -168,14 +171,23 @@ class Project:
                 previous = [*(item for item in previous if item["key"] != now["key"]), old]
             atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
 
-    def supersede(self, slide_id: str) -> Path:
-        """Keep a copy of the slide's bag under ``superseded/KEY/``, before stages of other settings replace it."""
-        bag = self.bag(slide_id)
+    def supersede(self, slide_id: str, encoder: str | None = None) -> Path:
+        """Keep a copy of a bag under ``superseded/KEY/``, before stages of other settings replace it.
+
+        That of a further encoder lies in the folder of its name there.
+        """
+        bag = self.bag(slide_id, encoder)
         old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
-        kept = self.folder / "superseded" / old_key / bag.name
+        place = self.folder / "superseded" / old_key
+        kept = (place if encoder is None else place / side_folder(encoder)) / bag.name
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bag, kept)
         return kept
+
+
+def side_folder(encoder: str) -> str:
+    """Name of the folder of a further encoder's bags: ``bags-`` and its name, other characters as ``-``."""
+    return "bags-" + re.sub(r"[^\w.-]+", "-", encoder)
 
 
 def slide_sha(info: SlideInfo) -> str:

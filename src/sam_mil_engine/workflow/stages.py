@@ -3,76 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from ..annotations.geojson import write_geojson
 from ..annotations.model import Annotation
 from ..bag import h5
-from ..bag.partial import PartialFeatures
 from ..errors import SlideError
 from ..ngff import write_ome_zarr
-from ..progress import ProgressCallback
-from ..slide.reader import Slide
-from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
-from .project import Project
-from .tools import Tools
-
-#: What a stage needs to be done before it.
-NEEDS: dict[str, tuple[str, ...]] = {
-    "tissue": (),
-    "tiles": ("tissue",),
-    "segments": ("tissue",),
-    "features": ("tiles",),
-    "groups": ("tiles", "segments", "features"),
-}
+from .encoding import encode_stage
+from .slide_job import SlideJob
 
 _PICTURE_SIDE = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class SlideJob:
-    """One slide on its way through the stages."""
-
-    slide: Slide
-    slide_id: str
-    project: Project
-    tools: Tools
-    progress: ProgressCallback
-
-    @property
-    def bag(self) -> Path:
-        """Path of the bag."""
-        return self.project.bag(self.slide_id)
-
-    def tissue(self) -> TissueRegions:
-        """Return the tissue of the bag; raises :class:`SlideError` where there is none at all."""
-        tissue = h5.read_tissue(self.bag)
-        if tissue is None or len(tissue) == 0:
-            if self.tools.settings.region is not None:
-                raise SlideError(
-                    "no tissue was found in the region",
-                    where=self.slide.info.path,
-                    hint="Choose a region that holds tissue, or the whole slide",
-                )
-            raise SlideError(
-                "no tissue was found",
-                where=self.slide.info.path,
-                hint="Look at the slide; if it does hold tissue, try --preset biopsy or another --preset",
-            )
-        return tissue
-
-    def grid(self) -> TileGrid:
-        """Return the patches of the bag; raises :class:`SlideError` where there is none."""
-        grid = h5.read_grid(self.bag)
-        if grid is None or len(grid) == 0:
-            raise SlideError(
-                "no patch lies in the tissue",
-                where=self.slide.info.path,
-                hint="Choose a smaller --patch-size, or look at the picture in masks/",
-            )
-        return grid
 
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
@@ -134,27 +75,6 @@ def segment_stage(job: SlideJob, key: str) -> None:
     with h5.edit_bag(job.bag) as file:
         h5.put_segments(file, segments, segmenter=segmenter.name, version=segmenter.version)
         h5.mark_stage(file, "segments", key)
-
-
-def encode_stage(job: SlideJob, key: str) -> None:
-    """Encode the patches, block by block; goes on where an earlier run was killed."""
-    from ..features.encode import encode_tiles
-
-    settings, encoder, grid = job.tools.settings.features, job.tools.encoder, job.grid()
-    partial = PartialFeatures(job.bag, key=key, width=encoder.dim, dtype=settings.dtype)
-    blocks = encode_tiles(job.slide, grid, encoder, settings=settings, start=partial.rows, progress=job.progress)
-    for _, block in blocks:
-        partial.append(block)
-    attributes = {
-        "encoder": encoder.name,
-        "encoder_version": encoder.version,
-        "weights_sha256": encoder.weights_sha256,
-        "preprocessing": encoder.preprocessing,
-    }
-    with h5.edit_bag(job.bag) as file:
-        h5.put_features(file, partial.read(), attributes)
-        h5.mark_stage(file, "features", key)
-    partial.discard()
 
 
 def group_stage(job: SlideJob, key: str) -> None:

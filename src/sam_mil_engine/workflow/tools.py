@@ -26,6 +26,7 @@ class Tools:
     def __init__(self, settings: ProcessSettings, *, device: str = "auto"):
         self.settings = settings
         self.device = device
+        self._encoders: dict[str, Encoder] = {}
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -35,14 +36,16 @@ class Tools:
         chosen = self.settings.segments
         return load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The encoder of the settings."""
+    def encoder_named(self, name: str) -> Encoder:
+        """Return one of the encoders of the settings."""
         from ..features.registry import load_encoder
 
-        return load_encoder(self.settings.features.encoder, device=self.device)
+        if name not in self._encoders:
+            precision = self.settings.features.precision
+            self._encoders[name] = load_encoder(name, device=self.device, precision=precision)
+        return self._encoders[name]
 
-    def stage_key(self, stage: str, slide: str, done: dict[str, str]) -> str:
+    def stage_key(self, stage: str, slide: str, done: dict[str, str], *, encoder: str | None = None) -> str:
         """Key of the settings that the result of ``stage`` depends on.
 
         Parameters
@@ -53,6 +56,8 @@ class Tools:
             Fingerprint of the slide file.
         done
             Keys of the stages before it, as they are in the bag.
+        encoder
+            The encoder of ``features``; the first one of the settings where None.
         """
         settings = self.settings
         match stage:
@@ -66,7 +71,9 @@ class Tools:
                 rest = settings.segments.model_dump(mode="json", exclude={"segmenter", "points_per_batch"})
                 return key(stage, done["tissue"], segmenter.name, segmenter.version, rest)
             case "features":
-                return key(stage, done["tiles"], settings.features.encoder, settings.features.dtype)
+                features = settings.features
+                half = () if features.precision == "float32" else (features.precision,)
+                return key(stage, done["tiles"], encoder or features.encoder, features.dtype, *half)
             case _:
                 before = [done[name] for name in ("tiles", "segments", "features")]
                 return key(stage, *before, settings.groups)

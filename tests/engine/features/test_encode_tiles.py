@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.errors import Cancelled, EncoderError, SlideError
 from sam_mil_engine.features.encode import encode_tiles
+from sam_mil_engine.features.tile_stream import TileStream
 from sam_mil_engine.settings import FeatureSettings
 from sam_mil_engine.slide.tile_grid import TileGrid
 
@@ -50,6 +52,14 @@ def grid(count):
     return TileGrid(coords, (8.0, 8.0), 0, (8, 8), 8, (8.0, 8.0))
 
 
+def encode(slide, tiles, encoder, *, settings, start=0, progress=lambda report: None):
+    """One encoder: (number of the first patch, block) after block."""
+    options = {"batch": settings.batch_size, "block": settings.block, "threads": settings.readers or 2}
+    with closing(TileStream(slide, tiles, start=start, **options)) as stream:
+        for first, (block,) in encode_tiles(stream, [encoder], settings=settings, progress=progress):
+            yield first, block
+
+
 def reading_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("tiles")]
 
@@ -65,7 +75,7 @@ def reading_threads():
 def test_every_patch_comes_once_and_in_order(count, start, batch, block, readers):
     options = FeatureSettings(batch_size=batch, block=block, readers=readers)
     slide, encoder = FakeSlide(), FakeEncoder()
-    blocks = list(encode_tiles(slide, grid(count), encoder, settings=options, start=start))
+    blocks = list(encode(slide, grid(count), encoder, settings=options, start=start))
     rows = [first for first, _ in blocks]
     assert rows == list(range(start, count, block))
     assert all(len(features) <= block and features.dtype == np.float32 for _, features in blocks)
@@ -79,33 +89,31 @@ def test_every_patch_comes_once_and_in_order(count, start, batch, block, readers
 def test_progress_starts_where_the_last_run_stopped():
     reports = []
     options = FeatureSettings(batch_size=4, block=8)
-    list(encode_tiles(FakeSlide(), grid(20), FakeEncoder(), settings=options, start=8, progress=reports.append))
+    list(encode(FakeSlide(), grid(20), FakeEncoder(), settings=options, start=8, progress=reports.append))
     assert [report.done for report in reports] == [8, 12, 16, 20]
     assert {(report.stage, report.unit, report.total) for report in reports} == {("features", "tiles", 20)}
 
 
 def test_float16_on_disk():
     options = FeatureSettings(dtype="float16")
-    ((_, features),) = encode_tiles(FakeSlide(), grid(5), FakeEncoder(), settings=options)
+    ((_, features),) = encode(FakeSlide(), grid(5), FakeEncoder(), settings=options)
     assert features.dtype == np.float16
 
 
 def test_a_number_too_large_for_float16_names_the_patch():
     options = FeatureSettings(dtype="float16", batch_size=2)
     with pytest.raises(EncoderError, match=r"patch 7 .*too large for float16.*float32"):
-        list(encode_tiles(FakeSlide(), grid(20), FakeEncoder(factor=1e4), settings=options))
+        list(encode(FakeSlide(), grid(20), FakeEncoder(factor=1e4), settings=options))
     assert not reading_threads()
 
 
 def test_a_number_that_is_none_is_an_error():
     with pytest.raises(EncoderError, match="patch 0 is not finite"):
-        list(encode_tiles(FakeSlide(), grid(3), FakeEncoder(factor=np.nan), settings=FeatureSettings()))
+        list(encode(FakeSlide(), grid(3), FakeEncoder(factor=np.nan), settings=FeatureSettings()))
 
 
 def test_a_damaged_tile_comes_after_the_blocks_before_it():
-    blocks = encode_tiles(
-        FakeSlide(broken=5), grid(20), FakeEncoder(), settings=FeatureSettings(batch_size=2, block=4)
-    )
+    blocks = encode(FakeSlide(broken=5), grid(20), FakeEncoder(), settings=FeatureSettings(batch_size=2, block=4))
     assert next(blocks)[0] == 0
     with pytest.raises(SlideError, match="damaged"):
         next(blocks)
@@ -118,7 +126,7 @@ def test_cancelling_ends_the_threads():
             raise Cancelled("stop")
 
     slide = FakeSlide()
-    blocks = encode_tiles(slide, grid(5000), FakeEncoder(), settings=FeatureSettings(batch_size=4), progress=stop)
+    blocks = encode(slide, grid(5000), FakeEncoder(), settings=FeatureSettings(batch_size=4), progress=stop)
     with pytest.raises(Cancelled):
         next(blocks)
     assert not reading_threads()
@@ -128,7 +136,7 @@ def test_cancelling_ends_the_threads():
 def test_closing_ends_the_threads_and_reading_stays_two_batches_ahead():
     slide = FakeSlide()
     options = FeatureSettings(batch_size=4, block=4)
-    blocks = encode_tiles(slide, grid(5000), FakeEncoder(), settings=options)
+    blocks = encode(slide, grid(5000), FakeEncoder(), settings=options)
     next(blocks)
     blocks.close()
     assert not reading_threads()
@@ -148,7 +156,7 @@ def test_tiles_are_read_while_the_encoder_works():
             read_on.wait(0.01)
         seen.append(len(slide.reads))
 
-    list(encode_tiles(slide, grid(8), FakeEncoder(watch=watch), settings=FeatureSettings(batch_size=4)))
+    list(encode(slide, grid(8), FakeEncoder(watch=watch), settings=FeatureSettings(batch_size=4)))
     assert seen[0] > 4
 
 
@@ -161,7 +169,7 @@ def test_a_real_slide(cmu_slide):
     coords = np.array([(512, 512), (1024, 1024), (1024, 1536)], dtype=np.int32)
     tiles = TileGrid(coords, (512.0, 512.0), 0, (512, 512), 128, (512.0, 512.0), 1.996)
     encoder = load_encoder(device="cpu")
-    ((first, features),) = encode_tiles(slide, tiles, encoder, settings=FeatureSettings())
+    ((first, features),) = encode(slide, tiles, encoder, settings=FeatureSettings())
     assert (first, features.shape) == (0, (3, 1280))
     alone = encoder.encode(np.stack([read_tile(slide, tiles, 2)]))
     np.testing.assert_allclose(features[2:], alone, rtol=1e-3, atol=1e-4)

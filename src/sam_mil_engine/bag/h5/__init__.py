@@ -26,6 +26,7 @@ from .reading import (
     read_tissue,
 )
 from .writing import (
+    copy_stage,
     edit_bag,
     mark_stage,
     put_attributes,
@@ -41,6 +42,7 @@ __all__ = [
     "FORMAT_VERSION",
     "STAGE_NAMES",
     "SegmentOrigin",
+    "copy_stage",
     "edit_bag",
     "mark_stage",
     "put_attributes",

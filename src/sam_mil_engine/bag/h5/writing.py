@@ -53,6 +53,14 @@ def mark_stage(file: h5py.File, stage: str, key: str) -> None:
     file.attrs["stages"] = json.dumps({**stages_of(file), stage: key})
 
 
+def copy_stage(source: Path, file: h5py.File, stage: str) -> None:
+    """Copy what ``stage`` made from another bag of the same slide, and its mark."""
+    with h5py.File(source, "r") as other:
+        for name in STAGE_NAMES[stage]:
+            other.copy(name, file)
+        mark_stage(file, stage, stages_of(other)[stage])
+
+
 def put_attributes(file: h5py.File, values: Mapping[str, Any]) -> None:
     """Set attributes of the file; None values are left out."""
     for name, value in values.items():
