@@ -51,7 +51,7 @@ SMALL: dict[str, object] = {
     "attention": 8,
     "transmil": {"landmarks": 32},
     "clam": {"attention": 8},
-    "srmil": {"width": 24, "heads": 2, "head_width": 8},
+    "srmil": {"width": 24},
 }
 
 

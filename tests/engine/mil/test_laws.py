@@ -52,7 +52,7 @@ def test_small_bags(name: str, n_classes: int, n: int, n_groups: int, make_bag: 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_very_large_bag_is_learnt_from(name: str, make_bag: MakeBag) -> None:
     bag = BagTensors.of(make_bag(50_000, 3, dim=DIM))
-    model = build(name, 3)
+    model = build(name, 3, srmil={"width": 24, "heads": 2, "head_width": 8})
     for stage in model.stages:
         loss = into(model, stage, [bag]).loss(bag, torch.tensor(1))
         torch.autograd.backward(loss.total)
