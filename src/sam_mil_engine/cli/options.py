@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -42,11 +43,19 @@ SegmenterName = Annotated[
         f" (default: {_segments.segmenter})",
     ),
 ]
-EncoderName = Annotated[
-    str | None,
+EncoderNames = Annotated[
+    list[str] | None,
     typer.Option(
         "--encoder",
-        help=f"efficientnet-lite0, resnet50, plip, timm:NAME or hf:NAME. (default: {_features.encoder})",
+        help="efficientnet-lite0, resnet50, plip, timm:NAME or hf:NAME; given several times, the patches are read"
+        f" once and each further encoder has its bags in bags-NAME. (default: {_features.encoder})",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help=f"What encoders compute in: float32, bfloat16 or float16. (default: {_features.precision})",
     ),
 ]
 BatchSize = Annotated[
@@ -67,22 +76,28 @@ def process_settings(
     mpp: float | None = None,
     source_mpp: float | None = None,
     segmenter: str | None = None,
-    encoder: str | None = None,
+    encoders: Sequence[str] | None = None,
+    precision: str | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
 ) -> ProcessSettings:
     """Build the settings of preprocessing from what was typed; None leaves the default.
+
+    The first of ``encoders`` makes the slide's own bag.
 
     Raises
     ------
     SettingsError
         Naming each value that is out of range.
     """
+    encoder, *more = encoders or (None,)
     settings = ProcessSettings.of(
         preset=preset,
         tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
         segments=SegmentSettings.of(segmenter=segmenter),
-        features=FeatureSettings.of(encoder=encoder, batch_size=batch_size, dtype=dtype),
+        features=FeatureSettings.of(
+            encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype
+        ),
     )
     settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
     return settings

@@ -12,11 +12,12 @@ from .options import (
     ALL_STAGES,
     BatchSize,
     Device,
-    EncoderName,
+    EncoderNames,
     FeatureType,
     Json,
     Mpp,
     PatchSize,
+    Precision,
     Preset,
     Quiet,
     SegmenterName,
@@ -31,13 +32,14 @@ def command(
     slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
     segmenter: SegmenterName = None,
-    encoder: EncoderName = None,
+    encoder: EncoderNames = None,
     patch_size: PatchSize = None,
     mpp: Mpp = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,
     batch_size: BatchSize = None,
     dtype: FeatureType = None,
+    precision: Precision = None,
     stages: Stages = ALL_STAGES,
     scheduler: Annotated[
         str | None,
@@ -56,10 +58,11 @@ def command(
     Ends with exit code 1 if some slides failed: process.csv says why.
 
     Examples:  sam-mil-engine process slides/ -o study  ·
-    sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b
+    sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
+    sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18
     """
     from ..workflow.process import process_slides
-    from ..workflow.project import Project
+    from ..workflow.project import Project, side_folder
     from ..workflow.scheduler import process_on_cluster
 
     settings = process_settings(
@@ -68,7 +71,8 @@ def command(
         mpp=mpp,
         source_mpp=source_mpp,
         segmenter=segmenter,
-        encoder=encoder,
+        encoders=encoder,
+        precision=precision,
         batch_size=batch_size,
         dtype=dtype,
     )
@@ -97,7 +101,8 @@ def command(
     if json:
         print_json(rows)
     else:
-        print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {project / 'bags'}")
+        folders = [project / "bags", *(project / side_folder(name) for name in settings.features.more_encoders)]
+        print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
         inputs = " ".join(str(item) for item in slides)
         err.print(
