@@ -10,13 +10,12 @@ of the square. Both get the same masks; their memberships must be identical, or 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
+from measured import keep
 
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.membership import assign_groups
@@ -111,19 +110,13 @@ def main() -> None:
         "integral_s": ours,
         "ratio": min(theirs) / min(ours),
         "ratio_of_medians": statistics.median(theirs) / statistics.median(ours),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
     }
     print(f"{len(coords)} patches x {len(masks)} masks on {args.side} x {args.side} px, one thread")
     print(f"{len(groups)} groups, {len(groups.indices)} memberships, identical in both")
     print(f"loop over patches and masks: {min(theirs):8.3f} s")
     print(f"integral images:             {min(ours):8.3f} s")
     print(f"ratio: {result['ratio']:.0f}x (of medians {result['ratio_of_medians']:.0f}x)")
-    text = json.dumps(result, indent=2)
-    if args.json:
-        args.json.write_text(text + "\n")
-    else:
-        print(text)
+    keep(result, args.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measured import keep
 
 SYSTEMS = {"Meta": None, "fp32": "float32", "bf16": "bfloat16"}
 #: Low, so that random masks survive by the hundred.
@@ -211,11 +211,7 @@ def main() -> None:
     setting = {
         name: getattr(args, name) for name in ("points", "size", "crop_layers", "threads", "device", "repeats")
     }
-    text = json.dumps({**setting, "machine": platform.machine(), "rows": rows}, indent=2)
-    if args.json:
-        args.json.write_text(text + "\n")
-    else:
-        print(text)
+    keep({**setting, "rows": rows}, args.json)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ ratio is that of the fastest steps, which another program on the machine disturb
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from measured import keep
 from torch import nn
 
 from sam_mil_engine.mil.aggregator import BagTensors
@@ -122,11 +122,7 @@ def main() -> None:
         )
         rows.append({"patches": n, "best_ms": best, "median_ms": median, "ratio": ratio})
     result = {"groups": args.groups, "dim": args.dim, "device": args.device, "threads": args.threads, "rows": rows}
-    text = json.dumps(result, indent=2)
-    if args.json:
-        args.json.write_text(text + "\n")
-    else:
-        print(text)
+    keep(result, args.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ step on a bag of one patch (Linux).
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measured import keep
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
@@ -145,8 +145,7 @@ def main() -> None:
     torch.manual_seed(0)
     result = {"slides": args.slides, "patches": args.patches, "dim": args.dim, "device": args.device}
     result |= {"threads": args.threads, "epochs": epochs(args), "memory": memory(args)}
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    keep(result, args.json)
 
 
 if __name__ == "__main__":
