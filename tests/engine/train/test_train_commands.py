@@ -20,6 +20,7 @@ from sam_mil_engine.train.run_files import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def run(*words: object) -> Result:
@@ -54,6 +55,30 @@ def test_settings_of_every_kind_reach_the_run(cohort: Cohort, tmp_path: Path) ->
     assert (model["mask"], model["attention"], model["hidden"], model["as_released"]) == ("none", 7, 16, True)
     with pytest.raises(SettingsError, match="of sam-mil alone"):
         run("train", *small(cohort), "--model", "mean", "--as-released", "-o", tmp_path / "other")
+
+
+def test_the_examples_are_what_they_say(cohort: Cohort, tmp_path: Path) -> None:
+    result = run("train", *small(cohort), "--config", EXAMPLES / "train.toml", "-o", tmp_path / "run")
+    assert result.exit_code == 0
+    result = run("cross-validate", *small(cohort), "--config", EXAMPLES / "ablation.toml", "--epochs", 1,
+                 "--folds", 2, "-o", tmp_path / "parts")  # fmt: skip
+    assert result.exit_code == 0
+    models = {
+        path.parent.name: json.loads(path.read_text())["train"]["model"]
+        for path in (tmp_path / "parts").glob("*/settings.json")
+    }
+    full = models.pop("full")
+    changed = {name: {key for key in full if model[key] != full[key]} for name, model in models.items()}
+    assert changed == {
+        "no-group-tokens": {"groups"},
+        "no-mask": {"mask"},
+        "random-mask": {"mask"},
+        "random-patch-mask": {"mask"},
+        "no-pseudo-bags": {"pseudo_bags"},
+        "no-consistency": {"consistency_weight"},
+        "consistency-by-size": {"consistency_patches"},
+        "abmil": {"name"},
+    }
 
 
 def test_every_setting_can_be_set() -> None:
