@@ -43,6 +43,11 @@ class Agreement:
         """The comparison with the chosen class."""
         return self.by_class[self.chosen]
 
+    @property
+    def others(self) -> dict[str, Comparison]:
+        """The comparisons with the other classes."""
+        return {name: one for name, one in self.by_class.items() if name != self.chosen}
+
     def choose(self, name: str) -> Agreement:
         """Return the same with another class chosen; a class that is not there changes nothing."""
         return replace(self, chosen=name) if name in self.by_class else self

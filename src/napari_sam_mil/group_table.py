@@ -28,6 +28,7 @@ def group_table(
     groups: Groups | None = None,
     scores: SlideScores | None = None,
     comparison: Comparison | None = None,
+    others: Mapping[str, Comparison] | None = None,
     names: Sequence[str] = (),
     mpp: Mpp = None,
 ) -> dict[str, Column]:
@@ -35,7 +36,8 @@ def group_table(
 
     ``index`` is the segment's label in the picture (1, 2, ...). Columns appear as far as is known: area and the
     segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with
-    scores. Probability and evidence are those of the last class (two classes) or of the predicted one.
+    scores. Probability and evidence are those of the last class (two classes) or of the predicted one. ``others``
+    are comparisons with the outlines of further classes: their columns carry the class, as ``IoU (Stroma)``.
     """
     area_px0 = segments.frame.area_to_px0(segments.area)
     table: dict[str, Column] = {"index": np.arange(1, len(segments) + 1)}
@@ -52,6 +54,9 @@ def group_table(
             "IoU": np.round(comparison.iou, 4),
             "in best set": np.isin(comparison.segment, comparison.cover.segments).astype(np.int64),
         }
+    for name, other in (others or {}).items():
+        shares = {"purity": other.purity, "recall": other.recall, "IoU": other.iou}
+        table |= {f"{what} ({name})": np.round(share, 4) for what, share in shares.items()}
     if groups is not None:
         table["patches"] = _spread(groups.sizes, groups, len(segments))
         if scores is not None and scores.groups is not None:

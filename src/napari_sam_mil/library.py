@@ -1,4 +1,4 @@
-"""What the user added: weight files and RUNs, remembered from one start to the next. No Qt, no napari."""
+"""The RUNs that the user imported, remembered from one start to the next. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from sam_mil_engine.files import atomic_write
 
 
 class Library:
-    """Files and RUNs that the user added, remembered in a file. Use :func:`library`."""
+    """RUNs that the user imported, remembered in a file. Use :func:`library`."""
 
     def __init__(self, path: Path):
         self._path = path
 
     def added(self, kind: str) -> list[Path]:
-        """Return what was added as ``segmenter`` or ``classifier`` and is still there."""
+        """Return what was added as ``classifier`` and is still there."""
         return [Path(one) for one in self._read().get(kind, []) if Path(one).exists()]
 
     def add(self, kind: str, path: Path) -> None:
-        """Remember a file or a RUN."""
+        """Remember a RUN."""
         known = self._read()
         known[kind] = list(dict.fromkeys([*known.get(kind, []), str(path.resolve())]))
         atomic_write(self._path, json.dumps(known, indent=2) + "\n")
 
     def forget(self, kind: str, path: str) -> None:
-        """Take a file or a RUN from the list; it stays on the disk."""
+        """Take a RUN from the list; it stays on the disk."""
         known = self._read()
         known[kind] = [one for one in known.get(kind, []) if one != path]
         atomic_write(self._path, json.dumps(known, indent=2) + "\n")

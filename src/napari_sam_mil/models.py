@@ -1,27 +1,26 @@
-"""The models that can be used here: listed, fetched, verified, added. No Qt, no napari."""
+"""The models that can be used here: the engine's list and its store, and the RUNs that the user imported.
+
+Weight files are kept where the command line keeps them: what is fetched or added here is there, and the other way.
+No Qt, no napari.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import ModelError, SamMilError
-from sam_mil_engine.features.registry import available_encoders, encoder_files
-from sam_mil_engine.files import atomic_path
-from sam_mil_engine.model_files import ModelFile, file_sha256
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.segment.published import sam_files
-from sam_mil_engine.segment.registry import available_segmenters, find_checkpoint
+from sam_mil_engine.segment.published import added_sams
 
 from .library import library
 from .native import prepare_for_torch
 
-Kind = Literal["segmenter", "encoder", "classifier"]
-_BLOCK = 2**24
+if TYPE_CHECKING:
+    from sam_mil_engine.workflow.model_catalogue import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,117 +29,76 @@ class Model:
 
     Attributes
     ----------
-    kind, name, what, licence
+    kind
+        ``segmenter``, ``encoder`` or ``classifier``.
+    name, what, licence, citation
         What it is.
     on_disk
         Whether it can be used now.
     source
         Address or folder that it comes from.
     choice
-        What a dock takes to use it: a name, or the path of a file or RUN.
-    megabytes
-        Its size; 0 where that is not known.
+        What a dock takes to use it: a name, or the folder of a RUN.
+    size
+        In words; empty where that is not known.
     card
         Text about it.
-    file
-        Its published file, where there is one: it can be fetched and verified.
+    fetchable, removable, imported
+        What can be done with it: download it; delete its file; take the RUN from the list.
     """
 
-    kind: Kind
+    kind: str
     name: str
     what: str
     licence: str
     on_disk: bool
     source: str
     choice: str
-    megabytes: float = 0.0
+    size: str = ""
+    citation: str = ""
     card: str = ""
-    file: ModelFile | None = None
+    fetchable: bool = False
+    removable: bool = False
+    imported: bool = False
 
 
 def all_models() -> list[Model]:
-    """List the engine's models and the added ones. Imports torch: run it in a job."""
+    """List the engine's models and the imported RUNs. Imports torch: run it in a job."""
     prepare_for_torch()
-    return [*_segmenters(), *_encoders(), *_classifiers()]
+    from sam_mil_engine.workflow.model_catalogue import catalogue
+
+    return [*(_of_entry(entry) for entry in catalogue()), *(_of_run(run) for run in library().added("classifier"))]
 
 
-def _segmenters() -> list[Model]:
-    models = []
-    for item in available_segmenters():
-        file = sam_files().get(item.name)
-        source = item.url or "comes with this plugin"
-        models.append(
-            Model(
-                "segmenter",
-                item.name,
-                item.what,
-                item.licence,
-                item.on_disk,
-                source,
-                item.name,
-                _size(file),
-                file=file,
-            )
-        )
-    for path in library().added("segmenter"):
-        what = "a SAM that you added"
-        size = path.stat().st_size / 1e6
-        models.append(Model("segmenter", path.stem, what, "see its source", True, str(path), str(path), size))
-    return models
+def _of_entry(entry: Entry) -> Model:
+    published = "://" in entry.source
+    needs = f" (needs the package {entry.needs})" if entry.needs else ""
+    return Model(
+        kind=entry.role,
+        name=entry.name,
+        what=f"{entry.what}{needs}",
+        licence=entry.licence,
+        on_disk=entry.on_disk,
+        source=entry.source,
+        choice=entry.name,
+        size=_size(entry.path) or _short(entry.size),
+        citation=entry.citation,
+        card=_card(entry.path),
+        fetchable=published and not entry.on_disk and not entry.needs,
+        removable=entry.on_disk and (published or entry.name in added_sams()),
+    )
 
 
-def _encoders() -> list[Model]:
-    models = []
-    for item in available_encoders():
-        file = encoder_files().get(item.name)
-        source = item.url or ("comes with this plugin" if item.on_disk else "named in the Analyze dock")
-        models.append(
-            Model(
-                "encoder",
-                item.name,
-                item.what,
-                item.licence,
-                item.on_disk,
-                source,
-                item.name,
-                _size(file),
-                file=file,
-            )
-        )
-    return models
+def _of_run(run: Path) -> Model:
+    from sam_mil_engine.train.checkpoint import find_model
 
-
-def _classifiers() -> list[Model]:
-    from sam_mil_engine.train.checkpoint import available_classifiers, bundled_models, find_model
-
-    folders = bundled_models()
-    models = []
-    for item in available_classifiers():
-        folder = folders[item.name]
-        size, card = _folder_size(folder), _card(folder)
-        models.append(
-            Model(
-                "classifier",
-                item.name,
-                item.what,
-                item.licence,
-                item.on_disk,
-                "comes with this plugin",
-                item.name,
-                size,
-                card,
-            )
-        )
-    for run in library().added("classifier"):
-        try:
-            folder = find_model(run)
-        except SamMilError as error:
-            models.append(Model("classifier", run.name, error.what, "", False, str(run), str(run)))
-            continue
-        size, card = _folder_size(folder), _card(folder)
-        what = "a run that you imported"
-        models.append(Model("classifier", run.name, what, "yours", True, str(run), str(run), size, card))
-    return models
+    listed = Model("classifier", run.name, "", "", False, str(run), str(run), imported=True)
+    try:
+        folder = find_model(run)
+    except SamMilError as error:
+        return replace(listed, what=error.what)
+    what, size = "a run that you imported", _size(folder)
+    return replace(listed, what=what, licence="yours", on_disk=True, size=size, card=_card(folder))
 
 
 def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
@@ -152,45 +110,63 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
         If it is missing, damaged, or another one.
     """
     prepare_for_torch()
+    from sam_mil_engine.train.checkpoint import load_model
+    from sam_mil_engine.workflow import model_store
+
     progress(Progress("verify", 0, 1, "files", f"reading {model.name}"))
-    if model.kind == "classifier":
-        from sam_mil_engine.train.checkpoint import load_model
-
-        trained = load_model(Path(model.choice) if Path(model.choice).is_dir() else model.choice)
-        found = f"{trained.name}: weights and description fit; classes {', '.join(trained.classes)}"
-    elif model.file is not None:
-        _, digest = model.file.find(error=ModelError)
-        found = f"{model.name}: the published file (SHA-256 {digest[:16]}…)"
-    elif model.kind == "segmenter" and model.choice != "regions":
-        found = f"{model.name}: a SAM of {_sam_shape(find_checkpoint(model.choice)[0])}"
-    elif model.kind == "encoder":
-        from sam_mil_engine.features.registry import load_encoder
-
-        found = f"{model.name}: loaded, {load_encoder(model.choice, device='cpu').dim} numbers a patch"
+    if model.imported:
+        found = f"weights and description fit; classes {', '.join(load_model(Path(model.choice)).classes)}"
     else:
-        found = f"{model.name}: needs no weights"
+        found = model_store.verify(model.name)
     progress(Progress("verify", 1, 1, "files"))
-    return found
+    return f"{model.name}: {found}"
+
+
+def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
+    """Return the work that fetches a model's file."""
+    if not model.fetchable:
+        raise ModelError(
+            f"{model.name} has no file to fetch", hint="Choose one with an address that is not here yet"
+        )
+
+    def work(progress: ProgressCallback) -> str:
+        prepare_for_torch()
+        from sam_mil_engine.workflow import model_store
+
+        return f"Fetched {model.name}: {model_store.get(model.name, progress=progress)}"
+
+    return work
 
 
 def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
-    """Take a weight file: a published one is copied to its place, another SAM is remembered where it is.
+    """Copy a weight file to its place: a published one under its name, another SAM under that of the file.
 
     Raises
     ------
     SamMilError
-        If it is neither.
+        If it is neither, or there is a model of that name.
     """
     prepare_for_torch()
-    progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
-    digest = file_sha256(path)
-    for file in (*sam_files().values(), *encoder_files().values()):
-        if digest.startswith(file.sha256):
-            _copy(path, file.path, progress)
-            return f"Copied as {file.name}: {file.what}"
-    shape = _sam_shape(path)
-    library().add("segmenter", path)
-    return f"Added {path.stem}, a SAM of {shape}; it stays where it is"
+    from sam_mil_engine.workflow import model_store
+
+    entry = model_store.add(path, progress=progress)
+    return f"Copied as {entry.name}: {entry.what}"
+
+
+def remove(model: Model) -> str:
+    """Delete the file of a fetched or added model, or take a RUN from the list, which stays on the disk.
+
+    Raises
+    ------
+    ModelError
+        If there is nothing to remove.
+    """
+    if model.imported:
+        library().forget(model.kind, model.choice)
+        return f"{model.name} is no longer listed; its folder stays where it is"
+    from sam_mil_engine.workflow import model_store
+
+    return f"Removed {model.name}; {model_store.remove(model.name) / 1e6:,.0f} MB are free again"
 
 
 def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
@@ -224,49 +200,19 @@ def machine() -> str:
     return text
 
 
-def _copy(source: Path, target: Path, progress: ProgressCallback) -> None:
-    if target.exists() and target.samefile(source):
-        return
-    total = source.stat().st_size
-    with atomic_path(target) as temporary, source.open("rb") as reader, temporary.open("wb") as writer:
-        while block := reader.read(_BLOCK):
-            writer.write(block)
-            progress(Progress("add", round(writer.tell() / 1e6), round(total / 1e6), "MB", target.name))
-        shutil.copymode(source, temporary)
+def _size(path: Path | None) -> str:
+    if path is None or not path.exists():
+        return ""
+    files = [path] if path.is_file() else [item for item in path.iterdir() if item.is_file()]
+    return f"{sum(file.stat().st_size for file in files) / 1e6:,.0f} MB"
 
 
-def _sam_shape(path: Path) -> str:
-    from sam_mil_engine.segment.checkpoints import load_sam
-
-    sam = load_sam(path, device="cpu")
-    return f"{sum(parameter.numel() for parameter in sam.parameters()) / 1e6:.0f} million weights"
-
-
-def _size(file: ModelFile | None) -> float:
-    if file is None:
-        return 0.0
-    return file.path.stat().st_size / 1e6 if file.path.is_file() else float(file.megabytes)
+def _short(size: str) -> str:
+    """Bytes in words as megabytes: a column of a dock is narrow."""
+    digits = size.removesuffix(" bytes").replace(",", "")
+    return f"{int(digits) / 1e6:,.0f} MB" if digits.isdigit() else size.removeprefix("about ")
 
 
-def _folder_size(folder: Path) -> float:
-    return sum(item.stat().st_size for item in folder.iterdir() if item.is_file()) / 1e6
-
-
-def _card(folder: Path) -> str:
-    path = folder / "card.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
-    """Return the work that fetches a model's file."""
-    file = model.file
-    if file is None:
-        raise ModelError(f"{model.name} has no file of its own to fetch", hint="Choose one with an address")
-
-    def work(progress: ProgressCallback) -> str:
-        from sam_mil_engine.downloads import fetch
-
-        fetch(file, progress=progress)
-        return f"Fetched {file.name} into {file.path.parent}"
-
-    return work
+def _card(path: Path | None) -> str:
+    card = None if path is None or not path.is_dir() else path / "card.md"
+    return card.read_text(encoding="utf-8") if card is not None and card.is_file() else ""

@@ -15,7 +15,6 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.registry import available_segmenters
 
-from .library import library
 from .native import prepare_for_torch
 
 if TYPE_CHECKING:
@@ -148,9 +147,8 @@ class Answer:
 
 
 def sams_on_disk() -> list[str]:
-    """Return names, or paths, of the SAMs on this computer: published ones, the largest first, then added ones."""
-    published = [item.name for item in available_segmenters() if item.on_disk and item.name != "regions"]
-    return published + [str(path) for path in library().added("segmenter")]
+    """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
+    return [item.name for item in available_segmenters() if item.on_disk and item.name != "regions"]
 
 
 @lru_cache(maxsize=1)

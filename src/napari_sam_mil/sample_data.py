@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sam_mil_engine.progress import Progress, ProgressCallback
 from sam_mil_engine.workflow.sample import fetch_cmu, sample_folder
 
 from .layers import LayerData
 from .reader import read_slides
+from .waiting import wait_for
 
 
 def generated_slide() -> list[LayerData]:
@@ -13,9 +15,14 @@ def generated_slide() -> list[LayerData]:
     from sam_mil_engine.workflow.synthetic import make_slide
 
     path = sample_folder() / "generated-tumour.tif"
-    if not path.is_file():
+
+    def draw(progress: ProgressCallback) -> None:
+        progress(Progress("draw", 0, 0, "slides", "drawing a slide"))
         path.parent.mkdir(parents=True, exist_ok=True)
         make_slide(path, seed=7, tumour=True, annotations=path.with_suffix(".geojson"))
+
+    if not path.is_file():
+        wait_for(draw, "Drawing a slide")
     return read_slides(str(path))
 
 
@@ -27,4 +34,5 @@ def cmu_small_region() -> list[LayerData]:
     SlideError
         If it is neither in the cache nor can be downloaded.
     """
-    return read_slides(str(fetch_cmu()))
+    path = wait_for(lambda progress: fetch_cmu(progress=progress), "Opening CMU-1-Small-Region")
+    return read_slides(str(path))

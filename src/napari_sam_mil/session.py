@@ -73,6 +73,7 @@ class SlideSession:
             groups=processed.bag.groups if processed.bag is not None else None,
             scores=self.analysis.scores,
             comparison=None if self.agreement is None else self.agreement.comparison,
+            others=None if self.agreement is None else self.agreement.others,
             names=self.analysis.names,
             mpp=self.source.mpp,
         )

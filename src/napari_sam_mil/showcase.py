@@ -80,10 +80,11 @@ def present(
     """Open the slide and the Analyze dock in a viewer and wait for the result."""
     from qtpy.QtWidgets import QApplication
 
+    from .docks import open_dock
+
     viewer.window.resize(*size)
     viewer.open(str(slide), plugin="napari-sam-mil")
-    dock: AnalyzeDock
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+    dock: AnalyzeDock = open_dock(viewer, "Analyze")
     dock.choices_card.set_project(Path(project))
     if str(model) != BUNDLED:
         dock.choices_card.set_classifier(Path(model))
@@ -108,11 +109,14 @@ def present(
 
 def settle(seconds: float = 1.0) -> None:
     """Let the window draw what is waiting to be drawn."""
+    from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents()
+        # what was closed is gone from the picture: processing events alone leaves it there
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         time.sleep(0.01)
 
 

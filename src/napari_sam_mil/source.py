@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.slide import Slide
+
+if TYPE_CHECKING:
+    from .kept import Kept
 
 METADATA_KEY = "sam_mil"
 
 
 @dataclass(eq=False, slots=True)
 class SlideSource:
-    """The slide of a layer. ``user_mpp`` is what the user said where the file does not."""
+    """The slide of a layer.
+
+    Attributes
+    ----------
+    slide
+        The open slide.
+    user_mpp
+        What the user said where the file does not.
+    kept
+        Where its results lie, for a slide that was opened from a project, a RUN or predictions.
+    """
 
     slide: Slide = field(repr=False)
     user_mpp: float | None = None
+    kept: Kept | None = None
 
     @property
     def info(self) -> SlideInfo:

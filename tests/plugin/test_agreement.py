@@ -54,6 +54,15 @@ def test_the_table_gains_columns_of_agreement(segments):
     }
 
 
+def test_further_classes_have_columns_of_their_own(segments):
+    by_class = {name: compare_groups(segments, [box_over(segments, number)]) for number, name in enumerate("AB")}
+    table = group_table(segments, comparison=by_class["B"], others={"A": by_class["A"]}, mpp=MPP)
+    np.testing.assert_array_equal(table["IoU"], [0, 1])
+    np.testing.assert_array_equal(table["IoU (A)"], [1, 0])
+    np.testing.assert_array_equal(table["recall (A)"], [1, 0])
+    assert not any("(B)" in name for name in table), "the chosen class needs no name"
+
+
 def test_segments_are_coloured_by_a_column_and_back(segments):
     layer = Labels(segments.label_image())
     table = {"index": np.array([1, 2]), "purity": np.array([0.0, 1.0])}

@@ -8,17 +8,20 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam_mil import library as library_module
 from napari_sam_mil import models as models_module
-from napari_sam_mil.library import library
-from sam_mil_engine.features.registry import available_encoders
+from napari_sam_mil.prompting import sams_on_disk
 from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
-from sam_mil_engine.segment import registry
+from sam_mil_engine.segment import checkpoints, registry
+from sam_mil_engine.segment.published import added_sams
 from sam_mil_engine.segment.registry import available_segmenters
+from sam_mil_engine.workflow.model_catalogue import catalogue
+from small_sams import build_small_sam
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -55,8 +58,12 @@ def press(qtbot, dock, button):
 
 
 def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
-    assert names(dock, 0) == [item.name for item in available_segmenters()]
-    assert names(dock, 1) == [item.name for item in available_encoders()]
+    listed = {
+        role: [entry.name for entry in catalogue() if entry.role == role] for role in ("segmenter", "encoder")
+    }
+    assert names(dock, 0) == listed["segmenter"]
+    assert names(dock, 1) == listed["encoder"]
+    assert {item.name for item in available_segmenters()} == set(listed["segmenter"])
     assert "demo" in names(dock, 2)
     assert "Runs on" in dock.machine.text()
     choose(qtbot, dock, "vit_b")
@@ -127,7 +134,7 @@ def test_a_file_that_is_no_model_is_refused(qtbot, dock, monkeypatch, tmp_path):
     press(qtbot, dock, dock.add_button)
     qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=10_000)
     assert "cannot be read" in notification_manager.records[0].message
-    assert library().added("segmenter") == []
+    assert "bad" not in names(dock, 0)
 
 
 def test_an_imported_run_can_be_chosen_in_the_analyze_dock_and_forgotten(
@@ -140,7 +147,7 @@ def test_an_imported_run_can_be_chosen_in_the_analyze_dock_and_forgotten(
     assert analyze.choices_card.classifier.findText(run_folder.name) >= 0
     choose(qtbot, dock, run_folder.name)
     assert "Random weights" in dock.card.toPlainText()
-    qtbot.mouseClick(dock.forget_button, LEFT)
+    qtbot.mouseClick(dock.remove_button, LEFT)
     qtbot.waitUntil(lambda: run_folder.name not in names(dock, 2), timeout=30_000)
     assert run_folder.is_dir()
 
@@ -148,6 +155,21 @@ def test_an_imported_run_can_be_chosen_in_the_analyze_dock_and_forgotten(
 def test_every_model_can_be_fetched_or_says_why_not(dock):
     for model in dock._models:
         assert model.licence or not model.on_disk
-        if model.file is None:
-            with pytest.raises(models_module.ModelError, match="no file of its own"):
+        if not model.fetchable:
+            with pytest.raises(models_module.ModelError, match="no file to fetch"):
                 models_module.fetcher(model)
+
+
+def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qtbot, dock, monkeypatch, tmp_path):
+    torch.save(build_small_sam().state_dict(), tmp_path / "my-sam.pth")
+    monkeypatch.setattr(checkpoints, "load_sam", lambda *_args, **_words: build_small_sam())
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(tmp_path / "my-sam.pth"), ""))
+    press(qtbot, dock, dock.add_button)
+    qtbot.waitUntil(lambda: "my-sam" in names(dock, 0), timeout=30_000)
+    (tmp_path / "my-sam.pth").unlink()
+    assert added_sams()["my-sam"].is_file(), "a copy, which stays when the file goes"
+    assert sams_on_disk() == ["my-sam"]
+    choose(qtbot, dock, "my-sam")
+    qtbot.mouseClick(dock.remove_button, LEFT)
+    qtbot.waitUntil(lambda: "my-sam" not in names(dock, 0), timeout=30_000)
+    assert added_sams() == {}

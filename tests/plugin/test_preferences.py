@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pytest
 from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_sam_mil import preferences as module
+from napari_sam_mil.keys import WINDOW_KEYS, all_keys
 from napari_sam_mil.preferences import Preferences, preferences, preferences_file
 from napari_sam_mil.reader import read_slides
 
@@ -63,3 +68,16 @@ def test_a_damaged_file_is_told_and_the_defaults_serve(make_napari_viewer):
     _, analyze = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
     assert "preferences cannot be read" in notification_manager.records[0].message
     assert analyze.choices_card.choices().project == module.Choices().project
+
+
+def test_the_list_of_keys_is_what_napari_honours_now(qtbot, dock):
+    shown = {keys: what for rows in all_keys().values() for keys, what in rows.items()}
+    assert shown["Ctrl+Enter"] == "Segment/Classify"
+    assert shown["Ctrl+R"] == "Show the whole slide", "napari's own key, not one that it had once"
+    for name, key in WINDOW_KEYS.items():
+        bound = action_manager._shortcuts[name]
+        assert [str(one) for one in bound] == [str(coerce_keybinding(key.default))]
+    text = " ".join(label.text() for label in dock[1].findChildren(QLabel))
+    for keys, what in shown.items():
+        assert escape(keys) in text
+        assert what in text

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from qtpy.QtCore import QTimer
 
 from napari_sam_mil import sample_data
 from sam_mil_engine.errors import SlideError
+from sam_mil_engine.workflow import synthetic
 from sam_mil_engine.workflow.sample import fetch_cmu
+from tiny_slides import write_tiny_slide
 
 
 @pytest.fixture
@@ -30,8 +34,10 @@ def server(tmp_path):
 def test_the_public_slide_is_fetched_once_and_checked(server, cmu_slide, tmp_path):
     web, url = server
     shutil.copyfile(cmu_slide, web / "slide.svs")
-    path = fetch_cmu(tmp_path / "cache", url=url)
+    seen = []
+    path = fetch_cmu(tmp_path / "cache", url=url, progress=seen.append)
     assert path.read_bytes() == cmu_slide.read_bytes()
+    assert seen[-1].done == seen[-1].total == cmu_slide.stat().st_size // 1000
     (web / "slide.svs").unlink()
     assert fetch_cmu(tmp_path / "cache", url=url) == path, "the second time needs no network"
 
@@ -56,3 +62,37 @@ def test_the_generated_sample_opens_from_the_menu(make_napari_viewer, tmp_path, 
     assert layer.name == "generated-tumour"
     assert layer.multiscale
     assert (tmp_path / "generated-tumour.geojson").is_file()
+
+
+def test_the_window_lives_while_a_sample_is_made(make_napari_viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path)
+    beats, main = [], threading.get_ident()
+    threads = []
+
+    def slowly(path, **_words):
+        threads.append(threading.get_ident())
+        end = time.monotonic() + 10
+        while len(beats) < 5 and time.monotonic() < end:
+            time.sleep(0.01)
+        shutil.copyfile(write_tiny_slide(tmp_path / "tiny.tiff"), path)
+
+    monkeypatch.setattr(synthetic, "make_slide", slowly)
+    viewer = make_napari_viewer()
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(1))
+    timer.start(5)
+    viewer.open_sample("napari-sam-mil", "generated")
+    timer.stop()
+    assert len(beats) >= 5, "the timer of the window went on"
+    assert threads != [main]
+    assert viewer.layers[0].name == "generated-tumour"
+
+
+def test_an_error_of_a_sample_reaches_napari(make_napari_viewer, monkeypatch):
+    def fail(**_words):
+        raise SlideError("no network")
+
+    monkeypatch.setattr(sample_data, "fetch_cmu", fail)
+    viewer = make_napari_viewer()
+    with pytest.raises(SlideError, match="no network"):
+        viewer.open_sample("napari-sam-mil", "cmu-1-small-region")

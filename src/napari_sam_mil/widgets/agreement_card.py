@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..agreement import facts
 from ..group_table import Column
 from ..recolour import scale_of
-from .parts import Card, ColourBar, text_label
+from .parts import Card, ColourBar, clear, text_label
 
 if TYPE_CHECKING:
     from ..session import SlideSession
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 #: What the user reads -> column of the table that colours the segments.
 COLOURS: dict[str, str | None] = {
     "One colour each": None,
+    "Area": "area",
     "Purity": "purity",
     "Recall": "recall",
     "IoU": "IoU",
@@ -54,13 +64,13 @@ class AgreementCard(Card):
         for text, column in COLOURS.items():
             self.colours.addItem(text, column)
         self.classes.activated.connect(lambda _: self.class_chosen.emit(self.chosen))
-        self.colours.activated.connect(lambda _: self.colour_chosen.emit(self.colours.currentData()))
+        self.colours.activated.connect(lambda _: self.colour_chosen.emit(self._column()))
         self._form.addRow("&Class", self.classes)
         self._figures: list[QLabel] = []
         colour_form = QFormLayout()
         colour_form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         colour_form.addRow("C&olour segments by", self.colours)
-        self._legend_place = QHBoxLayout()
+        self._legend_place = QVBoxLayout()
         self.csv, self.geojson = QPushButton("Save as &CSV…"), QPushButton("Save as &GeoJSON…")
         self.csv.setToolTip("Save one row a segment with all its figures")
         self.geojson.setToolTip("Save the segments with their figures as measurements; QuPath opens it")
@@ -75,6 +85,7 @@ class AgreementCard(Card):
         self.body.addLayout(self._legend_place)
         self.body.addLayout(buttons)
         self._name = "segments"
+        self._area = "area"
 
     @property
     def chosen(self) -> str:
@@ -117,21 +128,31 @@ class AgreementCard(Card):
                 self._form.addRow(label, shown)
         self._show_colour(session, table)
 
+    def _column(self) -> str | None:
+        """Return the column of the chosen colours; that of the area is named with its unit."""
+        chosen = self.colours.currentData()
+        return self._area if chosen == "area" else chosen
+
     def _show_colour(self, session: SlideSession | None, table: Mapping[str, Column]) -> None:
+        self._area = next((name for name in table if name.startswith("area")), "area")
         for place in range(self.colours.count()):
             column = self.colours.itemData(place)
-            self.colours.model().item(place).setEnabled(column is None or column in table)
+            self.colours.model().item(place).setEnabled(column is None or column == "area" or column in table)
         column = None if session is None else session.colour_by
-        self.colours.setCurrentIndex(max(0, self.colours.findData(column) if column is not None else 0))
-        while self._legend_place.count():
-            self._legend_place.takeAt(0).widget().deleteLater()
+        shown = "area" if column == self._area else column
+        self.colours.setCurrentIndex(max(0, self.colours.findData(shown) if shown is not None else 0))
+        clear(self._legend_place)
         if column is not None and column in table:
             colormap, low, high = scale_of(np.asarray(table[column], dtype=np.float64), column)
-            self._legend_place.addWidget(
-                ColourBar(colormap, f"{low:.3g}", f"{high:.3g}"), 1, Qt.AlignmentFlag.AlignTop
-            )
+            self._legend_place.addWidget(text_label(f"Segments: {column}", faint=True))
+            self._legend_place.addWidget(ColourBar(colormap, _end(low), _end(high)))
 
     def _ask(self, kinds: str, suffix: str) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the segments", self._name + suffix, kinds)
         if path:
             self.save_clicked.emit(Path(path))
+
+
+def _end(value: float) -> str:
+    """Write an end of the scale as a person does: areas are large, shares are small."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -6,32 +6,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
-from ..analysis import STEPS, Analysis, analyse
+from ..activity import Activity
+from ..analysis import BUNDLED, STEPS, Analysis, analyse
 from ..edits import with_saved_names
 from ..jobs import Job
+from ..kept import Found, Kept, predict_kept, read_kept
+from ..keys import WINDOW_KEYS, shown_keys
 from ..notices import show_error
 from ..preferences import preferences
 from ..region import project_of
-from ..session import SlideSession, sessions_of
+from ..session import SlideSession
 from .choices_card import ChoicesCard
+from .dock import Dock
 from .parts import scrolling
 from .progress_card import ProgressCard
 from .region_card import RegionCard
 from .result_card import ResultCard
 from .slide_card import SlideCard
+from .work import Worker
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 #: Name of the button that does everything.
 EVERYTHING = "Segment/Classify"
-SHORTCUT = "Ctrl+Return"
 
 _STEP_TIPS = {
     "Tissue": ("T&issue", "Find where the tissue is"),
@@ -41,15 +43,16 @@ _STEP_TIPS = {
 }
 
 
-class AnalyzeDock(QWidget):
+class AnalyzeDock(Dock):
     """Slide, models, button, progress, result; each block is a card of its own."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
-        self._sessions = sessions_of(napari_viewer)
+        super().__init__(napari_viewer)
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
         self._step = ""
+        self.reader = Worker(self)
+        self._looked: list[tuple[SlideSession, Kept]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
         self._take_preferences()
@@ -58,6 +61,7 @@ class AnalyzeDock(QWidget):
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
+        self.choices_card.changed.connect(self._look_for_kept)
         self._show_current()
 
     @property
@@ -80,6 +84,7 @@ class AnalyzeDock(QWidget):
         except SamMilError as error:
             show_error(error, doing=EVERYTHING if step == "Classify" else step)
             return None
+        self.reader.cancel()
         job = Job(lambda progress: with_saved_names(analyse(source, choices, step=step, progress=progress)))
         self._job, self._analysed, self._step = job, session, step
         # the job outlives the dock: whoever closes the window during work ends the work
@@ -89,6 +94,7 @@ class AnalyzeDock(QWidget):
         job.failed.connect(self._on_failure)
         job.cancelled.connect(self._on_cancelled)
         job.ended.connect(self._on_end)
+        Activity(job, EVERYTHING if step == "Classify" else step)
         stages = STEPS[step] if step != "Classify" else (*STEPS[step], "classify")
         self.progress_card.begin(stages)
         self._enable()
@@ -100,6 +106,11 @@ class AnalyzeDock(QWidget):
         if self._job is not None:
             self._job.cancel()
             self.progress_card.cancelling()
+
+    def leave(self) -> None:
+        """Stop what runs; what was finished is kept."""
+        super().leave()
+        self.cancel()
 
     def _take_preferences(self) -> None:
         try:
@@ -113,11 +124,46 @@ class AnalyzeDock(QWidget):
             return
         processed = analysis.processed
         self.progress_card.finish(seconds=processed.seconds, reused=processed.reused)
-        self._sessions.show(session, replace(analysis.after(session.analysis), names=analysis.names))
+        self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
+
+    def _show(self, session: SlideSession, analysis: Analysis) -> None:
+        self._sessions.show(session, analysis)
         segments = session.layers.get("segments")
         if segments is not None:
             # hovering tells of the selected layer, and the segments have the most to tell
             self._sessions.viewer.layers.selection.active = segments
+
+    def _look_for_kept(self) -> None:
+        """Show at once what the project knows of a slide that was just opened; nothing is computed for it."""
+        session = self._sessions.current
+        if session is None or session.analysis is not None or self._job is not None or self.reader.busy:
+            return
+        kept, source = session.source.kept, session.source
+        if kept is None:
+            choices = self.choices_card.choices()
+            kept = Kept(choices.project, choices.classifier)
+        if (session, kept) in self._looked or not kept.bag(source).is_file():
+            return
+        self._looked = [pair for pair in self._looked if pair[0] in self._sessions.all()] + [(session, kept)]
+
+        def show(found: Found, before: Analysis | None) -> None:
+            """Show it, unless the slide was analysed, edited or closed meanwhile."""
+            if self._job is None and session.analysis is before and session in self._sessions.all():
+                self.progress_card.show_kept(found.analysis.processed.reused, found.note)
+                self._show(session, found.analysis)
+
+        def then(found: Found | None) -> None:
+            if found is not None:
+                known = found.analysis.processed.bag is not None
+                show(replace(found, note="Classifying…" if known else ""), None)
+                self.reader.start(
+                    lambda progress: predict_kept(found, kept, progress=progress),
+                    doing="Classifying the slide",
+                    then=lambda full: show(full, found.analysis),
+                )
+            self._look_for_kept()
+
+        self.reader.start(lambda _progress: read_kept(source, kept), doing="Reading the project", then=then)
 
     def _on_failure(self, error: Exception) -> None:
         self.progress_card.stop("Stopped by an error")
@@ -137,12 +183,22 @@ class AnalyzeDock(QWidget):
 
     def _show_current(self) -> None:
         session = self._sessions.current
+        if session is not None and session.source.kept is not None:
+            self._take_choices(session.source.kept)
         self.slide_card.show_slide(None if session is None else session.source)
         self.region_card.show_session(session)
         self.result_card.show_result(None if session is None else session.analysis)
         if session is not None and session.source.mpp is not None:
             self._sessions.viewer.canvas.overlays.scale_bar.visible = True
         self._enable()
+        self._look_for_kept()
+
+    def _take_choices(self, kept: Kept) -> None:
+        """Go on with the project and the classifier with which a slide was opened."""
+        if self.choices_card.choices().project != kept.project:
+            self.choices_card.set_project(kept.project)
+        if kept.classifier != BUNDLED and self.choices_card.choices().classifier != kept.classifier:
+            self.choices_card.set_classifier(Path(kept.classifier))
 
     def _enable(self) -> None:
         ready = self._sessions.current is not None and self._job is None
@@ -161,13 +217,9 @@ class AnalyzeDock(QWidget):
             "#samMilMain:disabled { background-color: rgba(128, 128, 128, 70); color: rgba(160, 160, 160, 255); }"
             "#samMilMain:focus { border: 2px solid #9fd0f5; }"
         )
-        main.setToolTip(
-            f"Find tissue, divide it into segments, describe its patches, classify the slide ({SHORTCUT})"
-        )
+        keys = shown_keys("napari-sam-mil:segment_classify", WINDOW_KEYS["napari-sam-mil:segment_classify"].default)
+        main.setToolTip(f"Find tissue, divide it into segments, describe its patches, classify the slide ({keys})")
         main.clicked.connect(lambda: self.run("Classify"))
-        shortcut = QShortcut(QKeySequence(SHORTCUT), self)
-        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-        shortcut.activated.connect(main.click)
         steps = {}
         for name, (text, tip) in _STEP_TIPS.items():
             steps[name] = QPushButton(text)

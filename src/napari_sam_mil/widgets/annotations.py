@@ -16,10 +16,11 @@ from ..agreement import Agreement, compare, load
 from ..beside import Side, candidates, sides
 from ..notices import show_error
 from ..outlines import annotations_layer, shape_annotations
-from ..session import SlideSession, sessions_of
+from ..session import SlideSession
 from ..writer import write_segments_geojson, write_table
 from .agreement_card import AgreementCard
 from .beside import BesideDock, open_beside
+from .dock import Dock
 from .figure_card import FigureCard
 from .outlines_card import OutlinesCard
 from .parts import scrolling
@@ -37,12 +38,11 @@ if TYPE_CHECKING:
 SETTLED = 400
 
 
-class AnnotationsDock(QWidget):
+class AnnotationsDock(Dock):
     """Outlines, agreement, Figure 6; each block is a card of its own."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
-        self._sessions = sessions_of(napari_viewer)
+        super().__init__(napari_viewer)
         self._compared: tuple[SlideSession | None, Analysis | None] = (None, None)
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
         self.worker, self.saver, self.predictor = Worker(self), Worker(self), Worker(self)

@@ -156,6 +156,7 @@ class BesideDock(QWidget):
         self.spin.setSingleStep(0.01)
         self.spin.setKeyboardTracking(False)
         self.spin.setAccessibleName("Threshold as a number")
+        self.spin.setToolTip("The threshold of both sides as a number")
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip("One threshold for both sides; arrow keys move it in small steps")

@@ -106,8 +106,6 @@ class ChoicesCard(Card):
         self.segmenter.setItemData(0, "The largest SAM on this computer, else regions", Qt.ItemDataRole.ToolTipRole)
         for item in available_segmenters():
             _add(self.segmenter, item.name, item.name, item.what, on_disk=item.on_disk)
-        for path in library().added("segmenter"):
-            _add(self.segmenter, path.stem, str(path), f"Added by you: {path}", on_disk=True)
         self.encoder.addItem("As the classifier expects", None)
         for one in available_encoders():
             if one.name.endswith(":NAME"):  # a family of encoders, not one that can be picked from a list
@@ -119,6 +117,7 @@ class ChoicesCard(Card):
             _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")
         self.encoder.setToolTip("What turns every patch into a feature vector")
+        self.classifier.setAccessibleName("Classifier")
         self.classifier.setToolTip("What classifies the slide; tile size and resolution follow it")
 
 

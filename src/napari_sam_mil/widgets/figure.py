@@ -21,7 +21,7 @@ from sam_mil_engine.report.figure import DPI_RANGE, WIDTH_RANGE_MM
 
 from ..notices import show_error
 from ..print_figure import caption_of, save_figure, scene_of
-from ..session import sessions_of
+from .dock import Dock
 from .parts import Card, scrolling, text_label
 from .work import Worker
 
@@ -35,12 +35,11 @@ _WHAT = (
 _DOING = "Saving the figure"
 
 
-class FigureDock(QWidget):
+class FigureDock(Dock):
     """Saves what is in view as PNG or PDF."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
-        self._sessions = sessions_of(napari_viewer)
+        super().__init__(napari_viewer)
         self._proposed = ""
         self.worker = Worker(self)
         self.width_mm, self.dpi, self.caption = QDoubleSpinBox(), QSpinBox(), QPlainTextEdit()
@@ -58,6 +57,10 @@ class FigureDock(QWidget):
         self.caption.setTabChangesFocus(True)
         self.caption.setAccessibleName("Caption")
         self.caption.setMaximumHeight(110)
+        # napari's light theme gives it the colour of what is around it
+        self.caption.setStyleSheet(
+            "QPlainTextEdit { border: 1px solid rgba(128, 128, 128, 130); border-radius: 3px; }"
+        )
         self.button = QPushButton("&Save figure…")
         self.button.setToolTip("Save what is in view as PNG or PDF")
         self.button.clicked.connect(self._ask)

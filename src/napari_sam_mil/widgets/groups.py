@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -20,17 +20,20 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
     QToolButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from sam_mil_engine.errors import SamMilError, SettingsError
 
 from ..group_table import Column, matching
 from ..notices import show_error
+from ..picking import without_words
 from ..placement import points_to_world
-from ..session import SlideSession, sessions_of
+from ..session import SlideSession
 from ..writer import write_segments_geojson, write_table
-from .parts import text_label
+from .dock import Dock
+from .parts import Number, text_label
+from .picking import Picker
+from .prompt_picture import show_chosen
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -55,44 +58,37 @@ _FILTER_TIP = (
     "Words to find in the names, or conditions on columns, separated by commas; all must hold.\n"
     "A column may be shortened: area > 5000, prob >= 0.5, attention mass < 0.1"
 )
+_TABLE_TIP = (
+    "A click on a row brings the segment into view, a click on a segment in the picture chooses its row;\n"
+    "another click there chooses the segment around it. Ctrl or Shift choose several; a heading sorts"
+)
 _EMPTY = "Press Segment/Classify in the Analyze dock; the groups of the slide are listed here."
 
 
-class _Number(QTableWidgetItem):
-    """A cell that sorts by its number; what does not exist sorts below everything."""
-
-    def __init__(self, value: float):
-        missing = math.isnan(value)
-        super().__init__("" if missing else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
-        self._value = -math.inf if missing else value
-        self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-
-    def __lt__(self, other: QTableWidgetItem) -> bool:
-        return self._value < other._value if isinstance(other, _Number) else NotImplemented
-
-
-class GroupsDock(QWidget):
+class GroupsDock(Dock):
     """One row a segment; a click selects it in the picture and brings it into view."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
-        self._sessions = sessions_of(napari_viewer)
+        super().__init__(napari_viewer)
         self._columns: dict[str, Column] = {}
         self._kept = np.ones(0, dtype=bool)
         self._hint = text_label(_EMPTY)
         self.table = QTableWidget()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setToolTip(_TABLE_TIP)
         self.table.verticalHeader().hide()
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.setAccessibleName("Groups of the slide")
         self.table.itemSelectionChanged.connect(self._on_selection)
         self.csv = QPushButton("Save as CS&V…")
-        self.csv.setToolTip("Save the rows that are shown, with all columns")
+        self.csv.setToolTip(
+            "Save the rows that are shown, or only the chosen ones where there are several; all columns"
+        )
         self.csv.clicked.connect(lambda: self._save("CSV (*.csv)", ".csv"))
         self.geojson = QPushButton("Save as Geo&JSON…")
-        self.geojson.setToolTip("Save the segments with these numbers as measurements; QuPath opens it")
+        self.geojson.setToolTip("Save the same segments with their numbers as measurements; QuPath opens it")
         self.geojson.clicked.connect(lambda: self._save("GeoJSON (*.geojson)", ".geojson"))
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
@@ -106,10 +102,13 @@ class GroupsDock(QWidget):
         self.columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.columns.setMenu(QMenu(self.columns))
         self._hidden: set[str] = set()
+        self._moves = True
         above = QHBoxLayout()
         above.addWidget(self.filter, 1)
         above.addWidget(self.columns)
-        self._shown = text_label(faint=True)
+        self._shown, self.without = text_label(faint=True), text_label()
+        self.picker = Picker(self._sessions, self)
+        self.picker.picked.connect(self.choose)
         buttons = QHBoxLayout()
         buttons.addWidget(self.csv)
         buttons.addWidget(self.geojson)
@@ -118,16 +117,36 @@ class GroupsDock(QWidget):
         layout.addLayout(above)
         layout.addWidget(self.table, 1)
         layout.addWidget(self._shown)
+        layout.addWidget(self.without)
         layout.addLayout(buttons)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 
+    def leave(self) -> None:
+        """Take the chosen segment out of the picture, and no more clicks."""
+        super().leave()
+        self.picker.leave()
+        for session in self._sessions.all():
+            self._sessions.drop(session, "chosen")
+
+    def choose(self, number: int) -> None:
+        """Choose the row of a segment (from 0), where the filter shows it; the picture stays where it is."""
+        for row in range(self.table.rowCount()):
+            if self._number(row) == number + 1 and not self.table.isRowHidden(row):
+                self._moves = False
+                self.table.selectRow(row)
+                self._moves = True
+                self.table.scrollToItem(self.table.item(row, 0))
+
     def save(self, path: str | Path) -> None:
-        """Save the rows that the filter shows: a table (``.csv``) or segments with their numbers (``.geojson``)."""
+        """Save the rows that are shown, or the chosen ones where there are several.
+
+        The suffix says as what: ``.csv`` the table, ``.geojson`` the segments with their numbers.
+        """
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
-        seen = {name: column[self._kept] for name, column in self._columns.items()}
+        seen = {name: column[self._saved()] for name, column in self._columns.items()}
         if Path(path).suffix.lower() == ".csv":
             write_table(path, seen)
         else:
@@ -158,15 +177,20 @@ class GroupsDock(QWidget):
         self.table.setRowCount(len(next(iter(self._columns.values()), ())))
         for column, (name, values) in enumerate(self._columns.items()):
             header = QTableWidgetItem("segment" if name == "index" else name)
-            header.setToolTip(_TIPS.get(name, ""))
+            of_class = name.partition(" (")[0]
+            header.setToolTip(_TIPS.get(name) or f"{_TIPS[of_class]}: {name.partition(' ')[2]}")
             self.table.setHorizontalHeaderItem(column, header)
             for row, value in enumerate(values.tolist()):
-                cell = QTableWidgetItem(value) if isinstance(value, str) else _Number(float(value))
+                cell = QTableWidgetItem(value) if isinstance(value, str) else Number(float(value))
                 self.table.setItem(row, column, cell)
         self.table.setSortingEnabled(True)
         if "attention mass" in self._columns:
             self.table.sortItems(list(self._columns).index("attention mass"), Qt.SortOrder.DescendingOrder)
         self.table.blockSignals(False)
+        if self.picker.chosen is not None and session is not None:
+            self._sessions.drop(session, "chosen")
+        self.picker.chosen = None
+        self._say_chosen(0, None)
         self._fill_menu()
         self._filter()
 
@@ -204,12 +228,34 @@ class GroupsDock(QWidget):
     def _number(self, row: int) -> int:
         return int(self.table.item(row, 0).text().replace(",", ""))
 
+    def _saved(self) -> npt.NDArray[np.bool_]:
+        """Return which segments are saved: those that are shown, or the chosen ones where there are several."""
+        rows = [index.row() for index in self.table.selectionModel().selectedRows(0)]
+        if len(rows) < 2:
+            return self._kept
+        chosen = np.zeros(len(self._kept), dtype=bool)
+        chosen[[self._number(row) - 1 for row in rows]] = True
+        return chosen & self._kept
+
     def _on_selection(self) -> None:
         rows = self.table.selectionModel().selectedRows(0)
         session = self._sessions.current
-        if not rows or session is None:
+        single = self._number(rows[0].row()) if len(rows) == 1 else None
+        self.picker.chosen = None if single is None else single - 1
+        self._say_chosen(len(rows), single)
+        if session is None or session.analysis is None:
             return
-        self._go_to(session, self._number(rows[0].row()))
+        show_chosen(self._sessions, session, self.picker.chosen)
+        if single is not None and self._moves:
+            self._go_to(session, single)
+
+    def _say_chosen(self, count: int, single: int | None) -> None:
+        session = self._sessions.current
+        words = f"{count} segments are chosen; only they are saved." if count > 1 else ""
+        if single is not None and session is not None and session.analysis is not None:
+            words = without_words(session.analysis, single - 1)
+        self.without.setText(words)
+        self.without.setVisible(bool(words))
 
     def _go_to(self, session: SlideSession, number: int) -> None:
         assert session.analysis is not None

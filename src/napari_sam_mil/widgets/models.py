@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,9 @@ from sam_mil_engine.model_files import models_folder
 from sam_mil_engine.progress import Progress
 
 from ..jobs import Work
-from ..library import library
-from ..models import Model, add_file, all_models, fetcher, import_run, machine, verify
+from ..models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
 from ..pace import Pace
+from .dock import Dock
 from .news import news
 from .parts import Card, plain_headings, scrolling, text_label
 from .work import Worker
@@ -41,11 +42,11 @@ _MODEL = Qt.ItemDataRole.UserRole
 _CHOOSE = "Choose a model in the list to read about it."
 
 
-class ModelsDock(QWidget):
+class ModelsDock(Dock):
     """The list, what the chosen one is, and what can be done with it."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
+        super().__init__(napari_viewer)
         self._pace: Pace | None = None
         self._models: list[Model] = []
         self.worker = Worker(self)
@@ -58,6 +59,7 @@ class ModelsDock(QWidget):
         self.card.setOpenExternalLinks(True)
         self.card.setMinimumHeight(140)
         self.card.setAccessibleName("Model card")
+        self.card.setToolTip("What the model was trained on, how well it did, and where it does not know")
         self._make_buttons()
         self.status, self.bar, self.cancel = text_label(), QProgressBar(), QPushButton("Ca&ncel")
         self.cancel.setToolTip("Stop; what was fetched is kept, and the next fetch goes on from there")
@@ -102,11 +104,11 @@ class ModelsDock(QWidget):
         """Take a RUN of the user's."""
         self._run(lambda progress: import_run(folder, progress=progress), "Importing the run")
 
-    def forget(self) -> None:
-        """Take what the user added from the list."""
-        if self.chosen is not None:
-            library().forget(self.chosen.kind, self.chosen.choice)
-            news().models_changed.emit()
+    def remove(self) -> None:
+        """Delete the file of a model, or take an imported run from the list."""
+        model = self.chosen
+        if model is not None:
+            self._run(lambda _progress: remove(model), "Removing the model")
 
     def _run(self, work: Work, doing: str) -> None:
         self._pace = None
@@ -136,8 +138,7 @@ class ModelsDock(QWidget):
             tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
             self.list.addTopLevelItem(tops[kind])
         for model in self._models:
-            size = f"{model.megabytes:,.0f} MB" if model.megabytes >= 1 else ""
-            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", size, model.licence])
+            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size, model.licence])
             item.setData(0, _MODEL, model)
             item.setToolTip(0, model.what)
             item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -155,7 +156,15 @@ class ModelsDock(QWidget):
         else:
             source = f"<a href='{model.source}'>{model.source}</a>" if "://" in model.source else model.source
             what = model.what[:1].upper() + model.what[1:]
-            self.facts.setText(f"<b>{model.name}</b><br>{what}<br>Source: {source}<br>Licence: {model.licence}")
+            lines = [
+                f"<b>{escape(model.name)}</b>",
+                escape(what),
+                f"Source: {source}",
+                f"Licence: {escape(model.licence)}",
+            ]
+            if model.citation:
+                lines.append(f"Please cite: {escape(model.citation)}")
+            self.facts.setText("<br>".join(lines))
         self.card.setVisible(model is not None and bool(model.card))
         if model is not None:
             self.card.setMarkdown(plain_headings(model.card))
@@ -171,12 +180,10 @@ class ModelsDock(QWidget):
 
     def _enable(self) -> None:
         model, busy = self.chosen, self.worker.busy
-        self.fetch_button.setEnabled(
-            not busy and model is not None and model.file is not None and not model.on_disk
-        )
+        self.fetch_button.setEnabled(not busy and model is not None and model.fetchable)
         self.verify_button.setEnabled(not busy and model is not None and model.on_disk)
-        added = model is not None and (model.choice == model.source)
-        self.forget_button.setEnabled(not busy and added)
+        removable = model is not None and (model.removable or model.imported)
+        self.remove_button.setEnabled(not busy and removable)
         for button in (self.add_button, self.import_button):
             button.setEnabled(not busy)
         self.bar.setVisible(busy)
@@ -195,22 +202,25 @@ class ModelsDock(QWidget):
         tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         tree.header().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         tree.setAccessibleName("Models")
+        tree.setToolTip("Click on a model to read about it; the buttons below work on it")
         return tree
 
     def _make_buttons(self) -> None:
         self.fetch_button, self.verify_button = QPushButton("&Fetch"), QPushButton("&Verify")
-        self.forget_button = QPushButton("For&get")
+        self.remove_button = QPushButton("Re&move")
         self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
         self.fetch_button.setToolTip("Download the weights; goes on where it was cut off, and checks what arrives")
         self.verify_button.setToolTip("Read the whole model and compare it with its checksum")
-        self.forget_button.setToolTip("Take what you added from this list; it stays on the disk")
+        self.remove_button.setToolTip(
+            "Delete the file of a fetched or added model; an imported run is only taken from the list"
+        )
         self.add_button.setToolTip(
             "Take a weight file from this computer: Meta's SAM, ResNet-50, or a SAM of that shape"
         )
         self.import_button.setToolTip("Take a run that sam-mil-engine train or cross-validate wrote")
         self.fetch_button.clicked.connect(self.fetch)
         self.verify_button.clicked.connect(self.verify)
-        self.forget_button.clicked.connect(self.forget)
+        self.remove_button.clicked.connect(self.remove)
         self.add_button.clicked.connect(self._ask_file)
         self.import_button.clicked.connect(self._ask_run)
 
@@ -228,7 +238,7 @@ class ModelsDock(QWidget):
         here, about = Card("This computer"), Card("About")
         here.body.addWidget(self.machine)
         one, two, foot = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
-        for button in (self.fetch_button, self.verify_button, self.forget_button):
+        for button in (self.fetch_button, self.verify_button, self.remove_button):
             one.addWidget(button)
         for button in (self.add_button, self.import_button):
             two.addWidget(button)

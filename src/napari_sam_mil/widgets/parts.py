@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from sam_mil_engine.report.colours import colour_table
 
@@ -106,10 +116,24 @@ class ColourBar(QWidget):
         painter.end()
 
 
-def clear(layout: QVBoxLayout, *, keep: int = 0) -> None:
+def clear(layout: QBoxLayout, *, keep: int = 0) -> None:
     """Delete all but the first ``keep`` items of a layout."""
     while layout.count() > keep:
         item = layout.takeAt(keep)
         widget = item.widget()
         if widget is not None:
+            widget.hide()  # until Qt deletes it, it would lie over what comes in its place
             widget.deleteLater()
+
+
+class Number(QTableWidgetItem):
+    """A cell that sorts by its number; what does not exist sorts below everything."""
+
+    def __init__(self, value: float):
+        missing = math.isnan(value)
+        super().__init__("" if missing else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
+        self._value = -math.inf if missing else value
+        self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def __lt__(self, other: QTableWidgetItem) -> bool:
+        return self._value < other._value if isinstance(other, Number) else NotImplemented

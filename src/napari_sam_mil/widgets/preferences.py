@@ -3,56 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from sam_mil_engine.errors import SamMilError
 
+from ..keys import all_keys
 from ..notices import show_error
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
+from .dock import Dock
 from .parts import Card, scrolling, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: Where a key works -> key -> what it does.
-KEYS: dict[str, dict[str, str]] = {
-    "Everywhere in the window": {
-        "Ctrl+Return": "Segment/Classify",
-        "Alt+letter": "Press the button that underlines it",
-    },
-    "In the picture, with a prompt tool": {
-        "C": "Next candidate",
-        "Enter": "Accept the mask as a segment",
-        "Ctrl+Z": "Take the last prompt back",
-        "Ctrl+Shift+Z": "Give it again",
-        "Esc": "Clear all prompts",
-    },
-    "In the list of segments": {"F2": "Rename", "Ctrl+click, Shift+click": "Choose several"},
-    "In the picture (napari)": {"Ctrl+0": "Show the whole slide", "Ctrl+G": "Grid on and off"},
-}
+_CHANGE_KEYS = (
+    "The keys of the window can be changed in napari: File › Preferences › Shortcuts, Viewer key bindings."
+)
 
 
-class PreferencesDock(QWidget):
+class PreferencesDock(Dock):
     """Project folder, cache, asynchronous loading; the keys."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
+        super().__init__(napari_viewer)
         try:
             self._values = preferences()
         except SamMilError as error:
             show_error(error, doing="Reading the preferences")
             self._values = Preferences()
         self._napari = get_settings().experimental
-        self.folder, self.cache, self.slicing = (
-            QPushButton(),
-            QSpinBox(),
-            QCheckBox("Load the picture in the background"),
-        )
+        self.folder, self.path = QPushButton("&Folder…"), QLabel()
+        self.cache, self.slicing = QSpinBox(), QCheckBox("&Load the picture in the background")
         self.reset = QPushButton("Back to the &defaults")
         self._said = text_label(faint=True)
         self._lay_out()
@@ -65,8 +62,8 @@ class PreferencesDock(QWidget):
 
     def _show(self) -> None:
         name = Path(self._values.project)
-        self.folder.setText(self.folder.fontMetrics().elidedText(str(name), Qt.TextElideMode.ElideLeft, 200))
-        self.folder.setToolTip(f"{name}\nClick to choose another folder; holds from the next Analyze dock on")
+        self.path.setText(self.path.fontMetrics().elidedText(str(name), Qt.TextElideMode.ElideLeft, 150))
+        self.path.setToolTip(f"{name}\nWhere results are kept; holds from the next Analyze dock on")
         self.cache.blockSignals(True)
         self.cache.setValue(self._values.cache_mib)
         self.cache.blockSignals(False)
@@ -96,10 +93,10 @@ class PreferencesDock(QWidget):
         self.slicing.setChecked(bool(self._napari.async_))
         self.slicing.blockSignals(False)
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def leave(self) -> None:
         """Let go of napari's settings, which outlive the dock."""
+        super().leave()
         self._napari.events.async_.disconnect(self._on_napari)
-        super().closeEvent(event)
 
     def _lay_out(self) -> None:
         self.cache.setRange(*CACHE_RANGE_MIB)
@@ -112,18 +109,23 @@ class PreferencesDock(QWidget):
         )
         self.reset.setToolTip("Project folder and cache as they were at first; napari's own settings stay")
         form = QFormLayout()
-        form.addRow("&Results in", self.folder)
+        self.folder.setToolTip("Choose another folder for results; holds from the next Analyze dock on")
+        row = QHBoxLayout()
+        row.addWidget(self.path, 1)
+        row.addWidget(self.folder)
+        form.addRow("Results in", row)
         form.addRow("&Cache for tiles", self.cache)
         general = Card("Preferences")
         general.body.addLayout(form)
         for widget in (self.slicing, self.reset, self._said):
             general.body.addWidget(widget)
         keys = Card("Keys")
-        for where, rows in KEYS.items():
+        for where, rows in all_keys().items():
             lines = "".join(
-                f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in rows.items()
+                f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in rows.items()
             )
             keys.body.addWidget(text_label(f"{where}<table>{lines}</table>", rich=True))
+        keys.body.addWidget(text_label(_CHANGE_KEYS, faint=True))
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)

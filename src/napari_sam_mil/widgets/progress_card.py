@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
@@ -51,6 +51,7 @@ class ProgressCard(Card):
             for column, widget in enumerate((label, bar, status)):
                 self._grid.addWidget(widget, row, column)
             self._rows[stage] = (label, bar, status)
+        self.heading.setWordWrap(True)
         self.cancel = QPushButton("Ca&ncel")
         self.cancel.setToolTip("Stop at the next step; finished stages are kept and used again")
         self.cancel.clicked.connect(self.cancel_clicked)
@@ -65,7 +66,7 @@ class ProgressCard(Card):
                 widget.setVisible(stage in stages)
             widgets[1].setRange(0, _STEPS)
             widgets[1].setValue(0)
-            widgets[2].setText("waiting")
+            widgets[2].setText("Waiting")
         self.heading.setText("Progress")
         self.cancel.setText("Ca&ncel")
         self.cancel.setEnabled(True)
@@ -76,7 +77,7 @@ class ProgressCard(Card):
         """Show one report of the engine."""
         if progress.stage not in self._rows:
             if progress.message in STAGE_NAMES:
-                self._rows[progress.message][2].setText("starting…")
+                self._rows[progress.message][2].setText("Starting…")
             return
         now = time.monotonic()
         pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
@@ -94,15 +95,21 @@ class ProgressCard(Card):
         self.cancel.setText("Stopping…")
         self.cancel.setEnabled(False)
 
-    def finish(self, *, seconds: Mapping[str, float], reused: Sequence[str]) -> None:
+    def finish(self, *, seconds: Mapping[str, float], reused: Collection[str]) -> None:
         """Show what every stage took; all rows that were waiting are done."""
         self.heading.setText(f"Done in {duration(sum(seconds.values()))}")
         for stage, (_, bar, status) in self._rows.items():
             bar.setRange(0, _STEPS)
             bar.setValue(_STEPS)
-            took = duration(seconds[stage]) if stage in seconds else "done"
-            status.setText("kept from before" if stage in reused else took)
+            took = duration(seconds[stage]) if stage in seconds else "Done"
+            status.setText("Kept" if stage in reused else took)
         self.cancel.hide()
+
+    def show_kept(self, stages: Collection[str], note: str) -> None:
+        """Say that the results were in the project, and what the user should know of that."""
+        self.begin(tuple(stages))
+        self.finish(seconds={}, reused=stages)
+        self.heading.setText(f"Kept from before. {note}".strip())
 
     def stop(self, text: str) -> None:
         """Show that the run ended early: ``Cancelled`` or ``Failed``; rows keep where they were."""
@@ -110,5 +117,5 @@ class ProgressCard(Card):
         for _, bar, status in self._rows.values():
             bar.setRange(0, _STEPS)
             if bar.value() < _STEPS:
-                status.setText("not finished" if bar.value() else "not run")
+                status.setText("Not finished" if bar.value() else "Not run")
         self.cancel.hide()

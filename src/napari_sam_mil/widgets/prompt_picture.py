@@ -83,19 +83,6 @@ class PromptPicture(QObject):
                 layers = self._sessions.viewer.layers
                 layers.move(layers.index(session.layers["prompts"]), len(layers))
 
-    def show_chosen(self, session: SlideSession, number: int | None) -> None:
-        """Draw a segment whole, also where smaller ones lie on it; None takes it away."""
-        segments = None if session.analysis is None else session.analysis.processed.segments
-        if number is None or segments is None:
-            self._sessions.drop(session, "chosen")
-            return
-        mask, mpp = segments.mask(number), session.source.mpp
-        data = mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp)
-        self._sessions.put(session, "chosen", data)
-        layer = session.layers.get("segments")
-        if layer is not None:
-            layer.selected_label = number + 1
-
     def take_tool(self, session: SlideSession, layer: Layer) -> None:
         """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
         self._sessions.viewer.layers.selection.active = layer
@@ -117,3 +104,17 @@ class PromptPicture(QObject):
             self.prompted.emit(Prompt("box", (tuple(first), tuple(last))))
         elif tool != "box" and not moved:
             self.prompted.emit(Prompt("negative" if negative else "positive", (tuple(first),)))
+
+
+def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -> None:
+    """Draw a segment whole, also where smaller ones lie on it; None takes it away."""
+    segments = None if session.analysis is None else session.analysis.processed.segments
+    if number is None or segments is None or number >= len(segments):
+        sessions.drop(session, "chosen")
+        return
+    mask, mpp = segments.mask(number), session.source.mpp
+    data = mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp)
+    sessions.put(session, "chosen", data)
+    layer = session.layers.get("segments")
+    if layer is not None:
+        layer.selected_label = number + 1

@@ -13,12 +13,13 @@ from ..analysis import Analysis
 from ..edits import added, deleted, merged, names_of, renamed, saved
 from ..group_table import shown_class
 from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
-from ..session import SlideSession, sessions_of
+from ..session import SlideSession
 from ..view import view_px0
+from .dock import Dock
 from .news import news
 from .parts import scrolling
 from .prompt_card import PromptCard
-from .prompt_picture import PromptPicture
+from .prompt_picture import PromptPicture, show_chosen
 from .segments_card import SegmentsCard
 from .work import Worker
 
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-class PromptsDock(QWidget):
+class PromptsDock(Dock):
     """Tools, candidates, and the list of segments; the history of prompts belongs to the slide that is current."""
 
     def __init__(self, napari_viewer: Viewer):
-        super().__init__()
-        self._sessions = sessions_of(napari_viewer)
+        super().__init__(napari_viewer)
         self._session: SlideSession | None = None
         self.history = PromptHistory()
         self.answer: Answer | None = None
@@ -79,6 +79,14 @@ class PromptsDock(QWidget):
         self.worker.progressed.connect(self._on_progress)
         self._sessions.changed.connect(self._show_current)
         news().models_changed.connect(self._show_current)
+
+    def leave(self) -> None:
+        """Take prompts, candidate and chosen segment out of the picture: without the dock they say nothing."""
+        super().leave()
+        news().models_changed.disconnect(self._show_current)
+        for session in self._sessions.all():
+            for kind in ("candidate", "prompts", "chosen"):
+                self._sessions.drop(session, kind)
 
     def add(self, prompt: Prompt) -> None:
         """Take one more prompt and ask SAM again."""
@@ -246,7 +254,7 @@ class PromptsDock(QWidget):
 
     def _on_chosen(self, number: int | None) -> None:
         if self._session is not None:
-            self.picture.show_chosen(self._session, number)
+            show_chosen(self._sessions, self._session, number)
 
     def _on_progress(self, progress: Progress) -> None:
         self.card.say_busy(progress.message)
@@ -271,7 +279,7 @@ class PromptsDock(QWidget):
         self.card.show_sams(sams_on_disk())
         self.segments.show_session(session)
         if session is not None and not self.segments.numbers:
-            self.picture.show_chosen(session, None)
+            show_chosen(self._sessions, session, None)
         self._enable()
 
     def _enable(self) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from sam_mil_engine.report.pictures import attention_limit
 
 from ..analysis import Analysis
+from ..calibration import calibration_note
 from ..colours import DIVERGING, QUANTITY
 from ..group_table import shown_class
 from ..layers import class_title
-from .parts import Card, ColourBar, clear, plain_headings, text_label
+from .card_window import show_card
+from .parts import Card, ColourBar, clear, text_label
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
@@ -42,7 +45,10 @@ class ResultCard(Card):
         if scores.warning is not None:
             warning = text_label(f"Warning: {scores.warning}.")
             warning.setObjectName("samMilOutside")
-            warning.setStyleSheet("color: #e0a030; font-weight: bold")
+            # a colour of its own behind the words: readable in the light theme too
+            warning.setStyleSheet(
+                "background-color: #e0a030; color: #1d1400; font-weight: bold; border-radius: 4px; padding: 5px"
+            )
             self.body.addWidget(warning)
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
@@ -54,10 +60,29 @@ class ResultCard(Card):
             self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         self.body.addWidget(text_label(_counts(analysis), faint=True))
-        if analysis.model is not None:
-            card = text_label(_model(analysis))
-            card.setTextFormat(Qt.TextFormat.MarkdownText)
-            self.body.addWidget(card)
+        self.body.addWidget(self._about(analysis))
+
+    def _about(self, analysis: Analysis) -> QWidget:
+        """Say what predicted and what that is worth, with its card behind a button."""
+        model, scores = analysis.model, analysis.scores
+        assert scores is not None
+        name = str(scores.attrs.get("model", "model")) if model is None else model.name
+        card = "" if model is None else (model.card or "").strip()
+        about = QWidget()
+        column = QVBoxLayout(about)
+        column.setContentsMargins(0, 0, 0, 0)
+        notes = [f"{note[:1].upper()}{note[1:]}." for note in scores.attrs.get("notes", ())]
+        worth = " ".join([calibration_note(None if model is None else model.path), *notes])
+        column.addWidget(text_label(worth, faint=True))
+        first = text_label(f"Model **{name}**. {_first_words(card)} {NOT_FOR_DIAGNOSIS}")
+        first.setTextFormat(Qt.TextFormat.MarkdownText)
+        column.addWidget(first)
+        self.card = QPushButton("Model car&d…")
+        self.card.setToolTip("What the model was trained on, how well it did, and where it does not know")
+        self.card.setEnabled(bool(card))
+        self.card.clicked.connect(lambda: show_card(name, card, self))
+        column.addWidget(self.card)
+        return about
 
 
 def _counts(analysis: Analysis) -> str:
@@ -70,11 +95,9 @@ def _counts(analysis: Analysis) -> str:
     return "; ".join(parts)
 
 
-def _model(analysis: Analysis) -> str:
-    model = analysis.model
-    assert model is not None
-    card = (model.card or "").strip()
-    text = plain_headings(card)
-    if "not for diagnosis" not in card.lower():
-        text = f"{NOT_FOR_DIAGNOSIS} {text}"
-    return f"**{model.name}**\n\n{text}"
+def _first_words(card: str) -> str:
+    """Return the first paragraph of a card that is neither its heading nor a table."""
+    paragraphs = (" ".join(part.split()) for part in card.split("\n\n"))
+    text = next((one for one in paragraphs if one and not one.startswith(("#", "|"))), "")
+    text = re.sub(r"\W*not for diagnosis\W*", " ", text, flags=re.IGNORECASE).strip()
+    return text if not text or text.endswith(".") else f"{text}."

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from sam_mil_engine.progress import Progress
 
+from ..activity import Activity
 from ..jobs import Job, Work
 from ..notices import show_error
 
@@ -66,6 +67,7 @@ class Worker(QObject):
         job.succeeded.connect(self._on_success)
         job.failed.connect(self._on_failure)
         job.cancelled.connect(self._on_cancelled)
+        Activity(job, doing)
         self.changed.emit()
         job.start()
         return job

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import SlideError
+from ..progress import Progress, ProgressCallback, silent
 
 #: OpenSlide's test data: a region of an H&E slide scanned by Aperio, CC0, 2220 x 2967 px, 0.499 µm a pixel.
 CMU_URL = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
@@ -18,13 +19,34 @@ def sample_folder() -> Path:
     return Path(user_cache_path("napari-sam-mil", appauthor=False)) / "samples"
 
 
-def fetch_cmu(folder: Path | None = None, *, url: str = CMU_URL) -> Path:
+class _Reports:
+    """What pooch takes for a progress bar, handing its figures on."""
+
+    def __init__(self, progress: ProgressCallback):
+        self.total, self._done, self._progress = 0, 0, progress
+
+    def update(self, fresh: int) -> None:
+        """Take ``fresh`` bytes more."""
+        self._done += fresh
+        self._progress(Progress("download", self._done // 1000, self.total // 1000, "kB"))
+
+    def reset(self) -> None:
+        """Begin again: pooch fills the bar at the end, whatever arrived."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Do nothing: the last report was the end."""
+
+
+def fetch_cmu(folder: Path | None = None, *, url: str = CMU_URL, progress: ProgressCallback = silent) -> Path:
     """Return the path of CMU-1-Small-Region.svs, downloading it (1.9 MB) if it is not there or is damaged.
 
     Parameters
     ----------
     folder
         Where it is kept; :func:`sample_folder` where None.
+    progress
+        Called as the bytes arrive; raising :class:`Cancelled` in it stops the download.
 
     Raises
     ------
@@ -40,7 +62,7 @@ def fetch_cmu(folder: Path | None = None, *, url: str = CMU_URL) -> Path:
         ) from error
     pooch.get_logger().setLevel("WARNING")
     name = Path(CMU_URL).name
-    downloader = pooch.HTTPDownloader(progressbar=False, timeout=10)
+    downloader = pooch.HTTPDownloader(progressbar=_Reports(progress), timeout=10)
     try:
         return Path(pooch.retrieve(url, f"sha256:{CMU_SHA256}", fname=name, path=folder, downloader=downloader))
     except (OSError, ValueError) as error:

@@ -1,0 +1,196 @@
+"""Folders that the command line or this plugin wrote: a project, a RUN, predictions. No Qt, no napari."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sam_mil_engine.errors import DataError, ProjectError
+
+#: Files by which a folder is known: a project, a RUN or predictions, a trained model.
+_PROJECT, _TABLE, _MODEL = "process.csv", "predictions.csv", "model.json"
+#: How many folders above a RUN its project may lie.
+_ABOVE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One slide of a collection.
+
+    Attributes
+    ----------
+    slide_id
+        Its name.
+    path
+        The slide file as it was recorded; it may be elsewhere by now (:func:`find_slide`).
+    bag
+        Its native bag, where there is one.
+    state
+        ``done``, ``failed``, ... as in ``process.csv``, or nothing.
+    patches, segments
+        How many there are, where that is known.
+    error
+        What went wrong, and what to do.
+    label, predicted, probability
+        Of a RUN or of predictions: the slide's label, what is predicted, and the last class's probability.
+    model
+        Folder of the model that did not see the slide in training, where a RUN says so.
+    scores
+        The slide's scores, where `predict` wrote them.
+    """
+
+    slide_id: str
+    path: Path | None = None
+    bag: Path | None = None
+    state: str = ""
+    patches: int | None = None
+    segments: int | None = None
+    error: str = ""
+    label: str = ""
+    predicted: str = ""
+    probability: float | None = None
+    model: Path | None = None
+    scores: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """The slides of a folder.
+
+    Attributes
+    ----------
+    folder
+        What was opened.
+    title
+        What it is, for a person.
+    project
+        The project with the bags; None where none was found.
+    entries
+        Its slides.
+    positive
+        The class whose probability is listed; empty where there are no predictions.
+    """
+
+    folder: Path
+    title: str
+    project: Path | None
+    entries: tuple[Entry, ...] = field(default=())
+    positive: str = ""
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether a folder is a project, a RUN, predictions, or holds RUNs."""
+    return folder.is_dir() and any(
+        (folder / name).is_file() for name in (_PROJECT, _TABLE, "comparison.csv", _MODEL)
+    )
+
+
+def open_collection(folder: str | Path) -> Collection:
+    """Read which slides a folder speaks of.
+
+    Raises
+    ------
+    ProjectError, DataError
+        If it is no such folder, or one of its tables is damaged.
+    """
+    folder = Path(folder)
+    if (folder / _PROJECT).is_file():
+        return _project(folder)
+    table = next((file for file in _tables(folder) if file.is_file()), None)
+    if table is None:
+        raise ProjectError(
+            "this folder is no project, no run and no predictions",
+            where=folder,
+            hint="Choose the folder that `sam-mil-engine process`, `train` or `predict` wrote",
+        )
+    return _predicted(table.parent)
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    yield folder / _TABLE
+    yield folder.parent / _TABLE  # a fold's model in a RUN
+    yield from sorted(folder.glob(f"*/{_TABLE}"))  # several models beside each other: the first
+
+
+def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
+    """Return the slide file of an entry: where it was, else by its name in ``places`` or their ``slides``."""
+    if entry.path is None:
+        return None
+    folders = [folder for place in places for folder in (place, place / "slides", place.parent / "slides")]
+    candidates = [entry.path, *(folder / entry.path.name for folder in folders)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _project(folder: Path) -> Collection:
+    from sam_mil_engine.workflow.project import Project
+
+    project = Project(folder)
+    entries = []
+    for row in project.rows().values():
+        error = f"{row.error}. {row.hint}".strip(". ") if row.error else ""
+        bag = project.bag(row.slide_id)
+        entries.append(
+            Entry(
+                row.slide_id,
+                Path(row.path),
+                bag if bag.is_file() else None,
+                row.state,
+                row.tiles,
+                row.segments,
+                error,
+            )
+        )
+    return Collection(folder, f"Project {folder.name}", folder, tuple(entries))
+
+
+def _predicted(folder: Path) -> Collection:
+    import pandas as pd
+
+    try:
+        words = {"slide_id": str, "label": str, "predicted": str}
+        table = pd.read_csv(folder / _TABLE, dtype=words, keep_default_na=False, na_values={})
+    except (OSError, ValueError) as error:
+        raise DataError(f"not readable ({error})", where=folder / _TABLE, hint="Write it again") from error
+    if "slide_id" not in table:
+        raise DataError("it has no column slide_id", where=folder / _TABLE, hint="Write it again")
+    project = _project_of(folder)
+    known = {} if project is None else {entry.slide_id: entry for entry in _project(project).entries}
+    chances = [str(name) for name in table.columns if str(name).startswith("p_")]
+    rows: dict[str, Entry] = {}
+    for row in table.to_dict("records"):
+        name = str(row["slide_id"])
+        rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
+    kind = "Run" if (folder / "metrics.json").is_file() else "Predictions"
+    positive = chances[-1].removeprefix("p_") if chances else ""
+    return Collection(folder, f"{kind} {folder.name}", project, tuple(rows.values()), positive)
+
+
+def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
+    fold, scores = folder / f"fold-{row.get('repeat')}-{row.get('fold')}", folder / f"{entry.slide_id}.json"
+    return replace(
+        entry,
+        label=str(row.get("label", "")),
+        predicted=str(row.get("predicted", "")),
+        probability=_number(row[chances[-1]]) if chances else None,
+        error=str(row.get("error", "")) or entry.error,
+        model=fold if (fold / _MODEL).is_file() else None,
+        scores=scores if scores.is_file() else None,
+    )
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def _project_of(run: Path) -> Path | None:
+    """Return the project that a RUN or predictions were made from: in it, above it, or the only one beside it."""
+    run = run.resolve()
+    above = list(run.parents)[:_ABOVE]
+    found = next((folder for folder in (run / "project", *above) if (folder / _PROJECT).is_file()), None)
+    beside = [file.parent for folder in above[:2] for file in folder.glob(f"*/{_PROJECT}")]
+    return found or (beside[0] if len(beside) == 1 else None)

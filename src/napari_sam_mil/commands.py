@@ -1,0 +1,158 @@
+"""Commands of the palette, the menus and the keys: each opens its dock and presses the button there.
+
+So a command does what the button does, is refused where the button is, and leaves the dock open to be looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_info
+
+from .docks import find_dock, open_dock, open_docks
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+    from qtpy.QtWidgets import QAbstractButton
+
+
+def segment_classify(viewer: Viewer) -> None:
+    """Press *Segment/Classify*."""
+    _press(viewer, "Analyze", "button")
+
+
+def find_tissue(viewer: Viewer) -> None:
+    """Press *Tissue*."""
+    _press(viewer, "Analyze", "steps", "Tissue")
+
+
+def segment(viewer: Viewer) -> None:
+    """Press *Segment*."""
+    _press(viewer, "Analyze", "steps", "Segment")
+
+
+def features(viewer: Viewer) -> None:
+    """Press *Features*."""
+    _press(viewer, "Analyze", "steps", "Features")
+
+
+def classify(viewer: Viewer) -> None:
+    """Press *Classify*."""
+    _press(viewer, "Analyze", "steps", "Classify")
+
+
+def cancel(viewer: Viewer) -> None:
+    """Stop whatever the docks of this window do."""
+    from .widgets.work import Worker
+
+    dock = find_dock(viewer, "Analyze")
+    workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]
+    if not workers and (dock is None or dock.job is None):
+        show_info("SAM-MIL does nothing that could be cancelled.")
+    if dock is not None:
+        dock.cancel()
+    for worker in workers:
+        worker.cancel()
+
+
+def add_points(viewer: Viewer) -> None:
+    """Take the tool *+ Point*."""
+    _press(viewer, "Prompts", "card", "tools", "positive")
+
+
+def add_negative_points(viewer: Viewer) -> None:
+    """Take the tool *− Point*."""
+    _press(viewer, "Prompts", "card", "tools", "negative")
+
+
+def drag_box(viewer: Viewer) -> None:
+    """Take the tool *Box*."""
+    _press(viewer, "Prompts", "card", "tools", "box")
+
+
+def next_candidate(viewer: Viewer) -> None:
+    """Press *Next candidate*."""
+    _press(viewer, "Prompts", "card", "next")
+
+
+def accept_mask(viewer: Viewer) -> None:
+    """Press *Accept*."""
+    _press(viewer, "Prompts", "card", "accept")
+
+
+def undo_prompt(viewer: Viewer) -> None:
+    """Press *Undo* of the prompts."""
+    _press(viewer, "Prompts", "card", "undo")
+
+
+def redo_prompt(viewer: Viewer) -> None:
+    """Press *Redo* of the prompts."""
+    _press(viewer, "Prompts", "card", "redo")
+
+
+def clear_prompts(viewer: Viewer) -> None:
+    """Press *Clear*."""
+    _press(viewer, "Prompts", "card", "clear")
+
+
+def undo_edit(viewer: Viewer) -> None:
+    """Press *Undo edit* of the segments."""
+    _press(viewer, "Prompts", "segments", "undo")
+
+
+def save_edits(viewer: Viewer) -> None:
+    """Press *Save edits to the project*."""
+    _press(viewer, "Prompts", "segments", "save")
+
+
+def load_outlines(viewer: Viewer) -> None:
+    """Press *Load…* of the outlines."""
+    _press(viewer, "Annotations", "outlines", "load")
+
+
+def draw_outlines(viewer: Viewer) -> None:
+    """Press *Draw* of the outlines."""
+    _press(viewer, "Annotations", "outlines", "draw")
+
+
+def toggle_figure_6(viewer: Viewer) -> None:
+    """Show the patches above the threshold, or hide them."""
+    _press(viewer, "Annotations", "figure", "show_box")
+
+
+def show_beside(viewer: Viewer) -> None:
+    """Press *SAM-MIL beside AB-MIL…*."""
+    _press(viewer, "Annotations", "figure", "beside")
+
+
+def export_groups_csv(viewer: Viewer) -> None:
+    """Press *Save as CSV…* of the groups."""
+    _press(viewer, "Groups", "csv")
+
+
+def export_groups_geojson(viewer: Viewer) -> None:
+    """Press *Save as GeoJSON…* of the groups."""
+    _press(viewer, "Groups", "geojson")
+
+
+def save_figure(viewer: Viewer) -> None:
+    """Press *Save figure…*."""
+    _press(viewer, "Figure", "button")
+
+
+def open_project(viewer: Viewer) -> None:
+    """Press *Open folder…* of the slides."""
+    _press(viewer, "Slides", "folder")
+
+
+def _press(viewer: Viewer, dock_name: str, *path: str) -> None:
+    """Press the button that ``path`` leads to from a dock; say so where it cannot be pressed now."""
+    place: Any = open_dock(viewer, dock_name)
+    for name in path:
+        place = place[name] if isinstance(place, dict) else getattr(place, name)
+    button: QAbstractButton = place
+    if button.isEnabled():
+        button.click()
+    else:
+        words = button.text().replace("&", "").rstrip("…")
+        show_info(f"“{words}” cannot be pressed now; the {dock_name} dock says what is missing. {button.toolTip()}")

@@ -1,0 +1,57 @@
+"""The docks by name: find the one that is open, or open it, as the menu would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QDockWidget, QWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+#: What the manifest calls a dock -> the class that it names (a test compares).
+DOCKS: dict[str, str] = {
+    "Analyze": "widgets.analyze:AnalyzeDock",
+    "Groups": "widgets.groups:GroupsDock",
+    "Annotations": "widgets.annotations:AnnotationsDock",
+    "Prompts": "widgets.prompts:PromptsDock",
+    "Models": "widgets.models:ModelsDock",
+    "Figure": "widgets.figure:FigureDock",
+    "Slides": "widgets.slides:SlidesDock",
+    "Preferences and keys": "widgets.preferences:PreferencesDock",
+}
+#: What napari writes behind the name of a dock that its menu opens.
+_TITLE = "{} (SAM-MIL)"
+
+
+def open_docks(viewer: Viewer) -> Iterator[QWidget]:
+    """Yield the docks of this plugin that are open in a viewer, hidden ones too."""
+    for widget in viewer.window.dock_widgets.values():
+        if type(widget).__module__.startswith(f"{__package__}."):
+            yield widget
+
+
+def find_dock(viewer: Viewer, name: str) -> Any | None:
+    """Return a dock of :data:`DOCKS` if it is open, however it was opened."""
+    wanted = DOCKS[name].partition(":")[2]
+    return next((dock for dock in open_docks(viewer) if type(dock).__name__ == wanted), None)
+
+
+def open_dock(viewer: Viewer, name: str) -> Any:
+    """Return a dock of :data:`DOCKS`, opened where it is not, in front of the others."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    dock = find_dock(viewer, name)
+    if dock is None:
+        module, _, class_name = DOCKS[name].partition(":")
+        dock = getattr(import_module(f"{__package__}.{module}"), class_name)(viewer)
+        beside = any(True for _ in open_docks(viewer))
+        viewer.window.add_dock_widget(dock, name=_TITLE.format(name), area="right", tabify=beside)
+    frame = dock.parentWidget()
+    while frame is not None and not isinstance(frame, QDockWidget):
+        frame = frame.parentWidget()
+    if frame is not None:
+        frame.show()
+        frame.raise_()
+    return dock

@@ -1,0 +1,133 @@
+"""What a project already knows of a slide, read without computing anything of the slide again. No Qt, no napari."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sam_mil_engine.errors import ModelError
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.slide.info import slide_id_of
+
+from .analysis import BUNDLED, Analysis
+from .edits import with_saved_names
+from .native import prepare_for_torch
+from .source import SlideSource
+
+if TYPE_CHECKING:
+    from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.workflow.outcome import ProcessedSlide
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where the results of a slide lie.
+
+    Attributes
+    ----------
+    project
+        The project folder.
+    classifier
+        ``auto``, the name of a bundled model, or a model folder: what predicts from the features.
+    scores
+        Scores that `predict` wrote: shown as they are, without a classifier.
+    """
+
+    project: Path
+    classifier: str = BUNDLED
+    scores: Path | None = None
+
+    def bag(self, source: SlideSource) -> Path:
+        """Return where the slide's bag is, or would be."""
+        return self.project / "bags" / f"{slide_id_of(source.info.path)}.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a project knows of a slide, and what the user should know of that (or nothing)."""
+
+    analysis: Analysis
+    note: str = ""
+
+
+def read_kept(source: SlideSource, kept: Kept) -> Found | None:
+    """Read tissue, segments and features of a slide; None where the project has none, or they are of another file.
+
+    Takes no more than reading the file: :func:`predict_kept` adds the prediction.
+
+    Raises
+    ------
+    SamMilError
+        If the bag is damaged.
+    """
+    from sam_mil_engine.bag import h5
+    from sam_mil_engine.workflow.project import slide_sha
+
+    path = kept.bag(source)
+    if not path.is_file() or h5.read_attributes(path).get("slide_sha") != slide_sha(source.info):
+        return None
+    return Found(with_saved_names(Analysis(_processed(source, path))))
+
+
+def predict_kept(found: Found, kept: Kept, *, progress: ProgressCallback = silent) -> Found:
+    """Add what `predict` wrote, or what the classifier says of the features.
+
+    A classifier that does not fit them leaves the prediction out, and the note says why.
+    """
+    progress(Progress("classify", 0, 1, "slides"))
+    result = _predicted(found.analysis, kept)
+    progress(Progress("classify", 1, 1, "slides"))
+    return result
+
+
+def _processed(source: SlideSource, path: Path) -> ProcessedSlide:
+    from sam_mil_engine.bag import h5
+    from sam_mil_engine.workflow.outcome import ProcessedSlide
+
+    stages, grid = h5.read_stages(path), h5.read_grid(path)
+    bag = h5.read_bag(path) if "features" in stages else None
+    return ProcessedSlide(
+        slide_id=slide_id_of(source.info.path),
+        bag_path=path,
+        info=source.info,
+        tissue=h5.read_tissue(path),
+        grid=grid,
+        segments=h5.read_segments(path),
+        bag=bag,
+        reused=tuple(stages),
+        tiles=None if grid is None else len(grid),
+        groups=None if bag is None or bag.groups is None else len(bag.groups),
+    )
+
+
+def _predicted(analysis: Analysis, kept: Kept) -> Found:
+    bag = analysis.processed.bag
+    if bag is None:
+        return Found(analysis)
+    if kept.scores is not None:
+        scores = _fitting_scores(analysis.processed, kept.scores)
+        if scores is not None:
+            return Found(replace(analysis, scores=scores))
+    prepare_for_torch()
+    from sam_mil_engine.predict import best_fit, predict
+    from sam_mil_engine.train.checkpoint import load_candidates
+
+    try:
+        model = best_fit(load_candidates(kept.classifier), bag)
+        return Found(replace(analysis, scores=predict(model, bag), model=model))
+    except ModelError as error:
+        return Found(analysis, f"Not classified: {error.what}.")
+
+
+def _fitting_scores(processed: ProcessedSlide, file: Path) -> SlideScores | None:
+    """Return the scores in a file, where they are of the same patches and groups."""
+    from sam_mil_engine.mil.score_files import read_scores
+
+    scores, bag = read_scores(file), processed.bag
+    if bag is None or not np.array_equal(scores.coords_px0, bag.coords_px0):
+        return None
+    groups = 0 if bag.groups is None else len(bag.groups)
+    return scores if scores.groups is None or len(scores.groups.attention_mass) == groups else None

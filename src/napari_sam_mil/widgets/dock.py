@@ -1,0 +1,66 @@
+"""What all docks share: the slides of the viewer, and to let go of them when the dock is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
+
+from ..session import sessions_of
+from .work import Worker
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class Dock(QWidget):
+    """One dock. Its cross takes it out of the window for good: :meth:`leave` is called then."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__()
+        self._sessions = sessions_of(napari_viewer)
+        self._in_order = False
+
+    def leave(self) -> None:
+        """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
+        self._sessions.changed.disconnect(self._show_current, missing_ok=True)
+        for worker in self.findChildren(Worker):
+            worker.cancel()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Let Tab go through the dock from top to bottom, whatever the order in which its parts were made."""
+        super().showEvent(event)
+        if not self._in_order:
+            self._in_order = True
+            for first, second in pairwise(focusable(self.layout())):
+                QWidget.setTabOrder(first, second)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.leave()
+        return bool(super().event(event))
+
+    def _show_current(self) -> None:
+        """Show the slide that is current now."""
+
+
+def focusable(layout: QLayout | None) -> Iterator[QWidget]:
+    """Yield the widgets of a layout that take the keyboard, as it shows them from top to bottom."""
+    if layout is None:
+        return
+    for place in range(layout.count()):
+        item = layout.itemAt(place)
+        widget = item.widget()
+        if widget is None:
+            yield from focusable(item.layout())
+            continue
+        inner = widget.widget() if isinstance(widget, QScrollArea) else widget
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not isinstance(widget, QScrollArea):
+            yield widget
+        elif inner is not None:
+            yield from focusable(inner.layout())

@@ -1,0 +1,221 @@
+"""The slides of a project, a RUN or predictions: what is known of each; a double click opens one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.layers import Layer
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFileDialog,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from sam_mil_engine.errors import SamMilError
+
+from ..collection import Collection, Entry, open_collection
+from ..folders import slide_layers
+from ..notices import show_error
+from ..session import SlideSession
+from .dock import Dock
+from .parts import Number, text_label
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_EMPTY = "Choose the folder of a project, a run or predictions; its slides are listed here."
+_TIPS = {
+    "slide": "Name of the slide; a double click or Enter opens it with its results",
+    "state": "How preprocessing ended; point at a row that failed to read why",
+    "label": "The label of the slide, as the run was given it",
+    "predicted": "What the model predicts, without having seen the slide in training",
+    "patches": "Patches of tissue",
+    "segments": "Segments of the tissue",
+}
+
+
+class SlidesDock(Dock):
+    """The table of a collection."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__(napari_viewer)
+        self._collection: Collection | None = None
+        self._asleep: list[tuple[SlideSession, list[Layer]]] = []
+        self.folder, self.open = QPushButton("Choose &folder…"), QPushButton("&Open slide")
+        self.folder.setToolTip("A folder that sam-mil-engine process, train, cross-validate or predict wrote")
+        self.open.setToolTip("Open the chosen slide with its results; slides without unsaved work are closed")
+        self.filter, self.wrong = QLineEdit(), QCheckBox("Only wrong &predictions")
+        self.filter.setPlaceholderText("Filter by any word in a row")
+        self.filter.setToolTip("Only rows that hold every one of these words are shown")
+        self.filter.setAccessibleName("Filter of the slides")
+        self.filter.setClearButtonEnabled(True)
+        self.wrong.setToolTip("Only slides whose prediction is not their label")
+        self.table = QTableWidget()
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.setAccessibleName("Slides")
+        self.table.setToolTip(_TIPS["slide"])
+        self.title = text_label(_EMPTY)
+        self._lay_out()
+        self.folder.clicked.connect(self._ask)
+        self.open.clicked.connect(self.open_chosen)
+        self.table.itemActivated.connect(self.open_chosen)
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.filter.textChanged.connect(self._filter)
+        self.wrong.toggled.connect(self._filter)
+        self._enable()
+
+    def show_folder(self, folder: Path) -> None:
+        """List the slides of a folder."""
+        try:
+            self._collection = open_collection(folder)
+        except SamMilError as error:
+            show_error(error, doing="Opening the folder")
+            return
+        self._fill(self._collection)
+
+    def open_chosen(self) -> None:
+        """Open the slide of the chosen row, or go to it where it is open."""
+        entry = self._chosen()
+        if entry is None or self._collection is None:
+            return
+        layers, open_ones = self._sessions.viewer.layers, self._sessions.all()
+        there = next((one for one in open_ones if one.source.info.slide_id == entry.slide_id), None)
+        if there is None:
+            try:
+                added = [Layer.create(*data) for data in slide_layers(self._collection, entry)]
+            except SamMilError as error:
+                show_error(error, doing="Opening the slide")
+                return
+        for session in open_ones:
+            if session is not there:
+                self._put_away(session)
+        if there is None:
+            layers.extend(added)
+            layers.selection.active = added[0]
+        else:
+            self._wake(there)
+        self._sessions.viewer.reset_view()
+
+    def _put_away(self, session: SlideSession) -> None:
+        """Close a slide of which nothing would be lost; hide one with outlines or edits that are not saved."""
+        layers = self._sessions.viewer.layers
+        own = [session.layer, *session.layers.values()]
+        if session.analysis is not session.on_disk or "annotations" in session.layers:
+            self._asleep.append((session, [layer for layer in own if layer.visible]))
+            for layer in own:
+                layer.visible = False
+        else:
+            for layer in own:
+                layers.remove(layer)
+
+    def _wake(self, session: SlideSession) -> None:
+        """Show a hidden slide as it was."""
+        shown = [layer for asleep, layers in self._asleep if asleep is session for layer in layers]
+        self._asleep = [pair for pair in self._asleep if pair[0] is not session]
+        for layer in [session.layer, *shown]:
+            layer.visible = True
+        self._sessions.viewer.layers.selection.active = session.layer
+
+    def _fill(self, collection: Collection) -> None:
+        columns = ["slide", "state", "label", "predicted", collection.positive, "patches", "segments"]
+        rows = [_cells(entry) for entry in collection.entries]
+        shown = [place for place in range(len(columns)) if any(row[place] not in ("", None) for row in rows)]
+        self.table.setSortingEnabled(False)
+        self.table.clear()
+        self.table.setColumnCount(len(shown))
+        self.table.setRowCount(len(rows))
+        for column, place in enumerate(shown):
+            header = QTableWidgetItem(columns[place] if place != 4 else f"p({columns[place]})")
+            header.setToolTip(_TIPS.get(columns[place], f"Probability of {columns[place]}"))
+            self.table.setHorizontalHeaderItem(column, header)
+            for row, entry in enumerate(collection.entries):
+                value = rows[row][place]
+                if isinstance(value, str):
+                    cell = QTableWidgetItem(value)
+                else:
+                    cell = Number(math.nan if value is None else value)
+                cell.setData(Qt.ItemDataRole.UserRole, entry)
+                cell.setToolTip(entry.error)
+                self.table.setItem(row, column, cell)
+        self.table.setSortingEnabled(True)
+        self.title.setText(_title(collection))
+        self.title.setToolTip(str(collection.folder))
+        self.wrong.setVisible(any(_is_wrong(entry) for entry in collection.entries))
+        self.wrong.setChecked(False)
+        self._filter()
+
+    def _filter(self) -> None:
+        words = self.filter.text().lower().split()
+        for row in range(self.table.rowCount()):
+            cells = [self.table.item(row, column) for column in range(self.table.columnCount())]
+            text = " ".join(cell.text().lower() for cell in cells)
+            wrong = _is_wrong(cells[0].data(Qt.ItemDataRole.UserRole))
+            fits = all(word in text for word in words) and (wrong or not self.wrong.isChecked())
+            self.table.setRowHidden(row, not fits)
+        self._enable()
+
+    def _chosen(self) -> Entry | None:
+        rows = self.table.selectionModel().selectedRows(0)
+        return self.table.item(rows[0].row(), 0).data(Qt.ItemDataRole.UserRole) if rows else None
+
+    def _enable(self) -> None:
+        listed = self._collection is not None
+        self.open.setEnabled(self._chosen() is not None)
+        for widget in (self.filter, self.table):
+            widget.setVisible(listed)
+        if not listed:
+            self.wrong.hide()
+
+    def _ask(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose a project, a run or predictions")
+        if folder:
+            self.show_folder(Path(folder))
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.addWidget(self.folder)
+        column.addWidget(self.title)
+        column.addWidget(self.filter)
+        column.addWidget(self.wrong)
+        column.addWidget(self.table, 1000)
+        column.addWidget(self.open)
+        column.addStretch(1)
+
+
+def _cells(entry: Entry) -> tuple[str | float | None, ...]:
+    return (
+        *(entry.slide_id, entry.state, entry.label, entry.predicted),
+        *(entry.probability, entry.patches, entry.segments),
+    )
+
+
+def _is_wrong(entry: Entry) -> bool:
+    return bool(entry.label and entry.predicted) and entry.label != entry.predicted
+
+
+def _title(collection: Collection) -> str:
+    count = len(collection.entries)
+    parts = [f"{collection.title}: {count} slide{'' if count == 1 else 's'}"]
+    failed = sum(entry.state == "failed" for entry in collection.entries)
+    judged = [entry for entry in collection.entries if entry.label and entry.predicted]
+    if failed:
+        parts.append(f"{failed} failed")
+    if judged:
+        right = sum(not _is_wrong(entry) for entry in judged)
+        parts.append(f"{right} of {len(judged)} predictions are right")
+    if collection.project is None:
+        parts.append("its project was not found, so that slides open without results")
+    return "; ".join(parts) + "."

@@ -1,0 +1,172 @@
+"""Care for the person at the desk: fields explain themselves, the keyboard reaches them, nothing shouts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPlainTextEdit,
+    QScrollArea,
+    QSlider,
+    QTextBrowser,
+    QWidget,
+)
+
+from napari_sam_mil.docks import DOCKS, open_dock
+from napari_sam_mil.widgets.dock import focusable
+
+FIELDS = (
+    *(QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox),
+    *(QLineEdit, QPlainTextEdit, QSlider, QTextBrowser),
+)
+#: Words that have their capitals wherever they stand.
+NAMES = re.compile(
+    r"SAM|AB-M|MIL|Segment/Classify|GeoJSON|CS|JSON|XML|QuPath|ASAP|ImageScope|HALO|CAMELYON|IoU|AUC|Figure|Plugins"
+    r"|Models|Analyze|Annotations|Groups|Tissue|File|Open|Sample|Segment|Ctrl|Shift|Esc|Enter|Preferences|Shortcuts"
+    r"|Viewer|Anything|PNG|PDF|Alt|Tab|F2|MiB|GiB|TCGA|Apache|AI|LC25000|C$|V$|G$|R$|Z$|I$|Tumour$|Point|ResNet|Light"
+)
+
+
+def fields(dock: QWidget) -> list[QWidget]:
+    """Return what a person can press or type into, without the parts that Qt makes it of."""
+    found = []
+    for widget in dock.findChildren(QWidget):
+        parent = widget.parentWidget()
+        inside = False
+        while parent is not None and parent is not dock:
+            inside = inside or isinstance(parent, FIELDS)
+            parent = parent.parentWidget()
+        if isinstance(widget, FIELDS) and not inside:
+            found.append(widget)
+    return found
+
+
+def name_of(widget: QWidget, dock: QWidget) -> str:
+    """Return what a screen reader says: the name, the text on it, or the label beside it."""
+    if widget.accessibleName():
+        return widget.accessibleName()
+    if isinstance(widget, QAbstractButton) and widget.text():
+        return widget.text()
+    return next((label.text() for label in dock.findChildren(QLabel) if label.buddy() is widget), "")
+
+
+def plain(text: str) -> str:
+    return re.sub(r"<[^>]*>", " ", text.replace("&nbsp;", " ")).replace("&", "").replace("**", "")
+
+
+def wrong_case(text: str) -> list[str]:
+    """Return the words with a capital that do not begin a sentence, and a beginning without one."""
+    words = plain(text).split()
+    wrong = []
+    for before, word in zip([".", *words], words, strict=False):
+        bare = word.strip("“”‘’()[]…,.;:·›>")
+        begins = before[-1] in ".!?:·■→⚠)>" or before in {"·", "›", ";"}
+        if bare[:1].isupper() and not begins and not NAMES.match(bare):
+            wrong.append(word)
+    first = words[0] if words else ""
+    if first[:1].islower() and not first.startswith("napari"):
+        wrong.insert(0, first)
+    return wrong
+
+
+@pytest.fixture
+def every_dock(qtbot, analysed):
+    """A window with an analysed slide, and all docks."""
+    viewer, _ = analysed
+    docks = {name: open_dock(viewer, name) for name in DOCKS}
+    qtbot.waitUntil(lambda: not docks["Models"].worker.busy, timeout=60_000)
+    return viewer, docks
+
+
+def test_fields_have_tips_and_names_and_texts_are_in_sentence_case(every_dock):
+    _, docks = every_dock
+    bare, nameless, loud = [], [], []
+    for title, dock in docks.items():
+        for widget in fields(dock):
+            what = f"{title}: {type(widget).__name__} {widget.objectName()} {getattr(widget, 'text', str)()!r}"
+            if len(widget.toolTip()) < 4:
+                bare.append(what)
+            if not name_of(widget, dock):
+                nameless.append(what)
+        texts = [one.text() for one in dock.findChildren(QLabel)]
+        texts += [one.text() for one in dock.findChildren(QAbstractButton)]
+        texts += [widget.toolTip() for widget in fields(dock)]
+        loud += [(title, wrong, text) for text in texts if text and (wrong := wrong_case(text)) and "/" not in text]
+    assert bare == []
+    assert nameless == []
+    assert loud == []
+
+
+def test_the_keyboard_reaches_every_field_from_top_to_bottom(qtbot, every_dock):
+    viewer, _ = every_dock
+    for title in DOCKS:
+        dock = open_dock(viewer, title)
+        qtbot.waitUntil(dock.isVisible, timeout=2000)
+        wanted = [one for one in focusable(dock.layout()) if one.isVisible() and one.isEnabled()]
+        seen = [wanted[0]]
+        while len(seen) < len(wanted):
+            following = seen[-1].nextInFocusChain()
+            while following not in wanted and following is not seen[0]:
+                following = following.nextInFocusChain()
+            seen.append(following)
+        assert seen == wanted, title
+        reachable = {id(one) for one in focusable(dock.layout())}
+        lost = [
+            one for one in fields(dock) if id(one) not in reachable and one.focusPolicy() & Qt.FocusPolicy.TabFocus
+        ]
+        assert lost == [], title
+
+
+def test_on_a_small_screen_docks_scroll_and_cut_nothing(qtbot, every_dock):
+    viewer, _ = every_dock
+    viewer.window.resize(1280, 720)
+    for title in DOCKS:
+        dock = open_dock(viewer, title)
+        qtbot.wait(60)
+        area = next((one for one in dock.findChildren(QScrollArea) if one.parent() is dock), None)
+        outer = dock if area is None else area.widget()
+        for button in outer.findChildren(QAbstractButton):
+            if button.isVisible() and button.text() and not isinstance(button.parent(), FIELDS):
+                needed = button.fontMetrics().horizontalAdvance(plain(button.text()).replace(" ", ""))
+                assert button.width() >= needed, (title, button.text())
+        if area is not None:
+            assert area.widget().width() <= area.viewport().width() + area.horizontalScrollBar().maximum()
+            assert area.verticalScrollBar().maximum() >= area.widget().height() - area.viewport().height()
+        else:
+            assert dock.minimumSizeHint().height() < 600, f"{title} fits as it is"
+    assert viewer.window._qt_window.height() <= 720 + QApplication.primaryScreen().availableGeometry().y()
+
+
+def test_what_the_walk_through_names_is_in_the_window(every_dock):
+    """Every name that docs/first-slide.md sets in italics or bold, and every layer, is there as it is written."""
+    viewer, docks = every_dock
+    page = (Path(__file__).parents[2] / "docs" / "first-slide.md").read_text(encoding="utf-8")
+    seen = {layer.name for layer in viewer.layers}
+    for dock in docks.values():
+        seen |= {
+            plain(one.text()).strip() for one in (*dock.findChildren(QLabel), *dock.findChildren(QAbstractButton))
+        }
+        for box in dock.findChildren(QComboBox):
+            seen |= {box.itemText(place) for place in range(box.count())}
+    menus = {plain(action.text()) for action in viewer.window._qt_window.findChildren(QAction)}
+    menus |= {plain(menu.title()) for menu in viewer.window._qt_window.findChildren(QMenu)}
+    named = re.findall(r"\*\*?([^*\n]+)\*\*?", page)
+    for name in named:
+        parts = [part.strip() for part in name.split(">")] if " > " in name else [name]
+        for part in parts:
+            words = menus if len(parts) > 1 else seen | menus | {"activity", "Shortcuts"}
+            assert part in words | {"SAM-MIL", "Shortcuts"}, f"{name}: {part}"
+    for layer in re.findall(r"the layers (.*?)\.", page, flags=re.DOTALL):
+        assert set(re.findall(r"`([^`]+)`", layer)) <= {item.name for item in viewer.layers}
