@@ -12,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication, QDialog
 
 from napari_sam_mil.display import some_display
+from napari_sam_mil.docks import open_dock
 
 SIZE = (1400, 860)
 #: Bytes of one picture at most; colours are reduced until it fits.
-LIMIT = 400_000
+LIMIT = 280_000
 
 
 def main() -> None:
@@ -69,11 +72,26 @@ class Gallery:
         self.save("analyze")
         self.only("attention", "segments")
         self.save("attention")
+        self.show_slides()
         self.show_groups()
         self.show_annotations()
         self.show_prompts()
         self.show_rest()
         self.viewer.close()
+
+    def show_slides(self) -> None:
+        """List the slides of the run, and type into the command palette."""
+        slides = self.open("Slides")
+        slides.show_folder(self.runs["sam-mil"])
+        slides.table.sortItems(slides.table.columnCount() - 3, Qt.SortOrder.DescendingOrder)
+        self.only("probability")
+        self.save("slides")
+        self.close(slides)
+        palette = self.viewer.window._qt_window._command_palette
+        self.viewer.window._toggle_command_palette()
+        palette._line.setText("sam-mil")
+        self.save("command-palette")
+        palette.hide()
 
     def show_groups(self) -> None:
         """Filter the table, click a row."""
@@ -141,6 +159,7 @@ class Gallery:
         self.dock.button.click()
         self.wait(lambda: self.dock.job is None)
         self.viewer.reset_view()
+        self.save_card()
         figure = self.open("Figure")
         self.only("probability", "tissue", "annotations")
         path = self.output / "figure-for-print.png"
@@ -150,16 +169,26 @@ class Gallery:
         self.shrink(path)
         self.save("figure-dock")
 
+    def save_card(self) -> None:
+        """Open the card of the model behind the result."""
+        self.dock.result_card.card.click()
+        self.pause()
+        window = self.viewer.window._qt_window
+        (card,) = window.findChildren(QDialog, "samMilModelCard")
+        path = self.output / "model-card.png"
+        card.grab().save(str(path))
+        self.shrink(path)
+        card.close()
+
     def open(self, name: str) -> object:
         """Open a dock beside the main one, in front."""
-        window, dock = self.viewer.window.add_plugin_dock_widget("napari-sam-mil", name, tabify=True)
-        window.raise_()
+        dock = open_dock(self.viewer, name)
         self.pause()
         return dock
 
     def close(self, dock: object) -> None:
-        """Take a dock away, and what it put into the picture."""
-        self.viewer.window.remove_dock_widget(dock)
+        """Take a dock away, as its cross does."""
+        dock.parentWidget().title.close_button.click()
         self.pause(0.2)
 
     def only(self, *kinds: str) -> None:
@@ -196,11 +225,10 @@ class Gallery:
     @staticmethod
     def wait(until: Callable[[], bool], *, seconds: float = 300) -> None:
         """Let the window work until something holds."""
-        from qtpy.QtWidgets import QApplication
-
         end = time.monotonic() + seconds
         while not until():
             QApplication.processEvents()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
             time.sleep(0.01)
             if time.monotonic() > end:
                 raise SystemExit("the window did not get there in time")
