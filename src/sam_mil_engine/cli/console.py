@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -24,13 +24,11 @@ from rich.table import Table
 
 from ..errors import SamMilError
 from ..progress import Progress, ProgressCallback, silent
+from .progress_lines import ProgressLines
 
 #: Results go to standard output, everything else to standard error, so that results can be piped.
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 240)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
-
-#: Seconds between two plain lines of one stage in a log.
-_LOG_EVERY = 10.0
 
 
 def print_error(error: BaseException) -> None:
@@ -42,6 +40,12 @@ def print_error(error: BaseException) -> None:
             err.print(f"  {error.hint}.", markup=False)
     else:
         err.print(f"error: {type(error).__name__}: {error}", style="red", markup=False)
+
+
+def print_dashboard(link: str) -> None:
+    """Print where a browser shows what Dask's workers do."""
+    charts = "" if find_spec("bokeh") else " (its charts need: pip install bokeh)"
+    err.print(f"Dask dashboard: {link}{charts}", markup=False)
 
 
 def print_json(value: object) -> None:
@@ -94,41 +98,31 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
         with Bars(*columns, console=err, transient=True) as bars:
             yield _draw(bars)
     else:
-        yield _log_lines()
+        yield ProgressLines(lambda line: err.print(line, markup=False))
 
 
 def _draw(bars: Bars) -> ProgressCallback:
+    """One bar a stage; of many slides at once, one bar a slide, with the name of its stage."""
     tasks: dict[str, TaskID] = {}
+    names: dict[str, str] = {}
 
     def show(report: Progress) -> None:
-        total = report.total or None
-        if report.stage not in tasks:
-            tasks[report.stage] = bars.add_task(report.stage, total=total, unit=report.unit, message="")
-        task = tasks[report.stage]
-        bars.update(task, completed=report.done, total=total, message=report.message, unit=report.unit)
-        if report.total and report.done >= report.total:
-            bars.remove_task(tasks.pop(report.stage))
-
-    return show
-
-
-def _log_lines() -> ProgressCallback:
-    last: dict[str, float] = {}
-    start: dict[str, float] = {}
-
-    def show(report: Progress) -> None:
-        now = time.monotonic()
-        if report.done == 0 or report.stage not in start:
-            start[report.stage] = now
-            last[report.stage] = now
-        finished = bool(report.total) and report.done >= report.total
-        if finished or now - last[report.stage] >= _LOG_EVERY:
-            last[report.stage] = now
-            spent = now - start[report.stage]
-            left = spent / report.done * (report.total - report.done) if report.done and report.total else None
-            eta = "" if left is None or finished else f", about {left:.0f} s left"
-            message = f" {report.message}" if report.message else ""
-            count = f"{report.done}/{report.total}" if report.total else f"{report.done}"
-            err.print(f"{report.stage}: {count} {report.unit} in {spent:.1f} s{eta}{message}", markup=False)
+        bar, stage, done, total = report.slide or report.stage, report.stage, report.done, report.total or None
+        ended = bool(report.total) and report.done >= report.total
+        if report.slide and stage == "process":  # which stage begins, or that the slide ends
+            stage, done, total = report.message, 0, None
+        elif report.slide:
+            ended = False
+        name = f"{report.slide} {stage}" if report.slide else stage
+        if bar not in tasks:
+            if ended:
+                return
+            tasks[bar] = bars.add_task(name, total=total, unit=report.unit, message="")
+        elif names[bar] != name:
+            bars.reset(tasks[bar], total=total, description=name)
+        names[bar] = name
+        bars.update(tasks[bar], completed=done, total=total, message=report.message, unit=report.unit)
+        if ended:
+            bars.remove_task(tasks.pop(bar))
 
     return show

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .console import err, print_error, print_json, print_line, progress
+from .console import err, print_dashboard, print_error, print_json, print_line, progress
 from .options import (
     ALL_STAGES,
     BatchSize,
@@ -88,16 +89,24 @@ def command(
             )
         else:
             outcomes = process_on_cluster(
-                paths, project, settings=settings, stages=names, device=device, address=scheduler, progress=report
+                paths,
+                project,
+                settings=settings,
+                stages=names,
+                device=device,
+                address=scheduler,
+                progress=report,
+                announce=None if quiet else print_dashboard,
             )
         rows: list[dict[str, object]] = []
-        for number, outcome in enumerate(outcomes, start=1):
-            failed += outcome.error is not None
-            rows.append(outcome.row())
-            if outcome.error is not None:
-                print_error(outcome.error)
-            elif not quiet:
-                err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
+        with closing(outcomes):
+            for number, outcome in enumerate(outcomes, start=1):
+                failed += outcome.error is not None
+                rows.append(outcome.row())
+                if outcome.error is not None:
+                    print_error(outcome.error)
+                elif not quiet:
+                    err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
     if json:
         print_json(rows)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..devices import cpu_count
 from ..errors import DataError, ProjectError
 from ..progress import Progress, ProgressCallback, silent
-from .scheduler import RETRIES, connect
+from .cluster import RETRIES, connected
 
 if TYPE_CHECKING:
     from ..train.data import LoadedBags
@@ -32,12 +32,12 @@ def on_cluster(address: str = "local") -> Runner:
     """
 
     def run(jobs: Sequence[FoldJob], progress: ProgressCallback = silent) -> Iterator[FoldJob]:
-        from distributed import Client, KilledWorker, wait
+        from distributed import KilledWorker, wait
 
         if not jobs:
             return
         workers = min(cpu_count(), len(jobs)) if address == "local" else None
-        with connect(Client, address, workers=workers) as client:
+        with connected(address, device="cpu", most=workers) as client:
             pending = {
                 client.submit(_one, job, 1 / (workers or 1), retries=RETRIES, pure=False): job for job in jobs
             }

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from ..errors import Cancelled, DataError, SamMilError
 from ..progress import ProgressCallback, silent
+from ..provenance import versions
 from ..settings import SLIDES_AHEAD, STAGES, ProcessSettings
 from ..slide.info import slide_id_of
 from .outcome import ProcessedSlide, SlideOutcome
 from .pipeline import PreparedSlide, overlapped
+from .project import Project
+from .settling import settle
 from .slide_run import SlideRun, finish, run_slide
 from .stage_runner import check_stages
 from .tools import Tools
@@ -70,7 +73,7 @@ def process_slides(
     device: str = "auto",
     ahead: int = SLIDES_AHEAD,
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome]:
+) -> Generator[SlideOutcome]:
     """Run :func:`process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
@@ -96,6 +99,9 @@ def process_slides(
     check_names(paths, stages)
     tools = Tools(settings or ProcessSettings(), device=device)
     wanted = check_stages(stages)
+    home = Project(project)
+    home.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
+    settle(home)
 
     def begin(path: Path, report: ProgressCallback) -> SlideRun:
         return run_slide(path, project, tools=tools, wanted=wanted, progress=report)

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..bag import h5
 from ..errors import ProjectError
-from ..files import atomic_write, writing_error
+from ..files import atomic_path, atomic_write, writing_error
 from ..settings import STAGES, ProcessSettings, key
 from ..slide.info import SlideInfo, slide_id_of
+from .locking import held, sweep
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -114,20 +113,29 @@ class Project:
 
     @contextmanager
     def lock(self, slide_id: str) -> Iterator[None]:
-        """Hold the slide for this process; raises :class:`ProjectError` where another one holds it."""
-        with self._lock(self.bags / f".{slide_id}.lock", timeout=0, what=f"another process works on {slide_id!r}"):
+        """Hold the slide for this process, and remove what killed ones were writing of it.
+
+        Raises
+        ------
+        HeldElsewhereError
+            If another process holds it.
+        """
+        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process works on {slide_id!r}"):
+            for folder in (
+                *self.folder.iterdir(),
+                *self.folder.glob("superseded/*"),
+                *self.folder.glob("superseded/*/bags-*"),
+            ):
+                sweep(folder, slide_id)
             yield
 
     @contextmanager
-    def _lock(self, path: Path, *, timeout: float, what: str) -> Iterator[None]:
-        try:
-            # A slide that is prepared while another one runs begins in one thread and ends in another.
-            with FileLock(path, timeout=timeout, thread_local=False):
-                yield
-        except Timeout as error:
-            raise ProjectError(what, where=self.folder, hint="Wait for it, or stop it and run again") from error
-        except PermissionError as error:
-            raise writing_error(error, path) from error
+    def _list_lock(self) -> Iterator[None]:
+        """Hold ``process.csv`` and ``settings.json``, which many processes write."""
+        with held(self.folder / ".process.lock", wait=60, what="process.csv is held by another process"):
+            sweep(self.folder, "process")
+            sweep(self.folder, "settings")
+            yield
 
     def rows(self) -> dict[str, ProcessRow]:
         """Return slide_id -> line of ``process.csv``."""
@@ -147,7 +155,7 @@ class Project:
 
     def record(self, row: ProcessRow) -> None:
         """Put ``row`` into ``process.csv`` in the place of the slide's older line."""
-        with self._lock(self.folder / ".process.lock", timeout=60, what="process.csv is held by another process"):
+        with self._list_lock():
             rows = {**self.rows(), row.slide_id: row}
             text = io.StringIO()
             writer = csv.DictWriter(text, fieldnames=list(row.cells()))
@@ -164,9 +172,11 @@ class Project:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
         path = self.folder / "settings.json"
         now = {"key": key(settings), "settings": settings.model_dump(mode="json"), "versions": dict(versions)}
-        with self._lock(self.folder / ".process.lock", timeout=60, what="settings.json is held by another process"):
+        with self._list_lock():
             old = json.loads(path.read_text()) if path.exists() else {}
             previous = old.pop("previous", [])
+            if old == now:
+                return
             if old and old["key"] != now["key"]:
                 previous = [*(item for item in previous if item["key"] != now["key"]), old]
             atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
@@ -180,8 +190,8 @@ class Project:
         old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
         place = self.folder / "superseded" / old_key
         kept = (place if encoder is None else place / side_folder(encoder)) / bag.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bag, kept)
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(bag, temporary)
         return kept
 
 

@@ -1,4 +1,7 @@
-"""The five stages of preprocessing, each from what is in the bag to a little more in the bag."""
+"""The five stages of preprocessing, each from what is in the bag to a little more in the bag.
+
+A stage is marked in the bag when everything else of it is written: a run that is killed before does it again.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     if settings.region is not None:
         tissue = clip_tissue(tissue, settings.region)
     info = job.slide.info
-    with h5.edit_bag(job.bag) as file:
-        h5.put_tissue(file, tissue)
-        h5.mark_stage(file, "tissue", key)
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
     picture, frame = job.slide.picture(max_side=_PICTURE_SIDE)
     save_picture(job.project.mask(job.slide_id, "jpg"), draw_tissue(picture, frame, tissue))
+    with h5.edit_bag(job.bag) as file:
+        h5.put_tissue(file, tissue)
+        h5.mark_stage(file, "tissue", key)
 
 
 def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
@@ -52,10 +55,12 @@ def lay_tiles_stage(job: SlideJob, key: str) -> None:
 
     info = job.slide.info
     grid = lay_tiles(info, job.tissue(), job.tools.settings.tiles)
+    if len(grid):
+        save_picture(job.project.stitch(job.slide_id), stitch(job.slide, grid, _PICTURE_SIDE))
     with h5.edit_bag(job.bag) as file:
         h5.put_tiles(file, grid, size_px0=info.size_px0, power=info.objective_power)
         h5.mark_stage(file, "tiles", key)
-    save_picture(job.project.stitch(job.slide_id), stitch(job.slide, job.grid(), _PICTURE_SIDE))
+    job.grid()  # says so where there is no patch
 
 
 def segment_stage(job: SlideJob, key: str) -> None:
