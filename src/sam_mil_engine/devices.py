@@ -34,7 +34,8 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(
             f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
-            hint="Use auto, cpu, cuda or mps; `sam-mil-engine doctor` lists what this machine has",
+            hint="Use auto, cpu, cuda, cuda:1 or mps; several CUDA devices share slides with `--scheduler local`;"
+            " `sam-mil-engine doctor` lists what this machine has",
         ) from error
     return device
 
@@ -49,32 +50,6 @@ def describe(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads)"
     return str(device)
-
-
-def several_devices(names: str) -> list[str]:
-    """Split ``cuda:0,cuda:1``; ``cuda:all`` is every CUDA device of this machine.
-
-    Raises
-    ------
-    SettingsError
-        If a device cannot be used here, or is named twice.
-    """
-    import torch
-
-    if names == "cuda:all":
-        names = ",".join(f"cuda:{number}" for number in range(torch.cuda.device_count())) or "cuda"
-    devices = [name.strip() for name in names.split(",")]
-    if len({str(pick_device(name)) for name in devices}) < len(devices):
-        raise SettingsError(
-            f"a device is named twice in {names!r}", hint="Name every device once, as cuda:0,cuda:1"
-        )
-    return devices
-
-
-def device_of_worker(names: str, number: int) -> str:
-    """Return the device of worker ``number``: the devices in turn, so that every device has its share."""
-    devices = [name.strip() for name in names.split(",")]
-    return devices[number % len(devices)]
 
 
 def reading_threads(device: torch.device) -> int:

@@ -71,6 +71,7 @@ def process_slides(
     settings: ProcessSettings | None = None,
     stages: Collection[str] = STAGES,
     device: str = "auto",
+    tools: Tools | None = None,
     ahead: int = SLIDES_AHEAD,
     progress: ProgressCallback = silent,
 ) -> Generator[SlideOutcome]:
@@ -78,10 +79,10 @@ def process_slides(
 
     Parameters
     ----------
-    paths, project, settings, stages, progress
+    paths, project, settings, stages, tools, progress
         As for :func:`process_slide`; ``progress`` is called by the caller's thread.
     device
-        Where models run.
+        Where models run that are not in ``tools``.
     ahead
         Slides that are opened, and whose tissue and first tiles are read, while another one is encoded; 0 takes
         one after the other. No bag depends on it.
@@ -97,7 +98,7 @@ def process_slides(
         Before anything runs, if two slides have the same name: their files would overwrite each other.
     """
     check_names(paths, stages)
-    tools = Tools(settings or ProcessSettings(), device=device)
+    tools = tools or Tools(settings or ProcessSettings(), device=device)
     wanted = check_stages(stages)
     home = Project(project)
     home.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sam_mil_engine.bag import h5
-from sam_mil_engine.devices import device_of_worker, reading_threads, several_devices
+from sam_mil_engine.devices import reading_threads
 from sam_mil_engine.errors import EncoderError, SettingsError
 from sam_mil_engine.features.encode import encode_tiles
 from sam_mil_engine.features.registry import load_encoder
@@ -232,12 +232,11 @@ def test_float16_on_disk_is_the_rounded_float32(tmp_path: Path):
     np.testing.assert_array_equal(found["float32"].astype(np.float16), found["float16"])
 
 
-def test_devices_of_several_workers():
-    assert several_devices("cpu") == ["cpu"]
-    assert [device_of_worker("cuda:0, cuda:1", number) for number in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
-    with pytest.raises(SettingsError, match="named twice"):
-        several_devices("cpu,cpu")
-    with pytest.raises(SettingsError, match="cannot be used here"):
-        several_devices("cpu,nothing")
+def test_threads_that_feed_a_device():
     assert reading_threads(torch.device("cpu")) == 2
     assert 2 <= reading_threads(torch.device("cuda")) <= 16
+
+
+def test_several_devices_in_one_name_are_told_how_to_work_together():
+    with pytest.raises(SettingsError, match="scheduler local"):
+        load_encoder(device="cuda:0,cuda:1")
