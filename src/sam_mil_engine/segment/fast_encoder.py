@@ -98,7 +98,8 @@ class _FastBlock:
         bias = None if relative is None else (relative[0][..., None] + relative[1][..., None, :]).flatten(-2)
         seen = nnf.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self._block.attn.scale)
         seen = seen.transpose(1, 2).reshape(batch, down, across, side, side, -1).transpose(2, 3)
-        return seen.reshape(batch, down * side, across * side, -1)[:, :height, :width]
+        # Without gaps: else the linear layer behind copies its weights for every row of the picture.
+        return seen.reshape(batch, down * side, across * side, -1)[:, :height, :width].contiguous()
 
     def _everywhere(self, qkv: Tensor) -> Tensor:
         """(B, h, w, 3 C) -> (B, h, w, C), some rows of a head at a time; on a GPU all heads of a picture."""
@@ -109,6 +110,7 @@ class _FastBlock:
         at_once = 1 if q.device.type == "cpu" else self._heads
         for head in range(0, len(q), at_once):
             heads = slice(head, head + at_once)
+            keys = k[heads].transpose(1, 2).contiguous()  # once, not for every few rows
             for start in range(0, height * width, _ROWS):
                 rows = slice(start, start + _ROWS)
                 queries = q[heads, rows]
@@ -117,7 +119,7 @@ class _FastBlock:
                 else:
                     of_row, of_column = relative
                     bias = (of_row[heads, rows, :, None] + of_column[heads, rows, None, :]).flatten(-2)
-                logits = torch.baddbmm(bias, queries, k[heads].transpose(1, 2), alpha=self._block.attn.scale)
+                logits = torch.baddbmm(bias, queries, keys, alpha=self._block.attn.scale)
                 seen[heads, rows] = torch.bmm(torch.softmax(logits, dim=-1), v[heads])
         return seen.view(batch, self._heads, height * width, -1).transpose(1, 2).reshape(batch, height, width, -1)
 
