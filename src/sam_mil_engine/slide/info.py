@@ -32,6 +32,9 @@ class SlideInfo:
         The embedded ICC profile, or None.
     bounds_px0
         Part of the slide that holds data (x, y, width, height); limits where tissue is looked for.
+    tile_sizes
+        Width and height of the pieces in which every level is stored, or None where that is not known; empty where
+        it is known of no level.
     warnings
         What is odd about the file, in sentences.
     """
@@ -46,6 +49,7 @@ class SlideInfo:
     objective_power: float | None = None
     icc_profile: bytes | None = field(default=None, repr=False)
     bounds_px0: tuple[int, int, int, int] | None = None
+    tile_sizes: tuple[tuple[int, int] | None, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,21 @@ from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
 from .tiff_header import is_beyond_generic_tiff, orientation_warnings
+from .tiff_tiles import TiffTiles
 
 if TYPE_CHECKING:
     import openslide
 
 
+#: Vendors whose levels are directories of one TIFF file, and whose tiles touch but never overlap.
+_PLAIN_TIFFS = ("aperio", "generic-tiff")
+
+
 class OpenSlideReader:
-    """A slide that OpenSlide reads: one handle for every thread that reads, all sharing one cache of tiles."""
+    """A slide that OpenSlide reads: one handle for every thread that reads, all sharing one cache of tiles.
+
+    For display, whole JPEG tiles of a plain TIFF are decoded without it, see :mod:`.tiff_tiles`.
+    """
 
     def __init__(self, path: Path, first: openslide.OpenSlide, *, cache_bytes: int = OPENSLIDE_CACHE_BYTES):
         import openslide
@@ -34,6 +43,9 @@ class OpenSlideReader:
             self._open_handle, lambda handle: handle.close()
         )
         self._handles.give(first)
+        self._tiles: TiffTiles | None = None
+        self._tiles_known = self._info.vendor not in _PLAIN_TIFFS
+        self._looking = threading.Lock()
 
     def _open_handle(self) -> openslide.OpenSlide:
         import openslide
@@ -55,9 +67,26 @@ class OpenSlideReader:
         with self._handles.borrow() as handle:
             return on_white(np.asarray(handle.read_region(location_px0, level, size)))
 
+    def read_for_display(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
+        """Read a rectangle of a level, quicker where it is made of whole JPEG tiles."""
+        tiles = self._tiff_tiles()
+        pixels = None if tiles is None else tiles.read(level, location, size)
+        return self.read(level, location, size) if pixels is None else pixels
+
+    def _tiff_tiles(self) -> TiffTiles | None:
+        """Look for tiles at the first read, not at opening: the tables of a large file are long."""
+        if not self._tiles_known:
+            with self._looking:
+                if not self._tiles_known:
+                    self._tiles = TiffTiles.of(self._path, self._info.level_sizes)
+                    self._tiles_known = True
+        return self._tiles
+
     def close(self) -> None:
         """Close the handles of all threads."""
         self._handles.close()
+        if self._tiles is not None:
+            self._tiles.close()
 
 
 def open_with_openslide(path: Path) -> OpenSlideReader | None:
@@ -99,8 +128,14 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
         objective_power=_number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
         icc_profile=None if profile is None else profile.tobytes(),
         bounds_px0=_bounds(properties),
+        tile_sizes=tuple(_tile_size(properties, level) for level in range(len(sizes))),
         warnings=warnings,
     )
+
+
+def _tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int] | None:
+    sides = [properties.get(f"openslide.level[{level}].tile-{side}") for side in ("width", "height")]
+    return None if sides[0] is None or sides[1] is None else (int(sides[0]), int(sides[1]))
 
 
 def _number(text: str | None) -> float | None:

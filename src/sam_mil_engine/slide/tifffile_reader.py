@@ -201,6 +201,10 @@ def _refuse_unknown(page: tifffile.TiffPage) -> None:
         )
 
 
+def _tile_size(page: tifffile.TiffPage) -> tuple[int, int] | None:
+    return (page.tilewidth, page.tilelength) if page.is_tiled else None
+
+
 def _info(
     path: Path,
     file: tifffile.TiffFile,
@@ -229,5 +233,6 @@ def _info(
         mpp=mpp,
         objective_power=power,
         icc_profile=None if profile is None else bytes(profile.value),
+        tile_sizes=tuple(_tile_size(level.keyframe) for level in series.levels),
         warnings=(*warnings, *mpp_warnings, *orientation_warnings(path)),
     )

@@ -1,0 +1,145 @@
+"""One level of a slide as a lazy array of tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .facts import UInt8Image
+from .indexing import expand_key, window_of
+from .tile_pool import Place, TilePool
+
+#: Columns and rows of tiles: left, top, right, bottom; right and bottom are not included.
+Tiles = tuple[int, int, int, int]
+
+
+class LevelArray:
+    """One level as a lazy array (height, width, 3) of uint8, as far as viewers use arrays.
+
+    Parameters
+    ----------
+    size
+        Width and height of the level in pixels.
+    tile
+        Width and height of the tiles that are decoded and kept.
+    number
+        Number of the level in its pyramid.
+    make
+        Makes the pixels of a tile: left, top, right, bottom -> (h, w, 3).
+    pool
+        Cache and threads, shared by all levels.
+
+    Attributes
+    ----------
+    shape, dtype, ndim, size, nbytes
+        As of a numpy array.
+    chunks
+        Sizes of the tiles along each axis, as of a dask array.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        tile: tuple[int, int],
+        number: int,
+        make: Callable[[int, int, int, int], UInt8Image],
+        pool: TilePool,
+    ):
+        width, height = size
+        self.shape = (height, width, 3)
+        self.tile_size = tile
+        self._number = number
+        self._make = make
+        self._pool = pool
+        self._seen: Tiles | None = None
+
+    def __repr__(self) -> str:
+        return f"<LevelArray {self._number}: {self.shape[1]} x {self.shape[0]} px>"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.shape[0] * self.shape[1] * 3
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the whole level would take."""
+        return self.size
+
+    @property
+    def chunks(self) -> tuple[tuple[int, ...], ...]:
+        """Sizes of the tiles along each axis."""
+        height, width, channels = self.shape
+        return (_chunk_sizes(height, self.tile_size[1]), _chunk_sizes(width, self.tile_size[0]), (channels,))
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("a level that is read from a file cannot be had without a copy")
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
+        rows, columns, channels = expand_key(key)
+        top, bottom, local_rows = window_of(rows, self.shape[0])
+        left, right, local_columns = window_of(columns, self.shape[1])
+        pixels = self.read(left, top, right, bottom)
+        self._read_ahead(self._tiles_of(left, top, right, bottom))
+        # One axis after the other, so that lists of numbers select a grid as napari means it.
+        return pixels[local_rows, :, :][..., local_columns, :][..., channels]
+
+    def read(self, left: int, top: int, right: int, bottom: int) -> UInt8Image:
+        """Read whole tiles through the cache and return the pixels inside the bounds: (h, w, 3)."""
+        image = np.empty((max(0, bottom - top), max(0, right - left), 3), dtype=np.uint8)
+        if image.size == 0:
+            return image
+        width, height = self.tile_size
+        places = _places(self._tiles_of(left, top, right, bottom))
+        for (column, row), tile in zip(places, self._pool.map(self._tile, places), strict=True):
+            x, y = column * width - left, row * height - top
+            target = image[max(0, y) : y + height, max(0, x) : x + width]
+            source = tile[max(0, -y) :, max(0, -x) :]
+            target[...] = source[: target.shape[0], : target.shape[1]]
+        return image
+
+    def _tiles_of(self, left: int, top: int, right: int, bottom: int) -> Tiles:
+        width, height = self.tile_size
+        return left // width, top // height, -(-right // width), -(-bottom // height)
+
+    def _tile(self, place: Place) -> UInt8Image:
+        (width, height), (column, row) = self.tile_size, place
+        left, top = column * width, row * height
+        bounds = (left, top, min(left + width, self.shape[1]), min(top + height, self.shape[0]))
+        return self._pool.tile((self._number, column, row), lambda: self._make(*bounds))
+
+    def _read_ahead(self, now: Tiles) -> None:
+        """Where the view has moved by less than itself, make what the same move would bring next."""
+        before, self._seen = self._seen, now
+        if before is None:
+            return
+        step = (now[0] - before[0], now[1] - before[1])
+        size = (now[2] - now[0], now[3] - now[1])
+        if step == (0, 0) or abs(step[0]) > size[0] or abs(step[1]) > size[1]:
+            return
+        last = self._tiles_of(0, 0, self.shape[1], self.shape[0])
+        left, right = (min(max(side + step[0], 0), last[2]) for side in (now[0], now[2]))
+        top, bottom = (min(max(side + step[1], 0), last[3]) for side in (now[1], now[3]))
+        self._pool.make_ahead(self._tile, set(_places((left, top, right, bottom))) - set(_places(now)))
+
+
+def _places(tiles: Tiles) -> list[Place]:
+    left, top, right, bottom = tiles
+    return [(column, row) for row in range(top, bottom) for column in range(left, right)]
+
+
+def _chunk_sizes(length: int, tile: int) -> tuple[int, ...]:
+    whole, rest = divmod(length, tile)
+    return (tile,) * whole + ((rest,) if rest else ())

@@ -1,0 +1,83 @@
+"""Threads that make tiles, each tile once, and ahead of time where the view moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..devices import cpu_count
+from .facts import UInt8Image
+from .tile_cache import TileCache
+
+#: Threads that decode tiles of one slide.
+THREADS = max(2, min(8, cpu_count()))
+
+Place = tuple[int, int]
+
+
+class TilePool:
+    """What the levels of one pyramid share: the cache, and the threads that fill it.
+
+    Parameters
+    ----------
+    cache_bytes
+        Bytes of decoded tiles that are kept.
+    """
+
+    def __init__(self, cache_bytes: int):
+        self.cache = TileCache(cache_bytes)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="slide-tiles")
+        self._here = threading.local()
+        self._in_work: dict[Hashable, threading.Event] = {}
+        self._lock = threading.Lock()
+        self._turn = 0
+
+    def tile(self, key: Hashable, make: Callable[[], UInt8Image]) -> UInt8Image:
+        """Return a tile from the cache, else make it; a tile that another thread makes is waited for."""
+        while True:
+            with self._lock:
+                tile = self.cache.get(key)
+                if tile is not None:
+                    return tile
+                others = self._in_work.get(key)
+                if others is None:
+                    mine = self._in_work[key] = threading.Event()
+                    break
+            # Levels wait for finer ones only, so that no two threads wait for each other.
+            others.wait()
+        try:
+            tile = make()
+            self.cache.put(key, tile)
+            return tile
+        finally:
+            with self._lock:
+                del self._in_work[key]
+            mine.set()
+
+    def map(self, make: Callable[[Place], UInt8Image], places: list[Place]) -> list[UInt8Image]:
+        """Make all tiles, in several threads; a tile made from finer ones does not wait for the threads again."""
+        if getattr(self._here, "inside", False):
+            return [make(place) for place in places]
+        self._turn += 1
+        if len(places) == 1:
+            return [make(place) for place in places]
+        return list(self._threads.map(lambda place: self._inside(make, place), places))
+
+    def make_ahead(self, make: Callable[[Place], UInt8Image], places: Iterable[Place]) -> None:
+        """Make tiles that are not asked for yet, until the next ones are asked for."""
+        turn = self._turn
+        for place in places:
+            self._threads.submit(self._ahead, make, place, turn)
+
+    def _ahead(self, make: Callable[[Place], UInt8Image], place: Place, turn: int) -> None:
+        # A tile that cannot be made is told of when it is asked for.
+        if turn == self._turn:
+            self._inside(make, place)
+
+    def _inside(self, make: Callable[[Place], UInt8Image], place: Place) -> UInt8Image:
+        self._here.inside = True
+        try:
+            return make(place)
+        finally:
+            self._here.inside = False

@@ -1,0 +1,115 @@
+"""Each tile is made once, and where the view moves, before it is asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam_mil_engine.slide.pyramid import open_pyramid
+from sam_mil_engine.slide.reader import Slide
+from sam_mil_engine.slide.tile_pool import TilePool
+
+
+@pytest.fixture
+def counted(array_reader: Any):
+    """A slide of 10 x 10 tiles, and the tiles that were read of it."""
+    reads: list[tuple[int, int]] = []
+
+    class Counting(array_reader):
+        def read(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+            reads.append((location[0] // 512, location[1] // 512))
+            return super().read(level, location, size)
+
+    return open_pyramid(Slide(Counting(np.zeros((5120, 5120, 3), np.uint8))))[0], reads
+
+
+def settled(reads: list[Any], count: int) -> set[Any]:
+    """Wait until so many tiles were read, and a moment longer, so that more would be seen."""
+    end = time.monotonic() + 10
+    while len(reads) < count and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert len(reads) == len(set(reads)), "no tile is read twice"
+    return set(reads)
+
+
+def test_a_pan_reads_ahead_in_its_direction(counted) -> None:
+    level, reads = counted
+    level[1024:2048, 1024:2048]
+    assert settled(reads, 4) == {(2, 2), (3, 2), (2, 3), (3, 3)}, "standing still, nothing more is read"
+    reads.clear()
+    level[1024:2048, 1536:2560]
+    assert settled(reads, 4) == {(4, 2), (4, 3), (5, 2), (5, 3)}, "the new column and the one behind it"
+    reads.clear()
+    level[1024:2048, 2048:3072]
+    assert settled(reads, 2) == {(6, 2), (6, 3)}, "what is shown was there already"
+
+
+def test_at_the_border_and_after_a_jump_nothing_is_read_ahead(counted) -> None:
+    level, reads = counted
+    level[0:1024, 512:1536]
+    settled(reads, 4)
+    reads.clear()
+    level[0:1024, 0:1024]
+    assert settled(reads, 2) == {(0, 0), (0, 1)}
+    reads.clear()
+    level[4096:5120, 4096:5120]
+    assert len(settled(reads, 4)) == 4
+
+
+def test_what_is_made_ahead_gives_way_to_what_is_asked_for() -> None:
+    pool = TilePool(2**30)
+    made: list[tuple[int, int]] = []
+    gate = threading.Event()
+
+    def slow(place: tuple[int, int]) -> np.ndarray:
+        gate.wait(10)
+        made.append(place)
+        return np.zeros((1, 1, 3), np.uint8)
+
+    pool.make_ahead(slow, [(number, 0) for number in range(500)])
+    gate.set()
+    before = len(made)
+    pool.map(lambda place: np.zeros((1, 1, 3), np.uint8), [(0, 0), (1, 1)])
+    time.sleep(0.05)
+    assert len(made) <= before + 499
+    settled_count = len(made)
+    time.sleep(0.05)
+    assert len(made) == settled_count, "what was queued is dropped"
+
+
+def test_threads_that_want_one_tile_wait_for_it_together() -> None:
+    pool = TilePool(2**20)
+    started, go, made = threading.Event(), threading.Event(), []
+
+    def make() -> np.ndarray:
+        started.set()
+        go.wait(10)
+        made.append(1)
+        return np.zeros((2, 2, 3), np.uint8)
+
+    found: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: found.append(pool.tile("a", make))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait(10)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(made) == 1
+    assert len({id(one) for one in found}) == 1
+
+
+def test_a_tile_that_fails_can_be_asked_for_again() -> None:
+    pool = TilePool(2**20)
+
+    def fails() -> np.ndarray:
+        raise ValueError("not now")
+
+    with pytest.raises(ValueError, match="not now"):
+        pool.tile("a", fails)
+    assert pool.tile("a", lambda: np.ones((1, 1, 3), np.uint8)).max() == 1
