@@ -210,6 +210,6 @@ def slide_sha(info: SlideInfo) -> str:
             file.seek(start)
             digest.update(file.read(2**20))
     facts = asdict(info)
-    del facts["path"], facts["icc_profile"], facts["warnings"]
+    del facts["path"], facts["icc_profile"], facts["tile_sizes"], facts["warnings"]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()[:16]
