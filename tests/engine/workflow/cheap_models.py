@@ -5,6 +5,7 @@ Worker processes of the tests load this file (`dask worker --preload`); forked o
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -59,11 +60,13 @@ class CheapSegmenter:
 PACE = {"features": 0.0, "segments": 0.0}
 
 
-def use_cheap_models(*, features: float = 0.0, segments: float = 0.0) -> None:
-    """Let this process know no other models."""
-    PACE.update(features=features, segments=segments)
-    encoders.load_encoder = lambda *args, **options: CheapEncoder()
-    segmenters.load_segmenter = lambda *args, **options: CheapSegmenter()
+def use_cheap_models(
+    *, features: float = 0.0, segments: float = 0.0, put: Callable[[Any, str, Any], None] = setattr
+) -> None:
+    """Let this process know no other models; ``put`` may be monkeypatch's, which takes them back."""
+    put(sys.modules[__name__], "PACE", {"features": features, "segments": segments})
+    put(encoders, "load_encoder", lambda *args, **options: CheapEncoder())
+    put(segmenters, "load_segmenter", lambda *args, **options: CheapSegmenter())
 
 
 def dask_setup(worker: Any) -> None:
