@@ -14,6 +14,8 @@ from .facts import UInt8Image
 
 #: Source pixels that are held at once.
 STRIPE_PIXELS = 2**24
+#: Target rows whose weights are made at once: they are mostly zeros.
+BAND_ROWS = 16
 #: A level that is this much coarser than asked still counts as fine enough: 2.001 for 2.
 LEVEL_TOLERANCE = 1.01
 
@@ -67,6 +69,8 @@ def reduce_window(
     The result is that of one area resize of the whole window, within rounding. ``read`` takes location and size in
     pixels of the level.
     """
+    from scipy.sparse import csr_array
+
     width, height = target
     if (width, height) == (window.width, window.height):
         return read((window.left, window.top), (window.width, window.height))
@@ -78,7 +82,11 @@ def reduce_window(
         start, stop = math.floor(first * factor), min(window.height, math.ceil(last * factor))
         stripe = read((window.left, window.top + start), (window.width, stop - start))
         narrow = cv2.resize(stripe, (width, stop - start), interpolation=cv2.INTER_AREA)
-        weights = area_weights(first, last, factor, start, stop)
-        rows = weights @ narrow.reshape(stop - start, width * 3).astype(np.float32)
-        image[first:last] = np.rint(rows).reshape(last - first, width, 3)
+        for top in range(first, last, BAND_ROWS):
+            bottom = min(last, top + BAND_ROWS)
+            above, below = math.floor(top * factor), min(window.height, math.ceil(bottom * factor))
+            weights = area_weights(top, bottom, factor, above, below)
+            band = narrow[above - start : below - start].reshape(below - above, width * 3)
+            rows = csr_array(weights) @ band.astype(np.float32)
+            image[top:bottom] = np.rint(rows).reshape(bottom - top, width, 3)
     return image
