@@ -7,16 +7,18 @@ not there yet. Every picture is of a slide that this program made itself.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QApplication, QDialog
+from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil.display import some_display
 from napari_sam_mil.docks import open_dock
+from sam_mil_engine.model_files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
 #: Bytes of one picture at most; colours are reduced until it fits.
@@ -83,7 +85,8 @@ class Gallery:
         """List the slides of the run, and type into the command palette."""
         slides = self.open("Slides")
         slides.show_folder(self.runs["sam-mil"])
-        slides.table.sortItems(slides.table.columnCount() - 3, Qt.SortOrder.DescendingOrder)
+        slides.table.sortItems(3, Qt.SortOrder.DescendingOrder)
+        slides.table.selectRow(0)
         self.only("probability")
         self.save("slides")
         self.close(slides)
@@ -159,7 +162,7 @@ class Gallery:
         self.dock.button.click()
         self.wait(lambda: self.dock.job is None)
         self.viewer.reset_view()
-        self.save_card()
+        self.show_models()
         figure = self.open("Figure")
         self.only("probability", "tissue", "annotations")
         path = self.output / "figure-for-print.png"
@@ -169,16 +172,14 @@ class Gallery:
         self.shrink(path)
         self.save("figure-dock")
 
-    def save_card(self) -> None:
-        """Open the card of the model behind the result."""
-        self.dock.result_card.card.click()
-        self.pause()
-        window = self.viewer.window._qt_window
-        (card,) = window.findChildren(QDialog, "samMilModelCard")
-        path = self.output / "model-card.png"
-        card.grab().save(str(path))
-        self.shrink(path)
-        card.close()
+    def show_models(self) -> None:
+        """Read the card of a bundled model; the folder of weight files is one of the gallery's own."""
+        os.environ[MODELS_VARIABLE] = str(self.demo / "models")
+        models = self.open("Models")
+        self.wait(lambda: not models.worker.busy)
+        models.choose("colon")
+        self.save("models")
+        self.close(models)
 
     def open(self, name: str) -> object:
         """Open a dock beside the main one, in front."""

@@ -44,5 +44,10 @@ def without_words(analysis: Analysis, number: int) -> str:
     name, change = scores.classes[column], without - with_it
     crossed = (with_it >= scores.threshold) != (without >= scores.threshold) and len(scores.classes) == 2
     turned = ", which crosses the threshold" if crossed else ""
-    said = f"probability of {name} {with_it:.3f} → {without:.3f} ({change:+.3f}){turned}"
+    said = f"probability of {name} {with_it:.3f} → {without:.3f} ({_signed(change)}){turned}"
     return f"Without segment {number + 1}: {said}."
+
+
+def _signed(change: float) -> str:
+    """Write a change with a minus that is one."""
+    return f"{change:+.3f}".replace("-", "−")

@@ -90,8 +90,14 @@ def every_dock(qtbot, analysed):
     return viewer, docks
 
 
-def test_fields_have_tips_and_names_and_texts_are_in_sentence_case(every_dock):
-    _, docks = every_dock
+def test_fields_explain_themselves_in_sentence_case_and_the_walk_through_names_them(every_dock):
+    viewer, docks = every_dock
+    check_fields(docks)
+    check_walk_through(viewer, docks)
+
+
+def check_fields(docks):
+    """Every field has a tip and a name, every text is in sentence case."""
     bare, nameless, loud = [], [], []
     for title, dock in docks.items():
         for widget in fields(dock):
@@ -109,8 +115,31 @@ def test_fields_have_tips_and_names_and_texts_are_in_sentence_case(every_dock):
     assert loud == []
 
 
-def test_the_keyboard_reaches_every_field_from_top_to_bottom(qtbot, every_dock):
+def test_the_keyboard_reaches_every_field_and_small_screens_cut_nothing(qtbot, every_dock):
     viewer, _ = every_dock
+    check_keyboard(qtbot, viewer)
+    check_small_screen(qtbot, viewer)
+
+
+def letters(dock):
+    """Return the letters that Alt presses in a dock."""
+    texts = [one.text() for one in dock.findChildren(QAbstractButton)]
+    texts += [label.text() for label in dock.findChildren(QLabel) if label.buddy() is not None]
+    return [found.group(1).upper() for text in texts if (found := re.search(r"&([^&])", text))]
+
+
+def check_keyboard(qtbot, viewer):
+    """Tab goes through every dock from top to bottom, leaving nothing out; a letter with Alt does one thing."""
+    menus = {
+        found.group(1)
+        for menu in viewer.window._qt_window.menuBar().actions()
+        if (found := re.search("&(.)", menu.text()))
+    } - {"D"}  # a menu that only developers see
+    assert {"F", "P"} <= menus
+    for title in DOCKS:
+        found = letters(open_dock(viewer, title))
+        assert sorted(found) == sorted(set(found)), title
+        assert not menus & set(found), f"{title}: taken by napari's menus"
     for title in DOCKS:
         dock = open_dock(viewer, title)
         qtbot.waitUntil(dock.isVisible, timeout=2000)
@@ -129,8 +158,8 @@ def test_the_keyboard_reaches_every_field_from_top_to_bottom(qtbot, every_dock):
         assert lost == [], title
 
 
-def test_on_a_small_screen_docks_scroll_and_cut_nothing(qtbot, every_dock):
-    viewer, _ = every_dock
+def check_small_screen(qtbot, viewer):
+    """At 1280 x 720 every dock scrolls, and no button is cut."""
     viewer.window.resize(1280, 720)
     for title in DOCKS:
         dock = open_dock(viewer, title)
@@ -149,9 +178,8 @@ def test_on_a_small_screen_docks_scroll_and_cut_nothing(qtbot, every_dock):
     assert viewer.window._qt_window.height() <= 720 + QApplication.primaryScreen().availableGeometry().y()
 
 
-def test_what_the_walk_through_names_is_in_the_window(every_dock):
+def check_walk_through(viewer, docks):
     """Every name that docs/first-slide.md sets in italics or bold, and every layer, is there as it is written."""
-    viewer, docks = every_dock
     page = (Path(__file__).parents[2] / "docs" / "first-slide.md").read_text(encoding="utf-8")
     seen = {layer.name for layer in viewer.layers}
     for dock in docks.values():

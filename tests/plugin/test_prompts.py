@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_sam_mil import prompting
+from napari_sam_mil.docks import find_dock
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.segment.predictor import SamPrompter
 from small_sams import build_small_sam
@@ -130,7 +131,7 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2, timeout=30_000)
 
 
-def test_without_a_sam_the_dock_says_so_and_where_to_get_one(make_napari_viewer, monkeypatch):
+def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_viewer, monkeypatch):
     monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", list)
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Prompts")
@@ -138,3 +139,6 @@ def test_without_a_sam_the_dock_says_so_and_where_to_get_one(make_napari_viewer,
     assert "Models dock" in dock.card.hint.text()
     assert not any(button.isEnabled() for button in dock.card.tools.values())
     assert sessions_of(viewer).current is None
+    qtbot.mouseClick(dock.card.models, LEFT)
+    models = find_dock(viewer, "Models")
+    qtbot.waitUntil(lambda: models is not None and not models.worker.busy, timeout=60_000)

@@ -166,7 +166,7 @@ class BesideDock(QWidget):
         row.addWidget(self.slider, 1)
         row.addWidget(self.spin)
         form = QFormLayout()
-        for text, widget in (("&Left", self.models[0]), ("&Right", self.models[1])):
+        for text, widget in (("L&eft", self.models[0]), ("&Right", self.models[1])):
             widget.setToolTip("Classifier on this side; every one that fits the slide can be chosen")
             form.addRow(text, widget)
         form.addRow("&Number", self.quantity)

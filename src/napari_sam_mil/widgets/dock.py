@@ -23,7 +23,7 @@ class Dock(QWidget):
     def __init__(self, napari_viewer: Viewer):
         super().__init__()
         self._sessions = sessions_of(napari_viewer)
-        self._in_order = False
+        self._in_order = self._left = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -41,7 +41,8 @@ class Dock(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._left:
+            self._left = True
             self.leave()
         return bool(super().event(event))
 

@@ -111,7 +111,7 @@ class FigureDock(Dock):
 
     def _lay_out(self) -> None:
         form = QFormLayout()
-        form.addRow("&Width", self.width_mm)
+        form.addRow("Wi&dth", self.width_mm)
         form.addRow("&Resolution", self.dpi)
         form.addRow("&Caption", self.caption)
         card = Card("Figure for print")

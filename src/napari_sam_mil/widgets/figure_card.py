@@ -31,7 +31,7 @@ class FigureCard(Card):
         self._session: SlideSession | None = None
         self._quantities: dict[str, Quantity] = {}
         self._hidden: list[str] = []
-        self.show_box = QCheckBox("Show &patches above the threshold")
+        self.show_box = QCheckBox("Show pa&tches above the threshold")
         self.show_box.setToolTip("The paper's Figure 6: cyan patches under the blue outlines; the maps are hidden")
         self.choice = QComboBox()
         self.choice.setToolTip("Which number of the patches is cut")

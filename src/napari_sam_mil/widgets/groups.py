@@ -82,7 +82,7 @@ class GroupsDock(Dock):
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.setAccessibleName("Groups of the slide")
         self.table.itemSelectionChanged.connect(self._on_selection)
-        self.csv = QPushButton("Save as CS&V…")
+        self.csv = QPushButton("Sav&e as CSV…")
         self.csv.setToolTip(
             "Save the rows that are shown, or only the chosen ones where there are several; all columns"
         )

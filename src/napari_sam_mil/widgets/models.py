@@ -206,7 +206,7 @@ class ModelsDock(Dock):
         return tree
 
     def _make_buttons(self) -> None:
-        self.fetch_button, self.verify_button = QPushButton("&Fetch"), QPushButton("&Verify")
+        self.fetch_button, self.verify_button = QPushButton("Fe&tch"), QPushButton("Verif&y")
         self.remove_button = QPushButton("Re&move")
         self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
         self.fetch_button.setToolTip("Download the weights; goes on where it was cut off, and checks what arrives")

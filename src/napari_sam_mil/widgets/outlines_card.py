@@ -27,7 +27,7 @@ class OutlinesCard(Card):
 
     def __init__(self) -> None:
         super().__init__("Outlines")
-        self.load, self.draw, self.save = QPushButton("&Load…"), QPushButton("&Draw"), QPushButton("Sa&ve…")
+        self.load, self.draw, self.save = QPushButton("Lo&ad…"), QPushButton("&Draw"), QPushButton("&Save…")
         self.load.setToolTip("Read QuPath GeoJSON, ASAP or ImageScope XML, HALO or CAMELYON annotations")
         self.draw.setToolTip("Drag around an area with the mouse; the tools above the layer list edit the shapes")
         self.save.setToolTip("Save the outlines as GeoJSON, which QuPath opens")
@@ -41,7 +41,7 @@ class OutlinesCard(Card):
         self._class.setToolTip("Class of what you draw next")
         self._class.editingFinished.connect(lambda: self.class_edited.emit(self.drawn_class))
         form = QFormLayout()
-        form.addRow("Dra&w as", self._class)
+        form.addRow("D&raw as", self._class)
         self._facts, self._said = text_label(_NO_SLIDE), text_label(faint=True)
         self._said.hide()
         self.body.addLayout(row)

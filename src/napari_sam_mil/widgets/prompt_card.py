@@ -15,7 +15,7 @@ _TOOLS = {
 }
 NO_SAM = (
     "Prompts need a Segment Anything model (SAM), and none is on this computer. "
-    "Open the Models dock (Plugins › SAM-MIL › Models): it fetches one, or takes a file that you have."
+    "The Models dock fetches one, or takes a file that you have."
 )
 _NO_SLIDE = "Open a slide first: drag it into the window."
 _START = "Choose a tool, then click in the picture. The first click takes longer: SAM looks at what is in view."
@@ -33,8 +33,10 @@ class PromptCard(Card):
         self.hint = text_label()
         self.sams = QComboBox()
         self.sams.setToolTip("The SAM that answers; the largest is the best and the slowest")
+        self.models = QPushButton("M&odels on this computer…")
+        self.models.setToolTip("Open the Models dock, which fetches a SAM or takes a file that you have")
         self._sams_row = QFormLayout()
-        self._sams_row.addRow("S&AM", self.sams)
+        self._sams_row.addRow("&SAM", self.sams)
         self.tools: dict[str, QPushButton] = {}
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)
@@ -47,14 +49,14 @@ class PromptCard(Card):
             self._group.addButton(button)
             self.tools[name] = button
             row.addWidget(button)
-        self.undo, self.redo, self.clear = QPushButton("&Undo"), QPushButton("&Redo"), QPushButton("C&lear")
+        self.undo, self.redo, self.clear = QPushButton("&Undo"), QPushButton("&Redo"), QPushButton("&Clear")
         self.undo.setToolTip("Take the last prompt back (Ctrl+Z in the picture)")
         self.redo.setToolTip("Give it again (Ctrl+Shift+Z in the picture)")
         self.clear.setToolTip("Take all prompts away (Esc in the picture)")
         steps = QHBoxLayout()
         for button in (self.undo, self.redo, self.clear):
             steps.addWidget(button)
-        self.next, self.accept = QPushButton("Ne&xt candidate"), QPushButton("Acce&pt")
+        self.next, self.accept = QPushButton("Ne&xt candidate"), QPushButton("&Accept")
         self.next.setToolTip("A click may mean a part or the whole: show SAM's next proposal (C in the picture)")
         self.accept.setToolTip("Make the mask a segment; groups and prediction follow (Enter in the picture)")
         ends = QHBoxLayout()
@@ -66,6 +68,7 @@ class PromptCard(Card):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.body.addWidget(self.hint)
+        self.body.addWidget(self.models)
         self.body.addLayout(self._sams_row)
         for layout in (row, steps):
             self.body.addLayout(layout)
@@ -125,6 +128,7 @@ class PromptCard(Card):
         self.clear.setEnabled(prompts)
         self.accept.setEnabled(accept)
         self.bar.setVisible(busy)
+        self.models.setVisible(not self.sams.count())
         if not self.sams.count():
             self.hint.setText(NO_SAM)
         else:

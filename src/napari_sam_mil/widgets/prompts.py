@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from sam_mil_engine.progress import Progress, ProgressCallback
 
 from ..analysis import Analysis
+from ..docks import open_dock
 from ..edits import added, deleted, merged, names_of, renamed, saved
 from ..group_table import shown_class
 from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
@@ -63,6 +64,7 @@ class PromptsDock(Dock):
     def _connect(self) -> None:
         self.picture.prompted.connect(self.add)
         self.card.tool_chosen.connect(self._on_tool)
+        self.card.models.clicked.connect(lambda: open_dock(self._sessions.viewer, "Models"))
         self.card.undo.clicked.connect(self.undo)
         self.card.redo.clicked.connect(self.redo)
         self.card.clear.clicked.connect(self.clear)

@@ -77,7 +77,7 @@ class ResultCard(Card):
         first = text_label(f"Model **{name}**. {_first_words(card)} {NOT_FOR_DIAGNOSIS}")
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
-        self.card = QPushButton("Model car&d…")
+        self.card = QPushButton("Model c&ard…")
         self.card.setToolTip("What the model was trained on, how well it did, and where it does not know")
         self.card.setEnabled(bool(card))
         self.card.clicked.connect(lambda: show_card(name, card, self))

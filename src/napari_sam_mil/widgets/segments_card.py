@@ -51,7 +51,7 @@ class SegmentsCard(Card):
         self.merge.clicked.connect(lambda: self.merge_clicked.emit(self.numbers))
         self.rename.clicked.connect(lambda: self.list.editItem(self.list.currentItem()))
         self.undo.clicked.connect(self.undo_clicked)
-        self.save = QPushButton("&Save edits to the project")
+        self.save = QPushButton("Save edits to the pro&ject")
         self.save.setToolTip("Keep the edited segments for the next start and for the command line")
         self.save.clicked.connect(self.save_clicked)
         row = QHBoxLayout()

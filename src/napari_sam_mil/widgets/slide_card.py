@@ -52,7 +52,7 @@ class SlideCard(Card):
             "Classifiers that expect a resolution need it; areas are then given in µm²."
         )
         field.valueChanged.connect(self.mpp_entered)
-        label = QLabel("Resol&ution")
+        label = QLabel("Resolu&tion")
         label.setBuddy(field)
         layout.addWidget(label)
         layout.addWidget(field, 1)

@@ -50,10 +50,10 @@ class SlidesDock(Dock):
         super().__init__(napari_viewer)
         self._collection: Collection | None = None
         self._asleep: list[tuple[SlideSession, list[Layer]]] = []
-        self.folder, self.open = QPushButton("Choose &folder…"), QPushButton("&Open slide")
+        self.folder, self.open = QPushButton("&Choose folder…"), QPushButton("&Open slide")
         self.folder.setToolTip("A folder that sam-mil-engine process, train, cross-validate or predict wrote")
         self.open.setToolTip("Open the chosen slide with its results; slides without unsaved work are closed")
-        self.filter, self.wrong = QLineEdit(), QCheckBox("Only wrong &predictions")
+        self.filter, self.wrong = QLineEdit(), QCheckBox("Only w&rong predictions")
         self.filter.setPlaceholderText("Filter by any word in a row")
         self.filter.setToolTip("Only rows that hold every one of these words are shown")
         self.filter.setAccessibleName("Filter of the slides")
@@ -130,7 +130,7 @@ class SlidesDock(Dock):
         self._sessions.viewer.layers.selection.active = session.layer
 
     def _fill(self, collection: Collection) -> None:
-        columns = ["slide", "state", "label", "predicted", collection.positive, "patches", "segments"]
+        columns = ["slide", "label", "predicted", collection.positive, "state", "patches", "segments"]
         rows = [_cells(entry) for entry in collection.entries]
         shown = [place for place in range(len(columns)) if any(row[place] not in ("", None) for row in rows)]
         self.table.setSortingEnabled(False)
@@ -138,7 +138,7 @@ class SlidesDock(Dock):
         self.table.setColumnCount(len(shown))
         self.table.setRowCount(len(rows))
         for column, place in enumerate(shown):
-            header = QTableWidgetItem(columns[place] if place != 4 else f"p({columns[place]})")
+            header = QTableWidgetItem(columns[place] if place != 3 else f"p({columns[place]})")
             header.setToolTip(_TIPS.get(columns[place], f"Probability of {columns[place]}"))
             self.table.setHorizontalHeaderItem(column, header)
             for row, entry in enumerate(collection.entries):
@@ -197,8 +197,8 @@ class SlidesDock(Dock):
 
 def _cells(entry: Entry) -> tuple[str | float | None, ...]:
     return (
-        *(entry.slide_id, entry.state, entry.label, entry.predicted),
-        *(entry.probability, entry.patches, entry.segments),
+        *(entry.slide_id, entry.label, entry.predicted, entry.probability),
+        *(entry.state, entry.patches, entry.segments),
     )
 
 
