@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from sam_mil_engine.bag import h5
@@ -18,6 +19,7 @@ from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSet
 from sam_mil_engine.workflow.process import process_slide
 from sam_mil_engine.workflow.project import Project, side_folder
 from sam_mil_engine.workflow.tools import Tools
+from tiny_slides import write_tiny_slide
 
 TILES = TileSettings(patch_size=64)
 STAGES = ("tissue", "tiles", "features")
@@ -199,3 +201,20 @@ def test_the_precision_makes_other_features(tmp_path: Path) -> None:
     full, half = (ProcessSettings(features=FeatureSettings(precision=name)) for name in ("float32", "bfloat16"))
     keys = {Tools(one).stage_key("features", "", {"tiles": "t"}) for one in (full, half)}
     assert len(keys) == 2
+
+
+def test_the_command_takes_encoders_and_training_takes_their_bags(
+    tmp_path: Path, watched: Watched, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sam_mil_engine.cli.process import command
+    from sam_mil_engine.train.data import match_bags
+
+    slides = [write_tiny_slide(tmp_path / f"s{number}.tiff", seed=number, size=(256, 256)) for number in range(2)]
+    project = tmp_path / "p"
+    asked = {"encoder": [A, B], "patch_size": 64, "device": "cpu", "quiet": True}
+    command(slides, project, stages=",".join(STAGES), **asked)
+    assert f"2 of 2 slides done; bags in {project / 'bags'}, {project / side_folder(B)}" in capsys.readouterr().out
+    labels = pd.DataFrame({"slide_id": ["s0", "s1"], "label": ["no", "yes"]})
+    for folder, name in ((project, A), (project / side_folder(B), B)):
+        cohort = match_bags(labels, folder)
+        assert {h5.read_bag(path).attrs["encoder"] for path in cohort.paths.values()} == {name}
