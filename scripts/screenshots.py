@@ -22,7 +22,7 @@ from sam_mil_engine.model_files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
 #: Bytes of one picture at most; colours are reduced until it fits.
-LIMIT = 280_000
+LIMIT = 400_000
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam_mil import library as library_module
 from napari_sam_mil import models as models_module
 from napari_sam_mil.prompting import sams_on_disk
+from napari_sam_mil.widgets.parts import without_empty_rows
 from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
 from sam_mil_engine.segment import checkpoints, registry
 from sam_mil_engine.segment.published import added_sams
@@ -173,3 +174,10 @@ def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qt
     qtbot.mouseClick(dock.remove_button, LEFT)
     qtbot.waitUntil(lambda: "my-sam" not in names(dock, 0), timeout=30_000)
     assert added_sams() == {}
+
+
+def test_a_table_without_headings_begins_with_its_first_row():
+    table = "| | |\n|---|---|\n| method | SAM-MIL |\n| input | patches |\n"
+    assert without_empty_rows(table) == "| method | SAM-MIL |\n|---|---|\n| input | patches |\n"
+    named = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    assert without_empty_rows(named) == named

@@ -31,7 +31,7 @@ from ..models import Model, add_file, all_models, fetcher, import_run, machine, 
 from ..pace import Pace
 from .dock import Dock
 from .news import news
-from .parts import Card, plain_headings, scrolling, text_label
+from .parts import Card, plain_headings, scrolling, text_label, without_empty_rows
 from .work import Worker
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class ModelsDock(Dock):
             tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
             self.list.addTopLevelItem(tops[kind])
         for model in self._models:
-            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size, model.licence])
+            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size])
             item.setData(0, _MODEL, model)
-            item.setToolTip(0, model.what)
+            item.setToolTip(0, f"{model.name}: {model.what}; licence: {model.licence}")
             item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             tops[model.kind].addChild(item)
             if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
@@ -167,7 +167,7 @@ class ModelsDock(Dock):
             self.facts.setText("<br>".join(lines))
         self.card.setVisible(model is not None and bool(model.card))
         if model is not None:
-            self.card.setMarkdown(plain_headings(model.card))
+            self.card.setMarkdown(plain_headings(without_empty_rows(model.card)))
         self._enable()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -193,14 +193,15 @@ class ModelsDock(Dock):
 
     def _make_list(self) -> QTreeWidget:
         tree = QTreeWidget()
-        tree.setHeaderLabels(["Model", "Here", "Size", "Licence"])
+        tree.setHeaderLabels(["Model", "Here", "Size"])
         tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         tree.setRootIsDecorated(False)
         tree.setIndentation(10)
         tree.setMinimumHeight(280)
         tree.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         tree.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        tree.header().setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        tree.header().setStretchLastSection(False)
+        tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         tree.setAccessibleName("Models")
         tree.setToolTip("Click on a model to read about it; the buttons below work on it")
         return tree

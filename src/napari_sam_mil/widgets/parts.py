@@ -61,6 +61,11 @@ def plain_headings(card: str) -> str:
     return re.sub(r"^#+ (.*)$", r"**\1**", card, flags=re.MULTILINE)
 
 
+def without_empty_rows(card: str) -> str:
+    """Return a model card whose tables without headings have none: Markdown wants a first row, empty or not."""
+    return re.sub(r"^\|(?: *\|)+\n(\|[-|: ]+\|)\n(\|.*\|)$", r"\2\n\1", card, flags=re.MULTILINE)
+
+
 def scrolling(content: QWidget) -> QScrollArea:
     """Put a dock's content into a scroll area, so that small screens reach all of it."""
     area = QScrollArea()

@@ -147,6 +147,8 @@ class SlidesDock(Dock):
                     cell = QTableWidgetItem(value)
                 else:
                     cell = Number(math.nan if value is None else value)
+                    if place == 3 and value is not None:
+                        cell.setText(f"{value:.3f}")
                 cell.setData(Qt.ItemDataRole.UserRole, entry)
                 cell.setToolTip(entry.error)
                 self.table.setItem(row, column, cell)
