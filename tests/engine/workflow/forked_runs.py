@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any, Self
@@ -67,9 +68,19 @@ class ForkedRuns:
         self.start(slides, project, settings)
         return self.end()
 
+    def ended(self, seconds: float) -> bool:
+        """Whether the run ends within so many seconds."""
+        return bool(select.select([self._server.stdout], [], [], seconds)[0])
+
+    def begun(self) -> float:
+        """Wait until the first slide is worked on, or the run has ended; return that moment of the clock."""
+        while self.moment.read_text() == "start" and not self.ended(0.001):
+            pass
+        return time.monotonic()
+
     def kill_after(self, seconds: float, pid: int) -> str | None:
         """Kill the run if it lasts longer than ``seconds``; return the stage it was in, None where it had ended."""
-        if select.select([self._server.stdout], [], [], seconds)[0]:
+        if self.ended(seconds):
             return None
         os.kill(pid, signal.SIGKILL)
         return self.moment.read_text().strip()
