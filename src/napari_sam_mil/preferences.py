@@ -28,10 +28,16 @@ class Preferences:
         Folder in which results are kept, unless another is chosen in the Analyze dock.
     cache_mib
         MiB of decoded tiles that one open slide may keep; holds for slides that are opened later.
+    srgb
+        Whether colours are shown as the embedded ICC profile means them.
+    background_offered
+        Whether loading in the background was switched on once; from then on it is the user's.
     """
 
     project: str = str(Choices().project)
     cache_mib: int = PYRAMID_CACHE_BYTES // 2**20
+    srgb: bool = False
+    background_offered: bool = False
 
     @property
     def cache_bytes(self) -> int:
@@ -56,7 +62,11 @@ def preferences() -> Preferences:
     path = preferences_file()
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        return Preferences(project=str(known["project"]), cache_mib=int(known["cache_mib"]))
+        return Preferences(
+            project=str(known["project"]),
+            cache_mib=int(known["cache_mib"]),
+            **{name: bool(known[name]) for name in ("srgb", "background_offered") if name in known},
+        )
     except FileNotFoundError:
         return Preferences()
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.slide.finding import EXTENSIONS
 
 from .layers import LayerData, slide_layer
-from .preferences import Preferences, preferences
+from .opening import levels_of, prepare_window, read_preferences
 from .source import METADATA_KEY, LayerTag, SlideSource
 
 PathOrPaths = str | Sequence[str]
@@ -38,18 +36,13 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
 
 
 def _read(path: str) -> LayerData:
-    from sam_mil_engine.slide.pyramid import open_pyramid
     from sam_mil_engine.slide.reader import open_slide
 
     slide = open_slide(path)
     source = SlideSource(slide)
-    try:
-        cache = preferences().cache_bytes
-    except SettingsError as error:  # no reason not to open a slide; napari shows the warning
-        warnings.warn(str(error), stacklevel=2)
-        cache = Preferences().cache_bytes
-    pyramid = open_pyramid(slide, cache_bytes=cache)
-    levels, keywords, kind = slide_layer(pyramid, slide.info, mpp=source.mpp)
+    values = read_preferences()
+    levels, keywords, kind = slide_layer(levels_of(slide, values), slide.info, mpp=source.mpp)
+    prepare_window(slide, values)
     return levels, keywords | {"metadata": {METADATA_KEY: LayerTag("slide", source)}}, kind
 
 

@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from napari_sam_mil.widgets.analyze import AnalyzeDock
 
 
+@pytest.fixture(autouse=True)
+def own_preferences(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preferences of this test alone; napari slices at once, unless the test asks for ``in_background``."""
+    monkeypatch.setattr("napari_sam_mil.preferences.user_config_path", lambda *_, **__: tmp_path / "config")
+    if "in_background" not in request.fixturenames:
+        monkeypatch.setattr("napari_sam_mil.opening._load_in_background", lambda _values: None)
+
+
+@pytest.fixture
+def in_background() -> None:
+    """Opening a slide switches asynchronous slicing on, as it does where the plugin is installed."""
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""

@@ -25,6 +25,7 @@ from sam_mil_engine.errors import SamMilError
 
 from ..keys import all_keys
 from ..notices import show_error
+from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
 from .dock import Dock
 from .parts import Card, scrolling, text_label
@@ -48,8 +49,9 @@ class PreferencesDock(Dock):
             show_error(error, doing="Reading the preferences")
             self._values = Preferences()
         self._napari = get_settings().experimental
-        self.folder, self.path = QPushButton("&Folder…"), QLabel()
-        self.cache, self.slicing = QSpinBox(), QCheckBox("&Load the picture in the background")
+        self.folder, self.path = QPushButton("F&older…"), QLabel()
+        self.cache, self.slicing = QSpinBox(), QCheckBox("Load the picture in the &background")
+        self.srgb = QCheckBox("Colou&rs by the ICC profile")
         self.reset = QPushButton("Back to the &defaults")
         self._said = text_label(faint=True)
         self._lay_out()
@@ -57,6 +59,7 @@ class PreferencesDock(Dock):
         self.folder.clicked.connect(self._browse)
         self.cache.valueChanged.connect(lambda mib: self._save(replace(self._values, cache_mib=mib)))
         self.slicing.toggled.connect(self._on_slicing)
+        self.srgb.toggled.connect(self._on_srgb)
         self.reset.clicked.connect(lambda: self._save(Preferences()))
         self._napari.events.async_.connect(self._on_napari)
 
@@ -68,6 +71,8 @@ class PreferencesDock(Dock):
         self.cache.setValue(self._values.cache_mib)
         self.cache.blockSignals(False)
         self._on_napari()
+        if self.srgb.isChecked() != self._values.srgb:
+            self.srgb.setChecked(self._values.srgb)
 
     def _save(self, values: Preferences) -> None:
         try:
@@ -88,6 +93,13 @@ class PreferencesDock(Dock):
         self._napari.async_ = on
         self._said.setText("napari's own setting; also under Preferences > Experimental")
 
+    def _on_srgb(self, on: bool) -> None:
+        if on != self._values.srgb:
+            self._save(replace(self._values, srgb=on))
+        for session in self._sessions.all():
+            if session.source.info.icc_profile is not None:
+                session.layer.data = levels_of(session.source.slide, self._values)
+
     def _on_napari(self, _event: Any = None) -> None:
         self.slicing.blockSignals(True)
         self.slicing.setChecked(bool(self._napari.async_))
@@ -107,6 +119,10 @@ class PreferencesDock(Dock):
         self.slicing.setToolTip(
             "napari's asynchronous slicing: moving never waits for tiles, the picture sharpens as they arrive"
         )
+        self.srgb.setToolTip(
+            "Shows slides that carry an ICC profile in the colours that the scanner's maker means, as sRGB;\n"
+            "others, and everything that is computed, stay as they are"
+        )
         self.reset.setToolTip("Project folder and cache as they were at first; napari's own settings stay")
         form = QFormLayout()
         self.folder.setToolTip("Choose another folder for results; holds from the next Analyze dock on")
@@ -117,7 +133,7 @@ class PreferencesDock(Dock):
         form.addRow("&Cache for tiles", self.cache)
         general = Card("Preferences")
         general.body.addLayout(form)
-        for widget in (self.slicing, self.reset, self._said):
+        for widget in (self.slicing, self.srgb, self.reset, self._said):
             general.body.addWidget(widget)
         keys = Card("Keys")
         for where, rows in all_keys().items():

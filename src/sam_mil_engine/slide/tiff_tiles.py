@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import struct
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ class TiffTiles:
     def __init__(self, path: Path, levels: tuple[_Level | None, ...]):
         self._levels = levels
         self._files: HandlePool[BinaryIO] = HandlePool(lambda: path.open("rb"), lambda file: file.close())
+        # a slide that nobody closed gives its files back when it is collected
+        self._give_back = weakref.finalize(self, self._files.close)
 
     @classmethod
     def of(cls, path: Path, level_sizes: Sequence[tuple[int, int]]) -> TiffTiles | None:
@@ -98,7 +101,7 @@ class TiffTiles:
 
     def close(self) -> None:
         """Close the files of all threads."""
-        self._files.close()
+        self._give_back()
 
 
 def _level(pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame], size: tuple[int, int]) -> _Level | None:

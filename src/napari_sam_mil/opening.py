@@ -1,0 +1,120 @@
+"""What opening a slide does to the window: colours, damaged tiles, scale bar, loading in the background.
+
+Imports napari only where it runs already: reading a slide without a window stays light.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sam_mil_engine.errors import SamMilError, SlideError
+from sam_mil_engine.slide.slide import Slide
+
+from .preferences import Preferences, preferences, save_preferences
+from .source import tag_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from sam_mil_engine.slide.level_array import LevelArray
+
+BACKGROUND = (
+    "Slides load in the background now, so that moving never waits for tiles: napari's asynchronous slicing was "
+    "switched on. You find it in Plugins › SAM-MIL › Preferences and keys, "
+    "and in napari's Preferences › Experimental."
+)
+
+
+def read_preferences() -> Preferences:
+    """Return the preferences; where they are damaged the defaults, with a warning, so that slides still open."""
+    try:
+        return preferences()
+    except SamMilError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return Preferences()
+
+
+def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:
+    """Return the pyramid of a slide as the preferences want it; an unusable ICC profile is told and left out."""
+    from sam_mil_engine.slide.colour import to_srgb
+    from sam_mil_engine.slide.pyramid import open_pyramid
+
+    colours = None
+    if values.srgb and slide.info.icc_profile is not None:
+        try:
+            colours = to_srgb(slide.info.icc_profile)
+        except SlideError as error:
+            warnings.warn(f"{slide.info.path.name}: {error}", stacklevel=2)
+    return open_pyramid(
+        slide, cache_bytes=values.cache_bytes, colours=colours, on_bad_tile=_teller() if napari_runs() else None
+    )
+
+
+def napari_runs() -> bool:
+    """Whether this process has napari's viewer, loaded by whoever shows the slide."""
+    return "napari.viewer" in sys.modules
+
+
+def prepare_window(slide: Slide, values: Preferences) -> None:
+    """Make the window that is open ready for a slide; does nothing without one."""
+    if not napari_runs():
+        return
+    from napari import current_viewer
+
+    from .readout import watch_cursor
+
+    viewer = current_viewer()
+    if viewer is None:
+        return
+    watch_cursor(viewer)
+    if slide.info.mpp is not None and not _shows_slides(viewer):
+        viewer.canvas.overlays.scale_bar.visible = True
+    if not values.background_offered:
+        _load_in_background(values)
+
+
+def _shows_slides(viewer: Viewer) -> bool:
+    return any((tag := tag_of(layer.metadata)) is not None and tag.kind == "slide" for layer in viewer.layers)
+
+
+def _load_in_background(values: Preferences) -> None:
+    """Switch napari's asynchronous slicing on, once and for all, and say so; whoever switches it off is obeyed."""
+    from napari.settings import get_settings
+    from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
+
+    experimental = get_settings().experimental
+    was_on = bool(experimental.async_)
+    try:
+        save_preferences(replace(values, background_offered=True))
+    except SamMilError as error:
+        # what cannot be remembered would come back at every start
+        warnings.warn(str(error), stacklevel=2)
+        return
+    if was_on:
+        return
+    experimental.async_ = True
+
+    def undo(_notification: Notification) -> None:
+        experimental.async_ = False
+
+    notification_manager.dispatch(
+        Notification(BACKGROUND, NotificationSeverity.INFO, actions=[("Switch it off", undo)])
+    )
+
+
+def _teller() -> Callable[[SlideError], None]:
+    """Return what tells of the first damaged tile of a slide; it is called from any thread."""
+    from napari.utils.notifications import show_warning
+
+    told: list[SlideError] = []
+
+    def tell(error: SlideError) -> None:
+        told.append(error)
+        if len(told) == 1:
+            show_warning(f"A part of the slide cannot be shown and is painted magenta; there may be more. {error}")
+
+    return tell
