@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -43,8 +44,10 @@ def plausible_mpp(x: float | None, y: float | None) -> tuple[tuple[float, float]
 def on_white(rgba: UInt8Image) -> UInt8Image:
     """Composite (h, w, 4) straight-alpha RGBA on white; returns (h, w, 3)."""
     alpha = rgba[..., 3:]
-    if alpha.size == 0 or alpha.min() == WHITE:
+    if alpha.size == 0:
         return np.ascontiguousarray(rgba[..., :3])
+    if alpha.min() == WHITE:
+        return np.asarray(cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB), dtype=np.uint8)
     weight = alpha.astype(np.uint16)
     mixed = rgba[..., :3] * weight + WHITE * (WHITE - weight) + WHITE // 2
     return np.asarray(mixed // WHITE, dtype=np.uint8)
