@@ -128,9 +128,8 @@ def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
     elif abs(found.mpp / wanted.mpp - 1) > MPP_TOLERANCE:
         raise _mismatch(model, "mpp", f"{wanted.mpp:.4g}", f"{found.mpp:.4g}", where)
     if model.model.group_tokens and bag.groups is not None and wanted.segmenter != found.segmenter:
-        notes.append(
-            f"the model was trained with segments of {wanted.segmenter}, the bag's are of {found.segmenter}"
-        )
+        ours, theirs = wanted.segmenter or "unknown origin", found.segmenter or "unknown origin"
+        notes.append(f"the model was trained with segments of {ours}, the bag's are of {theirs}")
     return notes
 
 
