@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +19,26 @@ def prepare_for_torch() -> None:
     On Linux, torch imports triton, whose library holds an LLVM of its own. Where the window is drawn by Mesa
     (software rendering, AMD), another LLVM is loaded already, triton's calls end in that one, and the process dies
     with a segmentation fault. Loaded with ``RTLD_DEEPBIND``, triton keeps to its own.
+
+    Torch's libraries are loaded here too: Python holds its global lock while it loads an extension, so that the
+    window would stand still for as long as hundreds of megabytes take; ctypes does not hold it.
     """
+    _keep_triton_apart()
+    _load_torch_libraries()
+
+
+def _load_torch_libraries() -> None:
+    spec = find_spec("torch") if "torch" not in sys.modules else None
+    for folder in () if spec is None else spec.submodule_search_locations or ():
+        for name in ("libtorch_python.so", "libtorch_python.dylib"):
+            path = Path(folder) / "lib" / name
+            if path.is_file():
+                # where this fails, importing torch says why
+                with suppress(OSError):
+                    ctypes.CDLL(str(path))
+
+
+def _keep_triton_apart() -> None:
     deep_bind = getattr(os, "RTLD_DEEPBIND", None)
     if deep_bind is None or "triton" in sys.modules or not _mesa_has_llvm() or find_spec("triton") is None:
         return
