@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
@@ -188,7 +189,8 @@ def check_walk_through(viewer, docks):
         }
         for box in dock.findChildren(QComboBox):
             seen |= {box.itemText(place) for place in range(box.count())}
-    menus = {plain(action.text()) for action in viewer.window._qt_window.findChildren(QAction)}
+    menus = {command.title for _, command in get_app_model().commands}
+    menus |= {plain(action.text()) for action in viewer.window._qt_window.findChildren(QAction)}
     menus |= {plain(menu.title()) for menu in viewer.window._qt_window.findChildren(QMenu)}
     named = re.findall(r"\*\*?([^*\n]+)\*\*?", page)
     for name in named:

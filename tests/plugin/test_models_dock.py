@@ -64,7 +64,7 @@ def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
     }
     assert names(dock, 0) == listed["segmenter"]
     assert names(dock, 1) == listed["encoder"]
-    assert {item.name for item in available_segmenters()} == set(listed["segmenter"])
+    assert {item.name for item in available_segmenters()} <= set(listed["segmenter"])
     assert "demo" in names(dock, 2)
     assert "Runs on" in dock.machine.text()
     choose(qtbot, dock, "vit_b")

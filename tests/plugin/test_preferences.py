@@ -76,7 +76,7 @@ def test_the_list_of_keys_is_what_napari_honours_now(qtbot, dock):
     assert shown["Ctrl+R"] == "Show the whole slide", "napari's own key, not one that it had once"
     for name, key in WINDOW_KEYS.items():
         bound = action_manager._shortcuts[name]
-        assert [str(one) for one in bound] == [str(coerce_keybinding(key.default))]
+        assert [coerce_keybinding(one) for one in bound] == [coerce_keybinding(key.default)]
     text = " ".join(label.text() for label in dock[1].findChildren(QLabel))
     for keys, what in shown.items():
         assert escape(keys) in text
