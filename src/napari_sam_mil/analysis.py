@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,8 @@ def analyse(
         Whatever the engine says; what was finished is kept in the project.
     """
     prepare_for_torch()
+    # the colour tables come from a library that is long to load: here, not when the window shows the layers
+    import_module("matplotlib")
     from sam_mil_engine.train.checkpoint import load_candidates
     from sam_mil_engine.workflow.process import process_slide
 
