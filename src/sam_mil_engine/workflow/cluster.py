@@ -17,6 +17,8 @@ GPU = "GPU"
 RETRIES = 2
 #: Seconds in which a scheduler has to answer.
 _ANSWER = 10
+#: Time that a worker of this machine may take to start again after it was lost; Dask would give it up after 15 s.
+_RESTART = "10 minutes"
 #: Only this machine may talk to a scheduler that is started here.
 _HERE = "127.0.0.1"
 #: Leaves Ctrl-C to the process that started the workers.
@@ -42,10 +44,12 @@ def connected(address: str, *, device: str = "auto", most: int | None = None) ->
     ProjectError
         If the scheduler does not answer.
     """
+    import dask
     from distributed import Client
 
     if address == "local":
-        with _local_cluster(_gpus(device), most) as cluster, Client(cluster) as client:
+        patience = dask.config.set({"distributed.deploy.lost-worker-timeout": _RESTART})
+        with patience, _local_cluster(_gpus(device), most) as cluster, Client(cluster) as client:
             yield client
         return
     try:
