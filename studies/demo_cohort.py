@@ -26,6 +26,7 @@ from sam_mil_engine.workflow.comparison import compare_bag
 
 MODELS = {
     "sam-mil": ModelSettings(name="sam-mil"),
+    "sam-mil, fixed consistency": ModelSettings(name="sam-mil", consistency_patches=0),
     "abmil": ModelSettings(name="abmil"),
     "mean": ModelSettings(name="mean"),
     "max": ModelSettings(name="max"),

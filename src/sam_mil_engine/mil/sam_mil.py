@@ -16,7 +16,9 @@ class SamMil(AbMil):
     """AB-MIL over patches and group features, trained with three losses (methods §2).
 
     L = CE(masked bag) + alpha mean CE(pseudo-bags) + beta L_con (Eq. 13). All three share one projection and one
-    scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly.
+    scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly. Beta is the
+    paper's in bags of ``consistency_patches`` patches and means the same in bags of any other size; with 0 it is
+    the paper's number whatever the size.
 
     With ``settings.as_released`` it behaves in training as the code released with the paper does when it is run as
     its README says: the masked bag loses its group tokens; its logits are overwritten by those of the last
@@ -47,9 +49,9 @@ class SamMil(AbMil):
         return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits[0])
 
     def consistency_weight(self, n_patches: int) -> float:
-        """Beta of Eq. 13, for a bag of this size."""
+        """Beta of Eq. 13, for a bag of this size (``consistency_patches``)."""
         settings = self.settings
-        if settings.consistency_patches is None:
+        if not settings.consistency_patches or settings.as_released:
             return settings.consistency_weight
         return settings.consistency_weight * (n_patches / settings.consistency_patches) ** 2
 

@@ -149,9 +149,9 @@ class ModelSettings(Settings):
     pseudo_bag_weight: Annotated[float, Field(ge=0)] = 0.5
     consistency_weight: Annotated[float, Field(ge=0)] = 1000.0
     #: Patches of the bags that the weight is meant for. The term is a sum of squared attention weights and falls
-    #: with 1/N^2; with this it is taken times (N / patches)^2 and counts alike in bags of every size. None: as in
-    #: the paper, whose bags hold some thousand patches; in bags of some hundred it then outweighs the class.
-    consistency_patches: Annotated[int, Field(ge=1)] | None = None
+    #: with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is fixed, as the
+    #: paper prints it; in bags of some hundred patches the term then outweighs the class (studies/demo_cohort.md).
+    consistency_patches: Annotated[int, Field(ge=0)] = 8000
     #: ``sam-mil`` as the code released with the paper behaves, for comparison only (mil/sam_mil.py).
     as_released: bool = False
     #: Derivation of a patch's class probability (mil/patch_probability.py).

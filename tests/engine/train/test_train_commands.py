@@ -76,7 +76,7 @@ def test_the_examples_are_what_they_say(cohort: Cohort, tmp_path: Path) -> None:
         "random-patch-mask": {"mask"},
         "no-pseudo-bags": {"pseudo_bags"},
         "no-consistency": {"consistency_weight"},
-        "consistency-by-size": {"consistency_patches"},
+        "fixed-consistency": {"consistency_patches"},
         "abmil": {"name"},
     }
 
