@@ -55,8 +55,8 @@ READING = """## Reading
   variants can be told apart but the random mask of all tokens, which is worse.
 - Group tokens decide `arrangement`: without them every model is at chance, with them it can be solved. In `rare`
   they help a little.
-- SG2M decides `rare`: 0.12 above no mask and 0.14 above a random mask of all tokens, in 5 and 4 of 5 seeds. A random
-  mask that spares the group tokens does nearly as well.
+- SG2M decides `rare`: 0.12 above no mask and 0.14 above a random mask of all tokens, in 5 and 4 of 5 seeds. A
+  random mask that spares the group tokens does nearly as well.
 - The consistency neither helps nor harms here. With the weight fixed at 1000, as printed, it costs 0.29 in
   `arrangement` and 0.12 in `rare`: bags of 144 patches are too small for that weight.
 - Pseudo-bags help nowhere; the differences change sign from seed to seed.
