@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.segment.registry import available_segmenters
+from sam_mil_engine.segment.registry import WITHOUT_WEIGHTS, available_segmenters
 
 from .native import prepare_for_torch
 
@@ -148,7 +148,7 @@ class Answer:
 
 def sams_on_disk() -> list[str]:
     """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
-    return [item.name for item in available_segmenters() if item.on_disk and item.name != "regions"]
+    return [item.name for item in available_segmenters() if item.on_disk and item.name not in WITHOUT_WEIGHTS]
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +48,42 @@ class RegionSegmenter:
         lab = _lab(picture.image)
         labels = tissue_superpixels(lab, picture.tissue, self.settings.superpixels)
         progress(Progress("segments", 1, _STEPS, message="merging"))
-        tree = merge_tree(colour_statistics(lab, labels), adjacency(labels))
+        pairs = adjacency(labels)
+        tree = merge_tree(self._statistics(picture, lab, labels, pairs), pairs)
         progress(Progress("segments", 2, _STEPS, message="cutting"))
         segments = _cut_into_segments(tree, labels, picture, self.settings.cuts)
         progress(Progress("segments", _STEPS, _STEPS))
         return segments
+
+    def _statistics(
+        self,
+        picture: SegmentationImage,
+        lab: npt.NDArray[np.float32],
+        labels: Labels,
+        pairs: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.float64]:
+        """Return what superpixels are told apart by, (n, F), for the (E, 2) pairs of neighbours."""
+        return colour_statistics(lab, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class StainRegionSegmenter(RegionSegmenter):
+    """The same of like stain and texture: shading, streaks and single nuclei divide less."""
+
+    name: str = "stain-regions"
+    version: str = "1"
+
+    def _statistics(
+        self,
+        picture: SegmentationImage,
+        lab: npt.NDArray[np.float32],
+        labels: Labels,
+        pairs: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.float64]:
+        from .stain_statistics import stain_statistics
+
+        side = sqrt(labels.size / self.settings.superpixels)
+        return stain_statistics(picture.image, picture.tissue, labels, pairs, side=side)
 
 
 def _lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -167,7 +199,7 @@ class MergeTree:
 
 
 def merge_tree(statistics: npt.NDArray[np.float64], pairs: npt.NDArray[np.int64]) -> MergeTree:
-    """Ward's connectivity-constrained merges of n superpixels with (n, 6) statistics and (E, 2) neighbours.
+    """Ward's connectivity-constrained merges of n superpixels with (n, F) statistics and (E, 2) neighbours.
 
     Every connected piece gets its own tree. Their merges are then put into the order in which one queue over all
     pieces would have made them: cheapest first, where a merge waits for those inside its own piece. So one number

@@ -52,7 +52,13 @@ def available_segmenters() -> list[SegmenterDescription]:
     listed = [
         SegmenterDescription(
             "regions", "nested regions of like colour (SLIC and Ward); needs no weights", True, "Apache-2.0"
-        )
+        ),
+        SegmenterDescription(
+            "stain-regions",
+            "the same of like stain and texture: less shattered; needs no weights",
+            True,
+            "Apache-2.0",
+        ),
     ]
     listed += [
         SegmenterDescription(file.name, file.what, file.path.is_file(), file.licence, file.url, file.sha256)
@@ -71,13 +77,13 @@ def load_segmenter(
     Parameters
     ----------
     name
-        ``regions``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``, ``mobile_sam`` or an added name (looked for in
-        the folder of weight files); the path of a checkpoint of one of these shapes; or ``auto``: the largest of
-        Meta's SAMs in that folder, else ``regions``.
+        ``regions`` or ``stain-regions``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``, ``mobile_sam`` or an added
+        name (looked for in the folder of weight files); the path of a checkpoint of one of these shapes; or
+        ``auto``: the largest of Meta's SAMs in that folder, else ``regions``.
     settings
         Its settings; the name in them is not looked at.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``; ``regions`` always runs on the CPU.
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; regions are always found on the CPU.
 
     Raises
     ------
@@ -87,8 +93,8 @@ def load_segmenter(
     settings = settings or SegmentSettings()
     if name == "auto":
         name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "regions")
-    if name in _BUILDERS:
-        return _BUILDERS[name](settings)
+    if name in WITHOUT_WEIGHTS:
+        return WITHOUT_WEIGHTS[name](settings)
     path, digest = find_checkpoint(name)
     from .automatic import AutomaticSegmenter
     from .checkpoints import load_sam
@@ -110,7 +116,7 @@ def find_checkpoint(name: str) -> tuple[Path, str]:
         return path, file_sha256(path)
     if path.suffix in {".pth", ".pt"} or len(path.parts) > 1:
         raise SegmentError("there is no such checkpoint file", where=path, hint="Check the path")
-    known = ", ".join(["auto", *_BUILDERS, *sam_files(), *added_sams()])
+    known = ", ".join(["auto", *WITHOUT_WEIGHTS, *sam_files(), *added_sams()])
     raise SegmentError(
         f"there is no segmenter {name!r}", hint=f"Choose one of {known}, or the path of a SAM checkpoint (.pth)"
     )
@@ -122,5 +128,14 @@ def _regions(settings: SegmentSettings) -> Segmenter:
     return RegionSegmenter(settings)
 
 
-#: Segmenters that need no file: one line for each.
-_BUILDERS: dict[str, Callable[[SegmentSettings], Segmenter]] = {"regions": _regions}
+def _stain_regions(settings: SegmentSettings) -> Segmenter:
+    from .regions import StainRegionSegmenter
+
+    return StainRegionSegmenter(settings)
+
+
+#: Segmenters that need no file, and take no prompts: one line for each.
+WITHOUT_WEIGHTS: dict[str, Callable[[SegmentSettings], Segmenter]] = {
+    "regions": _regions,
+    "stain-regions": _stain_regions,
+}

@@ -19,6 +19,7 @@ _PACKAGED = "comes with this package"
 #: What to cite for the models that need no file of their own.
 _CITATIONS = {
     "regions": "Achanta et al., SLIC superpixels, TPAMI 34(11), 2012; Ward, JASA 58, 1963",
+    "stain-regions": "as regions; Ruifrok and Johnston, color deconvolution, Anal Quant Cytol Histol 23, 2001",
     "efficientnet-lite0": "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946",
 }
 

@@ -35,7 +35,7 @@ def vit_b_file(tmp_path_factory):
 
 def test_without_weights_auto_is_regions(models):
     assert isinstance(load_segmenter("auto"), RegionSegmenter)
-    assert [item.name for item in available_segmenters() if item.on_disk] == ["regions"]
+    assert [item.name for item in available_segmenters() if item.on_disk] == ["regions", "stain-regions"]
 
 
 def test_a_missing_sam_names_file_url_and_folder(models):
@@ -52,7 +52,12 @@ def test_auto_takes_the_largest_sam_on_disk_and_checks_it(models):
         (models / SAM_FILES[name].file).write_bytes(b"cut off")
     with pytest.raises(SegmentError, match=r"sam_vit_l_0b3195\.pth: the checksum"):
         load_segmenter("auto")
-    assert {item.name for item in available_segmenters() if item.on_disk} == {"regions", "vit_b", "vit_l"}
+    assert {item.name for item in available_segmenters() if item.on_disk} == {
+        "regions",
+        "stain-regions",
+        "vit_b",
+        "vit_l",
+    }
 
 
 def test_prompts_without_any_sam_say_where_one_comes_from(models):
