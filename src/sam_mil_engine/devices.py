@@ -6,9 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from .errors import SettingsError
+from .settings import SLIDES_AHEAD
 
 if TYPE_CHECKING:
     import torch
+
+#: Cores from which on a slide is prepared beside a model that computes on them (benchmarks/extract.py).
+_CORES_FOR_TWO = 4
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -55,6 +59,11 @@ def describe(device: torch.device) -> str:
 def reading_threads(device: torch.device) -> int:
     """Threads that feed a model: on a CPU the model needs the cores itself, an accelerator leaves them all."""
     return 2 if device.type == "cpu" else min(16, max(2, cpu_count()))
+
+
+def slides_ahead(device: torch.device) -> int:
+    """Slides to prepare while a model works: none where it shares few cores with them, which slows both."""
+    return 0 if device.type == "cpu" and cpu_count() < _CORES_FOR_TWO else SLIDES_AHEAD
 
 
 def cpu_count() -> int:

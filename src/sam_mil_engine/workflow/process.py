@@ -8,10 +8,11 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from ..devices import pick_device, slides_ahead
 from ..errors import Cancelled, DataError, SamMilError
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
-from ..settings import SLIDES_AHEAD, STAGES, ProcessSettings
+from ..settings import STAGES, ProcessSettings
 from ..slide.info import slide_id_of
 from .outcome import ProcessedSlide, SlideOutcome
 from .pipeline import PreparedSlide, overlapped
@@ -72,7 +73,7 @@ def process_slides(
     stages: Collection[str] = STAGES,
     device: str = "auto",
     tools: Tools | None = None,
-    ahead: int = SLIDES_AHEAD,
+    ahead: int | None = None,
     progress: ProgressCallback = silent,
 ) -> Generator[SlideOutcome]:
     """Run :func:`process_slide` on many slides; one that fails does not stop the others.
@@ -85,7 +86,7 @@ def process_slides(
         Where models run that are not in ``tools``.
     ahead
         Slides that are opened, and whose tissue and first tiles are read, while another one is encoded; 0 takes
-        one after the other. No bag depends on it.
+        one after the other; None chooses by device and cores. No bag depends on it.
 
     Yields
     ------
@@ -100,6 +101,8 @@ def process_slides(
     check_names(paths, stages)
     tools = tools or Tools(settings or ProcessSettings(), device=device)
     wanted = check_stages(stages)
+    if ahead is None:
+        ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0
     home = Project(project)
     home.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
     settle(home)

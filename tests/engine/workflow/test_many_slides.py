@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from sam_mil_engine import devices
 from sam_mil_engine.errors import Cancelled, ProjectError, SlideError
 from sam_mil_engine.features import registry
 from sam_mil_engine.progress import Progress
@@ -94,7 +96,9 @@ def test_the_next_slide_is_read_while_one_is_encoded(
 
     monkeypatch.setattr(Slide, "read_region", watched)
     encoder.watch = wait_once
-    outcomes = list(process_slides(slides[:2], tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu"))
+    outcomes = list(
+        process_slides(slides[:2], tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1)
+    )
     assert waited == [True]
     assert all(outcome.error is None for outcome in outcomes)
 
@@ -103,7 +107,7 @@ def test_at_most_one_slide_is_prepared(slides: list[Path], tmp_path: Path, encod
     """While slide 0 is encoded, slide 1 is running and slide 2 is not begun."""
     seen: set[str] = set()
     encoder.watch = lambda: seen.update(states(tmp_path / "p")) if not seen - {"s0"} else None
-    run = process_slides(slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu")
+    run = process_slides(slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1)
     next(run)
     assert seen <= {"s0", "s1"}
     run.close()
@@ -116,7 +120,7 @@ def test_a_bad_next_slide_does_not_touch_the_one_before(
     broken = tmp_path / "broken.tiff"
     broken.write_bytes(b"II*\0 this is no picture")
     order = [slides[0], broken, blank, slides[1]]
-    outcomes = list(process_slides(order, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu"))
+    outcomes = list(process_slides(order, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
     assert [type(outcome.error) for outcome in outcomes] == [type(None), SlideError, SlideError, type(None)]
     assert states(tmp_path / "p") == {"s0": "done", "broken": "failed", "blank": "failed", "s1": "done"}
     again = list(process_slides([blank], tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=0))
@@ -128,7 +132,7 @@ def test_the_lock_of_each_slide_is_held_and_given_back(
 ) -> None:
     project = tmp_path / "p"
     with Project(project).lock("s1"):
-        outcomes = list(process_slides(slides, project, settings=SETTINGS, stages=STAGES, device="cpu"))
+        outcomes = list(process_slides(slides, project, settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
     assert isinstance(outcomes[1].error, ProjectError)
     assert "another process works on 's1'" in str(outcomes[1].error)
     assert states(project) == {"s0": "done", "s2": "done"}
@@ -143,7 +147,7 @@ def test_the_lock_of_each_slide_is_held_and_given_back(
                 held.append(name)
 
     encoder.watch = lambda: None if held else try_locks()
-    run = process_slides(slides, tmp_path / "q", settings=SETTINGS, stages=STAGES, device="cpu")
+    run = process_slides(slides, tmp_path / "q", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1)
     next(run)
     assert held[0] == "s0"
     run.close()
@@ -163,7 +167,11 @@ def test_cancelling_records_both_slides_and_the_next_run_goes_on(
             raise Cancelled("stopped by the test")
 
     with pytest.raises(Cancelled):
-        list(process_slides(slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", progress=stop))
+        list(
+            process_slides(
+                slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1, progress=stop
+            )
+        )
     assert callers == {threading.get_ident()}
     found = states(tmp_path / "p")
     assert found.pop("s0") == "cancelled"
@@ -171,13 +179,13 @@ def test_cancelling_records_both_slides_and_the_next_run_goes_on(
     assert set(found.values()) <= {"cancelled"}
     assert not engine_threads()
     for project in ("p", "whole"):
-        list(process_slides(slides, tmp_path / project, settings=SETTINGS, stages=STAGES, device="cpu"))
+        list(process_slides(slides, tmp_path / project, settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
     assert bags(tmp_path / "p") == bags(tmp_path / "whole")
     assert set(states(tmp_path / "p").values()) == {"done"}
 
 
 def test_who_stops_listening_stops_the_run(slides: list[Path], tmp_path: Path, encoder: Colours) -> None:
-    run = process_slides(slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu")
+    run = process_slides(slides, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1)
     assert next(run).error is None
     run.close()
     found = states(tmp_path / "p")
@@ -194,3 +202,10 @@ def test_the_reports_of_a_slide_come_in_its_turn(slides: list[Path], tmp_path: P
         list(process_slides(slides, tmp_path / f"p{ahead}", **options))
     assert reports[0] == reports[1]
     assert [report.message for report in reports[0] if report.stage == "process"] == [*STAGES, "done"] * 3
+
+
+def test_a_model_on_few_cores_has_them_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {("cpu", 2): 0, ("cpu", 8): 1, ("meta", 2): 1}
+    for (device, cores), ahead in expected.items():
+        monkeypatch.setattr(devices, "cpu_count", lambda cores=cores: cores)
+        assert devices.slides_ahead(torch.device(device)) == ahead
