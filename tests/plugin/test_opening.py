@@ -10,7 +10,9 @@ import tifffile
 from napari.settings import get_settings
 from napari.utils.notifications import notification_manager
 from PIL import ImageCms
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QEnterEvent
+from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil.preferences import preferences
 from napari_sam_mil.readout import where_in_slide
@@ -46,6 +48,9 @@ def test_the_status_bar_tells_micrometres_and_pixels(qtbot, window, tiny_slide):
     canvas = window.window._qt_viewer.canvas
     window.reset_view()
     middle = QPoint(canvas.native.width() // 2, canvas.native.height() // 2)
+    # the pointer comes in, wherever the display has it
+    place = QPointF(middle)
+    QApplication.sendEvent(window.window._qt_viewer, QEnterEvent(place, place, place))
     qtbot.mouseClick(canvas.native, LEFT, pos=middle)
     # 640 x 512 px of 0.5 µm: the middle is at 160 µm, 128 µm
     bar = window.window._qt_window.statusBar()._coordinates
