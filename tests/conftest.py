@@ -6,10 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tiny_slides import write_tiny_slide
 
 ROOT = Path(__file__).resolve().parents[1]
+#: How long an example takes says more of the machine than of the code.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 
 def _shared_data() -> Path | None:

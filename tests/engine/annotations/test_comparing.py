@@ -68,7 +68,7 @@ def make_scores(coords: np.ndarray, probability: np.ndarray, groups: int | None 
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_rasterise_takes_the_pixels_whose_centre_is_inside(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -90,7 +90,7 @@ def test_pixels_and_what_lies_outside_make_the_area() -> None:
     assert not rasterise(Polygon(), frame=FRAME, size_raster=SIZE).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 6))
 def test_purity_recall_iou_and_cover_against_full_masks(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
@@ -189,7 +189,7 @@ def test_groups_pick_their_segments_and_bring_their_scores() -> None:
         compare_groups(make_segments(rng, 3), [area], groups=groups)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), width=st.integers(3, 60), height=st.integers(3, 60))
 def test_patch_inside_is_the_exact_share(seed: int, width: int, height: int) -> None:
     rng = np.random.default_rng(seed)

@@ -93,7 +93,7 @@ def areas(draw: st.DrawFn) -> Polygon | MultiPolygon:
     return outer
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     items=st.lists(
         st.builds(Annotation, st.text(min_size=1), st.none() | st.text(min_size=1), areas()), min_size=0, max_size=4

@@ -135,7 +135,7 @@ def test_saved_pickles_name_nothing_but_the_array_class(tmp_path: Path) -> None:
     assert np.array_equal(load_pickles(tmp_path / "s.pkl")[0][0], np.eye(3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.integers(0, 400))
 def test_no_damage_to_a_pickle_ends_in_anything_but_a_bag_error(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int

@@ -202,7 +202,7 @@ def test_segments_of_two_pictures_or_sizes_are_refused(tmp_path: Path) -> None:
         read_pickled_segments(path)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**16), factor=st.integers(1, 64), left=st.integers(0, 5000))
 def test_segments_survive_the_pickle_and_plain_pickle_reads_it(
     tmp_path_factory: pytest.TempPathFactory, seed: int, factor: int, left: int

@@ -64,7 +64,7 @@ def reading_threads():
     return [thread for thread in threading.enumerate() if thread.name.startswith("tiles")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(0, 40),
     start=st.integers(0, 45),

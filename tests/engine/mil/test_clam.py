@@ -84,7 +84,7 @@ def test_golden(name: str, n_classes: int, subtyping: bool, gated: bool, make_ba
         np.testing.assert_allclose(loss.logits.detach().numpy(), logits, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30), st.integers(0, 1)), min_size=1, max_size=20))
 def test_smooth_top1_svm_is_its_definition(rows: list[tuple[float, float, int]]) -> None:
     scores = torch.tensor([row[:2] for row in rows], dtype=torch.float64)

@@ -124,7 +124,7 @@ def test_each_tier_learns_from_its_own_loss_only(distill: str, make_bag: MakeBag
             assert moved == (name.partition(".")[0] in learns), name
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(n=st.integers(1, 80), parts=st.integers(1, 9), seed=st.integers(0, 2**31 - 1))
 def test_the_settled_partition(n: int, parts: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

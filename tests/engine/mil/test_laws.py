@@ -107,7 +107,7 @@ def test_half_precision_of_matrix_products(name: str, make_bag: MakeBag) -> None
         torch.testing.assert_close(rough.evidence.sum(0) + rough.bias, rough.logits, atol=1e-5, rtol=0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     n=st.integers(1, 60),
     n_groups=st.integers(0, 6),

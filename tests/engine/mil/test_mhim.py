@@ -53,7 +53,7 @@ def softmax(x: np.ndarray) -> np.ndarray:
 # --- masking -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     n=st.integers(1, 200),
     heads=st.integers(1, 4),

@@ -34,7 +34,7 @@ def sam_mil(dim: int = 12, *, seed: int = 1, **options: object) -> SamMil:
 # --- SG2M --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=8),
     unsegmented=st.integers(0, 40),
@@ -112,7 +112,7 @@ def test_random_strategies_remove_the_stated_share(make_bag: MakeBag) -> None:
 # --- pseudo-bags and consistency ------------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tokens=st.integers(1, 200), parts=st.integers(0, 12))
 def test_pseudo_bags_divide_the_tokens(tokens: int, parts: int) -> None:
     rows = pseudo_bags(tokens, parts, device=CPU)
@@ -124,7 +124,7 @@ def test_pseudo_bags_divide_the_tokens(tokens: int, parts: int) -> None:
         assert sizes.min() >= 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(n=st.integers(1, 60), n_groups=st.integers(0, 6), seed=st.integers(0, 1000))
 def test_consistency_is_the_double_loop(make_bag: MakeBag, n: int, n_groups: int, seed: int) -> None:
     bag = make_bag(n, n_groups, seed=seed)

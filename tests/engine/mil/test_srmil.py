@@ -50,7 +50,7 @@ def spread_bag(make_bag: MakeBag, n: int, *, seed: int = 0) -> BagTensors:
 # --- the graph ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 60),
     side=st.integers(1, 12),

@@ -28,7 +28,7 @@ def blots(n_masks, n, seed, noise):
     return 5 * smooth - 2 + noise * torch.randn(n_masks, n, n, generator=generator)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 1000),
     grid=st.sampled_from([(64, 256), (16, 64), (16, 40)]),

@@ -75,7 +75,7 @@ def released_members(segments, masks, coords, size):
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cases(), st.sampled_from(RULES))
 def test_every_rule_is_what_the_loop_finds(case, rule):
     segments, masks, coords, size, downsample = case
@@ -103,7 +103,7 @@ def test_every_rule_is_what_the_loop_finds(case, rule):
         assert group == smallest
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_majority_and_centre_and_released_are_stricter_than_any(case):
     segments, _, coords, size, _ = case

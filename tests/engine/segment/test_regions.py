@@ -35,7 +35,7 @@ def pictures(draw):
     return picture(np.ascontiguousarray(image), tissue)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pictures(), st.sampled_from([(4, 8, 16, 32), (1,), (2, 3), (500,)]))
 def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
     labels = tissue_superpixels(_lab(one.image), one.tissue, SMALL.superpixels)
@@ -56,7 +56,7 @@ def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
         assert {only.mask(n).tobytes() for n in range(len(only))} <= {mask.tobytes() for mask in masks}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pictures(), st.integers(1, 60))
 def test_a_cut_has_the_number_of_connected_regions_that_was_asked_for(one, count):
     from scipy.ndimage import label

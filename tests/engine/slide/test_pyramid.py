@@ -71,7 +71,7 @@ def index(length: int) -> st.SearchStrategy[Any]:
     )
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     key=st.one_of(
         st.tuples(index(700), index(1100), index(3)),

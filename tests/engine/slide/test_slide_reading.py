@@ -131,7 +131,7 @@ def test_a_closed_slide_says_so_and_waits_for_reads_that_run(cmu_slide: Path, ar
     assert reader.closed
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     width=st.integers(1, 300),
     height=st.integers(1, 300),
@@ -197,7 +197,7 @@ def test_the_level_for_a_downsample_is_the_coarsest_that_is_fine_enough() -> Non
     assert coarsest_level_for(levels, (16, 3)) == 0
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(height=st.integers(1, 400), target=st.integers(1, 50))
 def test_area_weights_sum_to_one(height: int, target: int) -> None:
     target = min(target, height)

@@ -108,7 +108,7 @@ def test_no_tissue_gives_no_patches() -> None:
     assert grid.coords_px0.dtype == np.int32
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     size=st.tuples(st.integers(20, 2000), st.integers(20, 2000)),
     side=st.integers(16, 600),

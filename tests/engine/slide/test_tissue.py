@@ -117,7 +117,7 @@ def test_a_blank_slide_has_no_tissue(background: Callable[[np.random.Generator],
     assert regions.bounds_px0 is None
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     seed=st.integers(0, 2**16),

@@ -70,7 +70,7 @@ def test_the_limit_comes_from_the_validation_slides_alone() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 9), st.sampled_from([np.float16, np.float32]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_training_gives_finite_distances(seed: int, n: int, dim: int, dtype: type) -> None:
     rng = np.random.default_rng(seed)
     patches = [rng.standard_normal((n, dim)).astype(dtype), np.ones((1, dim), dtype=dtype)]

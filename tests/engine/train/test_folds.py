@@ -36,7 +36,7 @@ def everything(split: Split) -> list[str]:
     return [*split.train, *split.val, *split.test]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(n=st.integers(24, 80), classes=st.integers(2, 3), slides=st.integers(0, 3), seed=st.integers(0, 2**31 - 1))
 def test_holdout_is_a_stratified_partition(n: int, classes: int, slides: int, seed: int) -> None:
     frame = table(n, classes=classes, slides_a_patient=slides)
@@ -56,7 +56,7 @@ def test_holdout_is_a_stratified_partition(n: int, classes: int, slides: int, se
         assert sum(len(side) for side in sides) == n, "no patient on two sides"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(n=st.integers(20, 60), folds=st.integers(2, 5), slides=st.integers(0, 2), seed=st.integers(0, 1000))
 def test_k_fold_tests_every_slide_once_a_repeat(n: int, folds: int, slides: int, seed: int) -> None:
     frame = table(n, slides_a_patient=slides)

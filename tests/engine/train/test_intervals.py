@@ -31,7 +31,7 @@ def made_up(n: int, n_classes: int, seed: int) -> Scored:
     return Scored([f"s{i}" for i in range(n)], labels, rng.integers(n_classes, size=n), p)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(n=5, n_classes=2, seed=97)  # a resample of positives alone
 @example(n=5, n_classes=2, seed=4)  # one class, all called right
 @given(n=st.integers(5, 40), n_classes=st.integers(2, 4), seed=st.integers(0, 10_000))
@@ -57,7 +57,7 @@ def test_all_rows_of_a_slide_are_drawn_together() -> None:
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000))
 def test_weighted_areas_are_scikit_learns(seed: int) -> None:
     rng = np.random.default_rng(seed)
