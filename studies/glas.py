@@ -113,9 +113,8 @@ def one_seed(examples: dict[str, Example], table: pd.DataFrame, model: ModelSett
 def predictions(
     folder: Path, examples: dict[str, Example], table: pd.DataFrame, model: ModelSettings, seed: int
 ) -> pd.DataFrame:
-    """As :func:`one_seed`, kept in the folder under what of the settings is not a default."""
-    changed = TRAIN.model_copy(update={"model": model}).model_dump_json(exclude_defaults=True)
-    path = folder / f"{model.name}-{seed}-{key(changed, PROCESS.model_dump_json(exclude_defaults=True))}.csv"
+    """As :func:`one_seed`, kept in the folder under all of the settings, so that no changed default is missed."""
+    path = folder / f"{model.name}-{seed}-{key(TRAIN.model_copy(update={'model': model}), PROCESS)}.csv"
     if not path.exists():
         start = time.perf_counter()
         found = one_seed(examples, table, model, seed)
