@@ -188,9 +188,12 @@ def _number(value: object) -> float | None:
 
 
 def _project_of(run: Path) -> Path | None:
-    """Return the project that a RUN or predictions were made from: in it, above it, or the only one beside it."""
+    """Return the project that a RUN or predictions were made from: in it, above it, or the only one beside it.
+
+    What lies beside it counts before what lies beside the folder above.
+    """
     run = run.resolve()
     above = list(run.parents)[:_ABOVE]
     found = next((folder for folder in (run / "project", *above) if (folder / _PROJECT).is_file()), None)
-    beside = [file.parent for folder in above[:2] for file in folder.glob(f"*/{_PROJECT}")]
-    return found or (beside[0] if len(beside) == 1 else None)
+    beside = ([file.parent for file in folder.glob(f"*/{_PROJECT}")] for folder in above[:2])
+    return found or next((projects[0] for projects in beside if len(projects) == 1), None)

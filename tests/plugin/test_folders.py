@@ -132,6 +132,16 @@ def test_predictions_are_shown_as_they_were_written(qtbot, make_napari_viewer, a
     assert shown.scores.probabilities.tolist() == read_scores(out / "finished.json").probabilities.tolist()
 
 
+def test_the_project_beside_counts_before_those_further_off(study, tmp_path):
+    for name in ("other", "third"):
+        (tmp_path.parent / f"{tmp_path.name}-{name}").mkdir()
+        (tmp_path.parent / f"{tmp_path.name}-{name}" / "process.csv").write_text("slide_id\n")
+    out = tmp_path / "predicted"
+    out.mkdir()
+    (out / "predictions.csv").write_text("slide_id,p_normal,p_tumour,predicted\nfinished,0.3,0.7,tumour\n")
+    assert open_collection(out).project == study
+
+
 def test_opening_a_slide_again_shows_its_results_at_once(qtbot, open_dock, processed, run_folder):
     slide, project = processed
     viewer, dock = open_dock()
