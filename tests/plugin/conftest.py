@@ -105,6 +105,21 @@ def analysed(qtbot, open_dock, processed):
 
 
 @pytest.fixture
+def annotations_dock(qtbot, analysed, processed, monkeypatch):
+    """The Annotations dock of the analysed slide, with its outlines loaded by clicks."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QFileDialog
+
+    viewer, session = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Annotations")
+    path = processed[0].with_suffix(".geojson")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
+    qtbot.mouseClick(dock.outlines.load, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.agreement is not None, timeout=20_000)
+    return dock
+
+
+@pytest.fixture
 def blank_slide(tmp_path: Path) -> Path:
     """A slide of white glass, 0.5 µm a pixel."""
     path = tmp_path / "blank.tiff"

@@ -18,15 +18,9 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def outlined(qtbot, analysed, processed, monkeypatch):
+def outlined(analysed, processed, annotations_dock):
     """An analysed slide with its outlines loaded by clicks; also the outlines."""
-    viewer, session = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Annotations")
-    path = processed[0].with_suffix(".geojson")
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
-    qtbot.mouseClick(dock.outlines.load, LEFT)
-    qtbot.waitUntil(lambda: session.agreement is not None, timeout=20_000)
-    return viewer, session, dock, read_annotations(path)
+    return *analysed, annotations_dock, read_annotations(processed[0].with_suffix(".geojson"))
 
 
 def pick(qtbot, box, text):

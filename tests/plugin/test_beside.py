@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
 
 from napari_sam_mil.library import Library
 from sam_mil_engine.train import checkpoint
@@ -40,18 +39,6 @@ def abmil_folder(run_folder, tmp_path):
     model = build_aggregator(ModelSettings(name="abmil"), dim=first.expects.dim, n_classes=2).eval()
     save_model(tmp_path / "plain", TrainedModel(model, first.classes, 0.5, first.expects, "plain"))
     return tmp_path / "plain"
-
-
-@pytest.fixture
-def annotations_dock(qtbot, analysed, processed, monkeypatch):
-    """The Annotations dock with the outlines loaded by clicks."""
-    viewer, session = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Annotations")
-    path = processed[0].with_suffix(".geojson")
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
-    qtbot.mouseClick(dock.outlines.load, LEFT)
-    qtbot.waitUntil(lambda: session.agreement is not None, timeout=20_000)
-    return dock
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from cheap_models import SETTINGS, use_cheap_models
+from whole_runs import states
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, ProjectError
@@ -89,10 +90,6 @@ def alone(slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def bags(project: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((project / "bags").glob("*.h5"))}
-
-
-def states(project: Path) -> dict[str, str]:
-    return {name: row.state for name, row in Project(project).rows().items()}
 
 
 @dataclass

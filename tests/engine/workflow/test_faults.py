@@ -12,16 +12,15 @@ import pytest
 import tifffile
 from cheap_models import SETTINGS, CheapSegmenter, use_cheap_models
 from forked_runs import ForkedRuns
+from whole_runs import run, states
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import ProjectError, SlideError
 from sam_mil_engine.report import pictures
 from sam_mil_engine.segment.segments import Segments
-from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings, TissueSettings
+from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue
 from sam_mil_engine.workflow import locking, stages
-from sam_mil_engine.workflow.outcome import SlideOutcome
-from sam_mil_engine.workflow.process import process_slides
 from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 
@@ -29,16 +28,6 @@ from tiny_slides import write_tiny_slide
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     use_cheap_models(put=monkeypatch.setattr)
-
-
-def run(slides: list[Path], project: Path, settings: ProcessSettings = SETTINGS) -> dict[str, SlideOutcome]:
-    return {
-        outcome.path.stem: outcome for outcome in process_slides(slides, project, settings=settings, device="cpu")
-    }
-
-
-def states(project: Path) -> dict[str, str]:
-    return {name: row.state for name, row in Project(project).rows().items()}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are forked")

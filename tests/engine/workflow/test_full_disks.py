@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 from cheap_models import SETTINGS, use_cheap_models
+from whole_runs import run, states
 
 from sam_mil_engine.bag import h5, hdf5_writing
 from sam_mil_engine.bag.hdf5_writing import written_hdf5
 from sam_mil_engine.errors import ProjectError
-from sam_mil_engine.settings import ProcessSettings
 from sam_mil_engine.workflow import locking
-from sam_mil_engine.workflow.outcome import SlideOutcome
-from sam_mil_engine.workflow.process import process_slide, process_slides
+from sam_mil_engine.workflow.process import process_slide
 from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 
@@ -32,16 +31,6 @@ from tiny_slides import write_tiny_slide
 @pytest.fixture(autouse=True)
 def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     use_cheap_models(put=monkeypatch.setattr)
-
-
-def run(slides: list[Path], project: Path, settings: ProcessSettings = SETTINGS) -> dict[str, SlideOutcome]:
-    return {
-        outcome.path.stem: outcome for outcome in process_slides(slides, project, settings=settings, device="cpu")
-    }
-
-
-def states(project: Path) -> dict[str, str]:
-    return {name: row.state for name, row in Project(project).rows().items()}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from whole_runs import states
 
 from sam_mil_engine import devices
 from sam_mil_engine.errors import Cancelled, ProjectError, SlideError
@@ -54,10 +55,6 @@ def slides(tmp_path: Path) -> list[Path]:
 
 def bags(project: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (project / "bags").glob("*.h5")}
-
-
-def states(project: Path) -> dict[str, str]:
-    return {name: row.state for name, row in Project(project).rows().items()}
 
 
 def engine_threads() -> list[str]:

@@ -1,0 +1,24 @@
+"""Whole runs of `process` in this process, and what the project says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cheap_models import SETTINGS
+
+from sam_mil_engine.settings import ProcessSettings
+from sam_mil_engine.workflow.outcome import SlideOutcome
+from sam_mil_engine.workflow.process import process_slides
+from sam_mil_engine.workflow.project import Project
+
+
+def run(slides: list[Path], project: Path, settings: ProcessSettings = SETTINGS) -> dict[str, SlideOutcome]:
+    """Outcome of every slide, by its name."""
+    return {
+        outcome.path.stem: outcome for outcome in process_slides(slides, project, settings=settings, device="cpu")
+    }
+
+
+def states(project: Path) -> dict[str, str]:
+    """What ``process.csv`` calls every slide."""
+    return {name: row.state for name, row in Project(project).rows().items()}
