@@ -62,7 +62,8 @@ class Fitting:
     folder
         Where pictures lie (``cache.make``) and checkpoints go.
     seconds
-        How long to train in all; the learning rate falls with a cosine over this time.
+        Processor time to train in all; the learning rate falls with a cosine over it. A machine that does other
+        things too, or stands still for a while, gives the same training, only later.
     """
 
     def __init__(self, sam: Sam, folder: Path, *, seconds: float):
@@ -85,7 +86,7 @@ class Fitting:
         saved = last = time.monotonic()
         worked = time.process_time()
         end = math.inf if steps is None else self.progress.steps + steps
-        while self.progress.seconds < self.seconds and self.progress.steps < end:
+        while self.progress.processor < self.seconds and self.progress.steps < end:
             self._step()
             now, works = time.monotonic(), time.process_time()
             self.progress.seconds += now - last
@@ -121,7 +122,7 @@ class Fitting:
         self.progress = Progress(**state["progress"])
 
     def _step(self) -> None:
-        share = self.progress.seconds / self.seconds
+        share = self.progress.processor / self.seconds
         self._set_rates(share, deep=share >= _UNFREEZE)
         trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         names = sorted(self.folder.glob("train-*.npz"))  # those that are there: more may be in the making

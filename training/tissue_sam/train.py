@@ -1,6 +1,6 @@
 """Make ``tissue-sam`` from scratch: pictures, training, thresholds, evaluation, and what the gate says.
 
-    .venv/bin/python training/tissue_sam/train.py WORK --data DATA [--minutes 55] [--pictures 1200] [--short]
+    .venv/bin/python training/tissue_sam/train.py WORK --data DATA [--minutes 120] [--pictures 1200] [--short]
 
 WORK keeps pictures and checkpoints: a run that was stopped goes on. DATA holds lc25000_colon, slides and glas.
 ``evaluation.md`` is written beside this file. ``--short`` does the same in small, in WORK alone, without GlaS.
@@ -67,7 +67,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--minutes", type=float, default=120, help="of processor time")
     parser.add_argument("--pictures", type=int, default=1200)
     parser.add_argument("--step", type=int, default=4, help="of how many images of GlaS one is taken")
     parser.add_argument("--short", action="store_true", help="three pictures, twelve steps")
