@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -48,10 +48,29 @@ def open_dock(viewer: Viewer, name: str) -> Any:
         dock = getattr(import_module(f"{__package__}.{module}"), class_name)(viewer)
         beside = any(True for _ in open_docks(viewer))
         viewer.window.add_dock_widget(dock, name=_TITLE.format(name), area="right", tabify=beside)
-    frame = dock.parentWidget()
-    while frame is not None and not isinstance(frame, QDockWidget):
-        frame = frame.parentWidget()
+    frame = _frame_of(dock)
     if frame is not None:
         frame.show()
         frame.raise_()
     return dock
+
+
+def join_others(viewer: Viewer, dock: QWidget) -> None:
+    """Put a dock that napari's menu opened into one place with the others, as tabs: below them none had room."""
+    frame = _frame_of(dock)
+    window = None if frame is None else frame.parentWidget()
+    if frame is None or not isinstance(window, QMainWindow):
+        return
+    area = window.dockWidgetArea(frame)
+    frames = [_frame_of(other) for other in open_docks(viewer) if other is not dock]
+    there = [one for one in frames if one is not None and window.dockWidgetArea(one) == area]
+    if there and frame not in window.tabifiedDockWidgets(there[-1]):
+        window.tabifyDockWidget(there[-1], frame)
+        frame.raise_()
+
+
+def _frame_of(dock: QWidget) -> QDockWidget | None:
+    frame = dock.parentWidget()
+    while frame is not None and not isinstance(frame, QDockWidget):
+        frame = frame.parentWidget()
+    return frame

@@ -72,7 +72,8 @@ def _scored(scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segme
         table["attention mass"] = _spread(of_groups.attention_mass, groups, n_segments)
     table["probability"] = _spread(of_groups.mean_probability[:, column], groups, n_segments)
     if scores.evidence is not None:
-        table["evidence"] = _spread(of_groups.evidence[:, column], groups, n_segments)
+        # nothing that speaks against is nothing: -0 reads as if there were something
+        table["evidence"] = _spread(of_groups.evidence[:, column], groups, n_segments) + 0.0
     table["slide without"] = _spread(of_groups.probability_without[:, column], groups, n_segments)
     return table
 

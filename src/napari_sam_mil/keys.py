@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
+from napari.utils.key_bindings import KeymapProvider
 
 from . import commands
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Key:
     Attributes
     ----------
     command
-        Called with the viewer.
+        Called with the viewer, or with the layer that has the key.
     what
         What the user reads.
     default
@@ -43,16 +48,68 @@ WINDOW_KEYS: dict[str, Key] = {
 }
 
 
+class PromptKeys(KeymapProvider):
+    """Holds the keys of the layer ``prompts`` as the user sets them; the layer takes them over from here."""
+
+
+def _in_prompts(name: str) -> Callable[[Layer], None]:
+    def press(layer: Any) -> None:
+        _pressed[layer][name]()
+
+    return press
+
+
+#: Name of the action -> its key in the picture, while the layer ``prompts`` is selected.
+PROMPT_KEYS: dict[str, Key] = {
+    f"napari-sam-mil:{name}": Key(_in_prompts(name), what, default)
+    for name, what, default in (
+        ("next_candidate", "Next candidate", "C"),
+        ("accept_mask", "Accept the mask as a segment", "Enter"),
+        ("undo_prompt", "Take the last prompt back", "Control-Z"),
+        ("redo_prompt", "Give it again", "Control-Shift-Z"),
+        ("clear_prompts", "Clear all prompts", "Escape"),
+    )
+}
+#: Layer ``prompts`` of every open slide -> what its keys do.
+_pressed: weakref.WeakKeyDictionary[Layer, Mapping[str, Callable[[], None]]] = weakref.WeakKeyDictionary()
+
+
 def register(_context: object = None) -> None:
     """Make the keys known to napari; the manifest calls it when the plugin is first used."""
     from napari.components import ViewerModel
     from napari.utils.action_manager import action_manager
 
+    for provider, keys, where in ((ViewerModel, WINDOW_KEYS, ""), (PromptKeys, PROMPT_KEYS, " (layer prompts)")):
+        for name, key in keys.items():
+            action_manager.register_action(name, key.command, f"SAM-MIL: {key.what}{where}", provider)
+    bind_defaults()
+    get_settings().shortcuts.events.shortcuts.connect(bind_defaults)
+
+
+def bind_defaults(_event: object = None) -> None:
+    """Give every action that the user chose no keys for its own: also after *Restore All Keybindings*."""
+    from napari.utils.action_manager import action_manager
+
     chosen = get_settings().shortcuts.shortcuts
-    for name, key in WINDOW_KEYS.items():
-        action_manager.register_action(name, key.command, f"SAM-MIL: {key.what}", ViewerModel)
-        if name not in chosen:
+    for name, key in (WINDOW_KEYS | PROMPT_KEYS).items():
+        if name not in chosen and name in action_manager._actions:
+            action_manager.unbind_shortcut(name)
             action_manager.bind_shortcut(name, key.default)
+
+
+def give_keys(layer: Layer, pressed: Mapping[str, Callable[[], None]]) -> None:
+    """Give a layer the keys of :data:`PROMPT_KEYS` as they are set now; again, where they were changed.
+
+    ``pressed`` says what each does, by the name of the action without the plugin's.
+    """
+    _pressed[layer] = pressed
+    layer.keymap = PromptKeys.class_keymap
+
+
+def key_of(name: str) -> str:
+    """Return the keys of one of our actions, for a person."""
+    name = f"napari-sam-mil:{name}"
+    return shown_keys(name, (WINDOW_KEYS | PROMPT_KEYS)[name].default)
 
 
 def shown_keys(name: str, default: str) -> str:
@@ -65,8 +122,8 @@ def shown_keys(name: str, default: str) -> str:
 
 
 def _in_words(keys: str) -> str:
-    """Write two signs out that not every keyboard shows."""
-    return keys.replace("↵", "Enter").replace("⇧", "Shift")
+    """Write signs out that not every keyboard shows."""
+    return keys.replace("↵", "Enter").replace("⇧", "Shift").replace("⎋", "Esc")
 
 
 #: napari's own keys that help with slides: the name that napari has for the action -> what it does.
@@ -79,14 +136,6 @@ NAPARI_KEYS: dict[str, str] = {
 #: Where a key works -> key -> what it does; these are fixed.
 FIXED_KEYS: dict[str, dict[str, str]] = {
     "In any dock": {"Alt+letter": "Press the button, or go to the field, that underlines it", "Tab": "Next field"},
-    "In the picture, while the layer prompts is selected": {
-        "C": "Next candidate",
-        "Enter": "Accept the mask as a segment",
-        "Ctrl+Z": "Take the last prompt back",
-        "Ctrl+Shift+Z": "Give it again",
-        "Esc": "Clear all prompts",
-        "Shift+click, right click": "What does not belong to the segment",
-    },
     "In the list of segments": {"F2": "Rename", "Ctrl+click, Shift+click": "Choose several"},
     "In the table of slides": {"Enter": "Open the chosen slide"},
 }
@@ -94,10 +143,15 @@ FIXED_KEYS: dict[str, dict[str, str]] = {
 
 def all_keys() -> dict[str, dict[str, str]]:
     """Return where a key works -> keys as a person reads them -> what they do, as they are set now."""
-    ours = {shown_keys(name, key.default): key.what for name, key in WINDOW_KEYS.items()}
+    window = {shown_keys(name, key.default): key.what for name, key in WINDOW_KEYS.items()}
+    prompts = {shown_keys(name, key.default): key.what for name, key in PROMPT_KEYS.items()}
     theirs = {shown_keys(name, ""): what for name, what in NAPARI_KEYS.items()}
     return {
-        "Everywhere in the window": ours,
+        "Everywhere in the window": window,
+        "In the picture, while the layer prompts is selected": {
+            **prompts,
+            "Shift+click, right click": "What does not belong to the segment",
+        },
         **FIXED_KEYS,
         "In the picture (napari)": {keys: what for keys, what in theirs.items() if keys != "none"},
         "Of the window (napari)": {"Ctrl+Shift+P": "Command palette: type sam-mil to find every command"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
 from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import available_segmenters
@@ -13,7 +13,7 @@ from sam_mil_engine.segment.registry import available_segmenters
 from ..analysis import BUNDLED, Choices
 from ..library import library
 from .news import news
-from .parts import Card
+from .parts import Card, folder_label
 
 
 class ChoicesCard(Card):
@@ -25,7 +25,7 @@ class ChoicesCard(Card):
         super().__init__("Models")
         self._project = Choices().project
         self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
-        self._folder = QLabel()
+        self._folder = folder_label()
         self._fill()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -55,8 +55,7 @@ class ChoicesCard(Card):
     def set_project(self, folder: Path) -> None:
         """Keep results in ``folder`` from now on."""
         self._project = folder
-        metrics = self._folder.fontMetrics()
-        self._folder.setText(metrics.elidedText(str(folder), Qt.TextElideMode.ElideLeft, 170))
+        self._folder.setText(str(folder))
         self._folder.setToolTip(
             f"{folder}\nThe same files that sam-mil-engine process writes; reused when they fit."
         )

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt
+from napari.settings import get_settings
+from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
+from ..docks import join_others
+from ..keys import bind_defaults
 from ..session import sessions_of
 from .work import Worker
 
@@ -18,24 +21,33 @@ if TYPE_CHECKING:
 
 
 class Dock(QWidget):
-    """One dock. Its cross takes it out of the window for good: :meth:`leave` is called then."""
+    """One dock. Its cross takes it out of the window for good: :meth:`leave` is called then.
+
+    ``keys_changed`` tells that the user chose other keys in napari's preferences.
+    """
+
+    keys_changed = Signal()
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__()
         self._sessions = sessions_of(napari_viewer)
+        self._shortcuts = get_settings().shortcuts
+        self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
         self._in_order = self._left = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
         self._sessions.changed.disconnect(self._show_current, missing_ok=True)
+        self._shortcuts.events.shortcuts.disconnect(self._on_shortcuts)
         for worker in self.findChildren(Worker):
             worker.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Let Tab go through the dock from top to bottom, whatever the order in which its parts were made."""
+        """Take a place among the other docks, and let Tab go through this one from top to bottom."""
         super().showEvent(event)
         if not self._in_order:
             self._in_order = True
+            QTimer.singleShot(0, self._join_others)
             for first, second in pairwise(focusable(self.layout())):
                 QWidget.setTabOrder(first, second)
 
@@ -45,6 +57,14 @@ class Dock(QWidget):
             self._left = True
             self.leave()
         return bool(super().event(event))
+
+    def _join_others(self) -> None:
+        if not self._left:
+            join_others(self._sessions.viewer, self)
+
+    def _on_shortcuts(self, _event: object = None) -> None:
+        bind_defaults()  # before what is shown of the keys
+        self.keys_changed.emit()
 
     def _show_current(self) -> None:
         """Show the slide that is current now."""

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from sam_mil_engine.report.colours import colour_table
 
@@ -53,6 +54,15 @@ def text_label(text: str = "", *, faint: bool = False, rich: bool = False) -> QL
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     if faint:
         label.setStyleSheet("color: rgba(122, 127, 137, 255);")
+    return label
+
+
+def folder_label() -> QElidingLabel:
+    """Return a label for a path: where it is too long, its beginning is left out."""
+    label = QElidingLabel()
+    label.setElideMode(Qt.TextElideMode.ElideLeft)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    label.setMinimumWidth(60)
     return label
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -27,14 +25,16 @@ from ..keys import all_keys
 from ..notices import show_error
 from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
+from ..reader_choice import take_slides, takes_slides
 from .dock import Dock
-from .parts import Card, scrolling, text_label
+from .parts import Card, clear, folder_label, scrolling, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _CHANGE_KEYS = (
-    "The keys of the window can be changed in napari: File › Preferences › Shortcuts, Viewer key bindings."
+    "The keys of the window and of the picture can be changed in napari: File › Preferences › Shortcuts. "
+    "Those of SAM-MIL stand under Viewer key bindings."
 )
 
 
@@ -48,10 +48,11 @@ class PreferencesDock(Dock):
         except SamMilError as error:
             show_error(error, doing="Reading the preferences")
             self._values = Preferences()
-        self._napari = get_settings().experimental
-        self.folder, self.path = QPushButton("F&older…"), QLabel()
+        self._napari, self._plugins = get_settings().experimental, get_settings().plugins
+        self.folder, self.path = QPushButton("F&older…"), folder_label()
         self.cache, self.slicing = QSpinBox(), QCheckBox("Load the picture in the &background")
         self.srgb = QCheckBox("Colou&rs by the ICC profile")
+        self.readers = QCheckBox("Open slides without as&king")
         self.reset = QPushButton("Back to the &defaults")
         self._said = text_label(faint=True)
         self._lay_out()
@@ -61,11 +62,14 @@ class PreferencesDock(Dock):
         self.slicing.toggled.connect(self._on_slicing)
         self.srgb.toggled.connect(self._on_srgb)
         self.reset.clicked.connect(lambda: self._save(Preferences()))
+        self.readers.toggled.connect(self._on_readers)
         self._napari.events.async_.connect(self._on_napari)
+        self._plugins.events.extension2reader.connect(self._on_napari)
+        self.keys_changed.connect(self._show_keys)
 
     def _show(self) -> None:
         name = Path(self._values.project)
-        self.path.setText(self.path.fontMetrics().elidedText(str(name), Qt.TextElideMode.ElideLeft, 150))
+        self.path.setText(str(name))
         self.path.setToolTip(f"{name}\nWhere results are kept; holds from the next Analyze dock on")
         self.cache.blockSignals(True)
         self.cache.setValue(self._values.cache_mib)
@@ -93,6 +97,10 @@ class PreferencesDock(Dock):
         self._napari.async_ = on
         self._said.setText("napari's own setting; also under Preferences > Experimental")
 
+    def _on_readers(self, on: bool) -> None:
+        take_slides(on=on)
+        self._said.setText("napari's own setting; also under Preferences > Plugins")
+
     def _on_srgb(self, on: bool) -> None:
         if on != self._values.srgb:
             self._save(replace(self._values, srgb=on))
@@ -101,14 +109,25 @@ class PreferencesDock(Dock):
                 session.layer.data = levels_of(session.source.slide, self._values)
 
     def _on_napari(self, _event: Any = None) -> None:
-        self.slicing.blockSignals(True)
-        self.slicing.setChecked(bool(self._napari.async_))
-        self.slicing.blockSignals(False)
+        for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, takes_slides())):
+            box.blockSignals(True)
+            box.setChecked(on)
+            box.blockSignals(False)
+
+    def _show_keys(self) -> None:
+        clear(self.keys.body, keep=1)
+        for where, rows in all_keys().items():
+            lines = "".join(
+                f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in rows.items()
+            )
+            self.keys.body.addWidget(text_label(f"{where}<table>{lines}</table>", rich=True))
+        self.keys.body.addWidget(text_label(_CHANGE_KEYS, faint=True))
 
     def leave(self) -> None:
         """Let go of napari's settings, which outlive the dock."""
         super().leave()
         self._napari.events.async_.disconnect(self._on_napari)
+        self._plugins.events.extension2reader.disconnect(self._on_napari)
 
     def _lay_out(self) -> None:
         self.cache.setRange(*CACHE_RANGE_MIB)
@@ -123,6 +142,10 @@ class PreferencesDock(Dock):
             "Shows slides that carry an ICC profile in the colours that the scanner's maker means, as sRGB;\n"
             "others, and everything that is computed, stay as they are"
         )
+        self.readers.setToolTip(
+            "SVS, NDPI, MRXS, SCN, BIF, VMS and the like open in SAM-MIL without napari asking for a reader;\n"
+            "for TIFF, DICOM and pictures it asks, unless you let it remember your choice"
+        )
         self.reset.setToolTip("Project folder and cache as they were at first; napari's own settings stay")
         form = QFormLayout()
         self.folder.setToolTip("Choose another folder for results; holds from the next Analyze dock on")
@@ -133,19 +156,14 @@ class PreferencesDock(Dock):
         form.addRow("&Cache for tiles", self.cache)
         general = Card("Preferences")
         general.body.addLayout(form)
-        for widget in (self.slicing, self.srgb, self.reset, self._said):
+        for widget in (self.readers, self.slicing, self.srgb, self.reset, self._said):
             general.body.addWidget(widget)
-        keys = Card("Keys")
-        for where, rows in all_keys().items():
-            lines = "".join(
-                f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;</td><td>{what}</td></tr>" for key, what in rows.items()
-            )
-            keys.body.addWidget(text_label(f"{where}<table>{lines}</table>", rich=True))
-        keys.body.addWidget(text_label(_CHANGE_KEYS, faint=True))
+        self.keys = Card("Keys")
+        self._show_keys()
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
-        for card in (general, keys):
+        for card in (general, self.keys):
             column.addWidget(card)
         column.addStretch(1)
         outer = QVBoxLayout(self)

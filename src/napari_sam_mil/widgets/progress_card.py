@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
 from sam_mil_engine.progress import Progress
 
 from ..pace import Pace, duration
-from .parts import Card
+from .parts import Card, text_label
 
 #: What the engine calls a stage -> what the user reads.
 STAGE_NAMES: dict[str, str] = {
@@ -42,12 +42,15 @@ class ProgressCard(Card):
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
+        self.detail = text_label(faint=True)
+        self.body.addWidget(self.detail)
         for row, (stage, name) in enumerate(STAGE_NAMES.items()):
             label, bar, status = QLabel(name), QProgressBar(), QLabel()
             bar.setRange(0, _STEPS)
             bar.setTextVisible(False)
             bar.setFixedHeight(8)
             bar.setStyleSheet(_BAR_STYLE)
+            bar.setToolTip(f"How far the stage {name.lower()} is")
             for column, widget in enumerate((label, bar, status)):
                 self._grid.addWidget(widget, row, column)
             self._rows[stage] = (label, bar, status)
@@ -68,6 +71,8 @@ class ProgressCard(Card):
             widgets[1].setValue(0)
             widgets[2].setText("Waiting")
         self.heading.setText("Progress")
+        self.detail.setText("Starting…")
+        self.detail.show()
         self.cancel.setText("Ca&ncel")
         self.cancel.setEnabled(True)
         self.cancel.show()
@@ -83,11 +88,14 @@ class ProgressCard(Card):
         pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
         _, bar, status = self._rows[progress.stage]
         if progress.total:
+            share = progress.done / progress.total
             bar.setRange(0, _STEPS)
-            bar.setValue(round(_STEPS * progress.done / progress.total))
+            bar.setValue(round(_STEPS * share))
+            status.setText("Done" if share == 1 else f"{100 * share:.0f} %")
         else:
             bar.setRange(0, 0)
-        status.setText(pace.describe(progress, now=now))
+            status.setText("Working…")
+        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {pace.describe(progress, now=now)}")
         status.setToolTip(progress.message)
 
     def cancelling(self) -> None:
@@ -103,7 +111,7 @@ class ProgressCard(Card):
             bar.setValue(_STEPS)
             took = duration(seconds[stage]) if stage in seconds else "Done"
             status.setText("Kept" if stage in reused else took)
-        self.cancel.hide()
+        self._rest()
 
     def show_kept(self, stages: Collection[str], note: str) -> None:
         """Say that the results were in the project, and what the user should know of that."""
@@ -118,4 +126,8 @@ class ProgressCard(Card):
             bar.setRange(0, _STEPS)
             if bar.value() < _STEPS:
                 status.setText("Not finished" if bar.value() else "Not run")
+        self._rest()
+
+    def _rest(self) -> None:
         self.cancel.hide()
+        self.detail.hide()

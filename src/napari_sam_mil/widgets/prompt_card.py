@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QComboBox, QFormLayout, QHBoxLayout, QProgressBar, QPushButton
 
+from ..keys import key_of
 from ..prompting import Answer
 from .parts import Card, text_label
 
@@ -20,7 +21,6 @@ NO_SAM = (
 _NO_SLIDE = "Open a slide first: drag it into the window."
 _START = "Choose a tool, then click in the picture. The first click takes longer: SAM looks at what is in view."
 _NOT_SEGMENTED = "To accept masks, press Segment in the Analyze dock first: they join its segments."
-KEYS = "Keys in the picture: C next candidate · Enter accept · Ctrl+Z undo · Ctrl+Shift+Z redo · Esc clear"
 
 
 class PromptCard(Card):
@@ -50,19 +50,15 @@ class PromptCard(Card):
             self.tools[name] = button
             row.addWidget(button)
         self.undo, self.redo, self.clear = QPushButton("&Undo"), QPushButton("&Redo"), QPushButton("&Clear")
-        self.undo.setToolTip("Take the last prompt back (Ctrl+Z in the picture)")
-        self.redo.setToolTip("Give it again (Ctrl+Shift+Z in the picture)")
-        self.clear.setToolTip("Take all prompts away (Esc in the picture)")
         steps = QHBoxLayout()
         for button in (self.undo, self.redo, self.clear):
             steps.addWidget(button)
         self.next, self.accept = QPushButton("Ne&xt candidate"), QPushButton("&Accept")
-        self.next.setToolTip("A click may mean a part or the whole: show SAM's next proposal (C in the picture)")
-        self.accept.setToolTip("Make the mask a segment; groups and prediction follow (Enter in the picture)")
         ends = QHBoxLayout()
         ends.addWidget(self.next)
         ends.addWidget(self.accept)
-        self.facts, self.keys = text_label(), text_label(KEYS, faint=True)
+        self.facts, self.keys = text_label(), text_label(faint=True)
+        self.show_keys()
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)
@@ -88,6 +84,27 @@ class PromptCard(Card):
     def sam(self) -> str | None:
         """Name of the chosen SAM; None where there is none."""
         return self.sams.currentText() or None
+
+    def show_keys(self) -> None:
+        """Tell the keys in the picture as they are set now."""
+        said = []
+        for name, (button, words, tip) in self._keyed.items():
+            key = key_of(name)
+            button.setToolTip(f"{tip} ({key} in the picture)" if key != "none" else tip)
+            said += [f"{key} {words}"] if key != "none" else []
+        self.keys.setText(f"Keys in the picture: {' · '.join(said)}" if said else "")
+
+    @property
+    def _keyed(self) -> dict[str, tuple[QPushButton, str, str]]:
+        """Name of an action -> its button, what it does in short, and its tip."""
+        more = "A click may mean a part or the whole: show SAM's next proposal"
+        return {
+            "next_candidate": (self.next, "next candidate", more),
+            "accept_mask": (self.accept, "accept", "Make the mask a segment; groups and prediction follow"),
+            "undo_prompt": (self.undo, "undo", "Take the last prompt back"),
+            "redo_prompt": (self.redo, "redo", "Give it again"),
+            "clear_prompts": (self.clear, "clear", "Take all prompts away"),
+        }
 
     def release(self) -> None:
         """Put all tools away."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
+from ..keys import give_keys
 from ..placement import world_to_points
 from ..prompt_layers import BOX, candidate_layer, mask_layer, prompt_shapes, prompts_layer
 from ..prompting import Answer, Prompt
 from ..view import canvas_pixel_px0
+from .dock import Dock
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -34,7 +36,7 @@ class PromptPicture(QObject):
     tool
         Tells the tool that is on.
     keys
-        Key in the picture -> what it does.
+        Name of an action of :data:`~napari_sam_mil.keys.PROMPT_KEYS` -> what it does.
     """
 
     prompted = Signal(object)
@@ -44,10 +46,11 @@ class PromptPicture(QObject):
         sessions: Sessions,
         tool: Callable[[], str | None],
         keys: Mapping[str, Callable[[], None]],
-        parent: QObject,
+        dock: Dock,
     ):
-        super().__init__(parent)
+        super().__init__(dock)
         self._sessions, self._tool, self._keys = sessions, tool, keys
+        dock.keys_changed.connect(self.take_keys)
 
     def show_prompts(self, session: SlideSession, prompts: tuple[Prompt, ...], answer: Answer | None) -> Layer:
         """Draw the prompts, and the region that SAM looked at for its answer."""
@@ -63,8 +66,7 @@ class PromptPicture(QObject):
             return layer
         layer = self._sessions.put(session, "prompts", prompts_layer(shapes, style, mpp=session.source.mpp))
         layer.mouse_drag_callbacks.append(self._on_mouse)
-        for keys, action in self._keys.items():
-            layer.bind_key(keys, lambda _layer, action=action: action(), overwrite=True)
+        give_keys(layer, self._keys)
         return layer
 
     def show_answer(self, session: SlideSession, answer: Answer | None, number: int) -> None:
@@ -87,6 +89,12 @@ class PromptPicture(QObject):
         """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
         self._sessions.viewer.layers.selection.active = layer
         layer.mouse_pan = self._tool() != "box"
+
+    def take_keys(self) -> None:
+        """Use the keys as they are set now."""
+        for session in self._sessions.all():
+            if "prompts" in session.layers:
+                give_keys(session.layers["prompts"], self._keys)
 
     def _on_mouse(self, layer: Layer, event: Any) -> Iterator[None]:
         tool = self._tool()

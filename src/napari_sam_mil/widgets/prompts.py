@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from sam_mil_engine.progress import Progress, ProgressCallback
+from sam_mil_engine.progress import ProgressCallback
 
 from ..analysis import Analysis
 from ..docks import open_dock
@@ -42,11 +42,11 @@ class PromptsDock(Dock):
         self.worker, self.editor = Worker(self), Worker(self)
         self.card, self.segments = PromptCard(), SegmentsCard()
         keys = {
-            "C": self.next_candidate,
-            "Enter": self.accept,
-            "Control-Z": self.undo,
-            "Control-Shift-Z": self.redo,
-            "Escape": self.clear,
+            "next_candidate": self.next_candidate,
+            "accept_mask": self.accept,
+            "undo_prompt": self.undo,
+            "redo_prompt": self.redo,
+            "clear_prompts": self.clear,
         }
         self.picture = PromptPicture(self._sessions, lambda: self.card.tool, keys, self)
         content = QWidget()
@@ -63,6 +63,7 @@ class PromptsDock(Dock):
 
     def _connect(self) -> None:
         self.picture.prompted.connect(self.add)
+        self.keys_changed.connect(self.card.show_keys)
         self.card.tool_chosen.connect(self._on_tool)
         self.card.models.clicked.connect(lambda: open_dock(self._sessions.viewer, "Models"))
         self.card.undo.clicked.connect(self.undo)
@@ -78,7 +79,7 @@ class PromptsDock(Dock):
         self.segments.save_clicked.connect(self.save_edits)
         self.worker.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
-        self.worker.progressed.connect(self._on_progress)
+        self.worker.progressed.connect(lambda progress: self.card.say_busy(progress.message))
         self._sessions.changed.connect(self._show_current)
         news().models_changed.connect(self._show_current)
 
@@ -257,9 +258,6 @@ class PromptsDock(Dock):
     def _on_chosen(self, number: int | None) -> None:
         if self._session is not None:
             show_chosen(self._sessions, self._session, number)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.card.say_busy(progress.message)
 
     def _forget_prompts(self, session: SlideSession | None) -> None:
         self.history, self.answer, self._again = PromptHistory(), None, False
