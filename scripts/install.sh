@@ -1,6 +1,8 @@
 #!/bin/sh
 # Make the virtual environment (first argument) and install the project into it, at the pinned versions.
 # uv is used if it is there; else it is installed into the environment first, because it is much faster.
+# Bytecode is made at once, as pip does: compiling torch and timm at the first start, or at every start where Python may not
+# write it (PYTHONDONTWRITEBYTECODE), takes longer than a small slide.
 set -eu
 venv=$1
 python=${PYTHON:-python3}
@@ -18,4 +20,4 @@ else
     [ -x "$venv/bin/uv" ] || "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
     uv="$venv/bin/uv"
 fi
-"$uv" pip install --python "$venv/bin/python" --constraint constraints.txt --editable '.[dev]'
+"$uv" pip install --compile-bytecode --python "$venv/bin/python" --constraint constraints.txt --editable '.[dev]'
