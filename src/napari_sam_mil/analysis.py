@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,9 @@ from sam_mil_engine.errors import ProjectError, SettingsError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings
 
+from .classifier import Classifier
 from .native import prepare_for_torch
-from .source import SlideSource
+from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
@@ -66,7 +66,7 @@ class Analysis:
 
     processed: ProcessedSlide
     scores: SlideScores | None = None
-    model: TrainedModel | None = None
+    model: Classifier | None = None
     names: tuple[str, ...] = ()
 
     def after(self, earlier: Analysis | None) -> Analysis:
@@ -77,7 +77,7 @@ class Analysis:
         return Analysis(self.processed, earlier.scores, earlier.model) if same else self
 
 
-def _settings(choices: Choices, model: TrainedModel, source: SlideSource) -> ProcessSettings:
+def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
     """Return what the classifier expects, on top of what the project has, so that its results are used.
 
     Raises
@@ -119,7 +119,11 @@ def recorded_settings(project: Path) -> ProcessSettings:
 
 
 def analyse(
-    source: SlideSource, choices: Choices, *, step: str = "Classify", progress: ProgressCallback = silent
+    source: SlideSource | SlideFacts,
+    choices: Choices,
+    *,
+    step: str = "Classify",
+    progress: ProgressCallback = silent,
 ) -> Analysis:
     """Run one step of :data:`STEPS` and everything before it that is not done yet.
 
@@ -129,8 +133,6 @@ def analyse(
         Whatever the engine says; what was finished is kept in the project.
     """
     prepare_for_torch()
-    # the colour tables come from a library that is long to load: here, not when the window shows the layers
-    import_module("matplotlib")
     from sam_mil_engine.train.checkpoint import load_candidates
     from sam_mil_engine.workflow.process import process_slide
 
@@ -150,4 +152,12 @@ def analyse(
     model = best_fit(models, processed.bag)
     scores = predict(model, processed.bag)
     progress(Progress("classify", 1, 1, "slides"))
-    return Analysis(processed, scores, model)
+    return Analysis(processed, scores, Classifier.of(model))
+
+
+def analyse_lightly(
+    facts: SlideFacts, choices: Choices, *, step: str, progress: ProgressCallback = silent
+) -> Analysis:
+    """Run :func:`analyse`, and leave in the bag file what is there: the rest is light enough to travel."""
+    found = analyse(facts, choices, step=step, progress=progress)
+    return replace(found, processed=found.processed.without_arrays())

@@ -13,14 +13,14 @@ import numpy.typing as npt
 from sam_mil_engine.errors import DataError, ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
+from .classifier import Classifier, predicted_by
 from .figure6 import Quantity, above_layer, describe, quantities
 from .layers import LayerData, attention_layer, probability_layer
 from .library import library
-from .native import prepare_for_torch
+from .other_process import in_other_process
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import FloatVector, SlideScores
-    from sam_mil_engine.train.checkpoint import TrainedModel
 
     from .analysis import Analysis
     from .placement import Mpp
@@ -35,7 +35,7 @@ _PAIR = ("sam-mil", "abmil")
 class Side:
     """One classifier and what it says of the slide."""
 
-    model: TrainedModel
+    model: Classifier
     scores: SlideScores
 
     @property
@@ -52,7 +52,7 @@ class Side:
 
 def candidates(analysis: Analysis) -> list[Path]:
     """Folders of the classifiers that may fit: the one in use, its run's others, imported and bundled ones."""
-    from sam_mil_engine.train.checkpoint import bundled_models, find_models
+    from sam_mil_engine.train.model_folders import bundled_models, find_models
 
     found: list[Path] = []
     used = None if analysis.model is None else analysis.model.path
@@ -77,10 +77,6 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     DataError
         If fewer than two fit: the message says which there are and how to get another.
     """
-    prepare_for_torch()
-    from sam_mil_engine.predict import predict
-    from sam_mil_engine.train.checkpoint import load_model
-
     bag = analysis.processed.bag
     if bag is None:
         raise DataError("the slide has no features yet", hint="Press Segment/Classify in the Analyze dock")
@@ -89,8 +85,7 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     for number, path in enumerate(paths):
         progress(Progress("classify", number, len(paths), "models", path.name))
         try:
-            model = load_model(path)
-            found.append(Side(model, predict(model, bag)))
+            found.append(Side(*in_other_process(predicted_by, path, bag, progress=progress)))
         except ModelError as error:
             unfit.append(f"{path.name}: {error.what}")
     progress(Progress("classify", len(paths), len(paths), "models"))

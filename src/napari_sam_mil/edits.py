@@ -17,6 +17,8 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.segments import Segments
 
 from .analysis import Analysis, recorded_settings
+from .classifier import predicted_by
+from .other_process import in_other_process
 
 #: Samples along each side of a pixel, of which half must lie in the mask.
 _SAMPLES = 4
@@ -201,9 +203,7 @@ def _regrouped(
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
     progress(Progress("groups", 1, 2, "steps"))
     if analysis.model is not None:
-        from sam_mil_engine.predict import predict
-
-        scores = predict(analysis.model, bag)
+        _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
     progress(Progress("groups", 2, 2, "steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

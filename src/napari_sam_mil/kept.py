@@ -12,9 +12,11 @@ from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.info import slide_id_of
 
-from .analysis import BUNDLED, Analysis
+from .analysis import BUNDLED, Analysis, Choices, analyse_lightly
+from .classifier import predicted_by_best
 from .edits import with_saved_names
-from .native import prepare_for_torch
+from .other_process import in_other_process
+from .preload import while_loading
 from .source import SlideSource
 
 if TYPE_CHECKING:
@@ -69,7 +71,25 @@ def read_kept(source: SlideSource, kept: Kept) -> Found | None:
     path = kept.bag(source)
     if not path.is_file() or h5.read_attributes(path).get("slide_sha") != slide_sha(source.info):
         return None
-    return Found(with_saved_names(Analysis(_processed(source, path))))
+    return while_loading(lambda: Found(with_saved_names(Analysis(_processed(source, path)))))
+
+
+def analyse_elsewhere(
+    source: SlideSource, choices: Choices, *, step: str, progress: ProgressCallback = silent
+) -> Analysis:
+    """Run :func:`~napari_sam_mil.analysis.analyse` in another process, and read what it left in the project.
+
+    Raises
+    ------
+    SamMilError
+        Whatever the engine says; what was finished is kept in the project.
+    """
+    light: Analysis = while_loading(
+        lambda: in_other_process(analyse_lightly, source.facts, choices, step=step, progress=progress),
+    )
+    whole = _processed(source, light.processed.bag_path)
+    ran = light.processed
+    return with_saved_names(replace(light, processed=replace(whole, seconds=ran.seconds, reused=ran.reused)))
 
 
 def predict_kept(found: Found, kept: Kept, *, progress: ProgressCallback = silent) -> Found:
@@ -78,7 +98,7 @@ def predict_kept(found: Found, kept: Kept, *, progress: ProgressCallback = silen
     A classifier that does not fit them leaves the prediction out, and the note says why.
     """
     progress(Progress("classify", 0, 1, "slides"))
-    result = _predicted(found.analysis, kept)
+    result = _predicted(found.analysis, kept, progress)
     progress(Progress("classify", 1, 1, "slides"))
     return result
 
@@ -103,7 +123,7 @@ def _processed(source: SlideSource, path: Path) -> ProcessedSlide:
     )
 
 
-def _predicted(analysis: Analysis, kept: Kept) -> Found:
+def _predicted(analysis: Analysis, kept: Kept, progress: ProgressCallback) -> Found:
     bag = analysis.processed.bag
     if bag is None:
         return Found(analysis)
@@ -111,13 +131,10 @@ def _predicted(analysis: Analysis, kept: Kept) -> Found:
         scores = _fitting_scores(analysis.processed, kept.scores)
         if scores is not None:
             return Found(replace(analysis, scores=scores))
-    prepare_for_torch()
-    from sam_mil_engine.predict import best_fit, predict
-    from sam_mil_engine.train.checkpoint import load_candidates
-
     try:
-        model = best_fit(load_candidates(kept.classifier), bag)
-        return Found(replace(analysis, scores=predict(model, bag), model=model))
+        path = analysis.processed.bag_path
+        model, scores = in_other_process(predicted_by_best, kept.classifier, path, progress=progress)
+        return Found(replace(analysis, scores=scores, model=model))
     except ModelError as error:
         return Found(analysis, f"Not classified: {error.what}.")
 

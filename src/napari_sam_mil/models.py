@@ -90,7 +90,7 @@ def _of_entry(entry: Entry) -> Model:
 
 
 def _of_run(run: Path) -> Model:
-    from sam_mil_engine.train.checkpoint import find_model
+    from sam_mil_engine.train.model_folders import find_model
 
     listed = Model("classifier", run.name, "", "", False, str(run), str(run), imported=True)
     try:

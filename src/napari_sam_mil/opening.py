@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError, SlideError
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.slide import Slide
 
 from .preferences import Preferences, preferences, save_preferences
+from .preload import load_for_slides
 from .source import tag_of
 
 if TYPE_CHECKING:
@@ -36,6 +38,36 @@ def read_preferences() -> Preferences:
     except SamMilError as error:
         warnings.warn(str(error), stacklevel=2)
         return Preferences()
+
+
+def open_levels(
+    path: str, values: Preferences, progress: ProgressCallback = silent
+) -> tuple[Slide, list[LevelArray]]:
+    """Open a slide and read its coarsest level, which napari asks for in the thread of the window.
+
+    Raises
+    ------
+    SlideError
+        If it cannot be opened; a part that cannot be read is told as :func:`levels_of` says.
+    Cancelled
+        If ``progress`` asks for it; the slide is closed then.
+    """
+    from sam_mil_engine.slide.reader import open_slide
+
+    if not napari_runs():
+        slide = open_slide(path)
+        return slide, levels_of(slide, values)
+    load_for_slides()
+    progress(Progress("open", 0, 0, "tiles"))
+    slide = open_slide(path)
+    levels = levels_of(slide, values)
+    coarsest = levels[-1]
+    try:
+        coarsest.fetch(lambda made: progress(Progress("open", made, coarsest.tiles_to_make, "tiles")))
+    except BaseException:
+        slide.close()
+        raise
+    return slide, levels
 
 
 def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:

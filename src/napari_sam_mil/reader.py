@@ -8,8 +8,9 @@ from pathlib import Path
 from sam_mil_engine.slide.finding import EXTENSIONS
 
 from .layers import LayerData, slide_layer
-from .opening import levels_of, prepare_window, read_preferences
+from .opening import open_levels, prepare_window, read_preferences
 from .source import METADATA_KEY, LayerTag, SlideSource
+from .waiting import wait_for
 
 PathOrPaths = str | Sequence[str]
 
@@ -36,12 +37,11 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
 
 
 def _read(path: str) -> LayerData:
-    from sam_mil_engine.slide.reader import open_slide
-
-    slide = open_slide(path)
-    source = SlideSource(slide)
     values = read_preferences()
-    levels, keywords, kind = slide_layer(levels_of(slide, values), slide.info, mpp=source.mpp)
+    name = Path(path).name
+    slide, pyramid = wait_for(lambda progress: open_levels(path, values, progress), f"Opening {name}")
+    source = SlideSource(slide)
+    levels, keywords, kind = slide_layer(pyramid, slide.info, mpp=source.mpp)
     prepare_window(slide, values)
     return levels, keywords | {"metadata": {METADATA_KEY: LayerTag("slide", source)}}, kind
 

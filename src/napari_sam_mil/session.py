@@ -20,6 +20,7 @@ from .placement import place_points, place_raster
 from .prompting import Regions
 from .recolour import colour_segments
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
+from .waiting import breathe
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -153,6 +154,10 @@ class Sessions:
         for kind in KINDS:
             if kind in wanted:
                 self.put(session, kind, wanted[kind])
+                # each layer takes napari a tenth of a second
+                breathe()
+                if session not in self._sessions:  # its slide was closed meanwhile
+                    return
             else:
                 self.drop(session, kind)
         self.changed.emit()

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
 METADATA_KEY = "sam_mil"
 
 
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """What is known of a slide without reading it: light enough to travel to another process.
+
+    Attributes
+    ----------
+    info
+        The facts of the file.
+    user_mpp
+        What the user said where the file does not.
+    """
+
+    info: SlideInfo
+    user_mpp: float | None = None
+
+    @property
+    def mpp(self) -> tuple[float, float] | None:
+        """Micrometres a level-0 pixel (x, y): the file's, else the user's, else None."""
+        if self.info.mpp is not None:
+            return self.info.mpp
+        return None if self.user_mpp is None else (self.user_mpp, self.user_mpp)
+
+
 @dataclass(eq=False, slots=True)
 class SlideSource:
     """The slide of a layer.
@@ -39,11 +62,14 @@ class SlideSource:
         return self.slide.info
 
     @property
+    def facts(self) -> SlideFacts:
+        """What is known of it now, without the open slide."""
+        return SlideFacts(self.info, self.user_mpp)
+
+    @property
     def mpp(self) -> tuple[float, float] | None:
         """Micrometres a level-0 pixel (x, y): the file's, else the user's, else None."""
-        if self.info.mpp is not None:
-            return self.info.mpp
-        return None if self.user_mpp is None else (self.user_mpp, self.user_mpp)
+        return self.facts.mpp
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -21,12 +22,12 @@ def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
     Exception
         What the work raised.
     Cancelled
-        If the user stopped it in the activity panel.
+        If the user stopped it in the activity panel, or closed napari.
     """
-    from qtpy.QtCore import QCoreApplication, QEventLoop
-
-    if QCoreApplication.instance() is None or threading.current_thread() is not threading.main_thread():
+    if not _in_thread_of_window():
         return work(silent)
+    from qtpy.QtCore import QEventLoop
+
     from .activity import Activity
     from .jobs import Job
 
@@ -42,4 +43,25 @@ def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
     loop.exec()
     if errors:
         raise errors[0]
+    if not results:
+        # napari was closed: that ends every loop of its thread
+        job.cancel()
+        raise Cancelled(f"{title} was not finished")
     return results[0]
+
+
+def breathe() -> None:
+    """Let the window work off what is waiting, in the middle of long work in its own thread."""
+    if _in_thread_of_window():
+        from qtpy.QtCore import QCoreApplication
+
+        QCoreApplication.processEvents()
+
+
+def _in_thread_of_window() -> bool:
+    """Whether a window waits for this thread; without Qt there is none, and Qt is not loaded to find that out."""
+    if "qtpy.QtCore" not in sys.modules or threading.current_thread() is not threading.main_thread():
+        return False
+    from qtpy.QtCore import QCoreApplication
+
+    return QCoreApplication.instance() is not None

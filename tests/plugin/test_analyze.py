@@ -13,12 +13,12 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel
 
-from napari_sam_mil import analysis
+from napari_sam_mil import analysis, kept
 from napari_sam_mil.layers import KINDS
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
-from sam_mil_engine.train.checkpoint import bundled_models
+from sam_mil_engine.train.model_folders import bundled_models
 
 NAMES = ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
 
@@ -122,7 +122,7 @@ def test_the_keyboard_starts_it(qtbot, open_dock, tiny_slide):
 def slowly(monkeypatch):
     """Make the encoder stage long: every report waits, so that a cancel lands in the middle."""
     seen: list[tuple[str, bool]] = []
-    real = analysis.analyse
+    real = kept.analyse_elsewhere
 
     def slow(source, choices, *, step, progress):
         def report(item: Progress) -> None:
@@ -136,7 +136,7 @@ def slowly(monkeypatch):
 
         return real(source, choices, step=step, progress=report)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse_elsewhere", slow)
     return seen
 
 

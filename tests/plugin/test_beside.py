@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from napari_sam_mil.library import Library
-from sam_mil_engine.train import checkpoint
+from sam_mil_engine.train import model_folders
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -21,7 +21,7 @@ def shelf(tmp_path, monkeypatch):
     """An empty library of the user, and no bundled model."""
     found = Library(tmp_path / "models.json")
     monkeypatch.setattr("napari_sam_mil.beside.library", lambda: found)
-    monkeypatch.setattr(checkpoint, "bundled_models", dict)
+    monkeypatch.setattr(model_folders, "bundled_models", dict)
     return found
 
 

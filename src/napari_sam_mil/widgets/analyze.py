@@ -11,11 +11,10 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from sam_mil_engine.errors import SamMilError
 
 from ..activity import Activity
-from ..analysis import BUNDLED, STEPS, Analysis, analyse
-from ..edits import with_saved_names
+from ..analysis import BUNDLED, STEPS, Analysis
 from ..jobs import Job
-from ..kept import Found, Kept, predict_kept, read_kept
-from ..keys import WINDOW_KEYS, shown_keys
+from ..kept import Found, Kept, analyse_elsewhere, predict_kept, read_kept
+from ..keys import key_of
 from ..notices import show_error
 from ..preferences import preferences
 from ..region import project_of
@@ -57,6 +56,8 @@ class AnalyzeDock(Dock):
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
         self._take_preferences()
         self.button, self.steps = self._buttons()
+        self._tell_key()
+        self.keys_changed.connect(self._tell_key)
         self._lay_out()
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
@@ -85,7 +86,7 @@ class AnalyzeDock(Dock):
             show_error(error, doing=EVERYTHING if step == "Classify" else step)
             return None
         self.reader.cancel()
-        job = Job(lambda progress: with_saved_names(analyse(source, choices, step=step, progress=progress)))
+        job = Job(lambda progress: analyse_elsewhere(source, choices, step=step, progress=progress))
         self._job, self._analysed, self._step = job, session, step
         # the job outlives the dock: whoever closes the window during work ends the work
         self.destroyed.connect(job.cancel)
@@ -217,8 +218,6 @@ class AnalyzeDock(Dock):
             "#samMilMain:disabled { background-color: rgba(128, 128, 128, 70); color: rgba(160, 160, 160, 255); }"
             "#samMilMain:focus { border: 2px solid #9fd0f5; }"
         )
-        keys = shown_keys("napari-sam-mil:segment_classify", WINDOW_KEYS["napari-sam-mil:segment_classify"].default)
-        main.setToolTip(f"Find tissue, divide it into segments, describe its patches, classify the slide ({keys})")
         main.clicked.connect(lambda: self.run("Classify"))
         steps = {}
         for name, (text, tip) in _STEP_TIPS.items():
@@ -226,6 +225,10 @@ class AnalyzeDock(Dock):
             steps[name].setToolTip(tip)
             steps[name].clicked.connect(lambda _checked, step=name: self.run(step))
         return main, steps
+
+    def _tell_key(self) -> None:
+        what = "Find tissue, divide it into segments, describe its patches, classify the slide"
+        self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
 
     def _lay_out(self) -> None:
         content = QWidget()

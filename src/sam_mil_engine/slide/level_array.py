@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from .facts import UInt8Image
 from .indexing import expand_key, window_of
 from .tile_pool import Place, TilePool
+
+#: Seconds between two reports while a whole level is fetched.
+FETCH_REPORTS = 0.1
 
 #: Columns and rows of tiles: left, top, right, bottom; right and bottom are not included.
 Tiles = tuple[int, int, int, int]
@@ -31,6 +35,8 @@ class LevelArray:
         Makes the pixels of a tile: left, top, right, bottom -> (h, w, 3).
     pool
         Cache and threads, shared by all levels.
+    finer
+        The level that this one is made from, or None where the file has it.
 
     Attributes
     ----------
@@ -38,6 +44,8 @@ class LevelArray:
         As of a numpy array.
     chunks
         Sizes of the tiles along each axis, as of a dask array.
+    tiles_to_make
+        Tiles that have to be made for the whole level, those of finer levels that it is made from among them.
     """
 
     dtype = np.dtype(np.uint8)
@@ -51,6 +59,7 @@ class LevelArray:
         number: int,
         make: Callable[[int, int, int, int], UInt8Image],
         pool: TilePool,
+        finer: LevelArray | None = None,
     ):
         width, height = size
         self.shape = (height, width, 3)
@@ -59,6 +68,8 @@ class LevelArray:
         self._make = make
         self._pool = pool
         self._seen: Tiles | None = None
+        columns, rows = -(-width // tile[0]), -(-height // tile[1])
+        self.tiles_to_make: int = columns * rows + (0 if finer is None else finer.tiles_to_make)
 
     def __repr__(self) -> str:
         return f"<LevelArray {self._number}: {self.shape[1]} x {self.shape[0]} px>"
@@ -95,6 +106,28 @@ class LevelArray:
         self._read_ahead(self._tiles_of(left, top, right, bottom))
         # One axis after the other, so that lists of numbers select a grid as napari means it.
         return pixels[local_rows, :, :][..., local_columns, :][..., channels]
+
+    def fetch(self, report: Callable[[int], None]) -> None:
+        """Make all tiles of the level, so that they are in the cache.
+
+        Parameters
+        ----------
+        report
+            Is told several times a second how many tiles were made, of :attr:`tiles_to_make`. What it raises leaves
+            this method; the tiles are then made on until the slide is closed.
+
+        Raises
+        ------
+        SlideError
+            If a tile cannot be made.
+        """
+        before = self._pool.made
+        thread = ThreadPoolExecutor(1, thread_name_prefix="slide-level")
+        reading = thread.submit(self.read, 0, 0, self.shape[1], self.shape[0])
+        thread.shutdown(wait=False)
+        while wait([reading], timeout=FETCH_REPORTS).not_done:
+            report(self._pool.made - before)
+        reading.result()
 
     def read(self, left: int, top: int, right: int, bottom: int) -> UInt8Image:
         """Read whole tiles through the cache and return the pixels inside the bounds: (h, w, 3)."""

@@ -57,8 +57,8 @@ def open_pyramid(
     pool = TilePool(cache_bytes)
     levels: list[LevelArray] = []
 
-    def add(size: tuple[int, int], tile: tuple[int, int], make: Make) -> None:
-        levels.append(LevelArray(size, tile=tile, number=len(levels), make=make, pool=pool))
+    def add(size: tuple[int, int], tile: tuple[int, int], make: Make, finer: LevelArray | None = None) -> None:
+        levels.append(LevelArray(size, tile=tile, number=len(levels), make=make, pool=pool, finer=finer))
 
     for number, size in enumerate(slide.info.level_sizes):
         if levels and _longest(levels[-1]) <= COARSEST_SIDE:
@@ -100,7 +100,7 @@ def _file_level(
     return make
 
 
-def _half(finer: LevelArray) -> tuple[tuple[int, int], tuple[int, int], Make]:
+def _half(finer: LevelArray) -> tuple[tuple[int, int], tuple[int, int], Make, LevelArray]:
     def make(left: int, top: int, right: int, bottom: int) -> UInt8Image:
         height, width = finer.shape[:2]
         pixels = finer.read(2 * left, 2 * top, min(2 * right, width), min(2 * bottom, height))
@@ -111,4 +111,4 @@ def _half(finer: LevelArray) -> tuple[tuple[int, int], tuple[int, int], Make]:
         size = (right - left, bottom - top)
         return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    return (-(-finer.shape[1] // 2), -(-finer.shape[0] // 2)), finer.tile_size, make
+    return (-(-finer.shape[1] // 2), -(-finer.shape[0] // 2)), finer.tile_size, make, finer

@@ -23,6 +23,11 @@ class TilePool:
     ----------
     cache_bytes
         Bytes of decoded tiles that are kept.
+
+    Attributes
+    ----------
+    made
+        Tiles that were made so far.
     """
 
     def __init__(self, cache_bytes: int):
@@ -32,6 +37,7 @@ class TilePool:
         self._in_work: dict[Hashable, threading.Event] = {}
         self._lock = threading.Lock()
         self._turn = 0
+        self.made = 0
 
     def tile(self, key: Hashable, make: Callable[[], UInt8Image]) -> UInt8Image:
         """Return a tile from the cache, else make it; a tile that another thread makes is waited for."""
@@ -52,6 +58,7 @@ class TilePool:
             return tile
         finally:
             with self._lock:
+                self.made += 1
                 del self._in_work[key]
             mine.set()
 

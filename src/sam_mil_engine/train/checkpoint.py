@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,9 @@ from ..provenance import versions
 from ..settings import ModelSettings
 from .domain import FeatureDomain, load_domain, save_domain
 from .expects import Expects
-from .tables import listing
+from .model_folders import AUTO, CARD, DESCRIPTION, WEIGHTS, bundled_models, find_model
 
 FORMAT_VERSION = 1
-_WEIGHTS, _DESCRIPTION, _CARD = "model.safetensors", "model.json", "card.md"
-#: Stands for the bundled model whose domain is nearest to the slide.
-AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +88,10 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
     }
     if trained.domain is not None:
         description["domain_sha256"] = save_domain(folder, trained.domain)
-    atomic_write(folder / _WEIGHTS, weights)
+    atomic_write(folder / WEIGHTS, weights)
     if trained.card is not None:
-        atomic_write(folder / _CARD, trained.card)
-    atomic_write(folder / _DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        atomic_write(folder / CARD, trained.card)
+    atomic_write(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
@@ -117,7 +112,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     folder = find_model(path)
     description = _description(folder)
     weights = _weights(folder, description.get("weights_sha256"))
-    card, domain = folder / _CARD, description.get("domain_sha256")
+    card, domain = folder / CARD, description.get("domain_sha256")
     try:
         expects = Expects(**description["expects"])
         classes = tuple(str(name) for name in description["classes"])
@@ -158,81 +153,8 @@ def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedMo
     return [load_model(path, device=device)]
 
 
-def bundled_models() -> dict[str, Path]:
-    """Names and folders of the models that come with the package."""
-    root = Path(str(resources.files("sam_mil_engine.weights")))
-    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / _DESCRIPTION).is_file()}
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierDescription:
-    """One line of the list of classifiers."""
-
-    name: str
-    what: str
-    on_disk: bool
-    licence: str
-
-
-def available_classifiers() -> list[ClassifierDescription]:
-    """All bundled classifiers: the first paragraph of each card says what it is."""
-    found = []
-    for name, folder in bundled_models().items():
-        card = (folder / _CARD).read_text(encoding="utf-8")
-        what = card.split("\n\n")[1].replace("\n", " ").replace("*", "")
-        found.append(ClassifierDescription(name, what, True, "Apache-2.0"))
-    return found
-
-
-def find_model(path: str | Path) -> Path:
-    """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several.
-
-    The bare name of a bundled model wins over a folder of that name; ``./NAME`` is the folder.
-    """
-    models = find_models(path)
-    if len(models) == 1:
-        return models[0]
-    names = [str(model.relative_to(path)) for model in models]
-    raise ModelError(
-        f"the folder holds {len(models)} models", where=path, hint=f"Choose one: {listing(names, most=30)}"
-    )
-
-
-def find_models(path: str | Path) -> list[Path]:
-    """Return all model folders that ``path`` stands for, in the order of repeats and folds.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
-    """
-    bundled = bundled_models()
-    if str(path) in bundled and not isinstance(path, Path):
-        return [bundled[str(path)]]
-    folder = Path(path)
-    if (folder / _DESCRIPTION).is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise ModelError(
-            "there is no such model",
-            where=path,
-            hint=f"Give a RUN, a model folder, or a bundled model: {listing(bundled) or 'none is here'}",
-        )
-    models = sorted((file.parent for file in folder.glob(f"**/{_DESCRIPTION}")), key=_by_numbers)
-    if not models:
-        raise ModelError(
-            "no trained model is in this folder", where=folder, hint="Train one first: `sam-mil-engine train`"
-        )
-    return models
-
-
-def _by_numbers(path: Path) -> list[tuple[int, str]]:
-    """Sort ``fold-0-10`` behind ``fold-0-9``."""
-    return [(int(part) if part.isdigit() else -1, part) for part in re.split(r"(\d+)", str(path))]
-
-
 def _description(folder: Path) -> dict[str, Any]:
-    file = folder / _DESCRIPTION
+    file = folder / DESCRIPTION
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -248,7 +170,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
-    file = folder / _WEIGHTS
+    file = folder / WEIGHTS
     try:
         content = file.read_bytes()
         tensors = load_weights(content)

@@ -11,9 +11,10 @@ from ..files import atomic_write
 from ..predict import check_bag
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
-from ..train.checkpoint import TrainedModel, find_models, load_model
+from ..train.checkpoint import TrainedModel, load_model
 from ..train.data import load_bags, match_bags, read_labels
 from ..train.fitting import evaluate
+from ..train.model_folders import find_models
 from ..train.one_split import figures_of, predictions_of
 from ..train.run_files import TrainResult, read_run, write_results
 from ..train.split_files import read_splits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from sam_mil_engine.errors import SlideError
+from sam_mil_engine.errors import Cancelled, SlideError
 from sam_mil_engine.slide.pyramid import BAD_TILE, COARSEST_SIDE, LevelArray, open_pyramid
 from sam_mil_engine.slide.reader import Slide, open_slide
 from sam_mil_engine.slide.tile_cache import TileCache
@@ -186,3 +187,36 @@ def test_napari_takes_the_levels_as_multiscale_rgb(cmu_slide: Path) -> None:
         np.testing.assert_allclose(layer.extent.world[1], (2966.5 * 0.499, 2219.5 * 0.499), atol=0.5)
         layer.data_level = 0
         np.testing.assert_array_equal(np.asarray(layer.data[-1]), np.asarray(levels[-1]))
+
+
+def test_a_level_is_fetched_with_all_that_it_is_made_from(array_reader: Any) -> None:
+    told: list[int] = []
+    with Slide(array_reader(noise(1500, 2300))) as slide:
+        coarsest = open_pyramid(slide)[-1]
+        # 5 x 3 tiles of 512 px, 3 x 2 of half the size, 2 x 1 of a quarter
+        assert coarsest.tiles_to_make == 15 + 6 + 2
+        coarsest.fetch(told.append)
+    assert all(0 <= count <= 23 for count in told)
+    assert np.asarray(coarsest).shape == (375, 575, 3), "from the cache: the slide is closed"
+
+
+def test_what_a_report_raises_leaves_the_fetching_and_closing_the_slide_ends_it(array_reader: Any) -> None:
+    gate, reader = threading.Event(), array_reader(noise(2100, 2100))
+    real = reader.read
+
+    def slow(*args: Any) -> npt.NDArray[np.uint8]:
+        gate.wait(10)
+        return np.asarray(real(*args))
+
+    def stop(_made: int) -> None:
+        gate.set()
+        raise Cancelled("enough")
+
+    reader.read = slow
+    slide = Slide(reader)
+    coarsest = open_pyramid(slide)[-1]
+    with pytest.raises(Cancelled):
+        coarsest.fetch(stop)
+    slide.close()
+    with pytest.raises(SlideError, match="closed"):
+        open_pyramid(slide)[-1].fetch(lambda _made: None)

@@ -12,9 +12,10 @@ import torch
 from sam_mil_engine.errors import ModelError
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings
-from sam_mil_engine.train import checkpoint
-from sam_mil_engine.train.checkpoint import TrainedModel, find_model, load_model, save_model
+from sam_mil_engine.train import model_folders
+from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
 from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.train.model_folders import find_model
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_run_of_several_folds_lists_them(saved: tuple[TrainedModel, Path]) -> 
 
 def test_bundled_models_by_name(saved: tuple[TrainedModel, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = saved
-    monkeypatch.setattr(checkpoint, "bundled_models", lambda: {"demo": folder})
+    monkeypatch.setattr(model_folders, "bundled_models", lambda: {"demo": folder})
     monkeypatch.chdir(folder.parent)
     (folder.parent / "demo").mkdir()
     assert find_model("demo") == folder

@@ -1,0 +1,83 @@
+"""What the plugin keeps of a trained model: its facts, not its weights. Only predicting loads torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sam_mil_engine.progress import ProgressCallback, silent
+from sam_mil_engine.settings import ModelSettings
+
+from .native import prepare_for_torch
+
+if TYPE_CHECKING:
+    from sam_mil_engine.bag.feature_bag import FeatureBag
+    from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.train.checkpoint import TrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A model that has predicted.
+
+    Attributes
+    ----------
+    name, card
+        Its name, and the text of its card or None.
+    path
+        The model folder.
+    settings
+        The architecture.
+    """
+
+    name: str
+    path: Path
+    settings: ModelSettings
+    card: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, model: TrainedModel) -> Classifier:
+        """Return the facts of a model that was loaded from a folder."""
+        assert model.path is not None
+        return cls(model.name, model.path, model.settings, model.card)
+
+
+def predicted_by_best(
+    classifier: str, bag_path: Path, *, progress: ProgressCallback = silent
+) -> tuple[Classifier, SlideScores]:
+    """Read a bag and let the classifier predict: for ``auto`` the bundled one that fits best.
+
+    Raises
+    ------
+    ModelError
+        If the classifier is damaged, or does not fit the features.
+    """
+    del progress
+    prepare_for_torch()
+    from sam_mil_engine.bag.h5 import read_bag
+    from sam_mil_engine.predict import best_fit, predict
+    from sam_mil_engine.train.checkpoint import load_candidates
+
+    bag = read_bag(bag_path)
+    model = best_fit(load_candidates(classifier), bag)
+    return Classifier.of(model), predict(model, bag)
+
+
+def predicted_by(
+    folder: Path, bag: FeatureBag, *, progress: ProgressCallback = silent
+) -> tuple[Classifier, SlideScores]:
+    """Let the model in a folder predict a bag.
+
+    Raises
+    ------
+    ModelError
+        If the model is damaged, or does not fit the features.
+    """
+    del progress
+    prepare_for_torch()
+    from sam_mil_engine.predict import predict
+    from sam_mil_engine.train.checkpoint import load_model
+
+    model = load_model(folder)
+    return Classifier.of(model), predict(model, bag)
