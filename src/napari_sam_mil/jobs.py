@@ -17,8 +17,8 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 #: Seconds between two progress reports that reach the window; the last of a stage always does.
 REPORT_EVERY = 0.05
 
-#: Seconds after which Python takes its global lock from a thread while a job runs; its own 5 ms are too many: a
-#: picture takes hundreds of calls that each give the lock away and wait for it again.
+#: Seconds after which Python takes its global lock from a thread while a job runs. Its own 5 ms are too many then:
+#: a picture takes hundreds of calls that each give the lock away and wait for it again.
 SWITCH_EVERY = 0.0005
 
 Work = Callable[[ProgressCallback], Any]

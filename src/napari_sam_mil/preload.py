@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sam_mil_engine.report.colours import segment_colours
 
@@ -26,7 +26,9 @@ def load_for_results() -> None:
     """Load what the layers of a result take, colour tables included."""
     for name in (_FOR_THUMBNAILS, *_FOR_LAYERS):
         import_module(name)
-    # matplotlib and OpenCV are long in making their first tables
+    # vispy's dashes of lines, and the first tables of OpenCV and matplotlib, take a third of a second each
+    dashes: Any = import_module("vispy.visuals.line.dash_atlas")
+    dashes.DashAtlas()
     segment_colours(1)
     for colormap in (DIVERGING, QUANTITY):
         napari_colormap(colormap)

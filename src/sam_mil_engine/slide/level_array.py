@@ -16,6 +16,9 @@ from .tile_pool import Place, TilePool
 #: Seconds between two reports while a whole level is fetched.
 FETCH_REPORTS = 0.1
 
+#: Rows of pixels that are copied at once: numpy counts to 500.
+_ROWS_AT_ONCE = 400
+
 #: Columns and rows of tiles: left, top, right, bottom; right and bottom are not included.
 Tiles = tuple[int, int, int, int]
 
@@ -135,13 +138,16 @@ class LevelArray:
         if image.size == 0:
             return image
         width, height = self.tile_size
-        places = _places(self._tiles_of(left, top, right, bottom))
-        for (column, row), tile in zip(places, self._pool.map(self._tile, places), strict=True):
-            x, y = column * width - left, row * height - top
-            target = image[max(0, y) : y + height, max(0, x) : x + width]
-            source = tile[max(0, -y) :, max(0, -x) :]
-            target[...] = source[: target.shape[0], : target.shape[1]]
+        for (column, row), tile in self._tiles(_places(self._tiles_of(left, top, right, bottom))).items():
+            _paste(image, tile, column * width - left, row * height - top)
         return image
+
+    def _tiles(self, places: list[Place]) -> dict[Place, UInt8Image]:
+        """Take tiles from the cache, and make the others."""
+        known = self._pool.cache.get_many((self._number, *place) for place in places)
+        tiles = {place: known[self._number, *place] for place in places if (self._number, *place) in known}
+        missing = [place for place in places if place not in tiles]
+        return tiles | dict(zip(missing, self._pool.map(self._tile, missing), strict=True)) if missing else tiles
 
     def _tiles_of(self, left: int, top: int, right: int, bottom: int) -> Tiles:
         width, height = self.tile_size
@@ -151,7 +157,7 @@ class LevelArray:
         (width, height), (column, row) = self.tile_size, place
         left, top = column * width, row * height
         bounds = (left, top, min(left + width, self.shape[1]), min(top + height, self.shape[0]))
-        return self._pool.tile((self._number, column, row), lambda: self._make(*bounds))
+        return self._pool.tile((self._number, column, row), lambda: np.ascontiguousarray(self._make(*bounds)))
 
     def _read_ahead(self, now: Tiles) -> None:
         """Where the view has moved by less than itself, make what the same move would bring next."""
@@ -165,12 +171,33 @@ class LevelArray:
         last = self._tiles_of(0, 0, self.shape[1], self.shape[0])
         left, right = (min(max(side + step[0], 0), last[2]) for side in (now[0], now[2]))
         top, bottom = (min(max(side + step[1], 0), last[3]) for side in (now[1], now[3]))
-        self._pool.make_ahead(self._tile, set(_places((left, top, right, bottom))) - set(_places(now)))
+        places = set(_places((left, top, right, bottom))) - set(_places(now))
+        known = self._pool.cache.get_many((self._number, *place) for place in places)
+        self._pool.make_ahead(self._tile, [place for place in places if (self._number, *place) not in known])
 
 
 def _places(tiles: Tiles) -> list[Place]:
     left, top, right, bottom = tiles
     return [(column, row) for row in range(top, bottom) for column in range(left, right)]
+
+
+def _paste(image: UInt8Image, tile: UInt8Image, x: int, y: int) -> None:
+    """Copy a tile into an image, its top left corner at (x, y); what lies outside the image is left out.
+
+    A row of pixels is copied as one item. numpy gives Python's lock away for copies of 500 items and more, and a
+    window that is being painted may take it for the time of a picture: for every tile that is pasted.
+    """
+    left, top = max(0, -x), max(0, -y)
+    width, height = min(tile.shape[1], image.shape[1] - x), min(tile.shape[0], image.shape[0] - y)
+    row = np.dtype((np.void, 3 * (width - left)))
+    for first in range(top, height, _ROWS_AT_ONCE):
+        count = min(_ROWS_AT_ONCE, height - first)
+        places = [(image, x + left, y + first), (tile, left, first)]
+        target, source = (
+            np.ndarray((count,), row, array, a * 3 + b * array.strides[0], (array.strides[0],))
+            for array, a, b in places
+        )
+        target[...] = source
 
 
 def _chunk_sizes(length: int, tile: int) -> tuple[int, ...]:

@@ -17,8 +17,9 @@ from .tile_pool import TilePool
 
 #: Side of the tiles that are decoded and kept, where the file has no say in it.
 TILE = 512
-#: Sides of a file's own tiles from which they are made up.
-OWN_TILES = (64, 1024)
+#: Sides of a file's own tiles from which they are made up, and the side that they are about: small ones, so that
+#: little is decoded and drawn that is not in view.
+OWN_TILES, OWN_TILE = (64, 1024), 256
 #: Longest side of the coarsest level: napari reads it whole, on its main thread.
 COARSEST_SIDE = 1024
 #: Levels further apart than this get one between them.
@@ -40,7 +41,7 @@ def open_pyramid(
 
     Where the file has no level within a factor of three, and until the longest side is at most 1024 pixels, levels
     of half the size are made from the next finer one by area averaging, through one cache. Tiles are made up of
-    whole tiles of the file, about 512 pixels wide.
+    whole tiles of the file, about 256 pixels wide.
 
     Parameters
     ----------
@@ -76,11 +77,11 @@ def _longest(level: LevelArray) -> int:
 
 
 def _tile_size(slide: Slide, number: int) -> tuple[int, int]:
-    """About 512 x 512 pixels in whole tiles of the file, so that none is decoded twice."""
+    """About 256 x 256 pixels in whole tiles of the file, so that none is decoded twice."""
     own = slide.info.tile_sizes[number] if slide.info.tile_sizes else None
     if own is None or not all(OWN_TILES[0] <= side <= OWN_TILES[1] for side in own):
         return TILE, TILE
-    width, height = (side * max(1, round(TILE / side)) for side in own)
+    width, height = (side * max(1, round(OWN_TILE / side)) for side in own)
     return width, height
 
 

@@ -7,6 +7,7 @@ faults of form that :func:`is_intact` looks for. What is computed from a slide i
 from __future__ import annotations
 
 import logging
+import os
 import re
 import struct
 import weakref
@@ -88,8 +89,12 @@ class TiffTiles:
         if where is None or not _whole_tiles(where, location, size):
             return None
         (left, top), (width, height), (tile_width, tile_height) = location, size, where.tile
-        image = np.empty((height, width, 3), dtype=np.uint8)
         with self._files.borrow() as file:
+            if width <= tile_width and height <= tile_height:
+                tile = _decode(file, where, where.number(left, top))
+                fits = tile is not None and tile.shape == (tile_height, tile_width, 3)
+                return np.ascontiguousarray(tile[:height, :width]) if tile is not None and fits else None
+            image = np.empty((height, width, 3), dtype=np.uint8)
             for y in range(0, height, tile_height):
                 for x in range(0, width, tile_width):
                     tile = _decode(file, where, where.number(left + x, top + y))
@@ -138,14 +143,20 @@ def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:
         length = level.lengths[number]
         if length == 0:
             return None
-        file.seek(level.offsets[number])
-        data = file.read(length)
+        data = _read(file, level.offsets[number], length)
         if len(data) != length or not is_intact(data):
             return None
         tile = level.decode(data, number, jpegtables=level.jpeg_tables)[0]
     except DAMAGE:
         return None
     return None if tile is None else np.asarray(tile, dtype=np.uint8)[0]
+
+
+def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+    if hasattr(os, "pread"):  # one call in place of several, each of which gives Python's lock away
+        return os.pread(file.fileno(), length, offset)
+    file.seek(offset)
+    return file.read(length)
 
 
 def is_intact(data: bytes) -> bool:

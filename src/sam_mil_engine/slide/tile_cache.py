@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from .facts import UInt8Image
 
@@ -39,6 +39,14 @@ class TileCache:
             if tile is not None:
                 self._tiles.move_to_end(key)
             return tile
+
+    def get_many(self, keys: Iterable[Hashable]) -> dict[Hashable, UInt8Image]:
+        """Return those of the tiles that are kept; they are then the ones used last."""
+        with self._lock:
+            found = {key: tile for key in keys if (tile := self._tiles.get(key)) is not None}
+            for key in found:
+                self._tiles.move_to_end(key)
+            return found
 
     def put(self, key: Hashable, tile: UInt8Image) -> None:
         """Keep a tile, which becomes read-only, and drop the oldest ones beyond the budget."""

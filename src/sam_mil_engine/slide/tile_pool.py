@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from ..devices import cpu_count
 from .facts import UInt8Image
@@ -63,13 +64,32 @@ class TilePool:
             mine.set()
 
     def map(self, make: Callable[[Place], UInt8Image], places: list[Place]) -> list[UInt8Image]:
-        """Make all tiles, in several threads; a tile made from finer ones does not wait for the threads again."""
+        """Make all tiles, in this thread and others; a tile made from finer ones does not wait for them again."""
         if getattr(self._here, "inside", False):
             return [make(place) for place in places]
         self._turn += 1
-        if len(places) == 1:
-            return [make(place) for place in places]
-        return list(self._threads.map(lambda place: self._inside(make, place), places))
+        waiting = deque(enumerate(places))
+        made: dict[int, UInt8Image] = {}
+
+        def work() -> None:
+            while True:
+                try:
+                    number, place = waiting.popleft()
+                except IndexError:
+                    return
+                made[number] = self._inside(make, place)
+
+        # This thread works too: every time it wakes up it has to wait for Python's lock, which the window holds.
+        others = [self._threads.submit(work) for _ in range(min(THREADS, len(places)) - 1)]
+        try:
+            work()
+        finally:
+            waiting.clear()
+            wait([other for other in others if not other.cancel()])
+        for other in others:
+            if not other.cancelled():
+                other.result()
+        return [made[number] for number in range(len(places))]
 
     def make_ahead(self, make: Callable[[Place], UInt8Image], places: Iterable[Place]) -> None:
         """Make tiles that are not asked for yet, until the next ones are asked for."""
