@@ -16,9 +16,14 @@ from .source import tag_of
 
 
 def get_folder_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return :func:`read_folder` for a folder that the engine wrote, or its table; else None."""
-    paths = [path] if isinstance(path, str) else list(path)
-    return read_folder if len(paths) == 1 and is_collection(_folder(paths[0])) else None
+    """Return :func:`read_folder` for a folder, or the table of one that the engine wrote; else None.
+
+    napari asks here once the user has chosen SAM-MIL for a folder: of one that is something else it would say no
+    more than that it was refused, while :func:`read_folder` says what is missing.
+    """
+    paths = [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
+    known = len(paths) == 1 and (paths[0].is_dir() or is_collection(_folder(paths[0])))
+    return read_folder if known else None
 
 
 def read_folder(path: PathOrPaths) -> list[LayerData]:

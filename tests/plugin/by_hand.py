@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QRadioButton,
+    QScrollArea,
     QTableWidget,
     QWidget,
 )
@@ -49,7 +50,7 @@ def pause(seconds: float = 0.3) -> None:
 
 
 def choose_menu(viewer: object, *path: str) -> None:
-    """Click through the menus of the window, as *File > Open Sample > …* is written."""
+    """Open a menu of the window by a click and go on by the keyboard, as *File > Open Sample > …* is written."""
     viewer.window._qt_window.activateWindow()
     bar = viewer.window._qt_window.menuBar()
     first = _action(bar.actions(), path[0])
@@ -59,9 +60,8 @@ def choose_menu(viewer: object, *path: str) -> None:
         until(menu.isVisible, f"the menu above {name!r}", seconds=5)
         action = _action(menu.actions(), name)
         assert action.isEnabled(), name
-        place = menu.actionGeometry(action).center()
-        QTest.mouseMove(menu, place)
-        QTest.mouseClick(menu, LEFT, NONE, place)
+        menu.setActiveAction(action)
+        QTest.keyClick(menu, Qt.Key.Key_Return)
         menu = action.menu()
 
 
@@ -79,7 +79,13 @@ def button(parent: QWidget, name: str) -> QAbstractButton:
 
 
 def click(widget: QWidget, place: QPoint | None = None, keys: Qt.KeyboardModifier = NONE) -> None:
-    """Click on a widget that is there to be clicked; a check box or radio button on its box."""
+    """Scroll to a widget that is there to be clicked, and click; a check box or radio button on its box."""
+    area = widget.parentWidget()
+    while area is not None and not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    if area is not None and area.isAncestorOf(widget):
+        area.ensureWidgetVisible(widget)
+        QApplication.processEvents()
     assert widget.isVisible(), widget
     assert widget.isEnabled(), f"{type(widget).__name__} {getattr(widget, 'text', str)()!r} cannot be used"
     if place is None:

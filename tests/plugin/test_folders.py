@@ -152,11 +152,12 @@ def test_opening_a_slide_again_shows_its_results_at_once(qtbot, open_dock, proce
     assert dock.job is None, "nobody pressed the button"
 
 
-def test_other_folders_are_left_to_others(tmp_path):
+def test_a_folder_of_something_else_is_refused_with_the_reason(tmp_path):
     assert not is_collection(tmp_path)
-    assert get_folder_reader(str(tmp_path)) is None
     with pytest.raises(ProjectError, match="no project, no run"):
         open_collection(tmp_path)
+    assert get_folder_reader(str(tmp_path / "predictions.csv")) is None
+    assert get_folder_reader([str(tmp_path), str(tmp_path)]) is None
 
 
 def test_a_slide_is_found_where_it_was_and_beside_the_project(study):
