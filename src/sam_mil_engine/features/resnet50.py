@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from .folding import with_folded_norms
 from .registry import RESNET50_FILE
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
@@ -42,7 +43,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")
     return TorchEncoder(
-        model,
+        with_folded_norms(model),
         name="resnet50",
         version="1",
         weights_sha256=digest,
