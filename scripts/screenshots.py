@@ -68,6 +68,7 @@ class Gallery:
         from napari_sam_mil.session import sessions_of
         from napari_sam_mil.showcase import present
 
+        self.own_preferences()
         self.viewer = Viewer(title=f"{self.slide.stem} - SAM-MIL")
         self.dock = present(self.viewer, self.slide, self.demo / "project", model=self.runs["sam-mil"], size=SIZE)
         self.session = sessions_of(self.viewer).current
@@ -80,6 +81,14 @@ class Gallery:
         self.show_prompts()
         self.show_rest()
         self.viewer.close()
+
+    def own_preferences(self) -> None:
+        """Use preferences of the gallery's own, in which what is told once has been told."""
+        from napari_sam_mil import preferences
+
+        preferences.preferences_file = lambda: self.demo / "gallery-preferences.json"
+        chosen = preferences.Preferences(project=str(self.demo / "project"), background_offered=True)
+        preferences.save_preferences(chosen)
 
     def show_slides(self) -> None:
         """List the slides of the run, and type into the command palette."""
@@ -171,6 +180,9 @@ class Gallery:
         self.wait(lambda: not figure.worker.busy)
         self.shrink(path)
         self.save("figure-dock")
+        self.close(figure)
+        self.open("Preferences and keys")
+        self.save("preferences")
 
     def show_models(self) -> None:
         """Read the card of a bundled model; the folder of weight files is one of the gallery's own."""

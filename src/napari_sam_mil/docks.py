@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -48,28 +49,41 @@ def open_dock(viewer: Viewer, name: str) -> Any:
         dock = getattr(import_module(f"{__package__}.{module}"), class_name)(viewer)
         beside = any(True for _ in open_docks(viewer))
         viewer.window.add_dock_widget(dock, name=_TITLE.format(name), area="right", tabify=beside)
-    frame = _frame_of(dock)
+    to_front(dock)
+    return dock
+
+
+def to_front(dock: QWidget) -> None:
+    """Show a dock in front of those that share its place."""
+    frame = frame_of(dock)
     if frame is not None:
         frame.show()
         frame.raise_()
-    return dock
 
 
 def join_others(viewer: Viewer, dock: QWidget) -> None:
     """Put a dock that napari's menu opened into one place with the others, as tabs: below them none had room."""
-    frame = _frame_of(dock)
+    frame = frame_of(dock)
     window = None if frame is None else frame.parentWidget()
     if frame is None or not isinstance(window, QMainWindow):
         return
+    # a tab has little room, and its neighbours are of this plugin too
+    frame.setWindowTitle(frame.windowTitle().removesuffix(_TITLE.format("")))
     area = window.dockWidgetArea(frame)
-    frames = [_frame_of(other) for other in open_docks(viewer) if other is not dock]
+    frames = [frame_of(other) for other in open_docks(viewer) if other is not dock]
     there = [one for one in frames if one is not None and window.dockWidgetArea(one) == area]
     if there and frame not in window.tabifiedDockWidgets(there[-1]):
         window.tabifyDockWidget(there[-1], frame)
         frame.raise_()
+    for bar in window.findChildren(QTabBar):
+        if frame.windowTitle() in [bar.tabText(place) for place in range(bar.count())]:
+            # arrows at its end rather than names of one letter
+            bar.setUsesScrollButtons(True)
+            bar.setElideMode(Qt.TextElideMode.ElideNone)
 
 
-def _frame_of(dock: QWidget) -> QDockWidget | None:
+def frame_of(dock: QWidget) -> QDockWidget | None:
+    """Return the frame in which napari shows a dock; None where it was taken out."""
     frame = dock.parentWidget()
     while frame is not None and not isinstance(frame, QDockWidget):
         frame = frame.parentWidget()

@@ -49,5 +49,5 @@ def without_words(analysis: Analysis, number: int) -> str:
 
 
 def _signed(change: float) -> str:
-    """Write a change with a minus that is one."""
-    return f"{change:+.3f}".replace("-", "−")
+    """Write a change with a minus that is one, and no change of 0.000."""
+    return "by less than 0.001" if abs(change) < 5e-4 else f"{change:+.3f}".replace("-", "−")

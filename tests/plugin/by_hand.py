@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
-from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent
+from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -143,6 +143,17 @@ def place_of(viewer: object, world: Iterable[float]) -> QPoint:
     middle = canvas(viewer).rect().center()
     row, column = ((one - centre) * scene.zoom for one, centre in zip(world, tuple(scene.center)[-2:], strict=True))
     return middle + QPoint(round(column), round(row))
+
+
+def turn_wheel(viewer: object, place: QPoint, steps: int) -> None:
+    """Turn the mouse wheel over a place of the picture: towards the slide."""
+    picture = canvas(viewer)
+    for _ in range(steps):
+        event = QWheelEvent(
+            *(QPointF(place), QPointF(picture.mapToGlobal(place)), QPoint(), QPoint(0, 120)),
+            *(Qt.MouseButton.NoButton, NONE, Qt.ScrollPhase.NoScrollPhase, False),
+        )
+        QApplication.sendEvent(picture, event)
 
 
 def click_row(table: QTableWidget, row: int, keys: Qt.KeyboardModifier = NONE) -> None:

@@ -51,15 +51,16 @@ def test_a_click_in_the_picture_chooses_the_row_and_another_the_segment_around_i
     qtbot.wait(100)
     before = (tuple(camera.center), camera.zoom)
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
-    assert chosen(dock) == [there[0] + 1]
+    qtbot.waitUntil(lambda: chosen(dock) == [there[0] + 1])
     assert viewer.layers["SAM segments"].selected_label == there[0] + 1
     np.testing.assert_array_equal(viewer.layers["chosen segment"].data, segments.mask(there[0]))
     assert (tuple(camera.center), camera.zoom) == before, "what was clicked on is in view already"
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
-    assert chosen(dock) == [there[1 % len(there)] + 1]
+    qtbot.waitUntil(lambda: chosen(dock) == [there[1 % len(there)] + 1])
     qtbot.mousePress(canvas, LEFT, pos=canvas.rect().center())
     qtbot.mouseMove(canvas, canvas.rect().center() + QPoint(60, 0))
     qtbot.mouseRelease(canvas, LEFT, pos=canvas.rect().center() + QPoint(60, 0))
+    qtbot.wait(100)
     assert chosen(dock) == [there[1 % len(there)] + 1], "a drag pans and chooses nothing"
 
 
@@ -104,6 +105,7 @@ def test_closing_a_dock_takes_the_chosen_segment_away(qtbot, groups, name):
     assert dock not in viewer.window.dock_widgets.values()
     if name == "Groups":
         qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
+        qtbot.wait(100)
         assert "chosen segment" not in viewer.layers, "a closed dock takes no clicks"
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from napari.settings import get_settings
 from qtpy.QtCore import QEvent, Qt, QTimer, Signal
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
-from ..docks import join_others
+from ..docks import frame_of, join_others, to_front
 from ..keys import bind_defaults
 from ..session import sessions_of
 from .work import Worker
@@ -33,7 +33,7 @@ class Dock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
-        self._in_order = self._left = False
+        self._in_order = self._left = self._put_away = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -45,11 +45,23 @@ class Dock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Take a place among the other docks, and let Tab go through this one from top to bottom."""
         super().showEvent(event)
+        if self._put_away:
+            self._put_away = False
+            QTimer.singleShot(0, self._come_back)
         if not self._in_order:
             self._in_order = True
-            QTimer.singleShot(0, self._join_others)
+            QTimer.singleShot(0, self._settle)
             for first, second in pairwise(focusable(self.layout())):
                 QWidget.setTabOrder(first, second)
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Come to the front where napari's menu would hide a dock that nobody sees: it lies behind another."""
+        super().hideEvent(event)
+        frame = frame_of(self)
+        self._put_away = frame is not None and frame.isHidden()
+        # Qt keeps the tabs that are not in front beyond the window's corner
+        if frame is not None and self._put_away and frame.geometry().right() < 0:
+            QTimer.singleShot(0, self._come_back)
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
@@ -58,9 +70,13 @@ class Dock(QWidget):
             self.leave()
         return bool(super().event(event))
 
-    def _join_others(self) -> None:
+    def _settle(self) -> None:
         if not self._left:
             join_others(self._sessions.viewer, self)
+
+    def _come_back(self) -> None:
+        if not self._left:
+            to_front(self)
 
     def _on_shortcuts(self, _event: object = None) -> None:
         bind_defaults()  # before what is shown of the keys

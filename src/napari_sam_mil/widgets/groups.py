@@ -96,11 +96,7 @@ class GroupsDock(Dock):
         self.filter.setToolTip(_FILTER_TIP)
         self.filter.setAccessibleName("Filter of the groups")
         self.filter.textChanged.connect(self._filter)
-        self.columns = QToolButton()
-        self.columns.setText("C&olumns")
-        self.columns.setToolTip("Choose which columns are visible")
-        self.columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.columns.setMenu(QMenu(self.columns))
+        self.columns = _columns_button()
         self._hidden: set[str] = set()
         self._moves = True
         above = QHBoxLayout()
@@ -271,3 +267,13 @@ class GroupsDock(Dock):
         if layer is not None:
             layer.selected_label = number
             viewer.layers.selection.active = layer
+
+
+def _columns_button() -> QToolButton:
+    button = QToolButton()
+    button.setText("C&olumns")
+    button.setStyleSheet("QToolButton { padding-right: 14px; }")  # room for the arrow
+    button.setToolTip("Choose which columns are visible")
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    button.setMenu(QMenu(button))
+    return button

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from ..picking import after, segments_at
 from ..placement import world_to_points
 
 if TYPE_CHECKING:
-    from ..session import Sessions
+    from ..session import Sessions, SlideSession
 
 #: Canvas pixels that the mouse may move in a click.
 _STEADY = 4
@@ -54,8 +54,14 @@ class Picker(QObject):
         yield
         while event.type == "mouse_move":
             yield
-        segments = session.analysis.processed.segments
-        if segments is None or np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY:
+        if np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY:
+            return
+        # what is chosen changes the layers: not while the picture works off a click, and a second may be waiting
+        QTimer.singleShot(0, lambda: self._pick(session, place))
+
+    def _pick(self, session: SlideSession, place: Sequence[float]) -> None:
+        segments = None if session.analysis is None else session.analysis.processed.segments
+        if segments is None or session is not self._sessions.current:
             return
         x, y = world_to_points([place], session.source.mpp)[0].tolist()
         number = after(segments_at(segments, x, y), self.chosen)

@@ -55,6 +55,7 @@ class PreferencesDock(Dock):
         self.readers = QCheckBox("Open slides without as&king")
         self.reset = QPushButton("Back to the &defaults")
         self._said = text_label(faint=True)
+        self._said.hide()
         self._lay_out()
         self._show()
         self.folder.clicked.connect(self._browse)
@@ -86,7 +87,11 @@ class PreferencesDock(Dock):
             return
         self._values = values
         self._show()
-        self._said.setText("Saved")
+        self._say("Saved")
+
+    def _say(self, text: str) -> None:
+        self._said.setText(text)
+        self._said.show()
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Choose the folder in which results are kept")
@@ -95,11 +100,11 @@ class PreferencesDock(Dock):
 
     def _on_slicing(self, on: bool) -> None:
         self._napari.async_ = on
-        self._said.setText("napari's own setting; also under Preferences > Experimental")
+        self._say("napari's own setting; also under Preferences > Experimental")
 
     def _on_readers(self, on: bool) -> None:
         take_slides(on=on)
-        self._said.setText("napari's own setting; also under Preferences > Plugins")
+        self._say("napari's own setting; also under Preferences > Plugins")
 
     def _on_srgb(self, on: bool) -> None:
         if on != self._values.srgb:

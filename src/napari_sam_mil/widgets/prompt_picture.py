@@ -122,7 +122,11 @@ def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -
         return
     mask, mpp = segments.mask(number), session.source.mpp
     data = mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp)
-    sessions.put(session, "chosen", data)
+    shown = session.layers.get("chosen")
+    if shown is not None and shown.data.shape == mask.shape and np.allclose(shown.translate, data[1]["translate"]):
+        shown.data = data[0]
+    else:
+        sessions.put(session, "chosen", data)
     layer = session.layers.get("segments")
     if layer is not None:
         layer.selected_label = number + 1

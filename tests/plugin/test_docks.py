@@ -1,0 +1,48 @@
+"""Docks that are opened from napari's menu: where they go, and what the menu does with them."""
+
+from __future__ import annotations
+
+from by_hand import choose_menu, click, pause, until
+from qtpy.QtWidgets import QTabBar
+
+from napari_sam_mil.docks import DOCKS, find_dock, frame_of
+
+
+def open_by_menu(viewer, name):
+    choose_menu(viewer, "Plugins", "SAM-MIL", f"{name} (SAM-MIL)")
+    pause()
+
+
+def in_front(viewer, name):
+    dock = find_dock(viewer, name)
+    return dock is not None and dock.isVisible() and not dock.visibleRegion().isEmpty()
+
+
+def test_docks_share_one_place_and_the_menu_brings_them_to_the_front(make_napari_viewer, tiny_slide):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 850)
+    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    for name in DOCKS:
+        open_by_menu(viewer, name)
+        until(lambda name=name: in_front(viewer, name), f"{name} in front", seconds=10)
+        until(lambda name=name: find_dock(viewer, name).height() > 500, f"room for {name}", seconds=10)
+    tabs = next(bar for bar in viewer.window._qt_window.findChildren(QTabBar) if bar.count() == len(DOCKS))
+    assert [tabs.tabText(place) for place in range(tabs.count())] == list(DOCKS)
+    open_by_menu(viewer, "Groups")
+    until(lambda: in_front(viewer, "Groups"), "the dock that lay behind, not hidden but in front", seconds=10)
+    open_by_menu(viewer, "Groups")
+    until(lambda: not find_dock(viewer, "Groups").isVisible(), "the dock in front, hidden", seconds=10)
+    open_by_menu(viewer, "Groups")
+    until(lambda: in_front(viewer, "Groups"), "the dock that was hidden", seconds=10)
+
+
+def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    for name in ("Analyze", "Groups"):
+        open_by_menu(viewer, name)
+    frame = frame_of(find_dock(viewer, "Groups"))
+    click(frame.title.close_button)
+    until(lambda: find_dock(viewer, "Groups") is None, "the dock gone", seconds=10)
+    viewer.window.remove_dock_widget(frame_of(find_dock(viewer, "Analyze")))
+    pause()
+    assert find_dock(viewer, "Analyze") is None
