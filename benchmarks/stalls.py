@@ -1,10 +1,11 @@
 """The longest stalls of napari's window while a slide is opened, segmented and classified.
 
-    python benchmarks/stalls.py [--slide FILE] [--json FILE]
+    python benchmarks/stalls.py [--slide FILE] [--mpp F] [--json FILE]
 
 Without ``--slide`` a slide is generated. A timer of 5 ms in the real window notes every gap between two of its
 ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack meanwhile, so
 that the table can say what ran. Stages come with wall and processor seconds, from opening to the result.
+``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import collections
 import faulthandler
+import json
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -89,21 +93,26 @@ def describe(dump: str, thread: int) -> str:
     return " < ".join([f"{Path(frames[0][0]).name} {frames[0][2]}", *places[:4]])
 
 
-def run(slide: Path, project: Path) -> dict[str, Any]:
+def live(seconds: float) -> None:
+    """Let the window live for a while."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+        time.sleep(0.001)
+
+
+def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
+    """Open a slide, press the button, and wait for the result."""
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QApplication
 
+    from napari_sam_mil.session import sessions_of
+
     viewer = Viewer(show=True)
-    app = QApplication.instance()
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
     dock.choices_card.set_project(project)
-
-    def live(seconds: float) -> None:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            app.processEvents()
-            time.sleep(0.001)
-
     live(2)
     watch, stages = Watch(), {}
 
@@ -115,62 +124,129 @@ def run(slide: Path, project: Path) -> dict[str, Any]:
     viewer.open(str(slide), plugin="napari-sam-mil")
     live(0.05)
     stage("opening", begun)
-    watch.phase = "Segment/Classify"
+    if mpp is not None:
+        sessions_of(viewer).set_mpp(sessions_of(viewer).current, mpp)
+    watch.phase = "working"
     begun = (time.perf_counter(), time.process_time())
     job = dock.run("Classify")
     if job is None:
         raise SystemExit("the job did not start")
     ended, failed, done = [], [], []
+
+    def report(progress: Any) -> None:
+        if progress.stage == "classify" and progress.done:
+            watch.phase = "showing"
+
+    job.progressed.connect(report)
     job.ended.connect(lambda: ended.append(1))
     job.failed.connect(failed.append)
     job.succeeded.connect(done.append)
     while not ended:
-        app.processEvents()
+        QApplication.processEvents()
         time.sleep(0.001)
     if failed:
         raise SystemExit(f"it failed: {failed[0]}")
     stage("Segment/Classify", begun)
-    watch.phase = "layers"
-    begun = (time.perf_counter(), time.process_time())
     live(1.0)
-    stage("to the result, everything", everything)
+    stage("to the result, and a second", everything)
     watch.stop()
     seconds = {name: float(value) for name, value in done[0].processed.seconds.items()}
-    result = {"slide": slide.name, "stages": stages, "engine_s": seconds, "stalls": watch.gaps}
     viewer.close()
-    return result
+    return {"stages": stages, "engine_s": seconds, "stalls": watch.gaps}
 
 
-def show(result: dict[str, Any], most: int) -> None:
-    print(f"{result['slide']}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+def napari_alone(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
+    """Give napari the same layers, ready, of a picture that costs nothing to read: what no plugin can go below."""
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+    from pan import floor
+
+    from napari_sam_mil.kept import Kept, predict_kept, read_kept
+    from napari_sam_mil.session import SlideSession
+    from napari_sam_mil.source import SlideSource
+    from sam_mil_engine.slide.reader import open_slide
+
+    viewer = Viewer(show=True)
+    with open_slide(slide) as opened:
+        source = SlideSource(opened, user_mpp=mpp)
+        found = predict_kept(read_kept(source, Kept(project)), Kept(project))
+        session = SlideSession(viewer.layers, source, found.analysis)
+        layers = session.result_layers()
+    live(2)
+    watch = Watch()
+    watch.phase = "opening"
+    floor(viewer, slide)
+    viewer.canvas.overlays.scale_bar.visible = True
+    live(2)
+    watch.phase = "showing"
+    for data, words, kind in layers.values():
+        viewer.add_layer(Layer.create(data, words, kind))
+        live(0.01)
+    live(1)
+    watch.stop()
+    viewer.close()
+    return {"stalls": watch.gaps}
+
+
+CONTENDERS = {"ours": ours, "napari alone": napari_alone}
+
+
+def run(name: str, slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
+    """Measure in a fresh process."""
+    with tempfile.TemporaryDirectory() as home:
+        told = Path(home) / "result.json"
+        environment = os.environ | {"XDG_CONFIG_HOME": home, "NAPARI_CONFIG": str(Path(home) / "napari.yaml")}
+        command = [sys.executable, __file__, "--slide", str(slide), "--alone", name, "--json", str(told)]
+        command += ["--project", str(project), *(() if mpp is None else ("--mpp", str(mpp)))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if not told.is_file():
+            raise SystemExit((done.stderr.strip() or done.stdout.strip() or f"{name}: it died").splitlines()[-1])
+        return dict(json.loads(told.read_text()))
+
+
+def show(slide: Path, results: dict[str, Any], most: int) -> None:
+    result = results["ours"]
+    print(f"{slide.name}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name, one in result["stages"].items():
-        print(f"  {name:28}{one['wall_s']:7.1f} s wall {one['processor_s']:7.1f} s processor")
+        print(f"  {name:28}{one['wall_s']:7.1f} s wall {one['processor_s']:7.1f} s processor of the window")
     print("  engine: " + "  ".join(f"{name} {seconds:.1f} s" for name, seconds in result["engine_s"].items()))
-    stalls = sorted(result["stalls"], key=lambda one: -one["ms"])
-    print(f"{len(stalls)} stalls of more than {LISTED * 1000:.0f} ms, the longest first:")
-    for one in stalls[:most]:
-        print(f"{one['ms']:8.0f} ms  {one['phase']:18}{one['doing']}")
+    print(f"{'longest stall, ms (and how many of more than 100)':52}" + "".join(f"{name:>18}" for name in results))
+    for phase in ("opening", "working", "showing"):
+        line = f"  {phase:50}"
+        for one in results.values():
+            gaps = [gap["ms"] for gap in one["stalls"] if gap["phase"] == phase]
+            line += f"{max(gaps, default=0.0):12.0f} ({sum(gap > 100 for gap in gaps):3})"
+        print(line)
+    for name, one in results.items():
+        stalls = sorted(one["stalls"], key=lambda gap: -gap["ms"])
+        print(f"{name}: {len(stalls)} stalls of more than {LISTED * 1000:.0f} ms, the longest first:")
+        for gap in stalls[:most]:
+            print(f"{gap['ms']:8.0f} ms  {gap['phase']:10}{gap['doing']}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slide", type=Path)
-    parser.add_argument("--most", type=int, default=15, help="stalls that are shown")
+    parser.add_argument("--mpp", type=float, help="micrometres a pixel, where the slide does not say")
+    parser.add_argument("--most", type=int, default=15, help="stalls that are shown of each")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--alone", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--project", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.alone:
+        args.json.write_text(json.dumps(CONTENDERS[args.alone](args.slide, args.project, args.mpp)))
+        return
     with tempfile.TemporaryDirectory() as folder, some_display():
-        os.environ["XDG_CONFIG_HOME"] = folder
-        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "napari.yaml")
         slide = args.slide
         if slide is None:
             from sam_mil_engine.workflow.synthetic import make_slide
 
             slide = Path(folder) / "generated.tif"
             make_slide(slide, seed=7, tumour=True)
-        result = run(slide, Path(folder) / "project")
-    show(result, args.most)
+        results = {name: run(name, slide, Path(folder) / "project", args.mpp) for name in CONTENDERS}
+    show(slide, results, args.most)
     if args.json:
-        keep(result, args.json)
+        keep({"slide": slide.name, **results}, args.json)
 
 
 if __name__ == "__main__":

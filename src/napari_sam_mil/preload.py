@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -26,16 +27,20 @@ def load_for_results() -> None:
     """Load what the layers of a result take, colour tables included."""
     for name in (_FOR_THUMBNAILS, *_FOR_LAYERS):
         import_module(name)
-    # vispy's dashes of lines, and the first tables of OpenCV and matplotlib, take a third of a second each
+    # vispy's dashes of lines, napari's colours of labels, and the first tables of OpenCV and matplotlib
     dashes: Any = import_module("vispy.visuals.line.dash_atlas")
     dashes.DashAtlas()
+    colormaps: Any = import_module("napari.utils.colormaps")
+    colormaps.label_colormap()
     segment_colours(1)
     for colormap in (DIVERGING, QUANTITY):
         napari_colormap(colormap)
 
 
 def while_loading(work: Callable[[], Result]) -> Result:
-    """Do some work, and :func:`load_for_results` in another thread meanwhile."""
+    """Do some work, and :func:`load_for_results` in another thread meanwhile; without a window, only the work."""
+    if "napari.viewer" not in sys.modules:
+        return work()
     with ThreadPoolExecutor(1, thread_name_prefix="sam-mil-preload") as thread:
         loading = thread.submit(load_for_results)
         result = work()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import threading
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +159,33 @@ def test_a_damaged_tile_is_magenta_and_told_once(qtbot, window, tmp_path):
     told = [one for one in notification_manager.records if "magenta" in one.message]
     assert len(told) == 1
     assert "damaged.tif" in told[0].message
+
+
+def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_slide):
+    def threads() -> set[str]:
+        return {thread.name for thread in threading.enumerate() if thread.name.startswith("slide-")}
+
+    def files() -> list[str]:
+        links = Path("/proc/self/fd").glob("*") if Path("/proc/self/fd").is_dir() else ()
+        return [link for link in map(_target, links) if link == str(tiny_slide)]
+
+    slides = []
+    for _ in range(5):
+        (layer,) = window.open(str(tiny_slide), plugin="napari-sam-mil")
+        layer.data[0][:]
+        slides.append(weakref.ref(tag_of(layer.metadata).source.slide))
+        assert threads()
+        window.layers.clear()
+        QApplication.processEvents()
+    del layer
+    gc.collect()
+    assert [slide() for slide in slides] == [None] * 5
+    qtbot.waitUntil(lambda: not threads(), timeout=5000)
+    assert files() == []
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed meanwhile
+        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -187,6 +188,23 @@ def test_napari_takes_the_levels_as_multiscale_rgb(cmu_slide: Path) -> None:
         np.testing.assert_allclose(layer.extent.world[1], (2966.5 * 0.499, 2219.5 * 0.499), atol=0.5)
         layer.data_level = 0
         np.testing.assert_array_equal(np.asarray(layer.data[-1]), np.asarray(levels[-1]))
+
+
+def test_two_thousand_views_take_no_more_memory_than_two_hundred(array_reader: Any) -> None:
+    budget = 8 * 2**20
+    level = open_pyramid(Slide(array_reader(noise(4096, 4096))), cache_bytes=budget)[0]
+    places = np.random.default_rng(0).integers(0, 3800, (2000, 2))
+    held: list[int] = []
+    tracemalloc.start()
+    try:
+        for top, left in places:
+            level[top : top + 256, left : left + 256]
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    # at most the cache, and now and then what is in work
+    assert np.median(held[200:400]) < budget + 2**20
+    assert np.median(held[-200:]) < budget + 2**20
 
 
 def test_a_level_is_fetched_with_all_that_it_is_made_from(array_reader: Any) -> None:
