@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--napari-wsi", metavar="FOLDER")
     parser.add_argument("--contender", action="append", choices=CONTENDERS)
     parser.add_argument("--alone", choices=CONTENDERS, help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int, default=16, help="steps of half a canvas in each pan")
+    parser.add_argument("--steps", type=int, default=32, help="steps of half a canvas in each pan")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.alone:

@@ -18,6 +18,7 @@ from sam_mil_engine.segment.published import added_sams
 
 from .library import library
 from .native import prepare_for_torch
+from .other_process import in_other_process
 
 if TYPE_CHECKING:
     from sam_mil_engine.workflow.model_catalogue import Entry
@@ -63,8 +64,7 @@ class Model:
 
 
 def all_models() -> list[Model]:
-    """List the engine's models and the imported RUNs. Imports torch: run it in a job."""
-    prepare_for_torch()
+    """List the engine's models and the imported RUNs; reads their files: run it in a job."""
     from sam_mil_engine.workflow.model_catalogue import catalogue
 
     return [*(_of_entry(entry) for entry in catalogue()), *(_of_run(run) for run in library().added("classifier"))]
@@ -188,16 +188,21 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
 
 
 def machine() -> str:
-    """Say where models run and how much memory there is. Imports torch: run it in a job."""
-    prepare_for_torch()
-    from sam_mil_engine.devices import describe, pick_device
-
-    text = f"Runs on {describe(pick_device())}"
+    """Say where models run and how much memory there is. Asks another process for it: run it in a job."""
+    text = f"Runs on {in_other_process(_device)}"
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         page = os.sysconf("SC_PAGE_SIZE")
         total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
         text += f"; {free / 2**30:.1f} of {total / 2**30:.1f} GiB memory free"
     return text
+
+
+def _device(*, progress: ProgressCallback) -> str:
+    del progress
+    prepare_for_torch()
+    from sam_mil_engine.devices import describe, pick_device
+
+    return describe(pick_device())
 
 
 def _size(path: Path | None) -> str:
