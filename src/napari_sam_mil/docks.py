@@ -49,6 +49,7 @@ def open_dock(viewer: Viewer, name: str) -> Any:
         dock = getattr(import_module(f"{__package__}.{module}"), class_name)(viewer)
         beside = any(True for _ in open_docks(viewer))
         viewer.window.add_dock_widget(dock, name=_TITLE.format(name), area="right", tabify=beside)
+        join_others(viewer, dock)
     to_front(dock)
     return dock
 
@@ -68,7 +69,9 @@ def join_others(viewer: Viewer, dock: QWidget) -> None:
     if frame is None or not isinstance(window, QMainWindow):
         return
     # a tab has little room, and its neighbours are of this plugin too
-    frame.setWindowTitle(frame.windowTitle().removesuffix(_TITLE.format("")))
+    short = frame.windowTitle().removesuffix(_TITLE.format(""))
+    if short != frame.windowTitle():
+        frame.setWindowTitle(short)
     area = window.dockWidgetArea(frame)
     frames = [frame_of(other) for other in open_docks(viewer) if other is not dock]
     there = [one for one in frames if one is not None and window.dockWidgetArea(one) == area]
@@ -76,7 +79,8 @@ def join_others(viewer: Viewer, dock: QWidget) -> None:
         window.tabifyDockWidget(there[-1], frame)
         frame.raise_()
     for bar in window.findChildren(QTabBar):
-        if frame.windowTitle() in [bar.tabText(place) for place in range(bar.count())]:
+        names = [bar.tabText(place) for place in range(bar.count())]
+        if short in names and bar.elideMode() != Qt.TextElideMode.ElideNone:
             # arrows at its end rather than names of one letter
             bar.setUsesScrollButtons(True)
             bar.setElideMode(Qt.TextElideMode.ElideNone)

@@ -33,7 +33,7 @@ class Dock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
-        self._in_order = self._left = self._put_away = False
+        self._in_order = self._settled = self._left = self._put_away = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -58,7 +58,8 @@ class Dock(QWidget):
         """Come to the front where napari's menu would hide a dock that nobody sees: it lies behind another."""
         super().hideEvent(event)
         frame = frame_of(self)
-        self._put_away = frame is not None and frame.isHidden()
+        # while it takes its place, Qt hides and shows it
+        self._put_away = self._settled and frame is not None and frame.isHidden()
         # Qt keeps the tabs that are not in front beyond the window's corner
         if frame is not None and self._put_away and frame.geometry().right() < 0:
             QTimer.singleShot(0, self._come_back)
@@ -71,6 +72,7 @@ class Dock(QWidget):
         return bool(super().event(event))
 
     def _settle(self) -> None:
+        self._settled = True
         if not self._left:
             join_others(self._sessions.viewer, self)
 
