@@ -33,7 +33,7 @@ class Dock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
-        self._in_order = self._settled = self._left = self._put_away = False
+        self._in_order = self._settled = self._left = self._stowed = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -45,8 +45,8 @@ class Dock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Take a place among the other docks, and let Tab go through this one from top to bottom."""
         super().showEvent(event)
-        if self._put_away:
-            self._put_away = False
+        if self._stowed:
+            self._stowed = False
             QTimer.singleShot(0, self._come_back)
         if not self._in_order:
             self._in_order = True
@@ -59,9 +59,9 @@ class Dock(QWidget):
         super().hideEvent(event)
         frame = frame_of(self)
         # while it takes its place, Qt hides and shows it
-        self._put_away = self._settled and frame is not None and frame.isHidden()
+        self._stowed = self._settled and frame is not None and frame.isHidden()
         # Qt keeps the tabs that are not in front beyond the window's corner
-        if frame is not None and self._put_away and frame.geometry().right() < 0:
+        if frame is not None and self._stowed and frame.geometry().right() < 0:
             QTimer.singleShot(0, self._come_back)
 
     def event(self, event: QEvent) -> bool:
