@@ -169,8 +169,10 @@ class LevelArray:
         if step == (0, 0) or abs(step[0]) > size[0] or abs(step[1]) > size[1]:
             return
         last = self._tiles_of(0, 0, self.shape[1], self.shape[0])
-        left, right = (min(max(side + step[0], 0), last[2]) for side in (now[0], now[2]))
-        top, bottom = (min(max(side + step[1], 0), last[3]) for side in (now[1], now[3]))
+        # a tile more: equal moves on the screen are unequal numbers of tiles
+        across, down = (number + (number > 0) - (number < 0) for number in step)
+        left, right = (min(max(side + across, 0), last[2]) for side in (now[0], now[2]))
+        top, bottom = (min(max(side + down, 0), last[3]) for side in (now[1], now[3]))
         places = set(_places((left, top, right, bottom))) - set(_places(now))
         known = self._pool.cache.get_many((self._number, *place) for place in places)
         self._pool.make_ahead(self._tile, [place for place in places if (self._number, *place) not in known])
