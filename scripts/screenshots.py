@@ -175,7 +175,7 @@ class Gallery:
         figure = self.open("Figure")
         self.only("probability", "tissue", "annotations")
         path = self.output / "figure-for-print.png"
-        figure.dpi.setValue(209)
+        figure.dpi.setValue(150)
         figure.save(path)
         self.wait(lambda: not figure.worker.busy)
         self.shrink(path)

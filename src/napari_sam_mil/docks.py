@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 if TYPE_CHECKING:
@@ -54,15 +54,29 @@ def open_dock(viewer: Viewer, name: str) -> Any:
     return dock
 
 
-def to_front(dock: QWidget) -> None:
+def to_front(dock: Any) -> None:
     """Show a dock in front of those that share its place."""
     frame = frame_of(dock)
     if frame is not None:
         frame.show()
         frame.raise_()
+        # a tab that was added just before takes its place only later, and comes to the front with it
+        QTimer.singleShot(0, dock.choose_tab)
 
 
-def join_others(viewer: Viewer, dock: QWidget) -> None:
+def choose_tab(dock: QWidget) -> None:
+    """Press the tab of a dock, where it is one of several: raising what lies above all already does nothing."""
+    frame = frame_of(dock)
+    window = None if frame is None else frame.parentWidget()
+    if frame is None or window is None:
+        return
+    for bar in window.findChildren(QTabBar):
+        names = [bar.tabText(place) for place in range(bar.count())]
+        if frame.windowTitle() in names:
+            bar.setCurrentIndex(names.index(frame.windowTitle()))
+
+
+def join_others(viewer: Viewer, dock: Any) -> None:
     """Put a dock that napari's menu opened into one place with the others, as tabs: below them none had room."""
     frame = frame_of(dock)
     window = None if frame is None else frame.parentWidget()
@@ -77,7 +91,7 @@ def join_others(viewer: Viewer, dock: QWidget) -> None:
     there = [one for one in frames if one is not None and window.dockWidgetArea(one) == area]
     if there and frame not in window.tabifiedDockWidgets(there[-1]):
         window.tabifyDockWidget(there[-1], frame)
-        frame.raise_()
+        to_front(dock)
     for bar in window.findChildren(QTabBar):
         names = [bar.tabText(place) for place in range(bar.count())]
         if short in names and bar.elideMode() != Qt.TextElideMode.ElideNone:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from test_care import fields, name_of
 
 from napari_sam_mil.library import Library
 from sam_mil_engine.train import model_folders
@@ -143,3 +144,9 @@ def test_with_one_classifier_the_message_says_what_is_missing(qtbot, annotations
     assert "other: the model stand-in expects patch size 512" in message
     assert "sam-mil-engine train --model abmil" in message
     assert annotations_dock.beside_dock is None
+
+
+def test_every_field_of_the_window_explains_itself(beside):
+    found = fields(beside)
+    assert len(found) == 6
+    assert [one for one in found if len(one.toolTip()) < 4 or not name_of(one, beside)] == []

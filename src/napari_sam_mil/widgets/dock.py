@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
-from ..docks import frame_of, join_others, to_front
+from ..docks import choose_tab, frame_of, join_others, to_front
 from ..keys import bind_defaults
 from ..session import sessions_of
 from .work import Worker
@@ -33,7 +33,7 @@ class Dock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
-        self._in_order = self._settled = self._left = self._stowed = False
+        self._in_order = self._left = self._behind = self._stowed = False
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -55,14 +55,12 @@ class Dock(QWidget):
                 QWidget.setTabOrder(first, second)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
-        """Come to the front where napari's menu would hide a dock that nobody sees: it lies behind another."""
+        """Look, once Qt is through, whether napari's menu put the dock away: a tab that moves only blinks."""
         super().hideEvent(event)
         frame = frame_of(self)
-        # while it takes its place, Qt hides and shows it
-        self._stowed = self._settled and frame is not None and frame.isHidden()
         # Qt keeps the tabs that are not in front beyond the window's corner
-        if frame is not None and self._stowed and frame.geometry().right() < 0:
-            QTimer.singleShot(0, self._come_back)
+        self._behind = frame is not None and frame.geometry().right() < 0
+        QTimer.singleShot(0, self._look)
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
@@ -71,8 +69,21 @@ class Dock(QWidget):
             self.leave()
         return bool(super().event(event))
 
+    def _look(self) -> None:
+        """Come to the front where the menu hid a dock that nobody saw: it lay behind another."""
+        frame = frame_of(self)
+        if self._left or frame is None or not frame.isHidden():
+            return
+        self._stowed = not self._behind
+        if self._behind:
+            to_front(self)
+
+    def choose_tab(self) -> None:
+        """Come to the front of the tabs; called when Qt has put them in place."""
+        if not self._left:
+            choose_tab(self)
+
     def _settle(self) -> None:
-        self._settled = True
         if not self._left:
             join_others(self._sessions.viewer, self)
 

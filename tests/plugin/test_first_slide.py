@@ -1,0 +1,296 @@
+"""docs/first-slide.md, walked by clicks and keys in a real window, while slides load in the background."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from by_hand import (
+    CTRL,
+    Dialogs,
+    button,
+    canvas,
+    choose,
+    choose_menu,
+    click,
+    click_row,
+    drop,
+    field,
+    give_path,
+    key,
+    pause,
+    place_of,
+    press,
+    take_reader,
+    turn_wheel,
+    type_into,
+    until,
+    words_of,
+)
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_sam_mil import preferences, sample_data
+from napari_sam_mil.docks import find_dock
+from napari_sam_mil.picking import segments_at
+from napari_sam_mil.placement import points_to_world, world_to_points
+from napari_sam_mil.session import sessions_of
+from sam_mil_engine.workflow import synthetic
+
+LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+
+
+class Walk:
+    """The window, and what the walk-through calls by its name."""
+
+    def __init__(self, viewer, folder):
+        self.viewer, self.folder = viewer, folder
+
+    @property
+    def session(self):
+        return sessions_of(self.viewer).current
+
+    def menu(self, *path):
+        choose_menu(self.viewer, *path)
+        pause()
+
+    def dock(self, name):
+        self.menu("Plugins", "SAM-MIL", f"{name} (SAM-MIL)")
+        dock = find_dock(self.viewer, name)
+        until(lambda: not dock.visibleRegion().isEmpty(), f"the dock {name}", seconds=10)
+        return dock
+
+    def layers(self):
+        return [layer.name for layer in self.viewer.layers]
+
+    def middle_of(self, number):
+        """A place in the picture that lies in a segment (from 0), and its level-0 pixels."""
+        segments = self.session.analysis.processed.segments
+        rows, columns = np.nonzero(segments.mask(number))
+        half = len(rows) // 2
+        world = points_to_world(
+            segments.frame.to_px0([(columns[half] + 0.5, rows[half] + 0.5)]), self.session.source.mpp
+        )[0]
+        return place_of(self.viewer, world), world_to_points([world], self.session.source.mpp)[0]
+
+
+@pytest.fixture
+def walk(make_napari_viewer, in_background, tmp_path, monkeypatch):
+    """napari as it starts on a computer that has never seen the plugin; the sample is smaller than the real one."""
+    real = synthetic.make_slide
+    monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(synthetic, "make_slide", lambda path, **words: real(path, size_px0=(2048, 1536), **words))
+    preferences.save_preferences(preferences.Preferences(project=str(tmp_path / "project")))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    return Walk(viewer, tmp_path)
+
+
+def test_the_walk_through(walk):
+    open_the_sample(walk)
+    analyze(walk)
+    only_a_part(walk)
+    the_groups(walk)
+    compare_with_outlines(walk)
+    change_segments(walk)
+    a_figure(walk)
+    what_the_command_line_made(walk)
+    preferences_and_keys(walk)
+    assert get_settings().experimental.async_, "all of it while slides load in the background"
+
+
+def open_the_sample(walk):
+    """1. Open."""
+    notification_manager.records.clear()
+    walk.menu("File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
+    until(lambda: walk.layers() == ["generated-tumour"], "the slide", seconds=60)
+    assert "load in the background now" in notification_manager.records[-1].message
+    dock = walk.dock("Analyze")
+    said = words_of(dock.slide_card).replace("&nbsp;", " ").replace("\u202f", " ")
+    assert "generated-tumour" in said
+    assert "2 048 × 1 536 px" in said
+    assert "0.5 µm/px" in said
+    window = walk.viewer.window._qt_window
+    key(walk.viewer, Qt.Key.Key_P, CTRL | Qt.KeyboardModifier.ShiftModifier)
+    palette = window._command_palette
+    if not palette.isVisible():  # menu keys need a window manager, which a bare display lacks
+        walk.viewer.window._toggle_command_palette()
+    QTest.keyClicks(palette._line, "sam-mil")
+    assert len(list(palette._list.iter_command())) > 30
+    QTest.keyClick(palette._line, Qt.Key.Key_Escape)
+
+
+def analyze(walk):
+    """2. Analyze."""
+    dock = find_dock(walk.viewer, "Analyze")
+    key(walk.viewer, Qt.Key.Key_Return, CTRL)
+    assert dock.job is not None
+    seen = set()
+    dock.job.progressed.connect(lambda _progress: seen.add(words_of(dock.progress_card)))
+    until(lambda: dock.job is None, "the result", seconds=300)
+    assert any("Features: " in words and " of " in words for words in seen), "stage and how far it is"
+    assert walk.layers()[1:] == ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
+    pause()
+    assert "Probability of tumour: " in words_of(dock.result_card)
+    assert ", threshold 0.50" in words_of(dock.result_card)
+    press(dock, "Model card…")
+    until(lambda: _card() is not None, "the card", seconds=10)
+    press(_card(), "Close")
+    assert walk.viewer.layers.selection.active is walk.session.layers["segments"]
+    walk.viewer.reset_view()
+    pause()
+    place, px0 = walk.middle_of(0)
+    QTest.mouseMove(canvas(walk.viewer), place - QPoint(2, 2))
+    QTest.mouseMove(canvas(walk.viewer), place)
+    top = segments_at(walk.session.analysis.processed.segments, *px0)[0] + 1
+    # napari's tests run without the thread that keeps the status up to date
+    until(lambda: _status(walk).partition(": ")[2].startswith(f"{top}; area (µm²): "), "the words of the segment")
+
+
+def _card():
+    return next((one for one in QApplication.topLevelWidgets() if one.objectName() == "samMilModelCard"), None)
+
+
+def _status(walk):
+    walk.viewer.update_status_from_cursor()
+    return walk.viewer.status["coordinates"]
+
+
+def only_a_part(walk):
+    """3. Only a part."""
+    dock, before = find_dock(walk.viewer, "Analyze"), walk.session.analysis
+    turn_wheel(walk.viewer, canvas(walk.viewer).rect().center() + QPoint(60, 0), 6)
+    choose(field(dock, "Analyze"), "Current view")
+    press(dock, "Segment/Classify")
+    until(lambda: dock.job is None, "the part", seconds=120)
+    assert "those of a region" in dock.region_card.facts.text()
+    choose(field(dock, "Analyze"), "Whole slide")
+    press(dock, "Segment/Classify")
+    until(lambda: dock.job is None, "the whole slide", seconds=120)
+    assert len(walk.session.analysis.processed.reused) == 5
+    assert walk.session.analysis.scores.probabilities.tolist() == before.scores.probabilities.tolist()
+    zoomed = walk.viewer.scene.camera.zoom
+    key(walk.viewer, Qt.Key.Key_R, CTRL)
+    assert walk.viewer.scene.camera.zoom < zoomed / 2
+
+
+def the_groups(walk):
+    """4. The groups."""
+    dock = walk.dock("Groups")
+    count = len(walk.session.analysis.processed.segments)
+    assert dock.table.rowCount() == count
+    click_row(dock.table, 0)
+    assert "Without segment " in dock.without.text()
+    walk.viewer.reset_view()
+    pause()
+    place, px0 = walk.middle_of(0)
+    there = [number + 1 for number in segments_at(walk.session.analysis.processed.segments, *px0)]
+    dock.table.clearSelection()
+    for number in (there * 2)[:2]:
+        QTest.mouseClick(canvas(walk.viewer), LEFT, NONE, place)
+        until(lambda number=number: _chosen(dock) == [number], f"segment {number} chosen in the table", seconds=10)
+    type_into(dock.filter, "probability > 0.5")
+    shown = [row for row in range(count) if not dock.table.isRowHidden(row)]
+    assert 0 < len(shown) < count
+    saved = walk.folder / "groups.csv"
+    with Dialogs(give_path(saved)):
+        press(dock, "Save as CSV…")
+    with saved.open(newline="", encoding="utf-8") as file:
+        assert all(float(row["probability"]) > 0.5 for row in csv.DictReader(file))
+    with Dialogs(give_path(saved.with_suffix(".geojson"))):
+        press(dock, "Save as GeoJSON…")
+    assert len(json.loads(saved.with_suffix(".geojson").read_text())["features"]) == len(shown)
+
+
+def _chosen(dock):
+    return [int(dock.table.item(one.row(), 0).text()) for one in dock.table.selectionModel().selectedRows(0)]
+
+
+def compare_with_outlines(walk):
+    """5. Compare with outlines."""
+    dock, session = walk.dock("Annotations"), walk.session
+    with Dialogs(give_path(walk.folder / "samples" / "generated-tumour.geojson")):
+        press(dock, "Load…")
+    until(lambda: session.agreement is not None, "the agreement", seconds=60)
+    assert "purity" in session.table()
+    choose(field(dock, "Colour segments by"), "Purity")
+    assert session.colour_by == "purity"
+    pause()
+    click(button(dock, "Show patches above the threshold"))
+    above = session.layers["above"]
+    until(lambda: above.loaded, "the patches", seconds=20)
+    before = int((above.data > 0).sum())
+    key(walk.viewer, Qt.Key.Key_6, CTRL)
+    assert "above" not in session.layers
+    key(walk.viewer, Qt.Key.Key_6, CTRL)
+    dock.figure.slider.setFocus()
+    QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
+    assert int((session.layers["above"].data > 0).sum()) > before
+    press(dock, "SAM-MIL beside AB-MIL…")
+    until(lambda: dock.beside_dock is not None, "the second window", seconds=60)
+    beside = dock.beside_dock
+    assert beside.models[0].currentText().startswith("SAM-MIL")
+    assert beside._viewer.canvas.grid.enabled
+    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures", seconds=20)
+    beside._viewer.close()
+    pause()
+    walk.viewer.window._qt_window.activateWindow()
+    click(button(dock, "Show patches above the threshold"))
+
+
+def change_segments(walk):
+    """6. Change segments."""
+    dock, session = walk.dock("Prompts"), walk.session
+    rows, count = dock.segments.list, len(session.analysis.processed.segments)
+    for row, keys in ((0, NONE), (1, CTRL)):
+        click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
+    press(dock, "Merge")
+    until(lambda: len(session.analysis.processed.segments) == count - 1, "the merged segments", seconds=30)
+    assert find_dock(walk.viewer, "Groups").table.rowCount() == count - 1
+    press(dock, "Save edits to the project")
+    until(lambda: "superseded/" in words_of(dock.segments), "the edits saved", seconds=30)
+    assert list((walk.folder / "project" / "superseded").iterdir())
+
+
+def a_figure(walk):
+    """7. A figure."""
+    dock = walk.dock("Figure")
+    type_into(field(dock, "Width").lineEdit(), "85")
+    type_into(field(dock, "Resolution").lineEdit(), "100")
+    for name, begins in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
+        with Dialogs(give_path(walk.folder / name)):
+            press(dock, "Save figure…")
+        until(lambda: not dock.worker.busy, "the figure", seconds=60)
+        assert (walk.folder / name).read_bytes().startswith(begins)
+
+
+def what_the_command_line_made(walk):
+    """8. What the command line made: here the project of this walk, opened from nothing."""
+    results = walk.layers()[:6]
+    for layer in list(walk.viewer.layers):
+        walk.viewer.layers.remove(layer)
+    with Dialogs(take_reader("SAM-MIL")):
+        drop(walk.viewer, walk.folder / "project")
+    until(lambda: walk.layers() == results, "the slide and its results", seconds=60)
+    analyze = find_dock(walk.viewer, "Analyze")
+    until(lambda: not analyze.visibleRegion().isEmpty(), "the dock that tells of the slide", seconds=10)
+    pause(1)  # Qt moves docks slowly
+    dock = walk.dock("Slides")
+    assert dock.title.text() == "Project project: 1 slide."
+    place = dock.table.visualItemRect(dock.table.item(0, 0)).center()
+    QTest.mouseDClick(dock.table.viewport(), LEFT, NONE, place)
+    assert walk.layers() == results, "it was open"
+
+
+def preferences_and_keys(walk):
+    """9. Preferences and keys."""
+    dock = walk.dock("Preferences and keys")
+    said = words_of(dock)
+    for keys in ("Ctrl+Enter", "Ctrl+.", "Ctrl+6", "Ctrl+R", "Ctrl+Shift+P"):
+        assert keys in said
+    assert dock.path.text() == str(walk.folder / "project")
