@@ -169,7 +169,7 @@ def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qt
     qtbot.waitUntil(lambda: "my-sam" in names(dock, 0), timeout=30_000)
     (tmp_path / "my-sam.pth").unlink()
     assert added_sams()["my-sam"].is_file(), "a copy, which stays when the file goes"
-    assert sams_on_disk() == ["my-sam"]
+    assert sams_on_disk() == ["tissue-sam", "my-sam"]
     choose(qtbot, dock, "my-sam")
     qtbot.mouseClick(dock.remove_button, LEFT)
     qtbot.waitUntil(lambda: "my-sam" not in names(dock, 0), timeout=30_000)

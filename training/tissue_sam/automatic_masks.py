@@ -19,7 +19,7 @@ from sam_mil_engine.settings import SegmentSettings
 
 #: Points a side, and the thresholds of predicted IoU and stability that are tried.
 POINTS = 16
-_IOUS, _STABILITIES = (0.3, 0.4, 0.5, 0.6), (0.5, 0.7, 0.85)
+_IOUS, _STABILITIES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6), (0.5, 0.7, 0.85)
 
 
 def settings(iou: float, stability: float) -> SegmentSettings:

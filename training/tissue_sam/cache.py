@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from drawing import SIDE, TRUTH, Drawn, draw
 from textures import Textures, load_textures
-from tissue_encoder import Trunk, normalised
 from torch import Tensor
 
 from sam_mil_engine.segment.regions import OUTSIDE, adjacency, colour_statistics, merge_tree, tissue_superpixels
+from sam_mil_engine.segment.tissue_sam.encoder import Trunk, normalised
 
 #: Share of pictures of real tissue, whose truth is the teacher's, and share with an edge beyond which is nothing.
 _REAL, _CUT_OFF = 0.15, 0.3

@@ -56,10 +56,9 @@ class Evaluation:
 
 
 def evaluate(sam: Sam, pictures: Path, glas: Path, *, drawn: range, step: int) -> Evaluation:
-    """Ask, calibrate and compare; ``drawn`` are numbers of held-out pictures, the second half calibrates."""
-    half = len(drawn) // 2
-    asked = [_drawn(pictures, number) for number in drawn[:half]]
-    chosen, calibration = calibrate(sam, [_drawn(pictures, number) for number in drawn[half:]])
+    """Ask, calibrate and compare; of the numbers ``drawn`` of held-out pictures the second half calibrates."""
+    asked = [drawn_things(pictures, number) for number in drawn[: len(drawn) // 2]]
+    chosen, calibration = calibrate(sam, [all_things(pictures, number) for number in drawn[len(drawn) // 2 :]])
     images = read_glas(glas, step=step)
     rivals = _rivals(sam)
     return Evaluation(
@@ -91,12 +90,25 @@ def _disc(radius: float) -> str:
     return f"disc of {radius} px"
 
 
-def _drawn(folder: Path, number: int) -> tuple[Rgb, list[Mask]]:
+def drawn_things(folder: Path, number: int, *, part: str = "val") -> tuple[Rgb, list[Mask]]:
     """A held-out picture and some of its things, of every level, at its full size."""
-    drawn = picture(folder, "val", number)
+    drawn = picture(folder, part, number)
     things, rng = Things(drawn.truth), np.random.default_rng([4, number])
     wanted = dict.fromkeys(things.draw(rng) for _ in range(_ASKED))
-    return drawn.rgb, [np.kron(things.mask(*one), np.ones((2, 2), dtype=bool)) for one in wanted]
+    return drawn.rgb, [_full_size(things.mask(*one)) for one in wanted]
+
+
+def all_things(folder: Path, number: int) -> tuple[Rgb, list[Mask]]:
+    """A held-out picture and everything in it: what masks without prompts may be of."""
+    drawn = picture(folder, "val", number)
+    things = Things(drawn.truth)
+    every = [(level, int(one)) for level, numbers in enumerate(things.numbers) for one in numbers]
+    return drawn.rgb, [_full_size(things.mask(*one)) for one in every]
+
+
+def _full_size(mask: Mask) -> Mask:
+    """Enlarge a mask of the truth to the size of its picture."""
+    return np.kron(mask, np.ones((2, 2), dtype=bool))
 
 
 def mean_ious(rows: pd.DataFrame) -> pd.DataFrame:

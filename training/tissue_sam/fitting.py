@@ -14,11 +14,12 @@ from cache import read
 from losses import alikeness, loss_of
 from prompts import Prompts, Things, boxes, clicks, corrected, several
 from segment_anything.modeling import Sam
-from tissue_decoder import GROUPS
-from tissue_encoder import WIDTH
-from tissue_sam import build_tissue_sam
 from torch import Tensor
 from torch.nn import functional as nnf
+
+from sam_mil_engine.segment.tissue_sam.decoder import GROUPS
+from sam_mil_engine.segment.tissue_sam.encoder import WIDTH
+from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
 
 #: Learning rates of what is new and of the trunk's last stages, steps of warming up, weight of older weights.
 _RATE, _RATE_TRUNK, _WARM, _AVERAGE = 2e-3, 1e-4, 50, 0.995

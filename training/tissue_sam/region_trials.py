@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from measures import boundary_recall, objects, read_glas
-from tissue_encoder import Trunk, normalised
 
 from sam_mil_engine import open_slide
 from sam_mil_engine.annotations.reading import read_annotations
@@ -23,6 +22,7 @@ from sam_mil_engine.features.efficientnet_lite0 import classifier
 from sam_mil_engine.segment.image import segmentation_image
 from sam_mil_engine.segment.regions import OUTSIDE, adjacency, colour_statistics, merge_tree, tissue_superpixels
 from sam_mil_engine.segment.stain_statistics import stain_statistics
+from sam_mil_engine.segment.tissue_sam.encoder import Trunk, normalised
 from sam_mil_engine.settings import SegmentSettings, tissue_preset
 from sam_mil_engine.slide.tissue import find_tissue
 

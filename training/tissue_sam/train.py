@@ -3,7 +3,8 @@
     .venv/bin/python training/tissue_sam/train.py WORK --data DATA [--minutes 120] [--pictures 1200] [--short]
 
 WORK keeps pictures and checkpoints: a run that was stopped goes on. DATA holds lc25000_colon, slides and glas.
-``evaluation.md`` is written beside this file. ``--short`` does the same in small, in WORK alone, without GlaS.
+``evaluation.md`` is written beside this file, and weights that pass the gate into the package. ``--short`` does the
+same in small, in WORK alone, without GlaS.
 """
 
 from __future__ import annotations
@@ -14,19 +15,25 @@ from pathlib import Path
 
 import cv2
 import torch
+from automatic_masks import settings
+from balance import balance
 from cache import make
-from card import evaluation_text
-from evaluate import evaluate
+from card import card_text, evaluation_text, how_trained
+from evaluate import drawn_things, evaluate
 from fitting import Fitting
 from safetensors.torch import save_file
-from tissue_encoder import Trunk
-from tissue_sam import build_tissue_sam
 
 from sam_mil_engine.features.efficientnet_lite0 import classifier
+from sam_mil_engine.segment.tissue_sam.bundle import CARD, GRID, WEIGHTS, folder
+from sam_mil_engine.segment.tissue_sam.encoder import Trunk
+from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
+from sam_mil_engine.settings import SegmentSettings
 
 #: Held-out drawn pictures.
-_DRAWN = 16
+_DRAWN = 32
 _SHORT_PICTURES, _SHORT_STEPS = 3, 12
+#: Settings that are chosen for the model and stored with it.
+_GRID = ("points_per_side", "crop_n_layers", "pred_iou_thresh", "stability_score_thresh")
 
 
 def fitting_in(work: Path, data: Path, *, pictures: int, minutes: float, tiles: int | None = None) -> Fitting:
@@ -38,15 +45,17 @@ def fitting_in(work: Path, data: Path, *, pictures: int, minutes: float, tiles: 
 
 
 def full(work: Path, data: Path, *, pictures: int, minutes: float, step: int) -> None:
-    """Train, evaluate and write the table."""
+    """Train, evaluate, write the table; where the gate for prompts is passed, the weights go into the package."""
     fitting = fitting_in(work, data, pictures=pictures, minutes=minutes)
     fitting.run()
     make(work, Trunk(classifier()).eval(), data, part="val", numbers=range(_DRAWN))
     sam = fitting.averaged()
-    write(work / "tissue_sam.safetensors", sam)
+    moved = balance(sam, [drawn_things(work, number) for number in range(_DRAWN)[_DRAWN // 2 :]])
     found = evaluate(sam, work, data / "glas", drawn=range(_DRAWN), step=step)
-    text = evaluation_text(found, fitting, pictures=len(list(work.glob("train-*.npz"))))
+    told = how_trained(fitting, pictures=len(list(work.glob("train-*.npz"))), moved=moved)
+    text = evaluation_text(found, told)
     (Path(__file__).parent / "evaluation.md").write_text(text)
+    bundle(folder() if found.answers_prompts else work, sam, found.settings, card_text(found, told))
     print(text)
 
 
@@ -54,13 +63,19 @@ def short(work: Path, data: Path) -> None:
     """Do the same in small, for the tests."""
     fitting = fitting_in(work, data, pictures=_SHORT_PICTURES, minutes=10, tiles=4)
     fitting.run(steps=_SHORT_STEPS)
-    write(work / "tissue_sam.safetensors", fitting.averaged())
+    sam = fitting.averaged()
+    moved = balance(sam, [drawn_things(work, number, part="train") for number in range(2)])
+    bundle(work, sam, settings(0.3, 0.5), f"# Trained for {_SHORT_STEPS} steps, moved by {moved}\n")
     (work / "history.json").write_text(json.dumps(fitting.progress.history))
 
 
-def write(path: Path, sam: torch.nn.Module) -> None:
-    """Write the weights in half precision."""
-    save_file({name: value.half().contiguous() for name, value in sam.state_dict().items()}, path)
+def bundle(target: Path, sam: torch.nn.Module, grid: SegmentSettings, card: str) -> None:
+    """Write what the package needs: the weights in half precision, grid and thresholds, the card."""
+    target.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.half().contiguous() for name, value in sam.state_dict().items()}, target / WEIGHTS)
+    chosen = {name: getattr(grid, name) for name in _GRID}
+    (target / GRID).write_text(json.dumps(chosen, indent=2) + "\n")
+    (target / CARD).write_text(card)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
-from .checkpoints import load_sam
+from .named_sams import load_named_sam
 from .published import SAM_FILES
-from .registry import find_checkpoint
+from .tissue_sam.bundle import NAME as TISSUE_SAM
 
 FloatArray = npt.NDArray[np.float32]
 
 
 def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
-    """Load a SAM by published name, by path, or (``auto``) the largest one in the folder of weight files.
+    """Load a SAM by name, by path, or (``auto``) the largest of Meta's on this machine, else ``tissue-sam``.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
         If there is no such SAM on this machine.
     """
     if name == "auto":
-        name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "vit_b")
-    path, digest = find_checkpoint(name)
-    return SamPrompter(load_sam(path, device=device), name=name, version=digest[:16])
+        name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), TISSUE_SAM)
+    found = load_named_sam(name, device=device)
+    return SamPrompter(found.sam, name=found.name, version=found.version)
 
 
 @dataclass(frozen=True, slots=True)

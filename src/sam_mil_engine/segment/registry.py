@@ -15,6 +15,8 @@ from ..settings import SegmentSettings
 from .image import SegmentationImage
 from .published import SAM_FILES, added_sams, sam_files
 from .segments import Segments
+from .tissue_sam.bundle import NAME as TISSUE_SAM
+from .tissue_sam.bundle import its_own
 
 
 class Segmenter(Protocol):
@@ -65,6 +67,11 @@ def available_segmenters() -> list[SegmenterDescription]:
         for file in sam_files().values()
         if not file.needs or find_spec(file.needs)
     ]
+    listed.append(
+        SegmenterDescription(
+            TISSUE_SAM, "a small SAM for tissue, for prompts before all; comes with its weights", True, "Apache-2.0"
+        )
+    )
     listed += [SegmenterDescription(name, "a SAM that you added", True, "see its source") for name in added_sams()]
     return listed
 
@@ -77,8 +84,9 @@ def load_segmenter(
     Parameters
     ----------
     name
-        ``regions`` or ``stain-regions``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``, ``mobile_sam`` or an added
-        name (looked for in the folder of weight files); the path of a checkpoint of one of these shapes; or
+        ``regions`` or ``stain-regions``; ``tissue-sam``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``,
+        ``mobile_sam`` or an added name (looked for in the folder of weight files); the path of a checkpoint of one
+        of these shapes; or
         ``auto``: the largest of Meta's SAMs in that folder, else ``regions``.
     settings
         Its settings; the name in them is not looked at.
@@ -95,16 +103,13 @@ def load_segmenter(
         name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "regions")
     if name in WITHOUT_WEIGHTS:
         return WITHOUT_WEIGHTS[name](settings)
-    path, digest = find_checkpoint(name)
     from .automatic import AutomaticSegmenter
-    from .checkpoints import load_sam
+    from .named_sams import load_named_sam
 
-    return AutomaticSegmenter(
-        load_sam(path, device=device),
-        name=name if name in sam_files() else path.stem,
-        version=digest[:16],
-        settings=settings,
-    )
+    found = load_named_sam(name, device=device)
+    if found.name == TISSUE_SAM:
+        settings = its_own(settings)
+    return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
 
 
 def find_checkpoint(name: str) -> tuple[Path, str]:
@@ -116,7 +121,7 @@ def find_checkpoint(name: str) -> tuple[Path, str]:
         return path, file_sha256(path)
     if path.suffix in {".pth", ".pt"} or len(path.parts) > 1:
         raise SegmentError("there is no such checkpoint file", where=path, hint="Check the path")
-    known = ", ".join(["auto", *WITHOUT_WEIGHTS, *sam_files(), *added_sams()])
+    known = ", ".join(["auto", *WITHOUT_WEIGHTS, TISSUE_SAM, *sam_files(), *added_sams()])
     raise SegmentError(
         f"there is no segmenter {name!r}", hint=f"Choose one of {known}, or the path of a SAM checkpoint (.pth)"
     )

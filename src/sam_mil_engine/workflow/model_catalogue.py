@@ -20,6 +20,7 @@ _PACKAGED = "comes with this package"
 _CITATIONS = {
     "regions": "Achanta et al., SLIC superpixels, TPAMI 34(11), 2012; Ward, JASA 58, 1963",
     "stain-regions": "as regions; Ruifrok and Johnston, color deconvolution, Anal Quant Cytol Histol 23, 2001",
+    "tissue-sam": "Kirillov et al., Segment Anything, ICCV 2023, arXiv:2304.02643; see its card",
     "efficientnet-lite0": "Tan and Le, EfficientNet, ICML 2019, arXiv:1905.11946",
 }
 

@@ -35,7 +35,8 @@ def vit_b_file(tmp_path_factory):
 
 def test_without_weights_auto_is_regions(models):
     assert isinstance(load_segmenter("auto"), RegionSegmenter)
-    assert [item.name for item in available_segmenters() if item.on_disk] == ["regions", "stain-regions"]
+    here = [item.name for item in available_segmenters() if item.on_disk]
+    assert here == ["regions", "stain-regions", "tissue-sam"]
 
 
 def test_a_missing_sam_names_file_url_and_folder(models):
@@ -55,13 +56,18 @@ def test_auto_takes_the_largest_sam_on_disk_and_checks_it(models):
     assert {item.name for item in available_segmenters() if item.on_disk} == {
         "regions",
         "stain-regions",
+        "tissue-sam",
         "vit_b",
         "vit_l",
     }
 
 
-def test_prompts_without_any_sam_say_where_one_comes_from(models):
+def test_prompts_ask_the_largest_sam_here_else_the_one_that_comes_with_the_package(models):
+    assert load_prompter(device="cpu").name == "tissue-sam"
     with pytest.raises(SegmentError, match="sam_vit_b_01ec64"):
+        load_prompter("vit_b")
+    (models / SAM_FILES["vit_l"].file).write_bytes(b"cut off")
+    with pytest.raises(SegmentError, match="sam_vit_l_0b3195"):
         load_prompter()
 
 

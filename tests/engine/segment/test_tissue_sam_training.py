@@ -19,6 +19,8 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.predictor import SamPrompter
+from sam_mil_engine.segment.tissue_sam.bundle import WEIGHTS
+from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
 from sam_mil_engine.settings import SegmentSettings
 
 FOLDER = Path(__file__).parents[3] / "training" / "tissue_sam"
@@ -35,13 +37,8 @@ def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sam(made: Path) -> Sam:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        from tissue_sam import build_tissue_sam
-    finally:
-        sys.path.remove(str(FOLDER))
     built = build_tissue_sam()
-    weights = {name: value.float() for name, value in load_file(made / "tissue_sam.safetensors").items()}
+    weights = {name: value.float() for name, value in load_file(made / WEIGHTS).items()}
     built.load_state_dict(weights, strict=True)
     return built
 
@@ -66,7 +63,7 @@ def test_drawn_things_are_nested(made: Path) -> None:
 
 
 def test_the_weights_are_small_enough_to_ship(made: Path) -> None:
-    assert (made / "tissue_sam.safetensors").stat().st_size < 8e6
+    assert (made / WEIGHTS).stat().st_size < 8e6
 
 
 def test_prompts_enter_in_space(sam: Sam) -> None:

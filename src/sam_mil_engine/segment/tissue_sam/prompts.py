@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import torch
 from segment_anything.modeling import PromptEncoder
-from tissue_encoder import SIDE, WIDTH
 from torch import Tensor
 from torch.nn import functional as nnf
+
+from .encoder import SIDE, WIDTH
 
 #: Widths of the Gaussians around clicks, in pixels of the embedding.
 _WIDTHS = (0.8, 2.5, 8.0)

@@ -1,19 +1,19 @@
 """The mask decoder of ``tissue-sam``: Meta's, preceded by what spreads a prompt over the picture.
 
 The maps of the prompts, and how much each pixel's embedding is like that at the clicks, are added to the embedding;
-convolutions on two grids then let the answer grow to the
-nearest outlines. The embedding at the clicks also enters the weights
-of the masks. Features of stride 4 sharpen the outlines.
+convolutions on two grids then let the answer grow to the nearest outlines. The embedding at the clicks also enters
+the weights of the masks. Features of stride 4 sharpen the outlines.
 """
 
 from __future__ import annotations
 
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
-from tissue_encoder import FINE, WIDTH
-from tissue_prompts import N_MAPS
 from torch import Tensor, nn
 from torch.nn import functional as nnf
+
+from .encoder import FINE, WIDTH
+from .prompts import N_MAPS
 
 #: Groups of channels that are compared each for itself: trained to tell parts, objects, regions and pieces apart.
 GROUPS = 4
@@ -61,7 +61,7 @@ class TissueMaskDecoder(MaskDecoder):
         self, image_embeddings: Tensor, image_pe: Tensor, sparse: Tensor, maps: Tensor
     ) -> tuple[Tensor, Tensor]:
         """As :meth:`predict_masks` with half as many rows and columns, which is as fine as the features are."""
-        embedding, folded = image_embeddings.split([WIDTH, image_embeddings.shape[1] - WIDTH], dim=1)
+        embedding, folded = torch.split(image_embeddings, [WIDTH, image_embeddings.shape[1] - WIDTH], dim=1)
         asked, alike = self._compare(embedding, maps)
         pixels = self.grow(self.halved(embedding) + self.spatial(torch.cat([maps, alike], dim=1)))
         grid = pixels.shape[-2:]
@@ -86,13 +86,12 @@ class TissueMaskDecoder(MaskDecoder):
         total = places.sum(dim=2, keepdim=True)
         means = (places / total.clamp(min=1e-3)) @ embedding[0].flatten(1).T
         there = (total > 1e-3).to(means.dtype)
-        units = nnf.normalize(means.unflatten(2, (GROUPS, -1)), dim=3)
-        pixels = nnf.normalize(embedding[0].flatten(1).unflatten(0, (GROUPS, -1)), dim=1)
+        units = nnf.normalize(torch.unflatten(means, 2, (GROUPS, -1)), dim=3)
+        pixels = nnf.normalize(torch.unflatten(embedding[0].flatten(1), 0, (GROUPS, -1)), dim=1)
         cosines = torch.einsum("bagc,gcn->bagn", units * there[..., None], pixels)
         clicked = there[:, 0] > 0
-        return torch.where(clicked, means[:, 0], means[:, 2]), cosines.flatten(1, 2).unflatten(
-            2, embedding.shape[-2:]
-        )
+        like = torch.unflatten(cosines.flatten(1, 2), 2, embedding.shape[-2:])
+        return torch.where(clicked, means[:, 0], means[:, 2]), like
 
 
 class _Grow(nn.Module):
