@@ -149,10 +149,15 @@ class Gallery:
         beside.library = lambda: shelf
 
     def show_prompts(self) -> None:
-        """Choose a segment in the list of the Prompts dock."""
+        """Click into a tumour with the SAM that comes with the plugin, and let it propose a mask."""
+        from napari_sam_mil.prompting import Prompt
+
         prompts = self.open("Prompts")
-        self.only("segments")
-        prompts.segments.choose_newest()
+        self.only("tissue")
+        prompts.card.tools["positive"].click()
+        row, column = self.session.layers["annotations"].data[0].mean(axis=0)
+        prompts.add(Prompt("positive", ((float(column), float(row)),)))
+        self.wait(lambda: prompts.answer is not None)
         self.save("prompts")
         self.close(prompts)
 
