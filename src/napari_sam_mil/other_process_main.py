@@ -13,6 +13,8 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
+from importlib import import_module
 from queue import SimpleQueue
 from typing import Any, BinaryIO
 
@@ -27,6 +29,15 @@ NICENESS = 5
 GRACE = 5.0
 #: What is sent in place of a call to stop the one that runs.
 STOP = None
+#: Option of the command line: load before the first call what every analysis takes, which lasts some seconds.
+LOAD = "--load"
+_LOADED_AHEAD = (
+    "sam_mil_engine.features.efficientnet_lite0",
+    "sam_mil_engine.predict",
+    "sam_mil_engine.workflow.process",
+    "skimage.segmentation",
+    "sklearn.cluster",
+)
 
 
 class _Server:
@@ -41,6 +52,10 @@ class _Server:
     def serve(self) -> None:
         """Answer calls until there is nobody to ask."""
         threading.Thread(target=self._listen, daemon=True).start()
+        if LOAD in sys.argv:
+            for name in _LOADED_AHEAD:
+                with suppress(ImportError):  # the call that needs it says so
+                    import_module(name)
         while (call := self._calls.get()) is not None:
             self._answer(*call)
 

@@ -27,11 +27,9 @@ def load_for_results() -> None:
     """Load what the layers of a result take, colour tables included."""
     for name in (_FOR_THUMBNAILS, *_FOR_LAYERS):
         import_module(name)
-    # vispy's dashes of lines, napari's colours of labels, and the first tables of OpenCV and matplotlib
+    # vispy's dashes of lines, and the first tables of OpenCV and matplotlib
     dashes: Any = import_module("vispy.visuals.line.dash_atlas")
     dashes.DashAtlas()
-    colormaps: Any = import_module("napari.utils.colormaps")
-    colormaps.label_colormap()
     segment_colours(1)
     for colormap in (DIVERGING, QUANTITY):
         napari_colormap(colormap)

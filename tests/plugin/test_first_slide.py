@@ -157,8 +157,10 @@ def _card():
 
 
 def _status(walk):
+    walk.viewer.mouse_over_canvas = True  # wherever the display has its pointer
     walk.viewer.update_status_from_cursor()
-    return walk.viewer.status["coordinates"]
+    status = walk.viewer.status
+    return status if isinstance(status, str) else status["coordinates"]
 
 
 def only_a_part(walk):

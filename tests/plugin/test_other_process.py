@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam_mil.other_process import RemoteTraceback, end_all, in_other_process
+from napari_sam_mil.other_process import RemoteTraceback, end_all, in_other_process, make_ready
 from sam_mil_engine.errors import Cancelled, SamMilError, SlideError
 from sam_mil_engine.progress import Progress
 
@@ -55,6 +55,10 @@ WORK = """
     def die(*, progress):
         os._exit(3)
 
+    def loaded(*, progress):
+        import sys
+        return "timm" in sys.modules, os.getpid()
+
     def setting(*, progress):
         return os.environ.get("SAM_MIL_TEST_SETTING")
 """
@@ -79,6 +83,18 @@ def test_a_result_comes_home_with_its_reports_and_the_process_is_kept(work):
     assert process != os.getpid()
     assert [seen[0].done, seen[-1].done] == [0, 2]
     assert in_other_process(work.add, 1, 1) == (2, process), "the next call finds it ready"
+
+
+def test_a_process_made_ready_has_loaded_and_takes_the_first_call(work):
+    end_all()
+    assert in_other_process(work.loaded)[0] is False
+    end_all()
+    make_ready()
+    make_ready()
+    loaded, process = in_other_process(work.loaded)
+    assert loaded
+    make_ready()
+    assert in_other_process(work.loaded) == (True, process), "there is one already"
 
 
 def test_two_calls_at_once_have_two_processes(work):

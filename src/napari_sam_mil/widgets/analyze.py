@@ -16,6 +16,7 @@ from ..jobs import Job
 from ..kept import Found, Kept, analyse_elsewhere, predict_kept, read_kept
 from ..keys import key_of
 from ..notices import show_error
+from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
 from ..session import SlideSession
@@ -184,6 +185,8 @@ class AnalyzeDock(Dock):
 
     def _show_current(self) -> None:
         session = self._sessions.current
+        if session is not None:
+            make_ready()
         if session is not None and session.source.kept is not None:
             self._take_choices(session.source.kept)
         self.slide_card.show_slide(None if session is None else session.source)
