@@ -145,11 +145,15 @@ def analyze(walk):
     walk.viewer.reset_view()
     pause()
     place, px0 = walk.middle_of(0)
-    QTest.mouseMove(canvas(walk.viewer), place - QPoint(2, 2))
-    QTest.mouseMove(canvas(walk.viewer), place)
     top = segments_at(walk.session.analysis.processed.segments, *px0)[0] + 1
-    # napari's tests run without the thread that keeps the status up to date
-    until(lambda: _status(walk).partition(": ")[2].startswith(f"{top}; area (µm²): "), "the words of the segment")
+
+    def told():
+        # again and again: tests beside this one share the display, and its pointer comes along with their windows
+        QTest.mouseMove(canvas(walk.viewer), place - QPoint(2, 2))
+        QTest.mouseMove(canvas(walk.viewer), place)
+        return _status(walk).partition(": ")[2].startswith(f"{top}; area (µm²): ")
+
+    until(told, "the words of the segment")
 
 
 def _card():
@@ -157,7 +161,8 @@ def _card():
 
 
 def _status(walk):
-    walk.viewer.mouse_over_canvas = True  # wherever the display has its pointer
+    walk.viewer.mouse_over_canvas = True
+    # napari's tests run without the thread that keeps the status up to date
     walk.viewer.update_status_from_cursor()
     status = walk.viewer.status
     return status if isinstance(status, str) else status["coordinates"]
