@@ -70,10 +70,8 @@ def choose_tab(dock: QWidget) -> None:
     window = None if frame is None else frame.parentWidget()
     if frame is None or window is None:
         return
-    for bar in window.findChildren(QTabBar):
-        names = [bar.tabText(place) for place in range(bar.count())]
-        if frame.windowTitle() in names:
-            bar.setCurrentIndex(names.index(frame.windowTitle()))
+    for bar, place in _tabs_of(window, frame.windowTitle()):
+        bar.setCurrentIndex(place)
 
 
 def join_others(viewer: Viewer, dock: Any) -> None:
@@ -92,12 +90,19 @@ def join_others(viewer: Viewer, dock: Any) -> None:
     if there and frame not in window.tabifiedDockWidgets(there[-1]):
         window.tabifyDockWidget(there[-1], frame)
         to_front(dock)
-    for bar in window.findChildren(QTabBar):
-        names = [bar.tabText(place) for place in range(bar.count())]
-        if short in names and bar.elideMode() != Qt.TextElideMode.ElideNone:
+    for bar, _ in _tabs_of(window, short):
+        if bar.elideMode() != Qt.TextElideMode.ElideNone:
             # arrows at its end rather than names of one letter
             bar.setUsesScrollButtons(True)
             bar.setElideMode(Qt.TextElideMode.ElideNone)
+
+
+def _tabs_of(window: QWidget, title: str) -> Iterator[tuple[QTabBar, int]]:
+    """Every bar of tabs in a window that has a tab of this name, and the tab's place in it."""
+    for bar in window.findChildren(QTabBar):
+        names = [bar.tabText(place) for place in range(bar.count())]
+        if title in names:
+            yield bar, names.index(title)
 
 
 def frame_of(dock: QWidget) -> QDockWidget | None:

@@ -18,7 +18,7 @@ from napari_sam_mil import models as models_module
 from napari_sam_mil.prompting import sams_on_disk
 from napari_sam_mil.widgets.parts import without_empty_rows
 from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
-from sam_mil_engine.segment import checkpoints, registry
+from sam_mil_engine.segment import checkpoints, published
 from sam_mil_engine.segment.published import added_sams
 from sam_mil_engine.segment.registry import available_segmenters
 from sam_mil_engine.workflow.model_catalogue import catalogue
@@ -95,7 +95,7 @@ def served(tmp_path, monkeypatch):
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}/sam.pth"
         file = ModelFile("vit_b", "a test", "sam.pth", url, hashlib.sha256(content).hexdigest(), "MIT", 2)
-        monkeypatch.setitem(registry.SAM_FILES, "vit_b", file)
+        monkeypatch.setitem(published.SAM_FILES, "vit_b", file)
         yield tmp_path / "web" / "sam.pth"
         server.shutdown()
         thread.join()
@@ -124,7 +124,7 @@ def test_a_file_that_is_gone_is_a_notification_that_says_what_to_do(qtbot, serve
 def test_a_published_file_from_elsewhere_is_copied_to_its_place(qtbot, served, dock, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(served), ""))
     press(qtbot, dock, dock.add_button)
-    qtbot.waitUntil(registry.SAM_FILES["vit_b"].path.is_file, timeout=30_000)
+    qtbot.waitUntil(published.SAM_FILES["vit_b"].path.is_file, timeout=30_000)
     assert dock.status.text().startswith("Copied as vit_b")
 
 

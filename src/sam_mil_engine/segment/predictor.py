@@ -12,7 +12,7 @@ from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
 from .named_sams import load_named_sam
-from .published import SAM_FILES
+from .published import largest_of_metas
 from .tissue_sam.bundle import NAME as TISSUE_SAM
 
 FloatArray = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
         If there is no such SAM on this machine.
     """
     if name == "auto":
-        name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), TISSUE_SAM)
+        name = largest_of_metas() or TISSUE_SAM
     found = load_named_sam(name, device=device)
     return SamPrompter(found.sam, name=found.name, version=found.version)
 

@@ -88,6 +88,11 @@ def sam_files() -> dict[str, ModelFile]:
     return SAM_FILES | OTHER_SAM_FILES
 
 
+def largest_of_metas() -> str | None:
+    """Return the name of the largest of Meta's SAMs on this machine: what ``auto`` takes; None if there is none."""
+    return next((file.name for file in SAM_FILES.values() if file.path.is_file()), None)
+
+
 def added_folder() -> Path:
     """Folder of the SAM checkpoints that the user added under names of their own."""
     return models_folder() / "added"

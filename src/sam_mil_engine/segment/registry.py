@@ -13,7 +13,7 @@ from ..model_files import file_sha256
 from ..progress import ProgressCallback, silent
 from ..settings import SegmentSettings
 from .image import SegmentationImage
-from .published import SAM_FILES, added_sams, sam_files
+from .published import added_sams, largest_of_metas, sam_files
 from .segments import Segments
 from .tissue_sam.bundle import NAME as TISSUE_SAM
 from .tissue_sam.bundle import its_own
@@ -100,7 +100,7 @@ def load_segmenter(
     """
     settings = settings or SegmentSettings()
     if name == "auto":
-        name = next((file.name for file in SAM_FILES.values() if file.path.is_file()), "regions")
+        name = largest_of_metas() or "regions"
     if name in WITHOUT_WEIGHTS:
         return WITHOUT_WEIGHTS[name](settings)
     from .automatic import AutomaticSegmenter

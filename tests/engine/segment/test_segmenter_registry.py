@@ -13,8 +13,9 @@ from sam_mil_engine.model_files import MODELS_VARIABLE
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.checkpoints import load_sam
 from sam_mil_engine.segment.predictor import load_prompter
+from sam_mil_engine.segment.published import SAM_FILES
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import SAM_FILES, available_segmenters, load_segmenter
+from sam_mil_engine.segment.registry import available_segmenters, load_segmenter
 from sam_mil_engine.settings import SegmentSettings
 
 
