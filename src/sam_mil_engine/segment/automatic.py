@@ -7,18 +7,20 @@ are computed is in ``point_grid``, ``fast_encoder``, ``fast_decoder``, ``mask_fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 import torch
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, Sam
+from segment_anything.modeling import Sam
 from torch import Tensor
 
 from ..errors import SegmentError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
-from .candidates import CropCandidates, FoundMask, masks_of_picture, without_small_regions
-from .fast_decoder import FastDecoder, PlainDecoder
-from .fast_encoder import FastEncoder, PlainEncoder
+from .candidates import Candidate, CropCandidates, FoundMask, masks_of_picture, without_small_regions
+from .cores import Cores
+from .fast_decoder import FastDecoder, PlainDecoder, decoder_of
+from .fast_encoder import FastEncoder, PlainEncoder, encoder_of
 from .image import SegmentationImage
 from .mask_filters import FullResolution
 from .point_grid import Crop, crops_of
@@ -26,7 +28,7 @@ from .predictor import check_picture
 from .segments import Segments
 
 #: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
-_PROMPTS_CPU, _PROMPTS_GPU = 8, 64
+_PROMPTS_CPU, _PROMPTS_GPU = 4, 64
 _CROPS_CPU, _CROPS_GPU = 1, 4
 
 Result = TypeVar("Result")
@@ -51,12 +53,8 @@ class AutomaticSegmenter:
         self.settings = settings
         self._sam = sam
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
-        # A subclass may compute something else: only Meta's own classes are known to be equal.
         with torch.inference_mode():
-            is_metas = type(sam.image_encoder) is ImageEncoderViT
-            self._encoder = FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)
-            is_metas = type(sam.mask_decoder) is MaskDecoder
-            self._decoder = FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)
+            self._encoder, self._decoder = encoder_of(sam, dtype=dtype), decoder_of(sam, dtype=dtype)
 
     def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
         """Find all masks that touch tissue; ``progress`` is called before every layer and batch of points.
@@ -75,11 +73,9 @@ class AutomaticSegmenter:
         if not picture.tissue.any():
             return Segments.empty(picture.frame, picture.size_raster)
         minimum = self.settings.min_mask_region_area
-        with torch.inference_mode():
-            run = _Run(
-                self._sam, self._encoder, self._decoder, settings=self.settings, picture=picture, progress=progress
-            )
-            masks = run.masks()
+        with torch.inference_mode(), Cores(self._sam.device) as cores:
+            parts = (self._sam, self._encoder, self._decoder, cores)
+            masks = _Run(*parts, settings=self.settings, picture=picture, progress=progress).masks()
         if minimum:
             masks = without_small_regions(masks, size=picture.image.shape[:2], min_area=minimum)
         return _segments_on_tissue(masks, picture)
@@ -93,12 +89,13 @@ class _Run:
         sam: Sam,
         encoder: FastEncoder | PlainEncoder,
         decoder: FastDecoder | PlainDecoder,
+        cores: Cores,
         *,
         settings: SegmentSettings,
         picture: SegmentationImage,
         progress: ProgressCallback,
     ):
-        self._sam, self._encoder, self._decoder = sam, encoder, decoder
+        self._sam, self._encoder, self._decoder, self._cores = sam, encoder, decoder, cores
         self._settings, self._picture, self._progress = settings, picture, progress
         self._crops = crops_of(picture, settings, input_side=sam.image_encoder.img_size)
         self._done, self._total = 0, sum(len(crop.points) for crop in self._crops)
@@ -111,7 +108,6 @@ class _Run:
         for encoded in in_batches(self._encode, self._crops, _CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops"):
             for crop, embedding in encoded:
                 found.append(self._decode(crop, embedding, prompts))
-        self._report()
         return masks_of_picture(found, threshold=self._sam.mask_threshold)
 
     def _encode(self, crops: Sequence[Crop]) -> list[tuple[Crop, Tensor]]:
@@ -120,7 +116,7 @@ class _Run:
         for crop in crops:
             pixels = torch.as_tensor(crop.scaled(self._picture.image), device=self._sam.device)
             inputs.append(self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()))
-        return list(zip(crops, self._encoder(torch.stack(inputs), self._report), strict=True))
+        return list(zip(crops, self._encoder(torch.stack(inputs), self._cores, self._report), strict=True))
 
     def _decode(self, crop: Crop, embedding: Tensor, prompts_at_once: int) -> CropCandidates:
         """Prompt a crop with all of its points."""
@@ -130,16 +126,26 @@ class _Run:
         decode_points = self._decoder.on(embedding)
         candidates = CropCandidates(crop, resolution, self._picture.image.shape[:2])
 
-        def decode(points: Tensor) -> int:
-            self._report()
+        def decode(points: Tensor) -> tuple[int, list[Candidate]]:
             masks = decode_points(points, needed=resolution.needed, min_iou=self._settings.pred_iou_thresh)
             minimum = self._settings.stability_score_thresh
-            candidates.add(masks, threshold=self._sam.mask_threshold, min_stability=minimum)
-            return len(points)
+            return len(points), candidates.passing(masks, threshold=self._sam.mask_threshold, min_stability=minimum)
+
+        def decode_batch(points: Tensor) -> list[tuple[int, list[Candidate]]]:
+            return list(in_batches(decode, points, len(points), unit="points"))
 
         points = torch.as_tensor(crop.input_points, device=embedding.device)
-        for n_points in in_batches(decode, points, prompts_at_once, unit="points"):
-            self._done += n_points
+        if embedding.device.type == "cpu":
+            decoded = self._cores.map(decode_batch, torch.split(points, prompts_at_once))
+        else:
+            decoded = ([batch] for batch in in_batches(decode, points, prompts_at_once, unit="points"))
+        self._report()
+        with closing(decoded):
+            for batch in decoded:
+                for n_points, passing in batch:
+                    candidates.masks += passing
+                    self._done += n_points
+                    self._report()
         candidates.drop_duplicates()
         return candidates
 

@@ -52,10 +52,10 @@ class CropCandidates:
     picture_size: tuple[int, int]
     masks: list[Candidate] = field(default_factory=list)
 
-    def add(self, found: DecodedMasks, *, threshold: float, min_stability: float) -> None:
-        """Take those masks that are stable and that no edge of the crop cuts off."""
+    def passing(self, found: DecodedMasks, *, threshold: float, min_stability: float) -> list[Candidate]:
+        """Make candidates of those masks that are stable and that no edge of the crop cuts off."""
         if not len(found.logits):
-            return
+            return []
         measured = self.resolution.measure(found.logits, threshold=threshold)
         height, width = self.picture_size
         keep = ~is_box_near_crop_edge(measured.boxes, list(self.crop.box_raster), [0, 0, width, height])
@@ -65,14 +65,13 @@ class CropCandidates:
         boxes, stability = measured.boxes.tolist(), measured.stability.tolist()
         predicted_iou = found.predicted_iou.tolist()
         left, top, _, _ = self.crop.box_raster
-        taken = []
+        candidates = []
         for number in numbers:
             x0, y0, x1, y1 = boxes[number]
             kept = self.resolution.crop(found.logits[number], (x0, y0, x1, y1))
             box_raster = (x0 + left, y0 + top, x1 + left, y1 + top)
-            taken.append(Candidate(box_raster, predicted_iou[number], stability[number], *kept))
-        # All or none: a batch that runs out of memory is tried again in halves.
-        self.masks += taken
+            candidates.append(Candidate(box_raster, predicted_iou[number], stability[number], *kept))
+        return candidates
 
     def drop_duplicates(self) -> None:
         """Keep of overlapping boxes the one with the best predicted IoU; the best mask comes first."""

@@ -8,16 +8,38 @@ prompt to prompt are never formed. With heads h of width d, token q and image to
 
 and the same the other way round. The bias of the keys adds the same to all logits of a softmax: it falls out.
 In the first layer all prompts see the same image, so there its keys, values and queries are formed, once.
+
+A GPU takes all prompts at once. A processor takes one, and of that some image tokens after the other where nothing
+needs all of them: what one step writes, the next finds in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
 from segment_anything.modeling.transformer import Attention
 from torch import Tensor
+
+#: Image tokens that a processor takes at a time: 1 MiB of float32 for Meta's models.
+_TOKENS = 1024
+
+
+def one_by_one(images: Tensor) -> Iterator[int | slice]:
+    """Give the indices of what (B, ...) a processor or a GPU takes at a time."""
+    yield from range(len(images)) if images.device.type == "cpu" else [slice(None)]
+
+
+def strips(images: Tensor, n: int, width: int = 1) -> list[slice]:
+    """Cut n rows, each of ``width`` tokens, into what a processor or a GPU takes at a time."""
+    step = max(1, _TOKENS // width) if images.device.type == "cpu" else n
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+#: A layer norm over the last axis.
+Norm = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +69,13 @@ class _Folded:
         return by_head.permute(1, 2, 0).to(self.dtype).contiguous()
 
     def against(self, tokens: Tensor, columns: Tensor) -> Tensor:
-        """Multiply (B, H, T, d) of the tokens with (H, d, N) of the image: (H, B, T, N)."""
+        """Multiply (..., H, T, d) of the tokens with (H, d, N) of the image: (..., H, T, N)."""
+        if tokens.ndim == 3:
+            return torch.bmm(tokens.to(self.dtype), columns)
+        return self.heads_first(tokens, columns).transpose(0, 1)
+
+    def heads_first(self, tokens: Tensor, columns: Tensor) -> Tensor:
+        """(B, H, T, d) and (H, d, N) -> (H, B, T, N)."""
         n_prompts, _, n_tokens, _ = tokens.shape
         rows = tokens.transpose(0, 1).reshape(self.heads, n_prompts * n_tokens, self.width)
         return torch.unflatten(torch.bmm(rows.to(self.dtype), columns), 1, (n_prompts, n_tokens))
@@ -82,18 +110,22 @@ class TokenToImage(_Folded):
 
     def shared(self, tokens: Tensor, image: SharedKeys) -> Tensor:
         """(B, T, C) -> (B, T, C), all prompts looking at the same image."""
-        weights = torch.softmax(self.against(self._queries(tokens), image.keys), dim=-1)
+        weights = torch.softmax(self.heads_first(self._queries(tokens), image.keys), dim=-1)
         seen = torch.unflatten(torch.bmm(weights.flatten(1, 2), image.values), 1, weights.shape[1:3])
         return self._joined(seen.transpose(0, 1).float())
 
-    def __call__(self, tokens: Tensor, image: Tensor) -> Tensor:
-        """(B, T, C) and an image (B, N, C) for each prompt -> (B, T, C)."""
+    def __call__(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """(B, T, C) and images (B, N, C) -> (B, T, C)."""
         queries = self._queries(tokens)
-        logits = torch.bmm((queries @ self._key_weight).flatten(1, 2).to(self.dtype), image.transpose(1, 2))
-        by_head = torch.unflatten(logits, 1, queries.shape[1:3])
-        by_head += self.against(queries, self._position_keys).transpose(0, 1)
-        seen = torch.unflatten(torch.bmm(torch.softmax(logits, dim=-1), image), 1, queries.shape[1:3])
-        return self._joined(seen.float() @ self._value_weight + self._value_bias)
+        folded = (queries @ self._key_weight).flatten(1, 2).to(self.dtype)
+        seen = torch.empty_like(folded)
+        for prompt in one_by_one(images):
+            logits = self.against(queries[prompt], self._position_keys).flatten(-3, -2)
+            for rows in strips(images, images.shape[1]):
+                logits[..., rows] += folded[prompt] @ images[prompt, rows].mT
+            seen[prompt] = torch.softmax(logits, dim=-1) @ images[prompt]
+        by_head = torch.unflatten(seen, 1, queries.shape[1:3]).float()
+        return self._joined(by_head @ self._value_weight + self._value_bias)
 
     def _queries(self, tokens: Tensor) -> Tensor:
         return self.split(self.attention.q_proj(tokens)) / sqrt(self.width)
@@ -120,24 +152,40 @@ class ImageToToken(_Folded):
         """Project an image (N, C) float32 that all prompts see to queries (H, d, N)."""
         return self.columns(self.attention.q_proj(image + self._position))
 
-    def shared(self, keys: Tensor, values: Tensor, image: Tensor, queries: Tensor) -> Tensor:
-        """Add what it sees to the image (N, C) that all prompts have: (B, N, C)."""
-        logits = self.against(self._keys(keys), queries).transpose(0, 1)
-        return torch.baddbmm(image.expand(len(keys), -1, -1), *self._seen(logits, values))
+    def shared(self, keys: Tensor, values: Tensor, image: Tensor, queries: Tensor, norm: Norm) -> Tensor:
+        """Add what it sees to the image (N, C) that all prompts have, and normalise: (B, N, C)."""
+        asked, shown = self._keys(keys), self._shown(values)
+        images = image.new_empty(len(keys), *image.shape)
+        for prompt in one_by_one(images):
+            logits = self.against(asked[prompt], queries)
+            for rows in strips(images, len(image)):
+                images[prompt, rows] = norm(_add_seen(image[rows], logits[..., rows], shown[prompt]))
+        return images
 
-    def __call__(self, keys: Tensor, values: Tensor, image: Tensor) -> Tensor:
-        """Add what it sees in tokens, keys and values (B, T, C), to the image (B, N, C), in place."""
+    def __call__(self, keys: Tensor, values: Tensor, images: Tensor, norm: Norm) -> Tensor:
+        """Add what it sees in tokens, keys and values (B, T, C), to the images (B, N, C), normalise, in place."""
         asked = self._keys(keys)
-        logits = torch.bmm((asked @ self._query_weight).flatten(1, 2).to(self.dtype), image.transpose(1, 2))
-        by_head = torch.unflatten(logits, 1, asked.shape[1:3])
-        by_head += self.against(asked, self._position_queries).transpose(0, 1)
-        return image.baddbmm_(*self._seen(by_head, values))
+        folded = (asked @ self._query_weight).flatten(1, 2).to(self.dtype)
+        shown = self._shown(values)
+        for prompt in one_by_one(images):
+            logits = self.against(asked[prompt], self._position_queries)
+            for rows in strips(images, images.shape[1]):
+                image = images[prompt, rows]
+                logits[..., rows] += torch.unflatten(folded[prompt] @ image.mT, -2, asked.shape[1:3])
+                images[prompt, rows] = norm(_add_seen(image, logits[..., rows], shown[prompt]))
+        return images
 
     def _keys(self, tokens: Tensor) -> Tensor:
         return self.split(self.attention.k_proj(tokens)) / sqrt(self.width)
 
-    def _seen(self, logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights (B, N, H T) of what the tokens show, and that: (B, H T, C)."""
-        weights = torch.softmax(logits, dim=2).flatten(1, 2)
+    def _shown(self, values: Tensor) -> Tensor:
+        """Give what the tokens show: (B, H T, C)."""
         shown = self.split(self.attention.v_proj(values)) @ self._out_weight + self._out_bias
-        return weights.transpose(1, 2), shown.flatten(1, 2).to(self.dtype)
+        by_head: Tensor = shown.flatten(1, 2).to(self.dtype)
+        return by_head
+
+
+def _add_seen(image: Tensor, logits: Tensor, shown: Tensor) -> Tensor:
+    """Image (..., n, C), logits (..., H, T, n) and what tokens show (..., H T, C) -> (..., n, C)."""
+    weights = torch.softmax(logits, dim=-2).flatten(-3, -2)
+    return (weights.mT @ shown).add_(image)

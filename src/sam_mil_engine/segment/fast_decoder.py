@@ -13,7 +13,7 @@ from segment_anything.modeling import MaskDecoder, Sam
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from .cross_attention import ImageToToken, SharedKeys, TokenToImage
+from .cross_attention import ImageToToken, SharedKeys, TokenToImage, one_by_one, strips
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ class _SharedImage:
     tokens: Tensor
     keys: SharedKeys
     queries: Tensor
+
+
+def decoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
+    """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
+    is_metas = type(sam.mask_decoder) is MaskDecoder
+    return FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)
 
 
 class PlainDecoder:
@@ -113,7 +119,7 @@ class FastDecoder:
 
     def on(self, embedding: Tensor) -> PromptedPicture:
         """Compute once, from its embedding (C, h, w), what all prompts on a picture share, and take these."""
-        tokens = embedding.float().flatten(1).T + self._prompts.no_mask_embed.weight
+        tokens = embedding.float().flatten(1).T.contiguous() + self._prompts.no_mask_embed.weight
         queries = self._to_tokens[0].share(tokens)
         image = _SharedImage(tokens.to(self._dtype), self._to_image[0].share(tokens), queries)
         return partial(self._decode, image=image)
@@ -153,10 +159,9 @@ class FastDecoder:
             tokens = layer.norm3(tokens + layer.mlp(tokens))
             asking = tokens + position
             if number:
-                pixels = to_tokens(asking, tokens, pixels)
+                pixels = to_tokens(asking, tokens, pixels, self._norms[number])
             else:
-                pixels = to_tokens.shared(asking, tokens, pixels, image.queries)
-            pixels = self._norms[number](pixels)
+                pixels = to_tokens.shared(asking, tokens, pixels, image.queries, self._norms[number])
         transformer = self._decoder.transformer
         tokens = transformer.norm_final_attn(tokens + self._to_image_last(tokens + position, pixels))
         return tokens, pixels
@@ -184,18 +189,25 @@ class _Upscaling:
     def __call__(self, pixels: Tensor, filters: Tensor, passed: Tensor, needed: tuple[int, int]) -> Tensor:
         """Image tokens (B, h, w, C), filters (B, 3, c), wanted masks (B, 3) -> logits (M, *needed)."""
         rows, columns = (ceil(length / 4) for length in needed)
-        shape = (rows, columns, 2, 2, 2, 2)
-        found = [torch.empty((0, 4 * rows, 4 * columns), device=pixels.device)]
-        # A processor takes one prompt at a time: its 2 million numbers stay in the cache.
-        at_once = 1 if pixels.device.type == "cpu" else len(pixels)
-        for start in range(0, len(pixels), at_once):
-            some = slice(start, start + at_once)
-            if passed[some].any():
-                image = pixels[some, :rows, :columns]
-                fine = torch.unflatten(self._fine(image.flatten(0, 2)), 0, (len(image), -1))
-                logits = (filters[some].to(self._dtype) @ fine.transpose(1, 2))[passed[some]]
-                found.append(logits.view(-1, *shape).permute(0, 1, 3, 5, 2, 4, 6).flatten(1, 3).flatten(2).float())
-        return torch.cat(found)[:, : needed[0], : needed[1]]
+        found = torch.empty((int(passed.sum()), 4 * rows, 4 * columns), device=pixels.device)
+        places = torch.zeros_like(passed, dtype=torch.long)
+        places[passed] = torch.arange(len(found), device=pixels.device)
+        for prompt in one_by_one(pixels):
+            wanted = passed[prompt]
+            if not wanted.any():
+                continue
+            place = places[prompt][wanted]
+            for strip in strips(pixels, rows, columns):
+                logits = self._logits(pixels[prompt, strip, :columns], filters[prompt].to(self._dtype))
+                found[place, 4 * strip.start : 4 * strip.stop] = logits[wanted].float()
+        return found[:, : needed[0], : needed[1]]
+
+    def _logits(self, image: Tensor, filters: Tensor) -> Tensor:
+        """Image tokens (..., r, w, C) and filters (..., 3, c) -> logits (..., 3, 4 r, 4 w)."""
+        fine = torch.unflatten(self._fine(image.flatten(0, -2)), 0, (*image.shape[:-3], -1))
+        # Rows and columns of the tokens, of the first 2 x 2, of the second 2 x 2: rows first, then columns.
+        tokens = torch.unflatten(filters @ fine.mT, -1, (*image.shape[-3:-1], 2, 2, 2, 2))
+        return tokens.movedim((-4, -2), (-5, -4)).flatten(-6, -4).flatten(-3)
 
     def _fine(self, image: Tensor) -> Tensor:
         """(n, C) -> (n * 16, c); of a token's 16 pixels the rows and columns of the first 2 x 2 come first."""

@@ -15,8 +15,18 @@ from segment_anything.modeling.image_encoder import Block, get_rel_pos
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
-#: Rows of a global layer's attention at a time: with one head, 8 MiB for the 64 x 64 tokens of Meta's models.
-_ROWS = 512
+from .cores import Cores
+
+#: Rows of a global layer's attention at a time: with one head, 4 MiB for the 64 x 64 tokens of Meta's models.
+_ROWS = 256
+#: Rows of tokens that go through the perceptron of a global layer at a time.
+_STRIP = 16
+
+
+def encoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
+    """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
+    is_metas = type(sam.image_encoder) is ImageEncoderViT
+    return FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)
 
 
 class PlainEncoder:
@@ -25,7 +35,7 @@ class PlainEncoder:
     def __init__(self, sam: Sam):
         self._encoder = sam.image_encoder
 
-    def __call__(self, pixels: Tensor, report: Callable[[], None]) -> Tensor:
+    def __call__(self, pixels: Tensor, cores: Cores, report: Callable[[], None]) -> Tensor:
         """As :meth:`FastEncoder.__call__`; ``report`` is called once."""
         report()
         embedding: Tensor = self._encoder(pixels)
@@ -47,7 +57,7 @@ class FastEncoder:
         self._encoder: ImageEncoderViT = sam.image_encoder
         self._blocks = [_FastBlock(block, dtype) for block in self._encoder.blocks]
 
-    def __call__(self, pixels: Tensor, report: Callable[[], None]) -> Tensor:
+    def __call__(self, pixels: Tensor, cores: Cores, report: Callable[[], None]) -> Tensor:
         """Normalised, padded pictures (B, 3, S, S) -> embeddings (B, C, S / 16, S / 16) float32.
 
         ``report`` is called before every layer: cancelling need not wait for a whole picture.
@@ -57,7 +67,7 @@ class FastEncoder:
             x = x + self._encoder.pos_embed
         for block in self._blocks:
             report()
-            x = block(x)
+            x = block(x, cores)
         embedding: Tensor = self._encoder.neck(x.permute(0, 3, 1, 2))
         return embedding
 
@@ -72,14 +82,25 @@ class _FastBlock:
         linears = (block.attn.qkv, block.attn.proj, block.mlp.lin1, block.mlp.lin2)
         self._qkv, self._project, self._first, self._second = (_Linear(linear, dtype) for linear in linears)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, cores: Cores) -> Tensor:
         """(B, h, w, C) -> the same; x itself is changed."""
-        block = self._block
-        qkv = self._qkv(block.norm1(x).to(self._dtype))
-        x += self._project(self._in_windows(qkv) if block.window_size else self._everywhere(qkv))
-        hidden = block.mlp.act(self._first(block.norm2(x).to(self._dtype)))
-        x += self._second(hidden)
+        if not self._block.window_size:
+            x += self._project(self._everywhere(self._qkv_of(x), cores))
+        for rows in self._strips(x):
+            part = x[:, rows]
+            if self._block.window_size:
+                part += self._project(self._in_windows(self._qkv_of(part)))
+            part += self._second(self._block.mlp.act(self._first(self._block.norm2(part).to(self._dtype))))
         return x
+
+    def _qkv_of(self, x: Tensor) -> Tensor:
+        return self._qkv(self._block.norm1(x).to(self._dtype))
+
+    def _strips(self, x: Tensor) -> list[slice]:
+        """Rows that need no other rows: a processor's cache holds what is made of a row of windows, not of all."""
+        height = x.shape[1]
+        step = (self._block.window_size or _STRIP) if x.device.type == "cpu" else height
+        return [slice(start, start + step) for start in range(0, height, step)]
 
     def _in_windows(self, qkv: Tensor) -> Tensor:
         """(B, h, w, 3 C) -> (B, h, w, C); windows beyond the edge see what a zero gives, as in Meta's padding."""
@@ -101,26 +122,29 @@ class _FastBlock:
         # Without gaps: else the linear layer behind copies its weights for every row of the picture.
         return seen.reshape(batch, down * side, across * side, -1)[:, :height, :width].contiguous()
 
-    def _everywhere(self, qkv: Tensor) -> Tensor:
+    def _everywhere(self, qkv: Tensor, cores: Cores) -> Tensor:
         """(B, h, w, 3 C) -> (B, h, w, C), some rows of a head at a time; on a GPU all heads of a picture."""
         batch, height, width, _ = qkv.shape
         q, k, v = torch.unflatten(qkv.flatten(1, 2), -1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4).flatten(1, 2)
         relative = self._relative(q, height, width)
-        seen = torch.empty_like(q)
-        at_once = 1 if q.device.type == "cpu" else self._heads
-        for head in range(0, len(q), at_once):
-            heads = slice(head, head + at_once)
-            keys = k[heads].transpose(1, 2).contiguous()  # once, not for every few rows
+        seen = torch.empty_like(q, memory_format=torch.contiguous_format)
+
+        def attend(heads: slice) -> None:
+            keys, values = k[heads].transpose(1, 2).contiguous(), v[heads].contiguous()
             for start in range(0, height * width, _ROWS):
                 rows = slice(start, start + _ROWS)
-                queries = q[heads, rows]
+                queries = q[heads, rows] * self._block.attn.scale
                 if relative is None:
-                    bias = queries.new_zeros(1)
+                    logits = torch.bmm(queries, keys)
                 else:
                     of_row, of_column = relative
-                    bias = (of_row[heads, rows, :, None] + of_column[heads, rows, None, :]).flatten(-2)
-                logits = torch.baddbmm(bias, queries, keys, alpha=self._block.attn.scale)
-                seen[heads, rows] = torch.bmm(torch.softmax(logits, dim=-1), v[heads])
+                    logits = (of_row[heads, rows, :, None] + of_column[heads, rows, None, :]).flatten(-2)
+                    logits.baddbmm_(queries, keys)
+                seen[heads, rows] = torch.bmm(torch.softmax(logits, dim=-1), values)
+
+        at_once = 1 if q.device.type == "cpu" else self._heads
+        for _ in cores.map(attend, [slice(head, head + at_once) for head in range(0, len(q), at_once)]):
+            pass
         return seen.view(batch, self._heads, height * width, -1).transpose(1, 2).reshape(batch, height, width, -1)
 
     def _relative(self, q: Tensor, height: int, width: int) -> tuple[Tensor, Tensor] | None:
@@ -137,14 +161,21 @@ class _FastBlock:
 
 
 class _Linear:
-    """A linear layer whose weights have the wanted dtype."""
+    """A linear layer whose weights have the wanted dtype.
+
+    On a processor it is computed as the convolution with a 1 x 1 kernel that it is: that library cuts wide layers
+    among the cores so that all are busy, which the one behind matrix products does not.
+    """
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype):
         self._weight = linear.weight.to(dtype)
         self._bias = None if linear.bias is None else linear.bias.to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return nnf.linear(x, self._weight, self._bias)
+        """(B, h, w, C) -> (B, h, w, c)."""
+        if x.device.type != "cpu":
+            return nnf.linear(x, self._weight, self._bias)
+        return nnf.conv2d(x.permute(0, 3, 1, 2), self._weight[..., None, None], self._bias).permute(0, 2, 3, 1)
 
     def of_zero(self, *shape: int) -> Tensor:
         """(*shape, C): what the layer makes of zeros."""

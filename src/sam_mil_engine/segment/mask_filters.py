@@ -34,6 +34,8 @@ class Axis:
         (needed - K + 1,) float32: number of pixels that are made of the K logits that begin here.
     start, first_pixel
         (G,) of groups of at most R neighbouring pixels that are made of the same logits.
+    groups, first_group
+        (needed - K + 1,) number of groups that begin here, and the first of them.
     tile
         (R, K, G) their weights; not a number where a group has fewer pixels.
     """
@@ -44,6 +46,8 @@ class Axis:
     per_start: Tensor
     start: Tensor
     first_pixel: Tensor
+    groups: Tensor
+    first_group: Tensor
     tile: Tensor
 
     @property
@@ -75,12 +79,24 @@ class Axis:
         ends = [*first_pixel[1:].tolist(), length]
         for group, (begin, end) in enumerate(zip(first_pixel.tolist(), ends, strict=True)):
             tile[: end - begin, :, group] = weights[begin:end, start[group] : start[group] + reach]
-        return cls(weights, needed, first, per_start, start, first_pixel, tile)
+        groups = torch.bincount(start, minlength=len(per_start))
+        first_group = groups.cumsum(0) - groups
+        return cls(weights, needed, first, per_start, start, first_pixel, groups, first_group, tile)
 
     def to(self, device: torch.device) -> Axis:
         """Return the same on another device."""
-        rest = (self.start_of_pixel, self.per_start, self.start, self.first_pixel, self.tile)
-        return Axis(self.weights.to(device), self.needed, *(values.to(device) for values in rest))
+        groups = (self.start, self.first_pixel, self.groups, self.first_group, self.tile)
+        rest = (values.to(device) for values in (self.start_of_pixel, self.per_start, *groups))
+        return Axis(self.weights.to(device), self.needed, *rest)
+
+    def cells(self, places: Tensor, column: int) -> Tensor:
+        """Repeat rows (P, 3) whose ``column`` says where K logits begin for each group, and put the group there."""
+        begin = places[:, column]
+        count = self.groups[begin]
+        cells = places.repeat_interleave(count, dim=0)
+        first = self.first_group[begin] - (count.cumsum(0) - count)
+        cells[:, column] = first.repeat_interleave(count) + torch.arange(len(cells), device=cells.device)
+        return cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,28 +141,24 @@ class FullResolution:
         The stability (Kirillov et al. 2023) is the ratio of the areas above threshold + offset and above
         threshold - offset; not a number where the latter is empty.
         """
-        low, high = self._bounds(logits)
         levels = (threshold - offset, threshold, threshold + offset)
+        # For each level, where all of the K x K logits are above it, and where some are and some are not.
+        above, crossed = zip(*(self._above(logits > level) for level in levels), strict=True)
+        lines = [(each.float() @ self._columns.per_start, self._rows.per_start @ each.float()) for each in above]
         # The pixels of a row of cells are few enough for float32, those of a picture are not.
-        areas = [
-            ((low > level).float() @ self._columns.per_start).double() @ self._rows.per_start.double()
-            for level in levels
-        ]
+        areas = [rows.double() @ self._rows.per_start.double() for rows, _ in lines]
         # Where a picture is smaller than its logits, some begin no pixel.
-        inside = (low > threshold) & (self._rows.per_start[:, None] * self._columns.per_start > 0)
-        hit_rows = inside.any(dim=2)[:, self._rows.start_of_pixel]
-        hit_columns = inside.any(dim=1)[:, self._columns.start_of_pixel]
-        crossed = torch.zeros_like(inside)
-        for level in levels:
-            crossed |= (high > level) & (low <= level)
-        cells = crossed.index_select(1, self._rows.start).index_select(2, self._columns.start).nonzero()
+        hit_rows = ((lines[1][0] > 0) & (self._rows.per_start > 0))[:, self._rows.start_of_pixel]
+        hit_columns = ((lines[1][1] > 0) & (self._columns.per_start > 0))[:, self._columns.start_of_pixel]
+        places = (crossed[0] | crossed[1] | crossed[2]).nonzero()
+        cells = self._columns.cells(self._rows.cells(places, 1), 2)
         for begin in range(0, len(cells), _CELLS):
             mask, row, column = cells[begin : begin + _CELLS].T.contiguous()
             pixels = self._pixels(logits, mask, row, column)
-            certain = low[mask, self._rows.start[row], self._columns.start[column]]
-            for area, level in zip(areas, levels, strict=True):
-                above = (pixels > level).flatten(0, 1).sum(dim=0, dtype=torch.float32)
-                area.index_add_(0, mask, (above * (certain <= level)).double())
+            place = (mask, self._rows.start[row], self._columns.start[column])
+            for area, level, counted in zip(areas, levels, above, strict=True):
+                more = (pixels > level).flatten(0, 1).sum(dim=0, dtype=torch.float32)
+                area.index_add_(0, mask, (more * (counted[place] == 0)).double())
             positive = pixels > threshold
             _mark(hit_rows, positive.any(dim=1), mask, self._rows.first_pixel[row])
             _mark(hit_columns, positive.any(dim=0), mask, self._columns.first_pixel[column])
@@ -168,17 +180,20 @@ class FullResolution:
         columns = self._columns.weights[left : right + 1, column : column + width]
         return rows @ crop @ columns.T
 
-    def _bounds(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Smallest and largest of K x K logits, for each place where K x K begin: (M, rows, columns) each."""
-        low = high = logits
+    def _above(self, above: Tensor) -> tuple[Tensor, Tensor]:
+        """Of K x K values (M, rows, columns) bool, for each place where K x K begin: all are true, only some are.
+
+        Both are bytes, 0 or 1: (M, rows - K + 1, columns - K + 1).
+        """
+        every = some = above.view(torch.uint8)
         for dim, axis in ((1, self._rows), (2, self._columns)):
-            n_starts = logits.shape[dim] - axis.reach + 1
-            lows, highs = low, high
-            low, high = lows.narrow(dim, 0, n_starts), highs.narrow(dim, 0, n_starts)
+            n_starts = above.shape[dim] - axis.reach + 1
+            of_every, of_some = every, some
+            every, some = of_every.narrow(dim, 0, n_starts), of_some.narrow(dim, 0, n_starts)
             for step in range(1, axis.reach):
-                low = torch.minimum(low, lows.narrow(dim, step, n_starts))
-                high = torch.maximum(high, highs.narrow(dim, step, n_starts))
-        return low, high
+                every = every & of_every.narrow(dim, step, n_starts)
+                some = some | of_some.narrow(dim, step, n_starts)
+        return every, some ^ every
 
     def _pixels(self, logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """Pixels (R, R, Q) of Q cells; those beyond a cell are not a number, which exceeds nothing."""

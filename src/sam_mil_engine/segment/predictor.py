@@ -11,6 +11,8 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
+from .cores import Cores
+from .fast_encoder import encoder_of
 from .named_sams import load_named_sam
 from .published import largest_of_metas
 from .tissue_sam.bundle import NAME as TISSUE_SAM
@@ -64,6 +66,7 @@ class SamPrompter:
         self.name = name
         self.version = version
         self._predictor = SamPredictor(sam)
+        self._encoder = encoder_of(sam)
 
     def set_image(self, image: npt.NDArray[np.uint8]) -> None:
         """Compute the embedding of an RGB picture (h, w, 3) uint8: seconds; prompts are then fast.
@@ -74,7 +77,13 @@ class SamPrompter:
             If it is no such picture.
         """
         check_picture(image)
-        self._predictor.set_image(np.ascontiguousarray(image))
+        sam = self._predictor.model
+        scaled = torch.as_tensor(self._predictor.transform.apply_image(image), device=sam.device)
+        with torch.inference_mode(), Cores(sam.device) as cores:
+            pixels = sam.preprocess(scaled.permute(2, 0, 1).contiguous())
+            features = self._encoder(pixels[None], cores, lambda: None)
+        height, width = image.shape[:2]
+        self.use(Embedding(features, (height, width), (scaled.shape[0], scaled.shape[1])))
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Do as :meth:`set_image`, and return what was computed, to be kept and taken up again by :meth:`use`."""

@@ -107,8 +107,8 @@ def test_progress_counts_points_and_reports_inside_the_encoder(small_sam, tissue
     done = [report.done for report in reports]
     assert done == sorted(done)
     assert done[-1] == 32
-    # One report for each of the encoder's 2 layers on 5 pictures, one for each of 2 + 4 batches, one at the end.
-    assert len(reports) == 5 * 2 + 2 + 4 + 1
+    # On 5 pictures one for each of the encoder's 2 layers and one before the points; one for each of 2 + 4 batches.
+    assert len(reports) == 5 * (2 + 1) + 2 + 4
 
 
 def test_cancelling_leaves_the_model_usable(small_sam, tissue_picture):

@@ -13,6 +13,7 @@ from segment_anything.modeling import Sam
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
+from sam_mil_engine.segment.cores import Cores
 from sam_mil_engine.segment.fast_decoder import FastDecoder, PlainDecoder
 from sam_mil_engine.segment.fast_encoder import FastEncoder
 from sam_mil_engine.segment.image import SegmentationImage
@@ -95,7 +96,8 @@ def test_the_embedding_is_metas(sam, size):
     pixels = torch.zeros(2, 3, 256, 256)
     pixels[..., : size[0], : size[1]] = torch.randn(2, 3, *size)
     expected, reports = sam.image_encoder(pixels), []
-    found = FastEncoder(sam)(pixels, lambda: reports.append(1))
+    with Cores(torch.device("cpu")) as cores:
+        found = FastEncoder(sam)(pixels, cores, lambda: reports.append(1))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert len(reports) == len(sam.image_encoder.blocks)
 
@@ -104,11 +106,10 @@ def test_the_encoder_works_without_relative_positions(sam):
     for block in sam.image_encoder.blocks:
         block.attn.use_rel_pos = False
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), Cores(torch.device("cpu")) as cores:
             pixels = torch.randn(1, 3, 256, 256)
-            torch.testing.assert_close(
-                FastEncoder(sam)(pixels, lambda: None), sam.image_encoder(pixels), atol=1e-5, rtol=1e-5
-            )
+            found = FastEncoder(sam)(pixels, cores, lambda: None)
+            torch.testing.assert_close(found, sam.image_encoder(pixels), atol=1e-5, rtol=1e-5)
     finally:
         for block in sam.image_encoder.blocks:
             block.attn.use_rel_pos = True

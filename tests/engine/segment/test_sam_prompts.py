@@ -41,8 +41,8 @@ def test_a_box_gives_one_mask(prompter):
 
 def test_the_embedding_is_computed_once(prompter, small_sam, tissue_picture, monkeypatch):
     calls = []
-    original = small_sam.image_encoder.forward
-    monkeypatch.setattr(small_sam.image_encoder, "forward", lambda x: calls.append(1) or original(x))
+    original = small_sam.image_encoder.neck.forward
+    monkeypatch.setattr(small_sam.image_encoder.neck, "forward", lambda x: calls.append(1) or original(x))
     prompter.set_image(tissue_picture.image)
     prompter.predict([(90, 60)])
     prompter.predict([(20, 20)])
@@ -53,7 +53,7 @@ def test_an_embedding_is_kept_and_taken_up_again(prompter, small_sam, tissue_pic
     first = prompter.embed(tissue_picture.image)
     expected, _ = prompter.predict([(90, 60)])
     prompter.embed(tissue_picture.image[:60])
-    monkeypatch.setattr(small_sam.image_encoder, "forward", None)
+    monkeypatch.setattr(small_sam.image_encoder.neck, "forward", None)
     prompter.use(first)
     masks, _ = prompter.predict([(90, 60)])
     np.testing.assert_array_equal(masks, expected)

@@ -90,7 +90,7 @@ def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_f
 
     # The encoder takes seconds: it runs once, and the reference is given the same embedding.
     encode, embeddings = segmenter._encoder, []
-    segmenter._encoder = lambda pixels, report: embeddings.append(encode(pixels, report)) or embeddings[-1]
+    segmenter._encoder = lambda *given: embeddings.append(encode(*given)) or embeddings[-1]
     found = segmenter.segment(tissue_picture)
     assert len(embeddings) == 1
     assert len(found)
