@@ -72,9 +72,15 @@ def models() -> dict[str, ModelSettings]:
     return {**found, "sam-mil, fixed consistency": fixed}
 
 
-def make_bags(folder: Path, work: Path, names: Sequence[str]) -> None:
+def read_labels(folder: Path) -> pd.DataFrame:
+    """Columns name, patient and target: 1 where the image is malignant."""
+    table = pd.read_csv(folder / "labels.csv", dtype=str)
+    return table.assign(target=(table["label"] == "malignant").astype(int))[["name", "patient", "target"]]
+
+
+def make_bags(folder: Path, work: Path, names: Sequence[str], process: ProcessSettings = PROCESS) -> None:
     images = {path.stem: path for path in (folder / "images").iterdir()}
-    for outcome in process_slides([images[name] for name in names], work, settings=PROCESS, device="cpu"):
+    for outcome in process_slides([images[name] for name in names], work, settings=process, device="cpu"):
         if outcome.error is not None:
             raise outcome.error
 
@@ -111,10 +117,16 @@ def one_seed(examples: dict[str, Example], table: pd.DataFrame, model: ModelSett
 
 
 def predictions(
-    folder: Path, examples: dict[str, Example], table: pd.DataFrame, model: ModelSettings, seed: int
+    folder: Path,
+    examples: dict[str, Example],
+    table: pd.DataFrame,
+    model: ModelSettings,
+    seed: int,
+    *,
+    process: ProcessSettings = PROCESS,
 ) -> pd.DataFrame:
     """As :func:`one_seed`, kept in the folder under all of the settings, so that no changed default is missed."""
-    path = folder / f"{model.name}-{seed}-{key(TRAIN.model_copy(update={'model': model}), PROCESS)}.csv"
+    path = folder / f"{model.name}-{seed}-{key(TRAIN.model_copy(update={'model': model}), process)}.csv"
     if not path.exists():
         start = time.perf_counter()
         found = one_seed(examples, table, model, seed)
@@ -206,8 +218,7 @@ def text(results: dict[str, list[pd.DataFrame]], table: pd.DataFrame, examples: 
 
 def main(folder: Path, work: Path) -> None:
     torch.set_num_threads(1)
-    table = pd.read_csv(folder / "labels.csv", dtype=str)
-    table = table.assign(target=(table["label"] == "malignant").astype(int))[["name", "patient", "target"]]
+    table = read_labels(folder)
     make_bags(folder, work, list(table["name"]))
     examples = load(work, table)
     results: dict[str, list[pd.DataFrame]] = {name: [] for name in models()}

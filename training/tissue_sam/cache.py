@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,9 @@ _REAL, _CUT_OFF = 0.15, 0.3
 _CUTS = (28, 12, 6, 3)
 
 
-def make(folder: Path, trunk: Trunk, data: Path, *, part: str, numbers: range, tiles: int | None = None) -> None:
+def make(
+    folder: Path, trunk: Trunk, data: Path, *, part: str, numbers: Sequence[int], tiles: int | None = None
+) -> None:
     """Write the pictures of these numbers that are not there yet; ``val`` has other textures and no teacher."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in numbers if not _path(folder, part, number).exists()]

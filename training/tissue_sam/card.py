@@ -27,6 +27,7 @@ def evaluation_text(found: Evaluation, told: str) -> str:
         f" {MODEL} made of that picture. Purity: share of pixels that are of their group's majority, gland or not."
         " Boundary recall: share of the glands' outline within 4 px of an outline of the groups.\n\n"
         + _markdown(automatic, digits={"masks": 1, "groups": 1})
+        + "\nWhat the groups do for SAM-MIL on GlaS: `studies/glas_groups.md`.\n"
         + "\n## Thresholds\n\n"
         "On drawn pictures; the best harmonic mean of both IoUs was taken.\n\n"
         + _markdown(found.calibration.reset_index().set_index("predicted IoU"), digits={"masks": 1})

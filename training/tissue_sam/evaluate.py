@@ -55,15 +55,15 @@ class Evaluation:
         )
 
 
-def evaluate(sam: Sam, pictures: Path, glas: Path, *, drawn: range, step: int) -> Evaluation:
-    """Ask, calibrate and compare; of the numbers ``drawn`` of held-out pictures the second half calibrates."""
-    asked = [drawn_things(pictures, number) for number in drawn[: len(drawn) // 2]]
-    chosen, calibration = calibrate(sam, [all_things(pictures, number) for number in drawn[len(drawn) // 2 :]])
+def evaluate(sam: Sam, pictures: Path, glas: Path, *, asked: range, calibrating: range, step: int) -> Evaluation:
+    """Choose thresholds on the held-out pictures ``calibrating``, ask on those ``asked`` and on GlaS, compare."""
+    things = [drawn_things(pictures, number) for number in asked]
+    chosen, calibration = calibrate(sam, [all_things(pictures, number) for number in calibrating])
     images = read_glas(glas, step=step)
     rivals = _rivals(sam)
     return Evaluation(
         ask(rivals, [(rgb, objects(mask)) for _, rgb, mask in images]),
-        ask(rivals, asked),
+        ask(rivals, things),
         compare(
             AutomaticSegmenter(sam, name=MODEL, version="", settings=chosen),
             [(rgb, mask) for _, rgb, mask in images],

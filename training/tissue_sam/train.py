@@ -29,8 +29,8 @@ from sam_mil_engine.segment.tissue_sam.encoder import Trunk
 from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
 from sam_mil_engine.settings import SegmentSettings
 
-#: Held-out drawn pictures.
-_DRAWN = 32
+#: Held-out drawn pictures: on the first the model is asked, the others choose offsets and thresholds.
+_ASKED, _CALIBRATING = range(16), range(16, 32)
 _SHORT_PICTURES, _SHORT_STEPS = 3, 12
 #: Settings that are chosen for the model and stored with it.
 _GRID = ("points_per_side", "crop_n_layers", "pred_iou_thresh", "stability_score_thresh")
@@ -48,10 +48,10 @@ def full(work: Path, data: Path, *, pictures: int, minutes: float, step: int) ->
     """Train, evaluate, write the table; where the gate for prompts is passed, the weights go into the package."""
     fitting = fitting_in(work, data, pictures=pictures, minutes=minutes)
     fitting.run()
-    make(work, Trunk(classifier()).eval(), data, part="val", numbers=range(_DRAWN))
+    make(work, Trunk(classifier()).eval(), data, part="val", numbers=[*_ASKED, *_CALIBRATING])
     sam = fitting.averaged()
-    moved = balance(sam, [drawn_things(work, number) for number in range(_DRAWN)[_DRAWN // 2 :]])
-    found = evaluate(sam, work, data / "glas", drawn=range(_DRAWN), step=step)
+    moved = balance(sam, [drawn_things(work, number) for number in _CALIBRATING])
+    found = evaluate(sam, work, data / "glas", asked=_ASKED, calibrating=_CALIBRATING, step=step)
     told = how_trained(fitting, pictures=len(list(work.glob("train-*.npz"))), moved=moved)
     text = evaluation_text(found, told)
     (Path(__file__).parent / "evaluation.md").write_text(text)

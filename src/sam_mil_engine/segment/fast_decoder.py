@@ -131,11 +131,9 @@ class FastDecoder:
         prompts, _ = self._prompts(points=(points[:, None], labels), boxes=None, masks=None)
         own = torch.cat([self._decoder.iou_token.weight, self._decoder.mask_tokens.weight])
         tokens, pixels = self._two_way(torch.cat([own.expand(len(points), -1, -1), prompts], dim=1), image)
-        # Token 0 predicts the IoU; token 1 is the single mask for several prompts, which one point does not use.
-        n_masks = self._decoder.num_mask_tokens
         predicted_iou = self._decoder.iou_prediction_head(tokens[:, 0])[:, 1:]
-        networks = self._decoder.output_hypernetworks_mlps
-        filters = torch.stack([networks[n](tokens[:, 1 + n]) for n in range(1, n_masks)], dim=1)
+        networks = self._decoder.output_hypernetworks_mlps[1:]
+        filters = torch.stack([network(tokens[:, 1 + n]) for n, network in enumerate(networks)], dim=1)
 
         def logits(passed: Tensor) -> Tensor:
             return self._upscaling(torch.unflatten(pixels, 1, self._grid), filters, passed, needed)
@@ -143,7 +141,11 @@ class FastDecoder:
         return DecodedMasks.above(predicted_iou, logits, min_iou)
 
     def _two_way(self, position: Tensor, image: _SharedImage) -> tuple[Tensor, Tensor]:
-        """Meta's ``TwoWayTransformer``: tokens (B, T, C) -> tokens (B, T, C) and image tokens (B, N, C)."""
+        """Meta's ``TwoWayTransformer``: tokens (B, T, C) -> those that answer (B, 4, C), image tokens (B, N, C).
+
+        Token 0 predicts the IoU, three are masks. That of the single mask, which one point does not use, and the
+        prompt's own look at the image no more at the end.
+        """
         tokens, pixels = position, image.tokens
         for number, layer in enumerate(self._layers):
             to_image, to_tokens = self._to_image[number], self._to_tokens[number]
@@ -162,9 +164,10 @@ class FastDecoder:
                 pixels = to_tokens(asking, tokens, pixels, self._norms[number])
             else:
                 pixels = to_tokens.shared(asking, tokens, pixels, image.queries, self._norms[number])
-        transformer = self._decoder.transformer
-        tokens = transformer.norm_final_attn(tokens + self._to_image_last(tokens + position, pixels))
-        return tokens, pixels
+        answering = [0, *range(2, 1 + self._decoder.num_mask_tokens)]
+        tokens, asking = tokens[:, answering], (tokens + position)[:, answering]
+        norm = self._decoder.transformer.norm_final_attn
+        return norm(tokens + self._to_image_last(asking, pixels)), pixels
 
 
 class _Norm:
