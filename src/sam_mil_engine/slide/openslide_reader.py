@@ -28,14 +28,14 @@ _PLAIN_TIFFS = ("aperio", "generic-tiff")
 class OpenSlideReader:
     """A slide that OpenSlide reads: one handle for every thread that reads, all sharing one cache of tiles.
 
-    For display, whole JPEG tiles of a plain TIFF are decoded without it, see :mod:`.tiff_tiles`.
+    JPEG tiles of a plain TIFF are decoded without it where that gives the same pixels, see :mod:`.tiff_tiles`.
     """
 
     def __init__(self, path: Path, first: openslide.OpenSlide, *, cache_bytes: int = OPENSLIDE_CACHE_BYTES):
         import openslide
 
         self._cache = openslide.OpenSlideCache(cache_bytes)
-        self._path = path
+        self._path, self._cache_bytes = path, cache_bytes
         first.set_cache(self._cache)
         self._downsamples = first.level_downsamples
         self._info = _info(path, first)
@@ -61,24 +61,23 @@ class OpenSlideReader:
 
     def read(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
         """Read a rectangle of a level; see :class:`~sam_mil_engine.slide.slide.SlideReader`."""
+        # With one pixel a file is tried when it is opened: that is not worth the tables.
+        tiles = self._tiff_tiles() if self._tiles_known or size != (1, 1) else None
+        pixels = None if tiles is None else tiles.read(level, location, size)
+        if pixels is not None:
+            return pixels
         # OpenSlide places the region by its own downsample, the mean of both axes.
         scale = self._downsamples[level]
         location_px0 = (round(location[0] * scale), round(location[1] * scale))
         with self._handles.borrow() as handle:
             return on_white(np.asarray(handle.read_region(location_px0, level, size)))
 
-    def read_for_display(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
-        """Read a rectangle of a level, quicker where it is made of whole JPEG tiles."""
-        tiles = self._tiff_tiles()
-        pixels = None if tiles is None else tiles.read(level, location, size)
-        return self.read(level, location, size) if pixels is None else pixels
-
     def _tiff_tiles(self) -> TiffTiles | None:
         """Look for tiles at the first read, not at opening: the tables of a large file are long."""
         if not self._tiles_known:
             with self._looking:
                 if not self._tiles_known:
-                    self._tiles = TiffTiles.of(self._path, self._info.level_sizes)
+                    self._tiles = TiffTiles.of(self._path, self._info.level_sizes, cache_bytes=self._cache_bytes)
                     self._tiles_known = True
         return self._tiles
 

@@ -90,7 +90,7 @@ def _file_level(
 ) -> Make:
     def make(left: int, top: int, right: int, bottom: int) -> UInt8Image:
         try:
-            pixels = slide.read_level(number, (left, top), (right - left, bottom - top), for_display=True)
+            pixels = slide.read_level(number, (left, top), (right - left, bottom - top))
         except SlideError as error:
             if on_bad_tile is None or slide.closed:
                 raise

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -43,14 +43,6 @@ class SlideReader(Protocol):
 
     def close(self) -> None:
         """Give the file back. No read is running, and none follows."""
-
-
-@runtime_checkable
-class DisplayReader(Protocol):
-    """A reader that has a quicker way to pixels that are only looked at."""
-
-    def read_for_display(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
-        """Read a rectangle that lies inside a level; of a damaged tile it may show what is left."""
 
 
 class Slide:
@@ -105,17 +97,13 @@ class Slide:
                 self._reading -= 1
                 self._state.notify_all()
 
-    def read_level(
-        self, level: int, location: tuple[int, int], size: tuple[int, int], *, for_display: bool = False
-    ) -> UInt8Image:
+    def read_level(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
         """Read a rectangle given in pixels of ``level``; what lies outside the slide is white.
 
         Parameters
         ----------
         level, location, size
             Number of the level; left and top, width and height in its pixels.
-        for_display
-            The pixels are only looked at: a quicker way may be taken that shows of a damaged tile what is left.
 
         Returns
         -------
@@ -140,19 +128,15 @@ class Slide:
         with self._in_use():
             if right <= left or bottom <= top:
                 return np.full((height, width, 3), WHITE, dtype=np.uint8)
-            pixels = self._read_inside(level, (left, top), (right - left, bottom - top), for_display)
+            pixels = self._read_inside(level, (left, top), (right - left, bottom - top))
         if pixels.shape[:2] == (height, width):
             return pixels
         padded = np.full((height, width, 3), WHITE, dtype=np.uint8)
         padded[top - y : bottom - y, left - x : right - x] = pixels
         return padded
 
-    def _read_inside(
-        self, level: int, location: tuple[int, int], size: tuple[int, int], for_display: bool
-    ) -> UInt8Image:
+    def _read_inside(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
         try:
-            if for_display and isinstance(self._reader, DisplayReader):
-                return self._reader.read_for_display(level, location, size)
             return self._reader.read(level, location, size)
         except SlideError:
             raise
