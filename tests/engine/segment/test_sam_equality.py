@@ -12,6 +12,7 @@ from segment_anything.modeling import Sam
 
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
+from sam_mil_engine.segment import cross_attention, fast_decoder
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.cores import Cores
 from sam_mil_engine.segment.fast_decoder import FastDecoder, PlainDecoder
@@ -128,6 +129,24 @@ def test_the_logits_are_metas(sam):
     largest = expected.logits.abs().max()
     assert (found.logits - expected.logits).abs().max() <= 1e-5 * largest
     torch.testing.assert_close(found.predicted_iou, expected.predicted_iou, atol=1e-5, rtol=1e-5)
+
+
+def test_all_prompts_at_once_give_the_same_logits_as_one_by_one(sam, monkeypatch):
+    expected = decoded(FastDecoder(sam), needed=(49, 64), min_iou=0.5)
+    for module in (cross_attention, fast_decoder):  # as on a GPU
+        monkeypatch.setattr(module, "one_by_one", lambda images: [slice(None)])
+        monkeypatch.setattr(module, "strips", lambda images, n, width=1: [slice(0, n)])
+    found = decoded(FastDecoder(sam), needed=(49, 64), min_iou=0.5)
+    assert 0 < len(found.logits) < 27
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [1, 100])
+def test_strips_of_any_length_give_the_same_logits(sam, monkeypatch, tokens):
+    expected = decoded(FastDecoder(sam), needed=(49, 64))
+    monkeypatch.setattr(cross_attention, "_TOKENS", tokens)
+    found = decoded(FastDecoder(sam), needed=(49, 64))
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=1e-5)
 
 
 def test_only_what_is_needed_is_decoded(sam):
