@@ -29,8 +29,8 @@ def sam():
 def counted(sam, monkeypatch):
     """Prompting uses the small SAM; the list has one entry for every run of its image encoder."""
     calls = []
-    forward = sam.image_encoder.forward
-    monkeypatch.setattr(sam.image_encoder, "forward", lambda picture: calls.append(1) or forward(picture))
+    forward = sam.image_encoder.neck.forward
+    monkeypatch.setattr(sam.image_encoder.neck, "forward", lambda picture: calls.append(1) or forward(picture))
     monkeypatch.setattr(prompting, "prompter", lambda _name: SamPrompter(sam, name="small", version="1"))
     return calls
 

@@ -130,7 +130,10 @@ class _Run:
     def _give_out(self) -> None:
         if self._client.status != "running":
             raise self._gone()
-        slots, gpus = capacity(self._client)
+        try:
+            slots, gpus = capacity(self._client)
+        except OSError as error:  # it went since the client looked last
+            raise self._gone() from error
         self._progress(
             Progress("cluster", self._done, self._total, "slides", "" if slots else "waiting for workers")
         )
