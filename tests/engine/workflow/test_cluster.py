@@ -170,6 +170,17 @@ def test_a_run_that_is_cancelled_stops_its_workers(
     assert bags(project) == alone
 
 
+def test_a_scheduler_that_goes_while_it_is_asked(
+    cluster: Cluster, slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(client):
+        raise OSError("Timed out trying to connect")
+
+    monkeypatch.setattr(scheduler, "capacity", refused)
+    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done"):
+        list(process_on_cluster(slides, tmp_path / "many", settings=SETTINGS, address=cluster.address))
+
+
 def test_the_scheduler_goes_in_the_middle(
     cluster: Cluster, slides: list[Path], alone: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -187,17 +198,6 @@ def test_the_scheduler_goes_in_the_middle(
     for outcome in process_slides(slides, project, settings=SETTINGS, device="cpu"):
         assert outcome.error is None
     assert bags(project) == alone
-
-
-def test_a_scheduler_that_goes_while_it_is_asked(
-    cluster: Cluster, slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(client):
-        raise OSError("Timed out trying to connect")
-
-    monkeypatch.setattr(scheduler, "capacity", refused)
-    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done"):
-        list(process_on_cluster(slides, tmp_path / "many", settings=SETTINGS, address=cluster.address))
 
 
 def test_lines_of_killed_processes_are_corrected(tmp_path: Path) -> None:
