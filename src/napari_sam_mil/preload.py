@@ -13,7 +13,7 @@ from sam_mil_engine.report.colours import segment_colours
 from .colours import DIVERGING, QUANTITY, napari_colormap
 
 _FOR_THUMBNAILS = "scipy.ndimage"
-_FOR_LAYERS = ("pandas", "skimage.exposure")
+_FOR_LAYERS = ("pandas", "skimage.color.colorconv", "skimage.draw", "skimage.exposure")
 
 Result = TypeVar("Result")
 
