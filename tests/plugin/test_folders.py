@@ -6,6 +6,7 @@ import csv
 import shutil
 
 import pytest
+from by_hand import Dialogs, drop, take_reader
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
@@ -73,6 +74,15 @@ def test_a_project_shows_its_slide_with_all_layers_and_lists_its_slides(qtbot, m
     slides = find_dock(viewer, "Slides")
     assert slides.title.text() == "Project study: 1 slide."
     assert not (study / "superseded").exists(), "nothing was computed anew"
+
+
+def test_a_run_is_dropped_into_the_picture(qtbot, make_napari_viewer, run):
+    viewer = make_napari_viewer(show=True)
+    with Dialogs(take_reader("SAM-MIL")):
+        drop(viewer, run)
+    dock = wait_for_results(qtbot, viewer)
+    assert [layer.name for layer in viewer.layers] == NAMES
+    assert dock.choices_card.choices().classifier == str(run / "fold-0-0")
 
 
 def test_a_run_shows_what_its_own_model_says_and_lists_wrong_predictions(qtbot, make_napari_viewer, run):
