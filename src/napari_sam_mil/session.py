@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from sam_mil_engine.geometry import Frame
 
+from .graphics import keep_context
 from .group_table import Column, group_table
 from .layers import KINDS, LayerData, result_layers
 from .placement import place_points, place_raster
@@ -105,6 +106,7 @@ class Sessions:
         self._viewer = weakref.ref(viewer)
         self._sessions: list[SlideSession] = []
         self._current: SlideSession | None = None
+        keep_context(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)

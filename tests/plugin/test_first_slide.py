@@ -254,11 +254,16 @@ def change_segments(walk):
     """6. Change segments."""
     dock, session = walk.dock("Prompts"), walk.session
     rows, count = dock.segments.list, len(session.analysis.processed.segments)
+    press(dock, "+ Point")
+    click(canvas(walk.viewer), walk.middle_of(0)[0])
+    until(lambda: "candidate" in walk.layers(), "SAM's answer", seconds=120)
+    press(dock, "Accept")
+    until(lambda: len(session.analysis.processed.segments) == count + 1, "the new segment", seconds=30)
     for row, keys in ((0, NONE), (1, CTRL)):
         click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
     press(dock, "Merge")
-    until(lambda: len(session.analysis.processed.segments) == count - 1, "the merged segments", seconds=30)
-    assert find_dock(walk.viewer, "Groups").table.rowCount() == count - 1
+    until(lambda: len(session.analysis.processed.segments) == count, "the merged segments", seconds=30)
+    assert find_dock(walk.viewer, "Groups").table.rowCount() == count
     press(dock, "Save edits to the project")
     until(lambda: "superseded/" in words_of(dock.segments), "the edits saved", seconds=30)
     assert list((walk.folder / "project" / "superseded").iterdir())

@@ -14,6 +14,7 @@ from sam_mil_engine.geometry import Frame
 
 from ..beside import Side, cell_layers, facts
 from ..figure6 import above_picture
+from ..graphics import keep_context
 from ..outlines import annotations_layer
 from ..placement import place_raster
 from .parts import Card, scrolling, text_label
@@ -196,6 +197,7 @@ def open_beside(
 
     slide_id = session.source.info.slide_id
     viewer = Viewer(title=f"{slide_id}: {sides[0].title} beside {sides[1].title}")
+    keep_context(viewer)
     viewer.window.resize(*WINDOW)
     dock = BesideDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
