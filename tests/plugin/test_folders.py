@@ -83,6 +83,7 @@ def test_a_run_is_dropped_into_the_picture(qtbot, make_napari_viewer, run):
     dock = wait_for_results(qtbot, viewer)
     assert [layer.name for layer in viewer.layers] == NAMES
     assert dock.choices_card.choices().classifier == str(run / "fold-0-0")
+    qtbot.wait(500)  # napari works off what it put off; a window that goes before makes it warn
 
 
 def test_a_run_shows_what_its_own_model_says_and_lists_wrong_predictions(qtbot, make_napari_viewer, run):
