@@ -144,12 +144,13 @@ class FullResolution:
         levels = (threshold - offset, threshold, threshold + offset)
         # For each level, where all of the K x K logits are above it, and where some are and some are not.
         above, crossed = zip(*(self._above(logits > level) for level in levels), strict=True)
-        lines = [(each.float() @ self._columns.per_start, self._rows.per_start @ each.float()) for each in above]
+        rows = [each.float() @ self._columns.per_start for each in above]
         # The pixels of a row of cells are few enough for float32, those of a picture are not.
-        areas = [rows.double() @ self._rows.per_start.double() for rows, _ in lines]
+        areas = [row.double() @ self._rows.per_start.double() for row in rows]
+        columns = self._rows.per_start @ above[1].float()
         # Where a picture is smaller than its logits, some begin no pixel.
-        hit_rows = ((lines[1][0] > 0) & (self._rows.per_start > 0))[:, self._rows.start_of_pixel]
-        hit_columns = ((lines[1][1] > 0) & (self._columns.per_start > 0))[:, self._columns.start_of_pixel]
+        hit_rows = ((rows[1] > 0) & (self._rows.per_start > 0))[:, self._rows.start_of_pixel]
+        hit_columns = ((columns > 0) & (self._columns.per_start > 0))[:, self._columns.start_of_pixel]
         places = (crossed[0] | crossed[1] | crossed[2]).nonzero()
         cells = self._columns.cells(self._rows.cells(places, 1), 2)
         for begin in range(0, len(cells), _CELLS):
