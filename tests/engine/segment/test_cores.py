@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -55,6 +56,7 @@ def test_an_error_or_closing_drops_what_has_not_begun(n_threads):
         begun.append(item)
         if item == 1:
             raise ValueError("one")
+        time.sleep(0.01)  # or all could be over before anyone hears of the error
         return item
 
     with Cores(CPU) as cores:
