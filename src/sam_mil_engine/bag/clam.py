@@ -125,7 +125,7 @@ def patch_facts(attributes: Mapping[str, Any]) -> PatchFacts:
     # level_dim is the size of the level that was read; CLAM places patches by whole downsamples
     width, height = (int(side) for side in attributes.get("level_dim", (0, 0)))
     return PatchFacts(
-        size_px0=size * int(downsample) if np.isfinite(downsample) else None,
+        size_px0=size * int(downsample) if downsample >= 1 else None,
         output_size=size,
         read_level=level,
         read_size=size,
@@ -158,7 +158,7 @@ def write_patches(
     was read and not what the encoder saw.
     """
     name = file_name(bag.slide_id)
-    downsample = tuple(np.divide(grid.size_px0, grid.read_size).tolist())
+    downsample = grid.read_downsample
     size = slide_size_px0 or tuple((bag.coords_px0.max(axis=0) + np.ceil(grid.size_px0)).astype(int).tolist())
     level_size = tuple(np.floor_divide(size, downsample).astype(int).tolist())
     attributes = {

@@ -27,7 +27,7 @@ def print_comparison(table: pd.DataFrame, *, title: str) -> None:
     against = table[table["test"].notna()]
     differences = [
         {
-            "figure": row["figure"],
+            "figure": f"{row['figure']} of mean probabilities" if row["test"] == "delong" else row["figure"],
             "model": row["model"],
             "against": row["against"],
             "difference (95%)": f"{row['difference']:+.3f}"

@@ -39,5 +39,7 @@ def command(
     if json:
         print_json({"output": str(output), **result.summary, "folds": result.folds})
         return
-    print_comparison(compare_runs({Path(run).name: result}), title=f"{len(result.folds)} models on other data")
+    n = len(result.folds)
+    title = f"{n} model{'s' if n > 1 else ''} on other data"
+    print_comparison(compare_runs({Path(run).name: result}), title=title)
     print_line(f"figures: {output}")

@@ -48,6 +48,12 @@ class TileGrid:
         """(N, 2) int64: column and row of every patch on the grid."""
         return np.asarray(np.round(self.coords_px0 / np.asarray(self.step_px0)), dtype=np.int64)
 
+    @property
+    def read_downsample(self) -> tuple[float, float]:
+        """Downsample (x, y) of the level that is read, as far as the sizes tell: a whole number where it can be."""
+        x, y = map(_downsample, self.size_px0, self.read_size)
+        return x, y
+
     def raster(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], Frame]:
         """(N,) numbers -> a picture of one pixel a patch, not-a-number where no patch is, and its frame."""
         cells = self.cells
@@ -58,3 +64,8 @@ class TileGrid:
         picture[rows, columns] = np.asarray(values, dtype=np.float32)
         left, top = (first * np.asarray(self.step_px0)).tolist()
         return picture, Frame(origin_px0=(left, top), downsample=self.step_px0)
+
+
+def _downsample(size_px0: float, read_size: int) -> float:
+    whole = max(1, round(size_px0 / read_size))
+    return float(whole) if round(size_px0 / whole) == read_size else size_px0 / read_size

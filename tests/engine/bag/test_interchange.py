@@ -268,6 +268,31 @@ def test_round_trip_through_clam(tmp_path: Path) -> None:
     assert (after.grid.size_px0, after.grid.read_size) == (before.grid.size_px0, before.grid.read_size)
 
 
+@pytest.mark.parametrize(
+    ("size_px0", "read_size", "downsample"),
+    [(182.857, 183, 1.0), (256.0, 256, 1.0), (731.4, 183, 4.0), (733.0, 183, 4.0), (402.3, 256, 402.3 / 256)],
+)
+def test_resampled_patches_name_the_level_that_was_read(
+    tmp_path: Path, size_px0: float, read_size: int, downsample: float
+) -> None:
+    """The patches of a wanted mpp are read in whole pixels: their quotient is not the level's downsample."""
+    grid = TileGrid(made.grid_coords(), (size_px0,) * 2, 2, (read_size,) * 2, 256, (size_px0,) * 2, 0.5)
+    assert grid.read_downsample == (downsample, downsample)
+    bag = FeatureBag("s0", grid.coords_px0, made.features_of())
+    clam.write(tmp_path / "out", bag, grid, slide_size_px0=(20000, 15000))
+    _, after = read_one(tmp_path / "out")
+    assert after.grid.size_px0 == (int(downsample) * read_size,) * 2, "CLAM counts in whole downsamples"
+
+
+def test_a_downsample_below_one_says_nothing(tmp_path: Path) -> None:
+    folder = made.clam_folder(tmp_path / "clam")
+    for path in (folder / "patches").glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["coords"].attrs["downsample"] = (0.99921936, 0.99921936)
+    _, found = read_one(folder)
+    assert found.grid.size_px0 == (made.SIZE, made.SIZE), "the distance of neighbours"
+
+
 def test_round_trip_through_trident(tmp_path: Path) -> None:
     before = full_bag(tmp_path)
     half = replace(before.bag, features=before.bag.features.astype(np.float16))

@@ -180,6 +180,15 @@ def test_evaluate_on_other_data(runs: Path, cohort: Cohort, tmp_path: Path) -> N
         run("evaluate", runs / "sam-mil", *given, "-o", tmp_path / "bad")
 
 
+def test_evaluate_the_one_model_of_a_split(cohort: Cohort, tmp_path: Path) -> None:
+    run("train", *small(cohort), "--model", "mean", "-o", tmp_path / "run")
+    given = ["--bags", cohort[0], "--labels", cohort[1], "--device", "cpu", "-q", "--allow-seen"]
+    result = run("evaluate", tmp_path / "run", *given, "-o", tmp_path / "out")
+    assert "1 model on other data" in result.stdout
+    (row,) = (line for line in result.stdout.splitlines() if line.startswith("run "))
+    assert "±" not in row, "one model does not vary"
+
+
 def test_reports_of_one_run_and_of_several(runs: Path, tmp_path: Path) -> None:
     content = report_of(runs)
     assert [item.model for item in content.figures] == ["sam-mil", "mean"]
