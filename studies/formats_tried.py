@@ -29,9 +29,10 @@ PATCHES = ((6000, 512), (2000, 256), (500, 64), (0, 16))
 PAGE = Path(__file__).parents[1] / "docs" / "formats-tried.md"
 HEAD = """# Files that were tried
 
-What `process` does with each public test file of OpenSlide, tifffile, pydicom and others, from one run of `studies/formats_tried.py`: preset
-`biopsy`, default models, patches of 512 px on slides of 6,000 px and more, 256, 64 or 16 px on smaller ones. Wherever it says *failed*,
-`process.csv` has these words and what to do, the other slides go on, and the exit code is 1.
+What `process` does with each public test file of OpenSlide, tifffile, pydicom and others, from one run of
+`studies/formats_tried.py`: preset `biopsy`, default models, patches of 512 px on slides of 6,000 px and more, 256, 64 or
+16 px on smaller ones. Wherever it says *failed*, `process.csv` has these words and what to do, the other slides go on, and
+the exit code is 1.
 
 """
 
@@ -57,7 +58,7 @@ def opened(path: Path) -> tuple[str, str, int]:
 def outcome(row: ProcessRow, project: Project) -> str:
     """In words, what became of a slide."""
     if row.state == "failed":
-        return f"*failed*: {row.error}. {row.hint}"
+        return f"*failed*: {row.error}. {row.hint}."
     with h5py.File(project.bag(row.slide_id)) as bag:
         method, groups = bag["tissue"].attrs["method"], len(bag["groups/area"])
     by = "" if method == "default" else f"; tissue found by `{method}`"
@@ -72,14 +73,25 @@ def main(data: Path, work: Path) -> None:
     rows = {}
     for patch, paths in calls.items():
         project = work / f"patches-{patch}"
-        command = ["sam-mil-engine", "process", *map(str, paths), "-o", str(project), "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "sam_mil_engine",
+            "process",
+            *map(str, paths),
+            "-o",
+            str(project),
+            "--quiet",
+        ]
         done = subprocess.run([*command, "--preset", "biopsy", "--patch-size", str(patch)], check=False)
         if done.returncode not in (0, 1):
             raise SystemExit(f"exit code {done.returncode} of: {' '.join(command)}")
-        rows |= {Path(row.path): outcome(row, Project(project)) for row in Project(project).rows().values()}
+        for row in Project(project).rows().values():
+            path = Path(row.path)
+            rows[path if path in facts else path.parent] = outcome(row, Project(project))
     cells = []
     for path, (size, reader, patch) in facts.items():
-        told = rows[path].replace(f"{path.parent}/", "").replace("|", "\\|")
+        told = rows[path].replace(f"{path}: ", "").replace(f"{path.parent}/", "").replace("|", "\\|")
         cells.append([f"`{path.relative_to(data)}`", size, reader, str(patch) if reader != "–" else "–", told])
     atomic_write(PAGE, HEAD + markdown(("file", "size", "reader", "patch", "what `process` did"), cells))
     print(PAGE.read_text())
