@@ -30,9 +30,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "formats-tried.md"
 HEAD = """# Files that were tried
 
 What `process` does with each public test file of OpenSlide, tifffile, pydicom and others, from one run of
-`studies/formats_tried.py`: preset `biopsy`, default models, patches of 512 px on slides of 6,000 px and more, 256, 64 or
-16 px on smaller ones. Wherever it says *failed*, `process.csv` has these words and what to do, the other slides go on, and
-the exit code is 1.
+`studies/formats_tried.py`: preset `biopsy`, default models, patches of 512 px on slides of 6,000 px and more,
+256, 64 or 16 px on smaller ones. Wherever it says *failed*, `process.csv` has these words and what to do, the
+other slides go on, and the exit code is 1.
 
 """
 
