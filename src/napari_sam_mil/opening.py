@@ -17,11 +17,9 @@ from sam_mil_engine.slide.slide import Slide
 
 from .preferences import Preferences, preferences, save_preferences
 from .preload import load_for_slides
-from .source import tag_of
+from .scale_bar import show_scale_bar
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
-
     from sam_mil_engine.slide.level_array import LevelArray
 
 BACKGROUND = (
@@ -103,14 +101,10 @@ def prepare_window(slide: Slide, values: Preferences) -> None:
     if viewer is None:
         return
     watch_cursor(viewer)
-    if slide.info.mpp is not None and not _shows_slides(viewer):
-        viewer.canvas.overlays.scale_bar.visible = True
+    if slide.info.mpp is not None:
+        show_scale_bar(viewer)
     if not values.background_offered:
         _load_in_background(values)
-
-
-def _shows_slides(viewer: Viewer) -> bool:
-    return any((tag := tag_of(layer.metadata)) is not None and tag.kind == "slide" for layer in viewer.layers)
 
 
 def _load_in_background(values: Preferences) -> None:

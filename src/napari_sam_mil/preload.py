@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 def load_for_slides() -> None:
     """Load what the layer of a slide takes; not in the thread of the window, which would wait for all of it."""
     import_module(_FOR_THUMBNAILS)
+    # The scale bar's units: pint reads its definitions when it is asked for the first one.
+    pint: Any = import_module("pint")
+    pint.get_application_registry().parse_units("pixel")
 
 
 def load_for_results() -> None:

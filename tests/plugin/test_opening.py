@@ -38,7 +38,8 @@ def test_a_slide_opens_in_micrometres_with_a_scale_bar(qtbot, window, cmu_slide,
     assert not window.canvas.overlays.scale_bar.visible
     (layer,) = window.open(str(cmu_slide), plugin="napari-sam-mil")
     assert tag_of(layer.metadata).source.info.size_px0 == (2220, 2967)
-    assert window.canvas.overlays.scale_bar.visible
+    assert not window.canvas.overlays.scale_bar.visible, "its letters are drawn first, one by one"
+    qtbot.waitUntil(lambda: window.canvas.overlays.scale_bar.visible)
     assert {str(unit) for unit in layer.units} == {"micrometer"}
     np.testing.assert_allclose(layer.extent.world[1], (2966.5 * 0.499, 2219.5 * 0.499), atol=0.5)
     window.canvas.overlays.scale_bar.visible = False

@@ -19,6 +19,7 @@ from ..notices import show_error
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
+from ..scale_bar import show_scale_bar
 from ..session import SlideSession
 from .choices_card import ChoicesCard
 from .dock import Dock
@@ -193,7 +194,7 @@ class AnalyzeDock(Dock):
         self.region_card.show_session(session)
         self.result_card.show_result(None if session is None else session.analysis)
         if session is not None and session.source.mpp is not None:
-            self._sessions.viewer.canvas.overlays.scale_bar.visible = True
+            show_scale_bar(self._sessions.viewer)
         self._enable()
         self._look_for_kept()
 

@@ -95,6 +95,7 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
     data = file.create_dataset("coords", data=grid.coords_px0.astype(np.int32))
     side = round(grid.size_px0[0])
     downsample = grid.read_downsample
+    level_dim = None if size_px0 is None else np.round(np.divide(size_px0, downsample)).astype(int)
     gap = (grid.size_px0[0] - grid.step_px0[0]) / grid.size_px0[0]
     scale = grid.output_size / grid.size_px0[0]
     level0 = magnification(None if grid.mpp is None else grid.mpp * scale, power)
@@ -109,7 +110,7 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
         "overlap": round(gap * grid.output_size),
         "downsample": downsample,
         "level_dim": size_px0,
-        "downsampled_level_dim": None if size_px0 is None else np.round(np.divide(size_px0, downsample)).astype(int),
+        "downsampled_level_dim": level_dim,
         "level0_width": None if size_px0 is None else size_px0[0],
         "level0_height": None if size_px0 is None else size_px0[1],
         "save_path": "bags",  # in the project; an absolute path would make equal bags differ
