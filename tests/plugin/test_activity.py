@@ -9,7 +9,7 @@ from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.utils.progress import progress as napari_progress
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.activity import Activity
+from napari_sam_mil.activity import SPINNER_SPEED, Activity
 from napari_sam_mil.jobs import Job
 from sam_mil_engine.progress import Progress
 
@@ -39,6 +39,8 @@ def test_a_long_job_shows_stage_and_share_and_its_cancel_button_stops_it(qtbot, 
     (bar,) = bars(panel)
     qtbot.waitUntil(lambda: bar.description_label.text().startswith("Segment/Classify: features"), timeout=5000)
     assert (bar.qt_progress_bar.value(), bar.qt_progress_bar.maximum()) == (30, 40)
+    spinner = panel._toggleButton._inProgressIndicator.movie()
+    assert spinner.speed() == SPINNER_SPEED, "it was found where napari has it"
     panel.show()
     with qtbot.waitSignal(job.cancelled, timeout=5000):
         qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
