@@ -20,8 +20,12 @@ from .layers import KINDS, LayerData, result_layers
 from .placement import place_points, place_raster
 from .prompting import Regions
 from .recolour import colour_segments
+from .renewing import renewed
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 from .waiting import breathe
+
+#: Kinds of layers in which the user draws: new ones come with nothing of the old.
+_DRAWN = frozenset({"annotations", "prompts"})
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -149,7 +153,7 @@ class Sessions:
             self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
-        """Make the layers of the slide anew from what is known; place, visibility and opacity are kept."""
+        """Show in the layers of the slide what is known; place, visibility, opacity and colours are kept."""
         if session not in self._sessions:
             return
         wanted = session.result_layers()
@@ -165,17 +169,22 @@ class Sessions:
         self.changed.emit()
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
-        """Show one layer of a slide, in place of the one of this kind that is there."""
+        """Show one layer of a slide: the one of this kind takes the data, or gives way to a new one."""
         array, keywords, type_name = data
         segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
-        tag = LayerTag(kind, session.source, segments)
-        layer = Layer.create(array, keywords | {"metadata": {METADATA_KEY: tag}}, type_name)
+        metadata = {METADATA_KEY: LayerTag(kind, session.source, segments)}
+        old = session.layers.get(kind)
+        if old is not None and kind not in _DRAWN and renewed(old, data):
+            old.metadata = metadata
+            if isinstance(old, Labels):
+                colour_segments(old, session.table(), session.colour_by)
+            return old
+        layer = Layer.create(array, keywords | {"metadata": metadata}, type_name)
         if isinstance(layer, Labels):
             layer.editable = False
             colour_segments(layer, session.table(), session.colour_by)
         layers = self.viewer.layers
         active = layers.selection.active
-        old = session.layers.get(kind)
         if old is None:
             place = 1 + max(layers.index(other) for other in (session.layer, *session.layers.values()))
         else:
