@@ -22,6 +22,7 @@ from .prompting import Regions
 from .recolour import colour_segments
 from .renewing import renewed
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
+from .view import show_px0, view_px0
 from .waiting import breathe
 
 #: Kinds of layers in which the user draws: new ones come with nothing of the old.
@@ -205,11 +206,17 @@ class Sessions:
         self.changed.emit()
 
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
-        """Take the user's micrometres a pixel for a slide that does not say, and place all layers anew."""
+        """Take the user's micrometres a pixel for a slide that does not say, and place all layers anew.
+
+        Where the slide is looked at, the same part of it stays in view.
+        """
+        in_view = view_px0(self.viewer, session.source.mpp) if session is self._current else None
         session.source.user_mpp = mpp
         placed = place_raster(Frame(), session.source.mpp)
         session.layer.scale, session.layer.translate = placed["scale"], placed["translate"]
         session.layer.units = placed["units"]
+        if in_view is not None:
+            show_px0(self.viewer, in_view, session.source.mpp)
         outlines = session.layers.get("annotations")
         if outlines is not None:
             placed = place_points(session.source.mpp)

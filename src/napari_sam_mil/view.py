@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .placement import Mpp, pixel_size, world_to_points
+from .placement import Mpp, pixel_size, points_to_world, world_to_points
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -18,6 +18,15 @@ def view_px0(viewer: Viewer, mpp: Mpp) -> tuple[float, float, float, float]:
     half = np.asarray(viewer.canvas.size, dtype=float) / viewer.scene.camera.zoom / 2
     (left, top), (right, bottom) = world_to_points([centre - half, centre + half], mpp).tolist()
     return left, top, right, bottom
+
+
+def show_px0(viewer: Viewer, bounds_px0: tuple[float, float, float, float], mpp: Mpp) -> None:
+    """Fill the canvas with what :func:`view_px0` has told."""
+    left, top, right, bottom = bounds_px0
+    corners = points_to_world([(left, top), (right, bottom)], mpp)
+    camera = viewer.scene.camera
+    camera.center = tuple(corners.mean(axis=0).tolist())
+    camera.zoom = float(np.min(np.asarray(viewer.canvas.size, dtype=float) / np.ptp(corners, axis=0)))
 
 
 def canvas_pixel_px0(viewer: Viewer, mpp: Mpp) -> float:

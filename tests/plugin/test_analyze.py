@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_sam_mil import analysis, kept
 from napari_sam_mil.layers import KINDS
 from napari_sam_mil.session import sessions_of
+from napari_sam_mil.view import view_px0
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
 from sam_mil_engine.train.model_folders import bundled_models
@@ -224,8 +225,11 @@ def test_a_slide_without_mpp_asks_for_it_and_is_placed_anew(qtbot, open_dock, ti
     notification_manager.records.clear()
     click(qtbot, dock, dock.button)
     assert "Enter the resolution in the slide card" in notification_manager.records[0].message
+    viewer.scene.camera.zoom *= 1.7
+    in_view = view_px0(viewer, None)
     dock.slide_card._mpp.setValue(0.5)
     assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
+    assert view_px0(viewer, (0.5, 0.5)) == pytest.approx(in_view), "what is looked at stays in view"
     click(qtbot, dock, dock.button)
     assert [layer.name for layer in viewer.layers] == ["plain", *NAMES]
 
