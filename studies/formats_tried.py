@@ -72,7 +72,7 @@ def main(data: Path, work: Path) -> None:
         calls[patch].append(path)
     rows = {}
     for patch, paths in calls.items():
-        project = work / f"patches-{patch}"
+        project = Project(work / f"patches-{patch}")
         command = [
             sys.executable,
             "-m",
@@ -80,15 +80,15 @@ def main(data: Path, work: Path) -> None:
             "process",
             *map(str, paths),
             "-o",
-            str(project),
+            str(project.folder),
             "--quiet",
         ]
         done = subprocess.run([*command, "--preset", "biopsy", "--patch-size", str(patch)], check=False)
         if done.returncode not in (0, 1):
             raise SystemExit(f"exit code {done.returncode} of: {' '.join(command)}")
-        for row in Project(project).rows().values():
+        for row in project.rows().values():
             path = Path(row.path)
-            rows[path if path in facts else path.parent] = outcome(row, Project(project))
+            rows[path if path in facts else path.parent] = outcome(row, project)
     cells = []
     for path, (size, reader, patch) in facts.items():
         told = rows[path].replace(f"{path}: ", "").replace(f"{path.parent}/", "").replace("|", "\\|")

@@ -25,14 +25,14 @@ from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 from .view import show_px0, view_px0
 from .waiting import breathe
 
-#: Kinds of layers in which the user draws: new ones come with nothing of the old.
-_DRAWN = frozenset({"annotations", "prompts"})
-
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from .agreement import Agreement
     from .analysis import Analysis
+
+#: Kinds of layers in which the user draws: new ones come with nothing of the old.
+_DRAWN = frozenset({"annotations", "prompts"})
 
 
 @dataclass(eq=False, slots=True)
@@ -176,14 +176,15 @@ class Sessions:
         metadata = {METADATA_KEY: LayerTag(kind, session.source, segments)}
         old = session.layers.get(kind)
         if old is not None and kind not in _DRAWN and renewed(old, data):
-            old.metadata = metadata
-            if isinstance(old, Labels):
-                colour_segments(old, session.table(), session.colour_by)
-            return old
-        layer = Layer.create(array, keywords | {"metadata": metadata}, type_name)
+            layer = old
+            layer.metadata = metadata
+        else:
+            layer = Layer.create(array, keywords | {"metadata": metadata}, type_name)
         if isinstance(layer, Labels):
             layer.editable = False
             colour_segments(layer, session.table(), session.colour_by)
+        if layer is old:
+            return layer
         layers = self.viewer.layers
         active = layers.selection.active
         if old is None:
@@ -216,7 +217,7 @@ class Sessions:
         session.layer.scale, session.layer.translate = placed["scale"], placed["translate"]
         session.layer.units = placed["units"]
         if in_view is not None:
-            show_px0(self.viewer, in_view, session.source.mpp)
+            show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.mpp)
         outlines = session.layers.get("annotations")
         if outlines is not None:
             placed = place_points(session.source.mpp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from .placement import Mpp, pixel_size, points_to_world, world_to_points
 
@@ -20,13 +21,13 @@ def view_px0(viewer: Viewer, mpp: Mpp) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def show_px0(viewer: Viewer, bounds_px0: tuple[float, float, float, float], mpp: Mpp) -> None:
-    """Fill the canvas with what :func:`view_px0` has told."""
-    left, top, right, bottom = bounds_px0
-    corners = points_to_world([(left, top), (right, bottom)], mpp)
+def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Mpp, *, share: float = 1.0) -> None:
+    """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
+    corners = points_to_world(corners_px0, mpp)
     camera = viewer.scene.camera
     camera.center = tuple(corners.mean(axis=0).tolist())
-    camera.zoom = float(np.min(np.asarray(viewer.canvas.size, dtype=float) / np.ptp(corners, axis=0)))
+    sides = np.maximum(np.ptp(corners, axis=0), 1e-6)
+    camera.zoom = float(share * np.min(np.asarray(viewer.canvas.size) / sides))
 
 
 def canvas_pixel_px0(viewer: Viewer, mpp: Mpp) -> float:

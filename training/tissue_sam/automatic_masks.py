@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from measures import best_ious, boundary_recall, objects, purity
-from rivals import FELZENSZWALB, NESTED, Mask, Rgb, masks_of
+from rivals import FELZENSZWALB, NESTED, Mask, Rgb, all_tissue, masks_of
 
-from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
-from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.regions import RegionSegmenter
 from sam_mil_engine.settings import SegmentSettings
 
@@ -37,7 +35,7 @@ def calibrate(sam: object, pictures: Iterable[tuple[Rgb, list[Mask]]]) -> tuple[
     rows = []
     segmenter = AutomaticSegmenter(sam, name="tissue-sam", version="", settings=settings(_IOUS[0], _STABILITIES[0]))
     for rgb, wanted in pictures:
-        found = segmenter.segment(_picture(rgb))
+        found = segmenter.segment(all_tissue(rgb))
         for iou, stability in product(_IOUS, _STABILITIES):
             kept = (found.predicted_iou > iou) & (found.stability >= stability)
             masks = [found.mask(number) for number in np.flatnonzero(kept)]
@@ -83,7 +81,3 @@ def partition_of(masks: list[Mask], size: tuple[int, ...]) -> npt.NDArray[np.int
     for number, mask in enumerate(sorted(masks, key=np.count_nonzero, reverse=True), start=1):
         painted[mask] = number
     return painted
-
-
-def _picture(rgb: Rgb) -> SegmentationImage:
-    return SegmentationImage(rgb, Frame((0.0, 0.0), (1.0, 1.0)), np.ones(rgb.shape[:2], bool))

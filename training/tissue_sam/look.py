@@ -13,42 +13,27 @@ import time
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from rivals import Rgb
-from skimage.segmentation import find_boundaries
+from rivals import all_tissue
 
 from sam_mil_engine import load_segmenter, open_slide
-from sam_mil_engine.segment.image import SegmentationImage
+from sam_mil_engine.report.pictures import draw_segments
 
 Bounds = tuple[float, float, float, float]
 _SEGMENTERS = ("tissue-sam", "regions")
-_GAP, _OPACITY = 8, 0.4
-
-
-def drawn(rgb: Rgb, masks: list[npt.NDArray[np.bool_]]) -> Rgb:
-    """The picture under its masks, large ones first, each in a colour of its own with a black outline."""
-    colours = np.random.default_rng(0).integers(0, 256, (len(masks), 3))
-    picture = rgb.astype(float)
-    ordered = sorted(masks, key=np.count_nonzero, reverse=True)
-    for mask, colour in zip(ordered, colours, strict=True):
-        picture[mask] += _OPACITY * (colour - picture[mask])
-    for mask in ordered:
-        picture[find_boundaries(mask, mode="inner")] = 0
-    return picture.astype(np.uint8)
+_GAP = 8
 
 
 def look(path: Path, folder: Path, *, side: int, bounds: Bounds | None) -> None:
     """Save the picture of one image, and print how many masks each segmenter found in what time."""
     with open_slide(path) as slide:
         rgb, frame = slide.picture(bounds_px0=bounds, max_side=side)
-    shown = SegmentationImage(image=rgb, frame=frame, tissue=np.ones(rgb.shape[:2], dtype=bool))
     panels = [rgb]
     for name in _SEGMENTERS:
         segmenter, start = load_segmenter(name), time.perf_counter()
-        segments = segmenter.segment(shown)
+        segments = segmenter.segment(all_tissue(rgb, frame))
         print(f"{path.name}: {name}, {len(segments)} masks in {time.perf_counter() - start:.1f} s", flush=True)
-        panels.append(drawn(rgb, [segments.mask(number) for number in range(len(segments))]))
+        panels.append(draw_segments(rgb, frame, segments))
     gap = np.full((len(rgb), _GAP, 3), 255, dtype=np.uint8)
     Image.fromarray(np.hstack([panels[0], gap, panels[1], gap, panels[2]])).save(folder / f"{path.stem}.png")
 

@@ -127,13 +127,17 @@ def remembered(find: Callable[[Rgb], list[Mask]]) -> Callable[[Rgb], list[Mask]]
     return look_up
 
 
+def all_tissue(rgb: Rgb, frame: Frame = Frame()) -> SegmentationImage:  # noqa: B008  (it is frozen)
+    """A picture that is tissue throughout."""
+    return SegmentationImage(rgb, frame, np.ones(rgb.shape[:2], bool))
+
+
 def masks_of(segmenter: Segmenter) -> Callable[[Rgb], list[Mask]]:
     """All masks of a segmenter on a picture that is tissue throughout."""
 
     @remembered
     def find(rgb: Rgb) -> list[Mask]:
-        picture = SegmentationImage(rgb, Frame((0.0, 0.0), (1.0, 1.0)), np.ones(rgb.shape[:2], bool))
-        segments = segmenter.segment(picture)
+        segments = segmenter.segment(all_tissue(rgb))
         return [segments.mask(number) for number in range(len(segments))]
 
     return find

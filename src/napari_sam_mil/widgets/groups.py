@@ -27,8 +27,8 @@ from sam_mil_engine.errors import SamMilError, SettingsError
 from ..group_table import Column, matching
 from ..notices import show_error
 from ..picking import without_words
-from ..placement import points_to_world
 from ..session import SlideSession
+from ..view import show_px0
 from ..writer import write_segments_geojson, write_table
 from .dock import Dock
 from .parts import Number, text_label
@@ -259,11 +259,9 @@ class GroupsDock(Dock):
         if segments is None:
             return
         x, y, width, height = segments.boxes_raster[number - 1].tolist()
-        corners = points_to_world(segments.frame.to_px0([(x, y), (x + width, y + height)]), session.source.mpp)
+        corners = segments.frame.to_px0([(x, y), (x + width, y + height)])
         viewer = self._sessions.viewer
-        viewer.scene.camera.center = tuple(corners.mean(axis=0).tolist())
-        sides = np.maximum(np.abs(corners[1] - corners[0]), 1e-6)
-        viewer.scene.camera.zoom = float(0.6 * np.min(np.asarray(viewer.canvas.size) / sides))
+        show_px0(viewer, corners, session.source.mpp, share=0.6)
         if layer is not None:
             layer.selected_label = number
             viewer.layers.selection.active = layer

@@ -19,11 +19,11 @@ from .tables import listing
 if TYPE_CHECKING:
     import pandas as pd
 
-_NUMBERS = ("mean", "sd", "pooled", "low", "high", "difference", "difference_low", "difference_high", "p")
 _KEYS = ["repeat", "fold", "slide_id"]
 #: Columns of ``comparison.csv``: a figure of a model, and its difference from the first model.
 COLUMNS = ("figure", "model", "mean", "sd", "pooled", "low", "high",
            "against", "difference", "difference_low", "difference_high", "test", "p")  # fmt: skip
+_WORDS = {"figure", "model", "against", "test"}
 
 
 def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     if len(first.classes) == 2:
         rows += [_delong_row(tables, name, names[0], first.classes[-1]) for name in names[1:]]
     # A column of None alone, as the SD of a single fold, would hold no numbers.
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_NUMBERS, float))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(set(COLUMNS) - _WORDS, float))
 
 
 def write_comparison(path: Path, table: pd.DataFrame) -> None:
