@@ -15,7 +15,6 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings
 
 from .classifier import Classifier
-from .native import prepare_for_torch
 from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
@@ -132,7 +131,6 @@ def analyse(
     SamMilError
         Whatever the engine says; what was finished is kept in the project.
     """
-    prepare_for_torch()
     from sam_mil_engine.train.checkpoint import load_candidates
     from sam_mil_engine.workflow.process import process_slide
 

@@ -1,4 +1,4 @@
-"""What the plugin keeps of a trained model: its facts, not its weights. Only predicting loads torch."""
+"""What the plugin keeps of a trained model: its facts, not its weights. Only predicting loads torch, elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.progress import ProgressCallback, silent
 from sam_mil_engine.settings import ModelSettings
-
-from .native import prepare_for_torch
 
 if TYPE_CHECKING:
     from sam_mil_engine.bag.feature_bag import FeatureBag
@@ -54,7 +52,6 @@ def predicted_by_best(
         If the classifier is damaged, or does not fit the features.
     """
     del progress
-    prepare_for_torch()
     from sam_mil_engine.bag.h5 import read_bag
     from sam_mil_engine.predict import best_fit, predict
     from sam_mil_engine.train.checkpoint import load_candidates
@@ -75,7 +72,6 @@ def predicted_by(
         If the model is damaged, or does not fit the features.
     """
     del progress
-    prepare_for_torch()
     from sam_mil_engine.predict import predict
     from sam_mil_engine.train.checkpoint import load_model
 

@@ -17,7 +17,6 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.published import added_sams
 
 from .library import library
-from .native import prepare_for_torch
 from .other_process import in_other_process
 
 if TYPE_CHECKING:
@@ -109,17 +108,20 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is missing, damaged, or another one.
     """
-    prepare_for_torch()
-    from sam_mil_engine.train.checkpoint import load_model
+    return f"{model.name}: {in_other_process(_verified, model, progress=progress)}"
+
+
+def _verified(model: Model, *, progress: ProgressCallback) -> str:
     from sam_mil_engine.workflow import model_store
 
     progress(Progress("verify", 0, 1, "files", f"reading {model.name}"))
     if model.imported:
-        found = f"weights and description fit; classes {', '.join(load_model(Path(model.choice)).classes)}"
+        _, classes = _loaded(Path(model.choice), progress=progress)
+        found = f"weights and description fit; classes {', '.join(classes)}"
     else:
         found = model_store.verify(model.name)
     progress(Progress("verify", 1, 1, "files"))
-    return f"{model.name}: {found}"
+    return found
 
 
 def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
@@ -130,7 +132,6 @@ def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
         )
 
     def work(progress: ProgressCallback) -> str:
-        prepare_for_torch()
         from sam_mil_engine.workflow import model_store
 
         return f"Fetched {model.name}: {model_store.get(model.name, progress=progress)}"
@@ -146,11 +147,15 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is neither, or there is a model of that name.
     """
-    prepare_for_torch()
+    name, what = in_other_process(_copied, path, progress=progress)
+    return f"Copied as {name}: {what}"
+
+
+def _copied(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
     from sam_mil_engine.workflow import model_store
 
     entry = model_store.add(path, progress=progress)
-    return f"Copied as {entry.name}: {entry.what}"
+    return entry.name, entry.what
 
 
 def remove(model: Model) -> str:
@@ -177,14 +182,20 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
     ModelError
         If it holds no trained model, or several.
     """
-    prepare_for_torch()
-    from sam_mil_engine.train.checkpoint import load_model
-
     progress(Progress("import", 0, 1, "models", f"reading {folder.name}"))
-    trained = load_model(folder)
+    architecture, classes = in_other_process(_loaded, folder, progress=progress)
     library().add("classifier", folder)
     progress(Progress("import", 1, 1, "models"))
-    return f"Imported {folder.name}: {trained.settings.name}, classes {', '.join(trained.classes)}"
+    return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
+
+
+def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
+    """Load a RUN or a model folder; return its architecture and classes."""
+    del progress
+    from sam_mil_engine.train.checkpoint import load_model
+
+    trained = load_model(folder)
+    return trained.settings.name, trained.classes
 
 
 def machine() -> str:
@@ -199,7 +210,6 @@ def machine() -> str:
 
 def _device(*, progress: ProgressCallback) -> str:
     del progress
-    prepare_for_torch()
     from sam_mil_engine.devices import describe, pick_device
 
     return describe(pick_device())

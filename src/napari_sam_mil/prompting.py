@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,13 +11,13 @@ import numpy.typing as npt
 
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
-from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.progress import ProgressCallback, silent
 from sam_mil_engine.segment.registry import WITHOUT_WEIGHTS, available_segmenters
 
-from .native import prepare_for_torch
+from .other_process import in_other_process
+from .sam_calls import answer, embed, identify
 
 if TYPE_CHECKING:
-    from sam_mil_engine.segment.predictor import Embedding, SamPrompter
     from sam_mil_engine.slide.slide import Slide
 
 Bounds = tuple[float, float, float, float]
@@ -97,21 +96,19 @@ class Region:
     sam
         Name and version of the SAM.
     embedding
-        What it keeps of the picture.
+        What it keeps of the picture, in the form in which the process beside napari takes it.
     """
 
     bounds_px0: Bounds
     frame: Frame
     size_raster: tuple[int, int]
     sam: tuple[str, str]
-    embedding: Embedding = field(repr=False)
+    embedding: bytes = field(repr=False)
 
     def serves(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
         """Whether all points lie in it, it is fine enough, and the SAM is the same."""
-        points = np.asarray(points_px0, dtype=np.float64).reshape(-1, 2)
-        left, top, right, bottom = self.bounds_px0
-        inside = bool(((points >= (left, top)) & (points <= (right, bottom))).all())
-        return inside and sam == self.sam and max(self.frame.downsample) <= _FINER * max(downsample, 1.0)
+        fine = max(self.frame.downsample) <= _FINER * max(downsample, 1.0)
+        return fine and sam == self.sam and _holds(self.bounds_px0, points_px0)
 
 
 class Regions:
@@ -151,21 +148,6 @@ def sams_on_disk() -> list[str]:
     return [item.name for item in available_segmenters() if item.on_disk and item.name not in WITHOUT_WEIGHTS]
 
 
-@lru_cache(maxsize=1)
-def prompter(name: str) -> SamPrompter:
-    """Return the SAM called ``name``, ready; the last one is kept. Takes seconds the first time.
-
-    Raises
-    ------
-    SegmentError
-        If it is not on this computer, or its file is damaged.
-    """
-    prepare_for_torch()
-    from sam_mil_engine.segment.predictor import load_prompter
-
-    return load_prompter(name)
-
-
 def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
     """Return the part of the slide in view, a little enlarged to a coarse grid, so that small pans change nothing.
 
@@ -184,6 +166,38 @@ def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
     return x0, y0, x1, y1
 
 
+def look(
+    slide: Slide,
+    regions: Regions,
+    view_px0: Bounds,
+    *,
+    sam: str,
+    prompts: tuple[Prompt, ...] = (),
+    progress: ProgressCallback = silent,
+) -> Region:
+    """Return a region that serves the prompts; where none is kept, the SAM looks at the view, which then is.
+
+    Raises
+    ------
+    SegmentError
+        If the SAM cannot be loaded, the slide is not in view, or the prompts do not lie in the view.
+    """
+    identity = in_other_process(identify, sam, progress=progress)
+    bounds = view_bounds(view_px0, slide.info.size_px0)
+    points = [point for prompt in prompts for point in prompt.points_px0]
+    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
+    region = regions.find(points or [bounds[:2], bounds[2:]], downsample, identity)
+    if region is not None:
+        return region
+    if not _holds(bounds, points):
+        raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
+    picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
+    embedding = in_other_process(embed, sam, picture, progress=progress)
+    region = Region(bounds, frame, (picture.shape[1], picture.shape[0]), identity, embedding)
+    regions.keep(region)
+    return region
+
+
 def respond(
     slide: Slide,
     regions: Regions,
@@ -200,26 +214,17 @@ def respond(
     SegmentError
         If the SAM cannot be loaded, or the prompts do not lie in the view.
     """
-    progress(Progress("prompts", 0, 2, "steps", "loading the SAM"))
-    model = prompter(sam)
-    identity = (model.name, model.version)
-    points = [point for prompt in prompts for point in prompt.points_px0]
-    bounds = view_bounds(view_px0, slide.info.size_px0)
-    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
-    region = regions.find(points, downsample, identity)
-    if region is None:
-        progress(Progress("prompts", 1, 2, "steps", "looking at the view"))
-        picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
-        region = Region(bounds, frame, (picture.shape[1], picture.shape[0]), identity, model.embed(picture))
-        if not region.serves(points, downsample, identity):
-            raise SegmentError(
-                "a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all"
-            )
-        regions.keep(region)
-    model.use(region.embedding)
-    masks, scores = model.predict(*_arrays(prompts, region.frame))
-    progress(Progress("prompts", 2, 2, "steps"))
+    region = look(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
+    asked = _arrays(prompts, region.frame)
+    masks, scores = in_other_process(answer, sam, region.embedding, *asked, progress=progress)
     return Answer(region, masks, scores)
+
+
+def _holds(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
+    """Whether all points lie within the bounds."""
+    points = np.asarray(points_px0, dtype=np.float64).reshape(-1, 2)
+    left, top, right, bottom = bounds_px0
+    return bool(((points >= (left, top)) & (points <= (right, bottom))).all())
 
 
 def _arrays(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_sam_mil.native import prepare_for_torch
+# Before the first window: torch's triton and Mesa's renderer each bring an LLVM, and triton's must be there first.
+import torch
+
+from napari_sam_mil import models, prompting
+from sam_mil_engine.progress import silent
 from sam_mil_engine.workflow.synthetic import make_slide
 
 if TYPE_CHECKING:
@@ -32,12 +36,20 @@ def in_background() -> None:
     """Opening a slide switches asynchronous slicing on, as it does where the plugin is installed."""
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts and models are worked on here, where a test can put a small SAM or another file in their place."""
+
+    def call(function: Callable[..., Any], *args: Any, progress: Any = silent) -> Any:
+        return function(*args, progress=progress)
+
+    for module in (prompting, models):
+        monkeypatch.setattr(module, "in_other_process", call)
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""
-    prepare_for_torch()
-    import torch
-
     from sam_mil_engine.mil.registry import build_aggregator
     from sam_mil_engine.settings import ModelSettings
     from sam_mil_engine.train.checkpoint import TrainedModel, save_model

@@ -80,7 +80,7 @@ def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
 
 
 @pytest.fixture
-def served(tmp_path, monkeypatch):
+def served(tmp_path, monkeypatch, in_this_process):
     """vit_b is a small file on a server on this computer."""
     (tmp_path / "web").mkdir()
     content = b"weights" * 300_000
@@ -161,6 +161,7 @@ def test_every_model_can_be_fetched_or_says_why_not(dock):
                 models_module.fetcher(model)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qtbot, dock, monkeypatch, tmp_path):
     torch.save(build_small_sam().state_dict(), tmp_path / "my-sam.pth")
     monkeypatch.setattr(checkpoints, "load_sam", lambda *_args, **_words: build_small_sam())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam_mil import prompting
+from napari_sam_mil import sam_calls
 from napari_sam_mil.analysis import Choices, analyse
 from napari_sam_mil.edits import added, deleted, merged, names_of, renamed, resample
-from napari_sam_mil.prompting import Prompt, PromptHistory, Regions, respond, view_bounds
+from napari_sam_mil.prompting import Prompt, PromptHistory, Regions, look, respond, view_bounds
 from napari_sam_mil.source import SlideSource
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
@@ -26,12 +26,12 @@ def sam():
 
 
 @pytest.fixture
-def counted(sam, monkeypatch):
+def counted(sam, monkeypatch, in_this_process):
     """Prompting uses the small SAM; the list has one entry for every run of its image encoder."""
     calls = []
     forward = sam.image_encoder.neck.forward
     monkeypatch.setattr(sam.image_encoder.neck, "forward", lambda picture: calls.append(1) or forward(picture))
-    monkeypatch.setattr(prompting, "prompter", lambda _name: SamPrompter(sam, name="small", version="1"))
+    monkeypatch.setattr(sam_calls, "prompter", lambda _name: SamPrompter(sam, name="small", version="1"))
     return calls
 
 
@@ -77,6 +77,17 @@ def test_the_view_is_embedded_once_and_kept_for_every_prompt_in_it(counted, tiny
         again = respond(slide, regions, (point(300, 250),), (100, 100, 500, 400), sam="small")
         assert len(counted) == 2, "the way back is free"
         np.testing.assert_array_equal(again.masks, first.masks)
+
+
+def test_a_look_beforehand_leaves_the_first_answer_nothing_to_embed(counted, tiny_slide):
+    regions, view = Regions(), (100, 100, 500, 400)
+    with open_slide(tiny_slide) as slide:
+        region = look(slide, regions, view, sam="small")
+        assert look(slide, regions, view, sam="small") is region
+        assert respond(slide, regions, (point(300, 250),), view, sam="small").region is region
+        assert len(counted) == 1
+        with pytest.raises(SegmentError, match="not in view"):
+            look(slide, regions, (-500, -500, -100, -100), sam="small")
 
 
 def test_a_closer_look_is_embedded_anew_and_prompts_must_lie_in_view(counted, processed):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_sam_mil import prompting
+from napari_sam_mil import sam_calls
 from napari_sam_mil.docks import find_dock
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.segment.predictor import SamPrompter
@@ -16,10 +18,10 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def prompts(qtbot, analysed, monkeypatch):
+def prompts(qtbot, analysed, monkeypatch, in_this_process):
     """A window with an analysed slide, its session, the dock with a small SAM, and the canvas."""
     sam = SamPrompter(build_small_sam(), name="small", version="1")
-    monkeypatch.setattr(prompting, "prompter", lambda _name: sam)
+    monkeypatch.setattr(sam_calls, "prompter", lambda _name: sam)
     monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", lambda: ["small"])
     viewer, session = analysed
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Prompts")
@@ -67,6 +69,31 @@ def test_a_click_gives_a_mask_where_it_was_clicked_and_accept_a_segment(qtbot, p
     assert "→" in dock.segments._said.text()
     qtbot.mouseClick(dock.segments.undo, LEFT)
     assert session.analysis is before
+
+
+def test_a_click_elsewhere_does_not_wait_for_the_look_at_a_view_that_was_left(qtbot, prompts, monkeypatch):
+    viewer, session, dock, canvas = prompts
+    sam = sam_calls.prompter("small")
+    looks, embed = [], sam.embed
+
+    def slow_first(picture, *, report):
+        looks.append(picture.shape)
+        while len(looks) == 1:
+            report()
+            time.sleep(0.02)
+        return embed(picture, report=report)
+
+    monkeypatch.setattr(sam, "embed", slow_first)
+    qtbot.mouseClick(dock.card.tools["positive"], LEFT)
+    qtbot.waitUntil(lambda: len(looks) == 1, timeout=10_000)
+    viewer.scene.camera.zoom *= 4
+    click(qtbot, dock, canvas)
+    qtbot.waitUntil(lambda: dock.answer is not None, timeout=10_000)
+    assert len(looks) == 2
+    left, _, right, _ = dock.answer.region.bounds_px0
+    assert right - left < session.source.info.size_px0[0], "SAM looked at the part that is in view"
+    assert dock.answer.region.embedding
+    assert len(session.regions) == 1, "nothing is kept of the look that was given up"
 
 
 def test_candidates_cycle_and_prompts_go_back_by_keys(qtbot, prompts):

@@ -19,7 +19,7 @@ NO_SAM = (
     "The Models dock fetches one, or takes a file that you have."
 )
 _NO_SLIDE = "Open a slide first: drag it into the window."
-_START = "Choose a tool, then click in the picture. The first click takes longer: SAM looks at what is in view."
+_START = "Choose a tool: SAM looks at what is in view. Then click in the picture; elsewhere it looks again."
 _NOT_SEGMENTED = "To accept masks, press Segment in the Analyze dock first: they join its segments."
 
 

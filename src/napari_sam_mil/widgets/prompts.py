@@ -13,7 +13,8 @@ from ..analysis import Analysis
 from ..docks import open_dock
 from ..edits import added, deleted, merged, names_of, renamed, saved
 from ..group_table import shown_class
-from ..prompting import Answer, Prompt, PromptHistory, respond, sams_on_disk
+from ..other_process import make_ready
+from ..prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
 from ..session import SlideSession
 from ..view import view_px0
 from .dock import Dock
@@ -39,6 +40,7 @@ class PromptsDock(Dock):
         self.answer: Answer | None = None
         self._number = 0
         self._again = False
+        self._looking_at: tuple[float, ...] | None = None
         self.worker, self.editor = Worker(self), Worker(self)
         self.card, self.segments = PromptCard(), SegmentsCard()
         keys = {
@@ -209,13 +211,15 @@ class PromptsDock(Dock):
             self._show_answer()
             return
         self._show_prompts(session)
+        view = view_px0(self._sessions.viewer, session.source.mpp)
         if self.worker.busy:
             self._again = True
+            if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
+                self.worker.cancel()
             return
         sam = self.card.sam
         if sam is None:
             return
-        view = view_px0(self._sessions.viewer, session.source.mpp)
         slide, regions = session.source.slide, session.regions
 
         def then(answer: Answer) -> None:
@@ -234,6 +238,7 @@ class PromptsDock(Dock):
         )
 
     def _catch_up(self) -> None:
+        self._looking_at = None
         if self._again:
             self._again = False
             self._ask()
@@ -245,6 +250,24 @@ class PromptsDock(Dock):
             layer.mouse_pan = True
         elif tool is not None and session is not None:
             self.picture.take_tool(session, layer or self._show_prompts(session))
+            if not self.history.prompts:
+                self._look()
+
+    def _look(self) -> None:
+        """Let SAM look at the view while the user looks for where to click; a click meanwhile waits for it."""
+        session, sam = self._session, self.card.sam
+        if session is None or sam is None:
+            return
+        view = view_px0(self._sessions.viewer, session.source.mpp)
+        slide, regions = session.source.slide, session.regions
+        job = self.worker.start(
+            lambda progress: look(slide, regions, view, sam=sam, progress=progress),
+            doing="Looking at the view",
+            then=lambda _region: self._catch_up(),
+            otherwise=self._catch_up,
+        )
+        if job is not None:
+            self._looking_at = view
 
     def _show_prompts(self, session: SlideSession) -> Layer:
         return self.picture.show_prompts(session, self.history.prompts, self.answer)
@@ -269,6 +292,8 @@ class PromptsDock(Dock):
 
     def _show_current(self) -> None:
         session = self._sessions.current
+        if session is not None:
+            make_ready()
         if session is not self._session:
             if self._session is not None and self._session in self._sessions.all():
                 for kind in ("candidate", "prompts", "chosen"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +33,10 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
         name = largest_of_metas() or TISSUE_SAM
     found = load_named_sam(name, device=device)
     return SamPrompter(found.sam, name=found.name, version=found.version)
+
+
+def _nothing() -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,10 @@ class SamPrompter:
         self._predictor = SamPredictor(sam)
         self._encoder = encoder_of(sam)
 
-    def set_image(self, image: npt.NDArray[np.uint8]) -> None:
+    def set_image(self, image: npt.NDArray[np.uint8], *, report: Callable[[], None] = _nothing) -> None:
         """Compute the embedding of an RGB picture (h, w, 3) uint8: seconds; prompts are then fast.
+
+        ``report`` is called before every layer of the image encoder; what it raises ends the work.
 
         Raises
         ------
@@ -81,13 +88,13 @@ class SamPrompter:
         scaled = torch.as_tensor(self._predictor.transform.apply_image(image), device=sam.device)
         with torch.inference_mode(), Cores(sam.device) as cores:
             pixels = sam.preprocess(scaled.permute(2, 0, 1).contiguous())
-            features = self._encoder(pixels[None], cores, lambda: None)
+            features = self._encoder(pixels[None], cores, report)
         height, width = image.shape[:2]
         self.use(Embedding(features, (height, width), (scaled.shape[0], scaled.shape[1])))
 
-    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+    def embed(self, image: npt.NDArray[np.uint8], *, report: Callable[[], None] = _nothing) -> Embedding:
         """Do as :meth:`set_image`, and return what was computed, to be kept and taken up again by :meth:`use`."""
-        self.set_image(image)
+        self.set_image(image, report=report)
         found = self._predictor
         return Embedding(found.get_image_embedding(), found.original_size, found.input_size)
 

@@ -1,0 +1,76 @@
+"""What the process beside napari does for the Prompts dock: a SAM is kept ready there, and torch stays there."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from sam_mil_engine.segment.predictor import SamPrompter
+
+#: Stage of the reports.
+STAGE = "prompts"
+
+
+@lru_cache(maxsize=1)
+def prompter(name: str) -> SamPrompter:
+    """Return the SAM called ``name``, ready; the last one is kept. Takes seconds the first time.
+
+    Raises
+    ------
+    SegmentError
+        If it is not on this computer, or its file is damaged.
+    """
+    from sam_mil_engine.segment.predictor import load_prompter
+
+    return load_prompter(name)
+
+
+def identify(sam: str, *, progress: ProgressCallback) -> tuple[str, str]:
+    """Load a SAM and return its name and version.
+
+    Raises
+    ------
+    SegmentError
+        If it is not on this computer, or its file is damaged.
+    """
+    progress(Progress(STAGE, 0, 2, "steps", "loading the SAM"))
+    model = prompter(sam)
+    return model.name, model.version
+
+
+def embed(sam: str, picture: npt.NDArray[np.uint8], *, progress: ProgressCallback) -> bytes:
+    """Let a SAM look at an RGB picture (h, w, 3); return what it keeps of it, for :func:`answer` alone.
+
+    It can be stopped before every layer of the image encoder.
+    """
+    looking = Progress(STAGE, 1, 2, "steps", "looking at the view")
+    found = prompter(sam).embed(picture, report=lambda: progress(looking))
+    return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+
+
+def answer(
+    sam: str,
+    embedding: bytes,
+    points_raster: npt.NDArray[np.float64] | None,
+    labels: Sequence[int] | None,
+    box_raster: npt.NDArray[np.float64] | None,
+    *,
+    progress: ProgressCallback,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    """Answer prompts on a picture that was embedded.
+
+    Takes and returns what :meth:`~sam_mil_engine.segment.predictor.SamPrompter.predict` does.
+    """
+    model = prompter(sam)
+    model.use(pickle.loads(embedding))
+    found = model.predict(points_raster, labels, box_raster)
+    progress(Progress(STAGE, 2, 2, "steps"))
+    return found

@@ -1,0 +1,66 @@
+"""The window's process never loads torch, whatever is done in the docks: a whole program, in the real window."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROGRAM = """
+import sys
+from pathlib import Path
+import napari
+from by_hand import LEFT, NONE, QTest, canvas, press, until
+from napari_sam_mil.docks import open_dock
+from napari_sam_mil.session import sessions_of
+
+slide, project, run = (Path(argument) for argument in sys.argv[1:])
+viewer = napari.Viewer()
+viewer.open(str(slide), plugin="napari-sam-mil")
+analyze = open_dock(viewer, "Analyze")
+analyze.choices_card.set_project(project)
+press(analyze, "Segment/Classify")
+until(lambda: "evidence" in viewer.layers, "the result")
+session = sessions_of(viewer).current
+
+prompts = open_dock(viewer, "Prompts")
+press(prompts, "+ Point")
+until(lambda: len(session.regions) == 1 and not prompts.worker.busy, "SAM looked at the view")
+QTest.mouseClick(canvas(viewer), LEFT, NONE, canvas(viewer).rect().center())
+until(lambda: "candidate" in viewer.layers, "SAM's answer")
+assert len(session.regions) == 1, "the click needs no other look"
+found = session.analysis
+press(prompts, "Accept")
+until(lambda: session.analysis is not found, "the accepted segment")
+assert len(session.analysis.processed.segments) == len(found.processed.segments) + 1
+
+models = open_dock(viewer, "Models")
+until(lambda: models.list.topLevelItemCount() == 3 and not models.worker.busy, "the list of models")
+models.import_run(run)
+until(lambda: not models.worker.busy and models.status.text().startswith("Imported"), "the imported run")
+for group, name in ((0, "tissue-sam"), (2, run.name)):
+    top = models.list.topLevelItem(group)
+    rows = [top.child(row) for row in range(top.childCount())]
+    models.list.setCurrentItem(next(row for row in rows if row.text(0) == name))
+    press(models, "Verify")
+    until(lambda: not models.worker.busy and models.status.text().startswith(f"{name}: "), "the verdict")
+viewer.close()
+print("loaded:", sorted({"torch", "torchvision", "timm"} & set(sys.modules)))
+"""
+
+
+def test_no_dock_loads_torch_into_the_windows_process(tiny_slide: Path, run_folder: Path, tmp_path: Path) -> None:
+    homes = {name: str(tmp_path / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    command = [sys.executable, "-c", PROGRAM, str(tiny_slide), str(tmp_path / "project"), str(run_folder)]
+    ended = subprocess.run(
+        command,
+        env=os.environ | homes | {"PYTHONPATH": str(HERE)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "loaded: []"
