@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -21,6 +22,8 @@ _ROWS_AT_ONCE = 400
 
 #: Columns and rows of tiles: left, top, right, bottom; right and bottom are not included.
 Tiles = tuple[int, int, int, int]
+#: Left, top, right, bottom in pixels of a level; right and bottom are not included.
+Bounds = tuple[int, int, int, int]
 
 
 class LevelArray:
@@ -38,6 +41,8 @@ class LevelArray:
         Makes the pixels of a tile: left, top, right, bottom -> (h, w, 3).
     pool
         Cache and threads, shared by all levels.
+    on_look
+        Is told of every look: number of the level, and the bounds in its pixels.
     finer
         The level that this one is made from, or None where the file has it.
 
@@ -62,6 +67,7 @@ class LevelArray:
         number: int,
         make: Callable[[int, int, int, int], UInt8Image],
         pool: TilePool,
+        on_look: Callable[[int, Bounds], None],
         finer: LevelArray | None = None,
     ):
         width, height = size
@@ -70,7 +76,7 @@ class LevelArray:
         self._number = number
         self._make = make
         self._pool = pool
-        self._seen: Tiles | None = None
+        self._on_look = on_look
         columns, rows = -(-width // tile[0]), -(-height // tile[1])
         self.tiles_to_make: int = columns * rows + (0 if finer is None else finer.tiles_to_make)
 
@@ -106,7 +112,7 @@ class LevelArray:
         top, bottom, local_rows = window_of(rows, self.shape[0])
         left, right, local_columns = window_of(columns, self.shape[1])
         pixels = self.read(left, top, right, bottom)
-        self._read_ahead(self._tiles_of(left, top, right, bottom))
+        self._on_look(self._number, (left, top, right, bottom))
         # One axis after the other, so that lists of numbers select a grid as napari means it.
         return pixels[local_rows, :, :][..., local_columns, :][..., channels]
 
@@ -132,13 +138,35 @@ class LevelArray:
             report(self._pool.made - before)
         reading.result()
 
+    def make_ahead(self, tiles: Tiles, *, but: Tiles = (0, 0, 0, 0)) -> None:
+        """Make tiles that are not in the cache, the middle ones first, until others are asked for.
+
+        What lies outside the level, or in ``but``, is left out.
+        """
+        columns, rows = (len(sizes) for sizes in (self.chunks[1], self.chunks[0]))
+        left, top, right, bottom = tiles
+        middle = ((left + right - 1) / 2, (top + bottom - 1) / 2)
+        inside = (max(0, left), max(0, top), min(columns, right), min(rows, bottom))
+        places = sorted(set(_places(inside)) - set(_places(but)), key=lambda place: math.dist(place, middle))
+        known = self._pool.cache.get_many((self._number, *place) for place in places)
+        self._pool.make_ahead(self._tile, [place for place in places if (self._number, *place) not in known])
+
+    def has(self, left: int, top: int, right: int, bottom: int) -> bool:
+        """Whether all tiles inside the bounds are in the cache."""
+        places = _places(self.tiles_of(left, top, right, bottom))
+        return len(self._pool.cache.get_many((self._number, *place) for place in places)) == len(places)
+
+    def pass_over(self, left: int, top: int, right: int, bottom: int) -> None:
+        """Count the tiles inside the bounds among those that were made: what they were needed for did without."""
+        self._pool.count(len(_places(self.tiles_of(left, top, right, bottom))))
+
     def read(self, left: int, top: int, right: int, bottom: int) -> UInt8Image:
         """Read whole tiles through the cache and return the pixels inside the bounds: (h, w, 3)."""
         image = np.empty((max(0, bottom - top), max(0, right - left), 3), dtype=np.uint8)
         if image.size == 0:
             return image
         width, height = self.tile_size
-        for (column, row), tile in self._tiles(_places(self._tiles_of(left, top, right, bottom))).items():
+        for (column, row), tile in self._tiles(_places(self.tiles_of(left, top, right, bottom))).items():
             _paste(image, tile, column * width - left, row * height - top)
         return image
 
@@ -149,7 +177,8 @@ class LevelArray:
         missing = [place for place in places if place not in tiles]
         return tiles | dict(zip(missing, self._pool.map(self._tile, missing), strict=True)) if missing else tiles
 
-    def _tiles_of(self, left: int, top: int, right: int, bottom: int) -> Tiles:
+    def tiles_of(self, left: int, top: int, right: int, bottom: int) -> Tiles:
+        """Return the tiles in which bounds in pixels lie."""
         width, height = self.tile_size
         return left // width, top // height, -(-right // width), -(-bottom // height)
 
@@ -158,24 +187,6 @@ class LevelArray:
         left, top = column * width, row * height
         bounds = (left, top, min(left + width, self.shape[1]), min(top + height, self.shape[0]))
         return self._pool.tile((self._number, column, row), lambda: np.ascontiguousarray(self._make(*bounds)))
-
-    def _read_ahead(self, now: Tiles) -> None:
-        """Where the view has moved by less than itself, make what the same move would bring next."""
-        before, self._seen = self._seen, now
-        if before is None:
-            return
-        step = (now[0] - before[0], now[1] - before[1])
-        size = (now[2] - now[0], now[3] - now[1])
-        if step == (0, 0) or abs(step[0]) > size[0] or abs(step[1]) > size[1]:
-            return
-        last = self._tiles_of(0, 0, self.shape[1], self.shape[0])
-        # a tile more: equal moves on the screen are unequal numbers of tiles
-        across, down = (number + (number > 0) - (number < 0) for number in step)
-        left, right = (min(max(side + across, 0), last[2]) for side in (now[0], now[2]))
-        top, bottom = (min(max(side + down, 0), last[3]) for side in (now[1], now[3]))
-        places = set(_places((left, top, right, bottom))) - set(_places(now))
-        known = self._pool.cache.get_many((self._number, *place) for place in places)
-        self._pool.make_ahead(self._tile, [place for place in places if (self._number, *place) not in known])
 
 
 def _places(tiles: Tiles) -> list[Place]:

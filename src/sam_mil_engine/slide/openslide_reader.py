@@ -72,6 +72,11 @@ class OpenSlideReader:
         with self._handles.borrow() as handle:
             return on_white(np.asarray(handle.read_region(location_px0, level, size)))
 
+    def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
+        """Read JPEG tiles at half their size; see :class:`~sam_mil_engine.slide.slide.HalvingReader`."""
+        tiles = self._tiff_tiles()
+        return None if tiles is None else tiles.read_half(level, location, size)
+
     def _tiff_tiles(self) -> TiffTiles | None:
         """Look for tiles at the first read, not at opening: the tables of a large file are long."""
         if not self._tiles_known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from ..settings import PYRAMID_CACHE_BYTES
 from .colour import Colours
 from .facts import UInt8Image
 from .level_array import LevelArray
+from .read_ahead import ReadAhead
 from .slide import Slide
 from .tile_pool import TilePool
 
@@ -27,7 +28,10 @@ LARGEST_GAP = 3.0
 #: Colour of a tile that cannot be decoded: magenta, which neither tissue nor glass has.
 BAD_TILE = (255, 0, 255)
 
+#: Left, top, right, bottom of a tile -> its pixels.
 Make = Callable[[int, int, int, int], UInt8Image]
+#: The same, where they can be had from the file at half the size; else None.
+MakeHalf = Callable[[int, int, int, int], UInt8Image | None]
 
 
 def open_pyramid(
@@ -40,8 +44,9 @@ def open_pyramid(
     """Return the levels of a slide, finest first, for a viewer.
 
     Where the file has no level within a factor of three, and until the longest side is at most 1024 pixels, levels
-    of half the size are made from the next finer one by area averaging, through one cache. Tiles are made up of
-    whole tiles of the file, about 256 pixels wide.
+    of half the size are made from the next finer one, through one cache: by area averaging, or, where tiles are
+    JPEG that nobody has looked at yet, by decoding them at half their size. Tiles are made up of whole tiles of the
+    file, about 256 pixels wide.
 
     Parameters
     ----------
@@ -57,19 +62,31 @@ def open_pyramid(
     """
     pool = TilePool(cache_bytes)
     levels: list[LevelArray] = []
+    looks = ReadAhead(levels)
 
     def add(size: tuple[int, int], tile: tuple[int, int], make: Make, finer: LevelArray | None = None) -> None:
-        levels.append(LevelArray(size, tile=tile, number=len(levels), make=make, pool=pool, finer=finer))
+        number = len(levels)
+        levels.append(
+            LevelArray(size, tile=tile, number=number, make=make, pool=pool, on_look=looks.look, finer=finer)
+        )
 
     for number, size in enumerate(slide.info.level_sizes):
         if levels and _longest(levels[-1]) <= COARSEST_SIDE:
             break
-        while levels and levels[-1].shape[1] / size[0] > LARGEST_GAP:
-            add(*_half(levels[-1]))
         add(size, _tile_size(slide, number), _file_level(slide, number, colours, on_bad_tile))
-    while _longest(levels[-1]) > COARSEST_SIDE:
-        add(*_half(levels[-1]))
+        following = slide.info.level_sizes[number + 1 : number + 2]
+        from_file: MakeHalf | None = _file_half(slide, number, colours)
+        while _gap(levels[-1], following):
+            add(*_half(levels[-1], from_file))
+            from_file = None
     return levels
+
+
+def _gap(level: LevelArray, following: Sequence[tuple[int, int]]) -> bool:
+    """Whether a level is missing between this one and the next of the file, or behind its last one."""
+    if following:
+        return level.shape[1] / following[0][0] > LARGEST_GAP
+    return _longest(level) > COARSEST_SIDE
 
 
 def _longest(level: LevelArray) -> int:
@@ -101,10 +118,26 @@ def _file_level(
     return make
 
 
-def _half(finer: LevelArray) -> tuple[tuple[int, int], tuple[int, int], Make, LevelArray]:
+def _file_half(slide: Slide, number: int, colours: Colours | None) -> MakeHalf:
+    def make(left: int, top: int, right: int, bottom: int) -> UInt8Image | None:
+        pixels = slide.read_half(number, (left, top), (right - left, bottom - top))
+        return pixels if pixels is None or colours is None else colours(pixels)
+
+    return make
+
+
+def _half(
+    finer: LevelArray, from_file: MakeHalf | None
+) -> tuple[tuple[int, int], tuple[int, int], Make, LevelArray]:
     def make(left: int, top: int, right: int, bottom: int) -> UInt8Image:
         height, width = finer.shape[:2]
-        pixels = finer.read(2 * left, 2 * top, min(2 * right, width), min(2 * bottom, height))
+        twice = (2 * left, 2 * top, min(2 * right, width), min(2 * bottom, height))
+        if from_file is not None and not finer.has(*twice):
+            half = from_file(left, top, right, bottom)
+            if half is not None:
+                finer.pass_over(*twice)
+                return half
+        pixels = finer.read(*twice)
         # An odd last row or column counts twice, so that every pixel is the mean of four.
         missing = (2 * (bottom - top) - pixels.shape[0], 2 * (right - left) - pixels.shape[1])
         if any(missing):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class SlideReader(Protocol):
 
     def close(self) -> None:
         """Give the file back. No read is running, and none follows."""
+
+
+@runtime_checkable
+class HalvingReader(Protocol):
+    """A reader that can read at half the size for less than all pixels take."""
+
+    def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
+        """Read as :meth:`SlideReader.read`, all numbers halves of the level's; None where it cannot be had so."""
 
 
 class Slide:
@@ -134,6 +142,31 @@ class Slide:
         padded = np.full((height, width, 3), WHITE, dtype=np.uint8)
         padded[top - y : bottom - y, left - x : right - x] = pixels
         return padded
+
+    def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
+        """Read a rectangle inside a level at half its size, for looking at, where that takes less than all pixels.
+
+        Pixels are close to the means of four, not equal.
+
+        Parameters
+        ----------
+        level, location, size
+            Number of the level; left and top, width and height in halves of its pixels.
+
+        Returns
+        -------
+        RGB pixels (height, width, 3); None where the file cannot be read so, or is damaged there: reading all
+        pixels says what is wrong.
+
+        Raises
+        ------
+        SlideError
+            If the slide is closed.
+        """
+        if not isinstance(self._reader, HalvingReader):
+            return None
+        with self._in_use():
+            return self._reader.read_half(level, location, size)
 
     def _read_inside(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image:
         try:

@@ -7,7 +7,7 @@ import os
 import struct
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -30,13 +30,25 @@ _DAMAGE = (OSError, ValueError, RuntimeError, IndexError, KeyError, TypeError, s
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One directory of the file: where its tiles lie, and the head (tables, colours) that each of them lacks."""
+    """One directory of the file: where its tiles lie, and the head (tables, colours) that each of them lacks.
+
+    ``columns`` of tiles lie beside each other; they are decoded at one ``shrink``-th of the size that is stored.
+    """
 
     size: tuple[int, int]
     tile: tuple[int, int]
+    columns: int
     offsets: Sequence[int]
     lengths: Sequence[int]
     head: bytes
+    shrink: int = 1
+
+    def half(self) -> _Level | None:
+        """Return the directory seen at half its size, without an odd last row or column; None for odd tiles."""
+        if any(side % 2 for side in self.tile):
+            return None
+        (width, height), (tile_width, tile_height) = self.size, self.tile
+        return replace(self, size=(width // 2, height // 2), tile=(tile_width // 2, tile_height // 2), shrink=2)
 
 
 class TiffTiles:
@@ -58,6 +70,7 @@ class TiffTiles:
 
     def __init__(self, path: Path, levels: tuple[_Level | None, ...], *, cache_bytes: int):
         self._levels = levels
+        self._halves = tuple(None if level is None else level.half() for level in levels)
         self._cache = TileCache(cache_bytes)
         self._files: HandlePool[BinaryIO] = HandlePool(lambda: path.open("rb"), lambda file: file.close())
         # a slide that nobody closed gives its files back when it is collected
@@ -85,7 +98,23 @@ class TiffTiles:
         RGB pixels (height, width, 3); None where a tile is missing in the file, or cannot be decoded without fault:
         OpenSlide knows what to do then.
         """
-        where = self._levels[level]
+        return self._read(self._levels[level], location, size)
+
+    def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
+        """Read a rectangle of a level at half its size, decoding no more than that needs; all numbers are halves.
+
+        libjpeg leaves out the finer half of the frequencies, which is close to the mean of four pixels, not equal.
+
+        Returns
+        -------
+        As :meth:`read`; None also where the tiles have odd sides, or the rectangle reaches into an odd last row or
+        column.
+        """
+        where = self._halves[level]
+        inside = where is not None and all(a + b <= c for a, b, c in zip(location, size, where.size, strict=True))
+        return self._read(where, location, size) if inside else None
+
+    def _read(self, where: _Level | None, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
         if where is None:
             return None
         (left, top), (width, height), (tile_width, tile_height) = location, size, where.tile
@@ -95,20 +124,21 @@ class TiffTiles:
                 x, y = column * tile_width, row * tile_height
                 right, bottom = min(x + tile_width, where.size[0]), min(y + tile_height, where.size[1])
                 inside = left <= x and top <= y and right <= left + width and bottom <= top + height
-                tile = self._tile(level, where, row, column, keep=not inside)
+                tile = self._tile(where, row, column, keep=not inside)
                 if tile is None:
                     return None
                 x0, y0, x1, y1 = max(x, left), max(y, top), min(right, left + width), min(bottom, top + height)
                 image[y0 - top : y1 - top, x0 - left : x1 - left] = tile[y0 - y : y1 - y, x0 - x : x1 - x]
         return image
 
-    def _tile(self, level: int, where: _Level, row: int, column: int, *, keep: bool) -> UInt8Image | None:
-        tile = self._cache.get((level, row, column)) if keep else None
+    def _tile(self, where: _Level, row: int, column: int, *, keep: bool) -> UInt8Image | None:
+        key = (where.size, where.shrink, row, column)
+        tile = self._cache.get(key) if keep else None
         if tile is None:
             with self._files.borrow() as file:
-                tile = _decode(file, where, row * -(-where.size[0] // where.tile[0]) + column)
+                tile = _decode(file, where, row * where.columns + column)
             if tile is not None and keep:
-                self._cache.put((level, row, column), tile)
+                self._cache.put(key, tile)
         return tile
 
     def close(self) -> None:
@@ -136,7 +166,8 @@ def _level(pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame], size: tuple[
     tables = (page.jpegtables or _START + _END)[len(_START) : -len(_END)]
     # all of these read from the file, which is closed soon
     tile = (page.tilewidth, page.tilelength)
-    return _Level(size, tile, page.dataoffsets, page.databytecounts, _START + adobe + tables)
+    columns = -(-size[0] // tile[0])
+    return _Level(size, tile, columns, page.dataoffsets, page.databytecounts, _START + adobe + tables)
 
 
 def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:
@@ -146,7 +177,8 @@ def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:
         return None
     try:
         data = _read(file, level.offsets[number], level.lengths[number])
-        tile = simplejpeg.decode_jpeg(level.head + data[len(_START) :], strict=True)
+        least = {"min_width": level.tile[0], "min_height": level.tile[1], "min_factor": level.shrink}
+        tile = simplejpeg.decode_jpeg(level.head + data[len(_START) :], strict=True, **least)
     except (OSError, ValueError):
         return None
     return tile if tile.shape == (level.tile[1], level.tile[0], 3) else None

@@ -58,10 +58,15 @@ class TilePool:
             self.cache.put(key, tile)
             return tile
         finally:
+            self.count(1)
             with self._lock:
-                self.made += 1
                 del self._in_work[key]
             mine.set()
+
+    def count(self, tiles: int) -> None:
+        """Count tiles that were made, or need not be made any more."""
+        with self._lock:
+            self.made += tiles
 
     def map(self, make: Callable[[Place], UInt8Image], places: list[Place]) -> list[UInt8Image]:
         """Make all tiles, in this thread and others; a tile made from finer ones does not wait for them again."""

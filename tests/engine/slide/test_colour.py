@@ -35,9 +35,10 @@ def slide_with_profile(path: Path, profile: bytes) -> Path:
 
 
 def test_colours_change_where_they_are_asked_to_and_only_there(tmp_path: Path) -> None:
-    path = slide_with_profile(tmp_path / "swapped.tif", swapped_profile())
+    profile = swapped_profile()  # made once: it has the second in which it was made
+    path = slide_with_profile(tmp_path / "swapped.tif", profile)
     with open_slide(path) as slide:
-        assert slide.info.icc_profile == swapped_profile()
+        assert slide.info.icc_profile == profile
         stored = open_pyramid(slide)[0]
         meant = open_pyramid(slide, colours=to_srgb(slide.info.icc_profile))[0]
         np.testing.assert_array_equal(stored[10, 10], (200, 40, 60))
@@ -46,7 +47,7 @@ def test_colours_change_where_they_are_asked_to_and_only_there(tmp_path: Path) -
         # as an independent conversion of the whole picture says
         whole = ImageCms.profileToProfile(
             Image.fromarray(np.asarray(stored)),
-            ImageCms.ImageCmsProfile(BytesIO(swapped_profile())),
+            ImageCms.ImageCmsProfile(BytesIO(profile)),
             ImageCms.createProfile("sRGB"),
         )
         np.testing.assert_array_equal(np.asarray(meant), np.asarray(whole))

@@ -145,13 +145,17 @@ def test_a_tile_with_the_least_fault_is_openslides_to_judge(tmp_path: Path) -> N
 
 
 def test_the_pyramids_tiles_are_whole_tiles_of_the_file(cmu_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    direct: list[bool] = []
-    read = TiffTiles.read
+    direct: list[tuple[str, bool]] = []
 
-    def watched(self: TiffTiles, *where):
-        pixels = read(self, *where)
-        direct.append(pixels is not None)
-        return pixels
+    def watch(name: str) -> None:
+        read = getattr(TiffTiles, name)
+
+        def watched(self: TiffTiles, *where):
+            pixels = read(self, *where)
+            direct.append((name, pixels is not None))
+            return pixels
+
+        monkeypatch.setattr(TiffTiles, name, watched)
 
     with open_slide(cmu_slide) as slide:
         assert slide.info.tile_sizes == ((240, 240),)
@@ -159,7 +163,38 @@ def test_the_pyramids_tiles_are_whole_tiles_of_the_file(cmu_slide: Path, monkeyp
         assert {level.tile_size for level in levels} == {(240, 240)}
         assert levels[0].chunks == ((240,) * 12 + (87,), (240,) * 9 + (60,), (3,))
         # no tile of the viewer takes the detour
-        monkeypatch.setattr(TiffTiles, "read", watched)
+        watch("read")
+        watch("read_half")
         np.asarray(levels[-1])
-        assert len(direct) == 130
-        assert all(direct)
+        assert direct.count(("read_half", True)) == 30
+        # 7 x 5 tiles of half the size, of which 5 reach the odd last row: these are made of ten whole tiles
+        assert direct.count(("read_half", False)) == 5
+        assert direct.count(("read", True)) == 10
+        assert len(direct) == 45
+
+
+def test_half_of_a_tile_with_a_fault_is_left_to_the_whole(tmp_path: Path) -> None:
+    path = jpeg_tiff(tmp_path / "a.tif")
+    with tifffile.TiffFile(path) as file:
+        offset, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    with path.open("r+b") as file:
+        file.seek(offset + length // 2)
+        file.write(b"\xff" * (length // 2))
+    tiles = tiles_of(path, [(600, 600)])
+    assert tiles.read_half(0, (0, 0), (128, 128)) is None
+    assert tiles.read_half(0, (64, 0), (128, 128)).shape == (128, 128, 3)
+    assert tiles.read_half(0, (200, 200), (101, 100)) is None, "beyond the level"
+    tiles.close()
+
+
+def test_halves_are_close_to_the_means_wherever_the_rectangle_lies(cmu_slide: Path) -> None:
+    with open_slide(cmu_slide) as slide:
+        tiles = tiles_of(cmu_slide, slide.info.level_sizes)
+        whole = slide.read_level(0, (0, 0), (2220, 2966)).astype(float)
+        means = (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
+        for left, top, width, height in ((0, 0, 1110, 1483), (77, 401, 300, 201), (1109, 1482, 1, 1)):
+            found = tiles.read_half(0, (left, top), (width, height))
+            assert found.shape == (height, width, 3)
+            assert np.abs(found - means[top : top + height, left : left + width]).mean() < 1.5
+        assert tiles.read_half(0, (0, 0), (1110, 1484)) is None, "the odd last row has no half"
+        tiles.close()

@@ -62,6 +62,50 @@ def test_at_the_border_and_after_a_jump_nothing_is_read_ahead(counted) -> None:
     assert len(settled(reads, 4)) == 4
 
 
+@pytest.fixture
+def guessed(array_reader: Any, monkeypatch: pytest.MonkeyPatch):
+    """Levels of 8192, 4096, 2048 and 1024 px in tiles of 512 px, and what is to be made ahead: (level, tiles)."""
+    ahead: list[tuple[int, Any]] = []
+    levels = open_pyramid(Slide(array_reader(np.zeros((8192, 8192, 3), np.uint8))))
+    for number, level in enumerate(levels):
+        monkeypatch.setattr(
+            level, "make_ahead", lambda tiles, number=number, but=None: ahead.append((number, tiles))
+        )
+    return levels, ahead
+
+
+def test_a_zoom_reads_ahead_around_the_point_that_it_keeps(guessed) -> None:
+    levels, ahead = guessed
+    levels[2][0:1024, 0:1024]
+    levels[1][512:1536, 512:1536]
+    # what stayed where it was on the screen is (1024, 1024) of this level: (2048, 2048) of the next
+    assert ahead == [(0, (3, 3, 5, 5))]
+    ahead.clear()
+    levels[0][1536:2560, 1536:2560]
+    assert ahead == [], "there is no finer level"
+    levels[1][512:1536, 512:1536]
+    assert ahead == [(2, (0, 0, 2, 2))], "on the way back it is the coarser one"
+
+
+def test_a_look_at_another_level_in_the_same_size_or_far_away_is_no_zoom_to_go_on_with(guessed) -> None:
+    levels, ahead = guessed
+    levels[3][0:512, 0:512]
+    levels[1][0:512, 0:512]
+    assert ahead == [], "two levels at once"
+    levels[2][0:256, 0:256]
+    assert ahead == [(3, (0, 0, 1, 1))], "the same view: what is around its middle"
+
+
+def test_what_is_guessed_is_in_the_cache_before_it_is_asked_for(array_reader: Any) -> None:
+    levels = open_pyramid(Slide(array_reader(np.zeros((8192, 8192, 3), np.uint8))))
+    levels[0][1536:2560, 1536:2560]
+    levels[1][512:1536, 512:1536]
+    end = time.monotonic() + 10
+    while not levels[2].has(0, 0, 1024, 1024) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert levels[2].has(0, 0, 1024, 1024)
+
+
 def test_what_is_made_ahead_gives_way_to_what_is_asked_for() -> None:
     pool = TilePool(2**30)
     made: list[tuple[int, int]] = []

@@ -1,0 +1,82 @@
+"""What a viewer will ask for next, guessed from its last two looks, and made before it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .level_array import Bounds, LevelArray, Tiles
+
+#: Two views whose sides differ by less than this share are the same size: there is no point that a zoom keeps.
+_SAME_SIZE = 0.05
+
+
+class ReadAhead:
+    """Follows the looks at one pyramid.
+
+    Where the view moves by less than itself, what the same move would bring next is made; where it goes to the next
+    level, what the same zoom shows on the one behind that.
+
+    Parameters
+    ----------
+    levels
+        Finest first; may grow while nobody looks.
+    """
+
+    def __init__(self, levels: Sequence[LevelArray]):
+        self._levels = levels
+        self._last: tuple[int, Bounds] | None = None
+        self._tiles: dict[int, Tiles] = {}
+
+    def look(self, number: int, bounds: Bounds) -> None:
+        """Take note of a look at left, top, right, bottom of a level, and have made what may come next."""
+        now = self._levels[number].tiles_of(*bounds)
+        last, self._last = self._last, (number, bounds)
+        before, self._tiles[number] = self._tiles.get(number), now
+        if last is not None and abs(last[0] - number) == 1:
+            self._zoomed(*last, number, bounds)
+        elif before is not None:
+            self._panned(self._levels[number], before, now)
+
+    def _panned(self, level: LevelArray, before: Tiles, now: Tiles) -> None:
+        step = (now[0] - before[0], now[1] - before[1])
+        size = (now[2] - now[0], now[3] - now[1])
+        if step == (0, 0) or abs(step[0]) > size[0] or abs(step[1]) > size[1]:
+            return
+        # a tile more: equal moves on the screen are unequal numbers of tiles
+        across, down = (number + (number > 0) - (number < 0) for number in step)
+        level.make_ahead((now[0] + across, now[1] + down, now[2] + across, now[3] + down), but=now)
+
+    def _zoomed(self, before: int, bounds_before: Bounds, number: int, bounds: Bounds) -> None:
+        following = 2 * number - before
+        if not 0 <= following < len(self._levels):
+            return
+        old, level, new = (self._levels[one] for one in (before, number, following))
+        was, now = _sides(bounds_before) * _scale(old, level), _sides(bounds)
+        fixed = _fixed_point(was, now)
+        # as many pixels as now, around the point that stays where it is on the screen
+        scale = _scale(level, new)
+        left, top, right, bottom = (fixed * scale + (now - fixed)).ravel().tolist()
+        tiles = new.tiles_of(max(0, int(left)), max(0, int(top)), max(0, int(right)), max(0, int(bottom)))
+        new.make_ahead(tiles)
+
+
+def _sides(bounds: Bounds) -> npt.NDArray[np.float64]:
+    """Left, top, right, bottom -> ((left, top), (right, bottom))."""
+    return np.asarray(bounds, dtype=np.float64).reshape(2, 2)
+
+
+def _scale(old: LevelArray, new: LevelArray) -> npt.NDArray[np.float64]:
+    """Pixels of one level in a pixel of another, (x, y)."""
+    return np.divide(new.shape[1::-1], old.shape[1::-1])
+
+
+def _fixed_point(was: npt.NDArray[np.float64], now: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the point (x, y) that lies at the same place in both views: what a mouse wheel zooms about."""
+    ratio = (now[1] - now[0]) / np.maximum(was[1] - was[0], 1)
+    alike = np.abs(1 - ratio) < _SAME_SIZE
+    kept = (now[0] - ratio * was[0]) / np.where(alike, 1, 1 - ratio)
+    fixed: npt.NDArray[np.float64] = np.clip(np.where(alike, now.mean(axis=0), kept), now[0], now[1])
+    return fixed
