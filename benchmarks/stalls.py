@@ -1,11 +1,11 @@
-"""The longest stalls of napari's window while a slide is opened, segmented and classified.
+"""The longest stalls of napari's window while a slide is opened, segmented, classified, prompted and edited.
 
     python benchmarks/stalls.py [--slide FILE] [--mpp F] [--json FILE]
 
 Without ``--slide`` a slide is generated. A timer of 5 ms in the real window notes every gap between two of its
 ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack meanwhile, so
 that the table can say what ran. Stages come with wall and processor seconds, from opening to the result.
-``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read.
+``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read; it has no prompts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from measured import keep
 from napari_sam_mil.display import some_display
 
 TICK = 0.005
+PHASES = ("opening", "working", "showing", "prompting", "accepting")
 #: Seconds of a gap from which it is listed.
 LISTED = 0.05
 #: Frames of the stack that are shown: the innermost ones of the plugin, the engine, napari or vispy.
@@ -149,10 +151,53 @@ def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
     stage("Segment/Classify", begun)
     live(1.0)
     stage("to the result, and a second", everything)
+    prompt(viewer, watch, stage)
     watch.stop()
     seconds = {name: float(value) for name, value in done[0].processed.seconds.items()}
     viewer.close()
     return {"stages": stages, "engine_s": seconds, "stalls": watch.gaps}
+
+
+def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
+    """Click into the picture of a slide that was analysed, and accept SAM's mask, by the hand of a test."""
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    from napari_sam_mil.docks import open_dock
+    from napari_sam_mil.session import sessions_of
+
+    def wait(holds: Callable[[], bool]) -> None:
+        end = time.perf_counter() + 60
+        while not holds():
+            live(0.005)
+            if time.perf_counter() > end:
+                raise SystemExit("SAM did not answer within a minute")
+
+    session = sessions_of(viewer).current
+    canvas = viewer.window._qt_viewer.canvas.native
+    watch.phase = "prompting"
+    dock = open_dock(viewer, "Prompts")
+    live(0.5)
+    begun = (time.perf_counter(), time.process_time())
+    dock.card.tools["positive"].click()
+    wait(lambda: not dock.worker.busy and len(session.regions) == 1)
+    stage("SAM looks at the view", begun)
+    for name, place in (("first mask", QPoint(0, 0)), ("next mask", QPoint(30, 20))):
+        before = dock.answer
+        begun = (time.perf_counter(), time.process_time())
+        QTest.mouseClick(
+            canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, canvas.rect().center() + place
+        )
+        wait(lambda before=before: dock.answer is not before)
+        stage(name, begun)
+        live(0.5)
+    watch.phase = "accepting"
+    before = session.analysis
+    begun = (time.perf_counter(), time.process_time())
+    dock.card.accept.click()
+    wait(lambda: session.analysis is not before and not dock.editor.busy)
+    stage("accepted: a segment", begun)
+    live(1.0)
 
 
 def napari_alone(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
@@ -211,7 +256,7 @@ def show(slide: Path, results: dict[str, Any], most: int) -> None:
         print(f"  {name:28}{one['wall_s']:7.1f} s wall {one['processor_s']:7.1f} s processor of the window")
     print("  engine: " + "  ".join(f"{name} {seconds:.1f} s" for name, seconds in result["engine_s"].items()))
     print(f"{'longest stall, ms (and how many of more than 100)':52}" + "".join(f"{name:>18}" for name in results))
-    for phase in ("opening", "working", "showing"):
+    for phase in PHASES:
         line = f"  {phase:50}"
         for one in results.values():
             gaps = [gap["ms"] for gap in one["stalls"] if gap["phase"] == phase]

@@ -64,7 +64,7 @@ def test_a_click_gives_a_mask_where_it_was_clicked_and_accept_a_segment(qtbot, p
     assert len(session.analysis.processed.segments) == len(before.processed.segments) + 1
     assert session.analysis.processed.bag.features is features
     assert len(session.analysis.scores.groups.evidence) == len(session.analysis.processed.bag.groups)
-    assert "candidate" not in viewer.layers
+    assert not viewer.layers["candidate"].data.any()
     assert dock.segments.list.item(0).text() == f"Segment {len(before.processed.segments) + 1}"
     assert "→" in dock.segments._said.text()
     qtbot.mouseClick(dock.segments.undo, LEFT)
@@ -107,9 +107,9 @@ def test_candidates_cycle_and_prompts_go_back_by_keys(qtbot, prompts):
     assert viewer.layers["candidate"].data.sum() != first
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert dock.history.prompts == ()
-    assert "candidate" not in viewer.layers
+    assert not viewer.layers["candidate"].data.any()
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: "candidate" in viewer.layers, timeout=10_000)
+    qtbot.waitUntil(lambda: bool(viewer.layers["candidate"].data.any()), timeout=10_000)
     qtbot.mouseClick(dock.card.tools["negative"], LEFT)
     click(qtbot, dock, canvas, (40, 30))
     assert [prompt.kind for prompt in dock.history.prompts] == ["positive", "negative"]

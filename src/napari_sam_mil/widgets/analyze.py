@@ -49,6 +49,7 @@ class AnalyzeDock(Dock):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
+        make_ready()
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
         self._step = ""
@@ -186,8 +187,6 @@ class AnalyzeDock(Dock):
 
     def _show_current(self) -> None:
         session = self._sessions.current
-        if session is not None:
-            make_ready()
         if session is not None and session.source.kept is not None:
             self._take_choices(session.source.kept)
         self.slide_card.show_slide(None if session is None else session.source)

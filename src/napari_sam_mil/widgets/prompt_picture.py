@@ -72,18 +72,13 @@ class PromptPicture(QObject):
     def show_answer(self, session: SlideSession, answer: Answer | None, number: int) -> None:
         """Draw one of SAM's masks, or none."""
         if answer is None:
-            self._sessions.drop(session, "candidate")
+            _empty(session, "candidate")
             return
-        layer = session.layers.get("candidate")
-        data = candidate_layer(answer, number, mpp=session.source.mpp)
-        same = layer is not None and layer.data.shape == data[0].shape
-        if layer is not None and same and np.allclose(layer.translate, data[1]["translate"]):
-            layer.data = data[0]
-        else:
-            self._sessions.put(session, "candidate", data)
-            if "prompts" in session.layers:  # what was clicked stays on top
-                layers = self._sessions.viewer.layers
-                layers.move(layers.index(session.layers["prompts"]), len(layers))
+        first = "candidate" not in session.layers
+        self._sessions.put(session, "candidate", candidate_layer(answer, number, mpp=session.source.mpp))
+        if first and "prompts" in session.layers:  # what was clicked stays on top
+            layers = self._sessions.viewer.layers
+            layers.move(layers.index(session.layers["prompts"]), len(layers))
 
     def take_tool(self, session: SlideSession, layer: Layer) -> None:
         """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
@@ -115,18 +110,20 @@ class PromptPicture(QObject):
 
 
 def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -> None:
-    """Draw a segment whole, also where smaller ones lie on it; None takes it away."""
+    """Draw a segment whole, also where smaller ones lie on it, or none."""
     segments = None if session.analysis is None else session.analysis.processed.segments
     if number is None or segments is None or number >= len(segments):
-        sessions.drop(session, "chosen")
+        _empty(session, "chosen")
         return
     mask, mpp = segments.mask(number), session.source.mpp
-    data = mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp)
-    shown = session.layers.get("chosen")
-    if shown is not None and shown.data.shape == mask.shape and np.allclose(shown.translate, data[1]["translate"]):
-        shown.data = data[0]
-    else:
-        sessions.put(session, "chosen", data)
+    sessions.put(session, "chosen", mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp))
     layer = session.layers.get("segments")
     if layer is not None:
         layer.selected_label = number + 1
+
+
+def _empty(session: SlideSession, kind: str) -> None:
+    """Show nothing in a layer and leave it: napari stands still for a moment for every layer that goes."""
+    layer = session.layers.get(kind)
+    if layer is not None and layer.data.any():
+        layer.data = np.zeros_like(layer.data)

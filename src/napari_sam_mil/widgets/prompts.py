@@ -35,6 +35,7 @@ class PromptsDock(Dock):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
+        make_ready()
         self._session: SlideSession | None = None
         self.history = PromptHistory()
         self.answer: Answer | None = None
@@ -285,15 +286,13 @@ class PromptsDock(Dock):
     def _forget_prompts(self, session: SlideSession | None) -> None:
         self.history, self.answer, self._again = PromptHistory(), None, False
         if session is not None:
-            self._sessions.drop(session, "candidate")
+            self.picture.show_answer(session, None, 0)
             if session is self._session and "prompts" in session.layers:
                 self._show_prompts(session)
         self.card.show_answer(None, 0)
 
     def _show_current(self) -> None:
         session = self._sessions.current
-        if session is not None:
-            make_ready()
         if session is not self._session:
             if self._session is not None and self._session in self._sessions.all():
                 for kind in ("candidate", "prompts", "chosen"):

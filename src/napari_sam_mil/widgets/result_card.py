@@ -27,10 +27,14 @@ class ResultCard(Card):
 
     def __init__(self) -> None:
         super().__init__("Result")
+        self._shown: Analysis | None = None
         self.hide()
 
     def show_result(self, analysis: Analysis | None) -> None:
         """Show a prediction, or hide the card where there is none."""
+        if analysis is self._shown:
+            return
+        self._shown = analysis
         clear(self.body, keep=1)
         self.setVisible(analysis is not None and analysis.scores is not None)
         if analysis is None or analysis.scores is None:
@@ -78,7 +82,8 @@ class ResultCard(Card):
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
         self.card = QPushButton("Model c&ard…")
-        self.card.setToolTip("What the model was trained on, how well it did, and where it does not know")
+        tip = "What the model was trained on, how well it did, and where it does not know"
+        self.card.setToolTip(tip if card else "Whoever trained this model wrote no card for it")
         self.card.setEnabled(bool(card))
         self.card.clicked.connect(lambda: show_card(name, card, self))
         column.addWidget(self.card)
