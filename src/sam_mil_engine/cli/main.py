@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -92,10 +93,23 @@ def _root(
         raise typer.Exit
 
 
+_with_the_place_in_the_code = warnings.formatwarning
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Leave out the place in the code where a warning is meant for the user."""
+    if category is UserWarning:
+        return f"warning: {message}\n"
+    return _with_the_place_in_the_code(message, category, filename, lineno, line)
+
+
 def run() -> None:
     """Run the command line; every expected failure ends with one clear line and exit code 2."""
     from ..errors import SamMilError
 
+    warnings.formatwarning = _format_warning
     try:
         app()
     except SamMilError as error:

@@ -115,6 +115,9 @@ def _tissue_panel(section: SlideSection, picture: Picture, frame: Frame) -> Pane
     holes = sum(len(rings) for _, rings in tissue.polygons_px0)
     pieces = f"{len(tissue)} piece{'' if len(tissue) == 1 else 's'} of tissue"
     caption = f"{pieces}, {holes} hole{'' if holes == 1 else 's'}; found by “{tissue.method}”."
+    if len(tissue.left_out_px0):
+        smaller = f"{len(tissue.left_out_px0)} smaller piece{'' if len(tissue.left_out_px0) == 1 else 's'}"
+        caption += f" Left out: {smaller}, {tissue.left_out_share:.0%} of the tissue."
     entries = [(TISSUE, "tissue", "line"), *([(HOLE, "hole", "line")] if holes else [])]
     drawn = draw_tissue(picture, frame, tissue)
     return _panel(section, frame, drawn, title="Slide and tissue", caption=caption, legend=key(entries))

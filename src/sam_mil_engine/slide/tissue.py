@@ -38,7 +38,8 @@ def find_tissue(slide: Slide, settings: TissueSettings, *, progress: ProgressCal
 
     Returns
     -------
-    Polygons with holes in level-0 pixels; none where the slide is blank. ``method`` names the attempt.
+    Polygons with holes in level-0 pixels; none where the slide is blank. ``method`` names the attempt, and
+    ``left_out_px0`` tells of pieces that were too small for it.
 
     Raises
     ------
@@ -83,6 +84,7 @@ class _Attempt:
     min_tissue_px0: float
     min_hole_px0: float
     max_holes: int
+    dust_px0: float
 
 
 def _attempts(settings: TissueSettings, slide_area_px0: float) -> Iterator[_Attempt]:
@@ -91,13 +93,13 @@ def _attempts(settings: TissueSettings, slide_area_px0: float) -> Iterator[_Atte
     small_tissue = min(tissue * SMALL_AREA, slide_area_px0 * SMALL_AREA_OF_SLIDE)
     small_hole = hole * small_tissue / tissue if tissue else hole
     own = "otsu" if settings.otsu else "default"
-    yield _Attempt(own, settings.otsu, tissue, hole, settings.max_holes)
+    yield _Attempt(own, settings.otsu, tissue, hole, settings.max_holes, small_tissue)
     if not settings.fallback:
         return
     if not settings.otsu:
-        yield _Attempt("otsu", True, tissue, hole, settings.max_holes)
-        yield _Attempt("small-areas", False, small_tissue, small_hole, settings.max_holes)
-    yield _Attempt("otsu, small-areas", True, small_tissue, small_hole, settings.max_holes)
+        yield _Attempt("otsu", True, tissue, hole, settings.max_holes, small_tissue)
+        yield _Attempt("small-areas", False, small_tissue, small_hole, settings.max_holes, small_tissue)
+    yield _Attempt("otsu, small-areas", True, small_tissue, small_hole, settings.max_holes, small_tissue)
 
 
 def _foreground(
@@ -132,9 +134,12 @@ def _regions_of_mask(mask: npt.NDArray[np.uint8], frame: Frame, attempt: _Attemp
     for number in np.flatnonzero(parents >= 0):
         holes_of.setdefault(int(parents[number]), []).append(int(number))
     polygons: list[shapely.Polygon] = []
+    left_out: list[float] = []
     for number in np.flatnonzero(parents < 0):
         holes = holes_of.get(int(number), [])
-        if areas[number] - areas[holes].sum() <= max(attempt.min_tissue_px0, 0):
+        area = float(areas[number] - areas[holes].sum())
+        if area <= max(attempt.min_tissue_px0, 0):
+            left_out += [area] if area > attempt.dust_px0 else []
             continue
         kept = sorted(holes, key=lambda hole: -areas[hole])[: attempt.max_holes]
         kept = [hole for hole in kept if areas[hole] > attempt.min_hole_px0]
@@ -146,6 +151,7 @@ def _regions_of_mask(mask: npt.NDArray[np.uint8], frame: Frame, attempt: _Attemp
         polygons_px0=tuple((_open(p.exterior), tuple(_open(hole) for hole in p.interiors)) for p in polygons),
         area_px0=np.asarray([polygon.area for polygon in polygons], dtype=np.float64),
         method=attempt.method,
+        left_out_px0=np.sort(np.asarray(left_out, dtype=np.float64))[::-1],
     )
 
 

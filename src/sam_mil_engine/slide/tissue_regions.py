@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +22,24 @@ class TissueRegions:
         (P,) float64: area of every piece without its holes, in square level-0 pixels.
     method
         Which attempt found them, for example ``default`` or ``otsu``; recorded in the bag.
+    left_out_px0
+        (L,) float64: areas of what has the colour of tissue too, and is larger than dust, but too small for the
+        settings.
     """
 
     polygons_px0: tuple[tuple[Ring, tuple[Ring, ...]], ...]
     area_px0: npt.NDArray[np.float64]
     method: str = "default"
+    left_out_px0: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.polygons_px0)
+
+    @property
+    def left_out_share(self) -> float:
+        """Part of all tissue that is left out as too small, from 0 to 1."""
+        left_out = float(self.left_out_px0.sum())
+        return left_out / (left_out + float(self.area_px0.sum())) if left_out else 0.0
 
     @property
     def bounds_px0(self) -> tuple[float, float, float, float] | None:

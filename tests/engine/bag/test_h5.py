@@ -30,6 +30,7 @@ def parts() -> tuple[TissueRegions, TileGrid, Segments, FeatureBag]:
         polygons_px0=((SQUARE, (SQUARE * 0.5 + 10,)), (SQUARE + 200, ())),
         area_px0=np.array([7500.0, 10000.0]),
         method="otsu",
+        left_out_px0=np.array([900.0, 400.0]),
     )
     coords = np.array([[0, 0], [32, 0], [0, 32]], dtype=np.int32)
     grid = TileGrid(coords, (32.0, 32.0), 0, (32, 32), 32, (32.0, 32.0), 0.5)
@@ -90,6 +91,8 @@ def test_what_goes_in_comes_out(
     assert outline is not None
     assert (outline.method, len(outline), len(outline.polygons_px0[0][1])) == ("otsu", 2, 1)
     np.testing.assert_array_equal(outline.polygons_px0[0][1][0], tissue.polygons_px0[0][1][0])
+    np.testing.assert_array_equal(outline.left_out_px0, tissue.left_out_px0)
+    assert outline.left_out_share == pytest.approx(1300 / 18800)
     read_grid = h5.read_grid(bag_file)
     assert read_grid is not None
     np.testing.assert_array_equal(read_grid.coords_px0, grid.coords_px0)

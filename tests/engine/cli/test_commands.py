@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from sam_mil_engine.cli.main import COMMANDS
 from tiny_slides import write_tiny_slide
@@ -17,8 +19,8 @@ from tiny_slides import write_tiny_slide
 COMMAND = [sys.executable, "-m", "sam_mil_engine"]
 
 
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
+def run(*arguments: object, code: int = 0, warnings: str = "error") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": warnings}
     result = subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, env=environment, check=False
     )
@@ -132,6 +134,23 @@ def test_from_slides_to_a_report(tmp_path: Path) -> None:
         run("report", folder, "-o", page)
         assert "<html" in page.read_text()
         page.unlink()
+
+
+def test_tissue_that_is_left_out_is_told_of_in_one_line_and_in_the_report(tmp_path: Path) -> None:
+    # one piece of 20 squares of 512 x 512 pixels and two of 5; the preset asks for 16
+    picture = np.full((4096, 8192, 3), 244, np.uint8)
+    for left, top, side in ((256, 256, 2304), (3072, 256, 1152), (5120, 2048, 1152)):
+        picture[top : top + side, left : left + side] = (190, 90, 160)
+    slide, project = tmp_path / "pieces.tif", tmp_path / "project"
+    tifffile.imwrite(slide, picture, tile=(256, 256), photometric="rgb", compression="deflate")
+    words = ("--preset", "tcga", "--stages", "tissue", "--source-mpp", "1")
+    said = run("process", slide, "--output", project, *words, warnings="default")
+    (line,) = [one for one in said.stderr.splitlines() if "left out" in one]
+    assert line.startswith("warning: pieces: 2 pieces of tissue are left out as too small")
+    assert "(33% of the tissue)" in line
+    run("report", project)
+    page = (project / "report.html").read_text(encoding="utf-8")
+    assert "Left out: 2 smaller pieces, 33% of the tissue." in page
 
 
 def test_failures_end_with_exit_code_1_and_the_command_to_try_again(tmp_path: Path) -> None:

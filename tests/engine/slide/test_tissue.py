@@ -177,5 +177,10 @@ def test_tissue_agrees_with_the_published_mask(shared_data: Path, preset: str, b
     folder = shared_data / "slides" / "generic-tiff"
     truth = np.asarray(Image.open(folder / "P2_0039_section1_upper_tissue_mask_x8.png")) > 0
     with open_slide(folder / "P2_0039_section1_upper.tif") as slide:
-        found = mask_of(find_tissue(slide, TISSUE_PRESETS[preset]), truth.shape, 8)
+        regions = find_tissue(slide, TISSUE_PRESETS[preset])
+    found = mask_of(regions, truth.shape, 8)
     assert (found & truth).sum() / (found | truth).sum() > bound
+    # CLAM's default asks for 100 squares of 512 x 512 pixels: three pieces are smaller
+    left_out = {"biopsy": 0, "tcga": 1, "default": 3}[preset]
+    assert len(regions.left_out_px0) == left_out
+    assert regions.left_out_share == pytest.approx({0: 0, 1: 0.029, 3: 0.24}[left_out], abs=0.005)

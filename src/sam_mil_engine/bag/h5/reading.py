@@ -104,7 +104,8 @@ def read_tissue(path: Path) -> TissueRegions | None:
         for (start, piece, _), end in zip(rings, ends, strict=True):
             pieces.setdefault(int(piece), []).append(points[start:end])
         polygons = tuple((outer, tuple(holes)) for outer, *holes in pieces.values())
-        return TissueRegions(polygons, group["area_px0"][:], method=str(group.attrs["method"]))
+        left_out = group["left_out_px0"][:] if "left_out_px0" in group else np.zeros(0)  # bags of before lack it
+        return TissueRegions(polygons, group["area_px0"][:], str(group.attrs["method"]), left_out)
 
 
 def read_grid(path: Path) -> TileGrid | None:

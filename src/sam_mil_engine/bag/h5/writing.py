@@ -82,6 +82,7 @@ def put_tissue(file: h5py.File, tissue: TissueRegions) -> None:
     group["points"] = np.concatenate(points) if points else np.zeros((0, 2))
     group["rings"] = np.asarray(rings, dtype=np.int64).reshape(-1, 3)
     group["area_px0"] = tissue.area_px0
+    group["left_out_px0"] = tissue.left_out_px0
     group.attrs["method"] = tissue.method
 
 
