@@ -21,6 +21,14 @@ def view_px0(viewer: Viewer, mpp: Mpp) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
+def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Mpp) -> bool:
+    """Whether a slide lies whole in the canvas."""
+    left, top, right, bottom = view_px0(viewer, mpp)
+    pixel = canvas_pixel_px0(viewer, mpp)
+    beyond = (-left, -top, right - size_px0[0], bottom - size_px0[1])
+    return min(beyond) >= -pixel
+
+
 def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Mpp, *, share: float = 1.0) -> None:
     """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
     corners = points_to_world(corners_px0, mpp)

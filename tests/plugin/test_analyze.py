@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from by_hand import choose
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
@@ -232,6 +233,26 @@ def test_a_slide_without_mpp_asks_for_it_and_is_placed_anew(qtbot, open_dock, ti
     assert view_px0(viewer, (0.5, 0.5)) == pytest.approx(in_view), "what is looked at stays in view"
     click(qtbot, dock, dock.button)
     assert [layer.name for layer in viewer.layers] == ["plain", *NAMES]
+
+
+def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbot, open_dock, tmp_path):
+    # one piece of 20 squares of 512 x 512 pixels and one of 5; the preset asks for 16
+    picture = np.full((4096, 4096, 3), 244, np.uint8)
+    picture[256:2560, 256:2560] = picture[2816:3968, 2816:3968] = (190, 90, 160)
+    path = tmp_path / "pieces.tif"
+    resolution = {"resolution": (20000, 20000), "resolutionunit": 3}
+    tifffile.imwrite(path, picture, tile=(256, 256), photometric="rgb", compression="deflate", **resolution)
+    _, dock = open_dock(path)
+    label = dock.findChild(QLabel, "samMilLeftOut")
+    assert not label.isVisible()
+    choose(dock.choices_card.preset, "TCGA")
+    with pytest.warns(UserWarning, match="a piece of tissue is left out"):
+        click(qtbot, dock, dock.steps["Tissue"])
+    assert label.isVisible()
+    assert label.text().startswith("A piece of tissue is left out as too small")
+    choose(dock.choices_card.preset, "Biopsy")
+    click(qtbot, dock, dock.steps["Tissue"])
+    assert not label.isVisible()
 
 
 def test_the_slide_is_seen_in_a_picture_of_the_window(qtbot, open_dock, cmu_slide, tmp_path):

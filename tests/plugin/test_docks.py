@@ -6,6 +6,8 @@ from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
 from napari_sam_mil.docks import DOCKS, find_dock, frame_of
+from napari_sam_mil.session import sessions_of
+from napari_sam_mil.view import sees_all
 
 
 def open_by_menu(viewer, name):
@@ -46,3 +48,30 @@ def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
     viewer.window.remove_dock_widget(frame_of(find_dock(viewer, "Analyze")))
     pause()
     assert find_dock(viewer, "Analyze") is None
+
+
+def test_a_slide_that_was_seen_whole_is_seen_whole_beside_the_dock(make_napari_viewer, tiny_slide):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 800)
+    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    pause()
+    source = sessions_of(viewer).current.source
+    width = viewer.canvas.size[1]
+    assert sees_all(viewer, source.info.size_px0, source.mpp)
+    choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
+    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the picture", seconds=10)
+    pause()
+    assert sees_all(viewer, source.info.size_px0, source.mpp)
+
+
+def test_a_part_that_was_looked_at_stays_when_a_dock_comes(make_napari_viewer, tiny_slide):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 800)
+    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    pause()
+    viewer.scene.camera.zoom *= 3
+    before = (viewer.scene.camera.center, viewer.scene.camera.zoom)
+    choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
+    until(lambda: find_dock(viewer, "Analyze") is not None, "the dock", seconds=10)
+    pause()
+    assert (viewer.scene.camera.center, viewer.scene.camera.zoom) == before

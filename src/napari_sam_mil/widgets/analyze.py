@@ -191,7 +191,9 @@ class AnalyzeDock(Dock):
             self._take_choices(session.source.kept)
         self.slide_card.show_slide(None if session is None else session.source)
         self.region_card.show_session(session)
-        self.result_card.show_result(None if session is None else session.analysis)
+        analysis = None if session is None else session.analysis
+        self.choices_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
+        self.result_card.show_result(analysis)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()

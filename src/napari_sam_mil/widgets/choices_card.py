@@ -9,11 +9,12 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPu
 
 from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import available_segmenters
+from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ..analysis import BUNDLED, Choices
 from ..library import library
 from .news import news
-from .parts import Card, folder_label
+from .parts import Card, folder_label, warning_label
 
 
 class ChoicesCard(Card):
@@ -25,7 +26,8 @@ class ChoicesCard(Card):
         super().__init__("Models")
         self._project = Choices().project
         self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
-        self._folder = folder_label()
+        self._folder, self._left_out = folder_label(), warning_label("samMilLeftOut")
+        self._left_out.hide()
         self._fill()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -34,6 +36,7 @@ class ChoicesCard(Card):
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
+        self.body.addWidget(self._left_out)
         self.body.addLayout(form)
         for box in (self.preset, self.segmenter, self.encoder, self.classifier):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -51,6 +54,13 @@ class ChoicesCard(Card):
             classifier=self.classifier.currentData(),
             project=self._project,
         )
+
+    def tell_tissue(self, tissue: TissueRegions | None) -> None:
+        """Warn where much of a slide's tissue was left out as too small."""
+        warning = None if tissue is None else tissue.warning
+        self._left_out.setVisible(warning is not None)
+        if warning is not None:
+            self._left_out.setText(f"{warning[:1].upper()}{warning[1:]}.")
 
     def set_project(self, folder: Path) -> None:
         """Keep results in ``folder`` from now on."""

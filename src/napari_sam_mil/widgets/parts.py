@@ -57,6 +57,16 @@ def text_label(text: str = "", *, faint: bool = False, rich: bool = False) -> QL
     return label
 
 
+def warning_label(name: str) -> QLabel:
+    """Return a label for a warning, called ``name``: a colour of its own behind the words, for both themes."""
+    label = text_label()
+    label.setObjectName(name)
+    label.setStyleSheet(
+        "background-color: #e0a030; color: #1d1400; font-weight: bold; border-radius: 4px; padding: 5px"
+    )
+    return label
+
+
 def folder_label() -> QElidingLabel:
     """Return a label for a path: where it is too long, its beginning is left out."""
     label = QElidingLabel()

@@ -17,7 +17,7 @@ from ..colours import DIVERGING, QUANTITY
 from ..group_table import shown_class
 from ..layers import class_title
 from .card_window import show_card
-from .parts import Card, ColourBar, clear, text_label
+from .parts import Card, ColourBar, clear, text_label, warning_label
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
@@ -47,12 +47,8 @@ class ResultCard(Card):
         verdict.setObjectName("samMilVerdict")
         self.body.addWidget(verdict)
         if scores.warning is not None:
-            warning = text_label(f"Warning: {scores.warning}.")
-            warning.setObjectName("samMilOutside")
-            # a colour of its own behind the words: readable in the light theme too
-            warning.setStyleSheet(
-                "background-color: #e0a030; color: #1d1400; font-weight: bold; border-radius: 4px; padding: 5px"
-            )
+            warning = warning_label("samMilOutside")
+            warning.setText(f"Warning: {scores.warning}.")
             self.body.addWidget(warning)
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""

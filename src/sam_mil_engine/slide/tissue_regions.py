@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Ring = npt.NDArray[np.float64]
 
+#: Part of the tissue from which what is left out as too small is worth a warning.
+MUCH_LEFT_OUT = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class TissueRegions:
@@ -40,6 +43,18 @@ class TissueRegions:
         """Part of all tissue that is left out as too small, from 0 to 1."""
         left_out = float(self.left_out_px0.sum())
         return left_out / (left_out + float(self.area_px0.sum())) if left_out else 0.0
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user where much of the tissue is left out; None where little is."""
+        if self.left_out_share < MUCH_LEFT_OUT:
+            return None
+        count = len(self.left_out_px0)
+        pieces = "a piece of tissue is" if count == 1 else f"{count} pieces of tissue are"
+        return (
+            f"{pieces} left out as too small for the tissue preset ({self.left_out_share:.0%} of the tissue); "
+            "if they matter, choose the preset biopsy or tcga"
+        )
 
     @property
     def bounds_px0(self) -> tuple[float, float, float, float] | None:

@@ -18,8 +18,6 @@ from .encoding import encode_stage
 from .slide_job import SlideJob
 
 _PICTURE_SIDE = 1024
-#: Part of the tissue from which what is left out as too small is worth a warning.
-MUCH_LEFT_OUT = 0.05
 
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
@@ -32,8 +30,8 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     tissue = find_tissue(job.slide, settings.resolved_tissue, progress=job.progress)
     if settings.region is not None:
         tissue = clip_tissue(tissue, settings.region)
-    elif tissue.left_out_share >= MUCH_LEFT_OUT:
-        warnings.warn(_of_left_out(job.slide_id, tissue), stacklevel=2)
+    if tissue.warning is not None:
+        warnings.warn(f"{job.slide_id}: {tissue.warning}", stacklevel=2)
     info = job.slide.info
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
     picture, frame = job.slide.picture(max_side=_PICTURE_SIDE)
@@ -41,15 +39,6 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)
         h5.mark_stage(file, "tissue", key)
-
-
-def _of_left_out(slide_id: str, tissue: TissueRegions) -> str:
-    count = len(tissue.left_out_px0)
-    pieces = "a piece of tissue is" if count == 1 else f"{count} pieces of tissue are"
-    return (
-        f"{slide_id}: {pieces} left out as too small for the tissue preset ({tissue.left_out_share:.0%} of the "
-        "tissue); if they matter, choose the preset biopsy or tcga"
-    )
 
 
 def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
