@@ -39,12 +39,10 @@ def main() -> None:
 
 def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
     """Return a test slide with tumour, and a run of SAM-MIL and one of AB-MIL trained on the same bags."""
-    from napari_sam_mil.native import prepare_for_torch
     from sam_mil_engine.settings import DemoSettings, ModelSettings
     from sam_mil_engine.train.loop import train
     from sam_mil_engine.workflow.demo import run_demo
 
-    prepare_for_torch()
     result = run_demo(demo)
     settings = DemoSettings().train.model_copy(update={"model": ModelSettings(name="abmil")})
     plain = result.project / "runs" / "abmil"
