@@ -160,11 +160,16 @@ class Sessions:
         wanted = session.result_layers()
         for kind in KINDS:
             if kind in wanted:
-                self.put(session, kind, wanted[kind])
-                # each layer takes napari a tenth of a second
+                array, keywords, type_name = wanted[kind]
+                first, shown = kind not in session.layers, keywords.get("visible", True)
+                # a layer takes napari a tenth of a second, and its first picture another
+                layer = self.put(session, kind, (array, keywords | {"visible": shown and not first}, type_name))
                 breathe()
                 if session not in self._sessions:  # its slide was closed meanwhile
                     return
+                if first and shown:
+                    layer.visible = True
+                    breathe()
             else:
                 self.drop(session, kind)
         self.changed.emit()
@@ -193,7 +198,12 @@ class Sessions:
             layer.visible, layer.opacity = old.visible, old.opacity
             place = self._drop(session, kind)
         session.layers[kind] = layer
-        layers.insert(place, layer)
+        # napari selects what is inserted, and rebuilds half of its window for every selection
+        activates, layers._activate_on_insert = layers._activate_on_insert, False
+        try:
+            layers.insert(place, layer)
+        finally:
+            layers._activate_on_insert = activates
         layers.selection.active = layer if active is old else active
         return layer
 

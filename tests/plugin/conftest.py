@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import tifffile
-
-# Before the first window: torch's triton and Mesa's renderer each bring an LLVM, and triton's must be there first.
 import torch
 
 from napari_sam_mil import models, prompting
 from sam_mil_engine.progress import silent
 from sam_mil_engine.workflow.synthetic import make_slide
+
+# Before the first window: triton, which torchvision brings in, and Mesa's renderer each have an LLVM of their own.
+# This process, unlike napari's, needs both, and the calls of the one that comes second would end in the first.
+if find_spec("triton") is not None:
+    import_module("triton")
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -16,7 +16,7 @@ from by_hand import LEFT, NONE, QTest, canvas, press, until
 from napari_sam_mil.docks import open_dock
 from napari_sam_mil.session import sessions_of
 
-slide, project, run = (Path(argument) for argument in sys.argv[1:])
+slide, outlines, project, run = (Path(argument) for argument in sys.argv[1:])
 viewer = napari.Viewer()
 viewer.open(str(slide), plugin="napari-sam-mil")
 analyze = open_dock(viewer, "Analyze")
@@ -36,6 +36,25 @@ press(prompts, "Accept")
 until(lambda: session.analysis is not found, "the accepted segment")
 assert len(session.analysis.processed.segments) == len(found.processed.segments) + 1
 
+until(lambda: not prompts.editor.busy, "the end of the edit")
+press(prompts, "Save edits to the project")
+until(lambda: session.on_disk is session.analysis, "the saved edit")
+
+notes = open_dock(viewer, "Annotations")
+notes.load(outlines)
+until(lambda: session.agreement is not None, "the agreement")
+press(notes, "SAM-MIL beside AB-MIL…")
+until(lambda: notes.beside_dock is not None, "two classifiers")
+groups = open_dock(viewer, "Groups")
+groups.table.selectRow(0)
+groups.save(project / "groups.csv")
+figure = open_dock(viewer, "Figure")
+figure.save(project / "figure.png")
+until(lambda: (project / "figure.png").is_file() and not figure.worker.busy, "the figure")
+slides = open_dock(viewer, "Slides")
+slides.show_folder(project)
+until(lambda: slides.table.rowCount() == 1, "the slides of the project")
+
 models = open_dock(viewer, "Models")
 until(lambda: models.list.topLevelItemCount() == 3 and not models.worker.busy, "the list of models")
 models.import_run(run)
@@ -51,9 +70,10 @@ print("loaded:", sorted({"torch", "torchvision", "timm"} & set(sys.modules)))
 """
 
 
-def test_no_dock_loads_torch_into_the_windows_process(tiny_slide: Path, run_folder: Path, tmp_path: Path) -> None:
+def test_no_dock_loads_torch_beside_the_window(generated_slide: Path, run_folder: Path, tmp_path: Path) -> None:
     homes = {name: str(tmp_path / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-    command = [sys.executable, "-c", PROGRAM, str(tiny_slide), str(tmp_path / "project"), str(run_folder)]
+    files = (generated_slide, generated_slide.with_suffix(".geojson"), tmp_path / "project", run_folder)
+    command = [sys.executable, "-c", PROGRAM, *map(str, files)]
     ended = subprocess.run(
         command,
         env=os.environ | homes | {"PYTHONPATH": str(HERE)},
