@@ -16,6 +16,7 @@ from sam_mil_engine.slide.tile_grid import TileGrid
 from .group_table import shown_class
 from .layers import LayerData, class_title
 from .placement import Mpp, place_raster
+from .words import sentence_case
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,7 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
     column = shown_class(scores)
     title = class_title(scores.classes[column])
     found = {
-        "probability": Quantity(
-            title[:1].upper() + title[1:], scores.patch_probability[:, column], 1.0, scores.threshold
-        )
+        "probability": Quantity(sentence_case(title), scores.patch_probability[:, column], 1.0, scores.threshold)
     }
     relative = scores.relative_attention
     if relative is not None:

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 
 from sam_mil_engine.errors import SamMilError
 
+from .words import sentence_case
+
 
 def show_error(error: BaseException, *, doing: str) -> None:
     """Show an error as a napari notification with a button *Show details*.
@@ -34,7 +36,7 @@ def show_error(error: BaseException, *, doing: str) -> None:
 def describe(error: BaseException) -> str:
     """Say in sentences what is wrong, where, and what to do."""
     if isinstance(error, SamMilError):
-        what = error.what[:1].upper() + error.what[1:]
+        what = sentence_case(error.what)
         where = f" ({error.where})" if error.where else ""
         hint = f" {error.hint}." if error.hint else ""
         return f"{what}{where}.{hint}"

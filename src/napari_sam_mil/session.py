@@ -161,13 +161,13 @@ class Sessions:
         for kind in KINDS:
             if kind in wanted:
                 array, keywords, type_name = wanted[kind]
-                first, shown = kind not in session.layers, keywords.get("visible", True)
+                first = kind not in session.layers
                 # a layer takes napari a tenth of a second, and its first picture another
-                layer = self.put(session, kind, (array, keywords | {"visible": shown and not first}, type_name))
+                layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
                 breathe()
                 if session not in self._sessions:  # its slide was closed meanwhile
                     return
-                if first and shown:
+                if first and keywords.get("visible", True):
                     layer.visible = True
                     breathe()
             else:

@@ -60,7 +60,7 @@ def test_saved_edits_survive_a_restart_and_the_command_line_reads_them(
     assert len(h5.read_segments(kept)) == before
     assert len(h5.read_segments(path)) == before
     session.analysis = edited
-    prompts.save_edits()
+    prompts.edits.save()
     qtbot.waitUntil(lambda: not prompts.editor.busy, timeout=60_000)
 
     again, dock = open_dock(tiny_slide)

@@ -13,6 +13,7 @@ from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ..analysis import BUNDLED, Choices
 from ..library import library
+from ..words import sentence_case
 from .news import news
 from .parts import Card, folder_label, warning_label
 
@@ -60,7 +61,7 @@ class ChoicesCard(Card):
         warning = None if tissue is None else tissue.warning
         self._left_out.setVisible(warning is not None)
         if warning is not None:
-            self._left_out.setText(f"{warning[:1].upper()}{warning[1:]}.")
+            self._left_out.setText(f"{sentence_case(warning)}.")
 
     def set_project(self, folder: Path) -> None:
         """Keep results in ``folder`` from now on."""

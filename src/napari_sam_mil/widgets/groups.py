@@ -29,6 +29,7 @@ from ..notices import show_error
 from ..picking import without_words
 from ..session import SlideSession
 from ..view import show_px0
+from ..words import sentence_case
 from ..writer import write_segments_geojson, write_table
 from .dock import Dock
 from .parts import Number, text_label
@@ -198,7 +199,7 @@ class GroupsDock(Dock):
             said = f"{int(keep.sum())} of {count} segments" if self.filter.text().strip() and count else ""
         except SettingsError as error:
             keep = np.ones(count, dtype=bool)
-            said = f"{error.what[:1].upper()}{error.what[1:]}. {error.hint}."
+            said = f"{sentence_case(error.what)}. {error.hint}."
         self._kept = keep
         for row in range(count):
             self.table.setRowHidden(row, not keep[self._number(row) - 1])

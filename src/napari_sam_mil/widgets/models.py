@@ -29,6 +29,7 @@ from sam_mil_engine.progress import Progress
 from ..jobs import Work
 from ..models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
 from ..pace import Pace
+from ..words import sentence_case
 from .dock import Dock
 from .news import news
 from .parts import Card, plain_headings, scrolling, text_label, without_empty_rows
@@ -155,7 +156,7 @@ class ModelsDock(Dock):
             self.facts.setText(_CHOOSE)
         else:
             source = f"<a href='{model.source}'>{model.source}</a>" if "://" in model.source else model.source
-            what = model.what[:1].upper() + model.what[1:]
+            what = sentence_case(model.what)
             lines = [
                 f"<b>{escape(model.name)}</b>",
                 escape(what),

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from sam_mil_engine.progress import ProgressCallback
-
-from ..analysis import Analysis
 from ..docks import open_dock
-from ..edits import added, deleted, merged, names_of, renamed, saved
-from ..group_table import shown_class
 from ..other_process import make_ready
 from ..prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
 from ..session import SlideSession
@@ -22,6 +16,7 @@ from .news import news
 from .parts import scrolling
 from .prompt_card import PromptCard
 from .prompt_picture import PromptPicture, show_chosen
+from .segment_edits import SegmentEdits
 from .segments_card import SegmentsCard
 from .work import Worker
 
@@ -42,8 +37,9 @@ class PromptsDock(Dock):
         self._number = 0
         self._again = False
         self._looking_at: tuple[float, ...] | None = None
-        self.worker, self.editor = Worker(self), Worker(self)
         self.card, self.segments = PromptCard(), SegmentsCard()
+        self.edits = SegmentEdits(self._sessions, self.segments, self)
+        self.worker, self.editor = Worker(self), self.edits.worker
         keys = {
             "next_candidate": self.next_candidate,
             "accept_mask": self.accept,
@@ -74,12 +70,7 @@ class PromptsDock(Dock):
         self.card.clear.clicked.connect(self.clear)
         self.card.next.clicked.connect(self.next_candidate)
         self.card.accept.clicked.connect(self.accept)
-        self.segments.delete_clicked.connect(self.delete)
-        self.segments.merge_clicked.connect(self.merge)
-        self.segments.renamed.connect(self.rename)
         self.segments.chosen.connect(self._on_chosen)
-        self.segments.undo_clicked.connect(self.undo_edit)
-        self.segments.save_clicked.connect(self.save_edits)
         self.worker.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
         self.worker.progressed.connect(lambda progress: self.card.say_busy(progress.message))
@@ -124,83 +115,8 @@ class PromptsDock(Dock):
     def accept(self) -> None:
         """Make the shown mask a segment; groups, group features and the prediction follow."""
         session, answer = self._session, self.answer
-        if session is None or session.analysis is None or answer is None or self.worker.busy:
-            return
-        analysis, mpp, number = session.analysis, session.source.mpp, self._number
-        mask, score = answer.masks[number], float(answer.scores[number])
-
-        def then(after: Analysis) -> None:
-            self._forget_prompts(session)
-            self._keep(session, analysis, after, "Segment added")
-            self.segments.choose_newest()
-
-        self.editor.start(
-            lambda progress: added(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress),
-            doing="Adding the segment",
-            then=then,
-        )
-
-    def delete(self, numbers: list[int]) -> None:
-        """Take segments away."""
-        words = "Segment deleted" if len(numbers) == 1 else f"{len(numbers)} segments deleted"
-        self._edit(lambda analysis, mpp, p: deleted(analysis, numbers, mpp=mpp, progress=p), "Deleting", words)
-
-    def merge(self, numbers: list[int]) -> None:
-        """Make one segment of several."""
-        words = f"{len(numbers)} segments merged"
-        self._edit(lambda analysis, mpp, p: merged(analysis, numbers, mpp=mpp, progress=p), "Merging", words)
-
-    def rename(self, number: int, name: str) -> None:
-        """Give a segment a name."""
-        analysis = None if self._session is None else self._session.analysis
-        # leaving the field tells of its text again: what is called so already is no edit
-        if self._session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
-            self._session.analysis = renamed(analysis, number, name)
-            self._sessions.retable(self._session)
-
-    def undo_edit(self) -> None:
-        """Go back to the segments before the last edit."""
-        if self._session is not None:
-            self._sessions.undo_edit(self._session)
-            self.segments.say("The last edit was undone")
-
-    def save_edits(self) -> None:
-        """Write the edited segments into the bag of the slide, for the next start and the command line."""
-        session = self._session
-        if session is None or session.analysis is None:
-            return
-        analysis = session.analysis
-
-        def then(words: str) -> None:
-            session.on_disk = analysis
-            self.segments.say(words)
-            self.segments.show_session(self._session)
-
-        self.editor.start(
-            lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then
-        )
-
-    def _edit(self, change: Callable[[Analysis, Any, ProgressCallback], Analysis], doing: str, words: str) -> None:
-        session = self._session
-        if session is None or session.analysis is None:
-            return
-        analysis, mpp = session.analysis, session.source.mpp
-        self.editor.start(
-            lambda progress: change(analysis, mpp, progress),
-            doing=f"{doing} the segments",
-            then=lambda after: self._keep(session, analysis, after, words),
-        )
-
-    def _keep(self, session: SlideSession, before: Analysis, after: Analysis, words: str) -> None:
-        if session.analysis is not before:
-            self.segments.say("The slide was analysed again meanwhile; the edit was not kept")
-            return
-        if before.scores is not None and after.scores is not None:
-            column = shown_class(after.scores)
-            old, new = before.scores.probabilities[column], after.scores.probabilities[column]
-            words += f"; probability of {after.scores.classes[column]}: {old:.3f} → {new:.3f}"
-        self.segments.say(words)
-        self._sessions.edit(session, after)
+        if session is not None and answer is not None and not self.worker.busy:
+            self.edits.add(answer, self._number, then=lambda: self._forget_prompts(session))
 
     def _ask(self) -> None:
         session, prompts = self._session, self.history.prompts

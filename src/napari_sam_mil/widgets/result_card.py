@@ -16,6 +16,7 @@ from ..calibration import calibration_note
 from ..colours import DIVERGING, QUANTITY
 from ..group_table import shown_class
 from ..layers import class_title
+from ..words import sentence_case
 from .card_window import show_card
 from .parts import Card, ColourBar, clear, text_label, warning_label
 
@@ -53,7 +54,7 @@ class ResultCard(Card):
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
         self.body.addWidget(text_label(f"Probability of {scores.classes[column]}: {probability:.3f}{threshold}"))
-        self.body.addWidget(text_label(title[:1].upper() + title[1:], faint=True))
+        self.body.addWidget(text_label(sentence_case(title), faint=True))
         self.body.addWidget(ColourBar(DIVERGING, "0", "1", mark=scores.threshold if two else None))
         relative = scores.relative_attention
         if relative is not None:
@@ -71,7 +72,7 @@ class ResultCard(Card):
         about = QWidget()
         column = QVBoxLayout(about)
         column.setContentsMargins(0, 0, 0, 0)
-        notes = [f"{note[:1].upper()}{note[1:]}." for note in scores.attrs.get("notes", ())]
+        notes = [f"{sentence_case(note)}." for note in scores.attrs.get("notes", ())]
         worth = " ".join([calibration_note(None if model is None else model.path), *notes])
         column.addWidget(text_label(worth, faint=True))
         first = text_label(f"Model **{name}**. {_first_words(card)} {NOT_FOR_DIAGNOSIS}")

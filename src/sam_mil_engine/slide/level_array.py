@@ -143,18 +143,18 @@ class LevelArray:
 
         What lies outside the level, or in ``but``, is left out.
         """
-        columns, rows = (len(sizes) for sizes in (self.chunks[1], self.chunks[0]))
+        _, _, columns, rows = self.tiles_of(0, 0, self.shape[1], self.shape[0])
         left, top, right, bottom = tiles
         middle = ((left + right - 1) / 2, (top + bottom - 1) / 2)
         inside = (max(0, left), max(0, top), min(columns, right), min(rows, bottom))
         places = sorted(set(_places(inside)) - set(_places(but)), key=lambda place: math.dist(place, middle))
-        known = self._pool.cache.get_many((self._number, *place) for place in places)
-        self._pool.make_ahead(self._tile, [place for place in places if (self._number, *place) not in known])
+        known = self._known(places)
+        self._pool.make_ahead(self._tile, [place for place in places if place not in known])
 
     def has(self, left: int, top: int, right: int, bottom: int) -> bool:
         """Whether all tiles inside the bounds are in the cache."""
         places = _places(self.tiles_of(left, top, right, bottom))
-        return len(self._pool.cache.get_many((self._number, *place) for place in places)) == len(places)
+        return len(self._known(places)) == len(places)
 
     def pass_over(self, left: int, top: int, right: int, bottom: int) -> None:
         """Count the tiles inside the bounds among those that were made: what they were needed for did without."""
@@ -172,10 +172,14 @@ class LevelArray:
 
     def _tiles(self, places: list[Place]) -> dict[Place, UInt8Image]:
         """Take tiles from the cache, and make the others."""
-        known = self._pool.cache.get_many((self._number, *place) for place in places)
-        tiles = {place: known[self._number, *place] for place in places if (self._number, *place) in known}
+        tiles = self._known(places)
         missing = [place for place in places if place not in tiles]
         return tiles | dict(zip(missing, self._pool.map(self._tile, missing), strict=True)) if missing else tiles
+
+    def _known(self, places: list[Place]) -> dict[Place, UInt8Image]:
+        """Return the tiles that are in the cache."""
+        known = self._pool.cache.get_many((self._number, *place) for place in places)
+        return {place: known[self._number, *place] for place in places if (self._number, *place) in known}
 
     def tiles_of(self, left: int, top: int, right: int, bottom: int) -> Tiles:
         """Return the tiles in which bounds in pixels lie."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .level_array import Bounds, LevelArray, Tiles
+from .level_array import Bounds, LevelArray
 
 #: Two views whose sides differ by less than this share are the same size: there is no point that a zoom keeps.
 _SAME_SIZE = 0.05
@@ -27,20 +27,20 @@ class ReadAhead:
 
     def __init__(self, levels: Sequence[LevelArray]):
         self._levels = levels
-        self._last: tuple[int, Bounds] | None = None
-        self._tiles: dict[int, Tiles] = {}
+        self._last: int | None = None
+        self._looks: dict[int, Bounds] = {}
 
     def look(self, number: int, bounds: Bounds) -> None:
         """Take note of a look at left, top, right, bottom of a level, and have made what may come next."""
-        now = self._levels[number].tiles_of(*bounds)
-        last, self._last = self._last, (number, bounds)
-        before, self._tiles[number] = self._tiles.get(number), now
-        if last is not None and abs(last[0] - number) == 1:
-            self._zoomed(*last, number, bounds)
+        last, self._last = self._last, number
+        before, self._looks[number] = self._looks.get(number), bounds
+        if last is not None and abs(last - number) == 1:
+            self._zoomed(last, number)
         elif before is not None:
-            self._panned(self._levels[number], before, now)
+            self._panned(self._levels[number], before, bounds)
 
-    def _panned(self, level: LevelArray, before: Tiles, now: Tiles) -> None:
+    def _panned(self, level: LevelArray, bounds_before: Bounds, bounds: Bounds) -> None:
+        before, now = level.tiles_of(*bounds_before), level.tiles_of(*bounds)
         step = (now[0] - before[0], now[1] - before[1])
         size = (now[2] - now[0], now[3] - now[1])
         if step == (0, 0) or abs(step[0]) > size[0] or abs(step[1]) > size[1]:
@@ -49,18 +49,17 @@ class ReadAhead:
         across, down = (number + (number > 0) - (number < 0) for number in step)
         level.make_ahead((now[0] + across, now[1] + down, now[2] + across, now[3] + down), but=now)
 
-    def _zoomed(self, before: int, bounds_before: Bounds, number: int, bounds: Bounds) -> None:
+    def _zoomed(self, before: int, number: int) -> None:
         following = 2 * number - before
         if not 0 <= following < len(self._levels):
             return
         old, level, new = (self._levels[one] for one in (before, number, following))
-        was, now = _sides(bounds_before) * _scale(old, level), _sides(bounds)
+        was, now = _sides(self._looks[before]) * _scale(old, level), _sides(self._looks[number])
         fixed = _fixed_point(was, now)
         # as many pixels as now, around the point that stays where it is on the screen
         scale = _scale(level, new)
-        left, top, right, bottom = (fixed * scale + (now - fixed)).ravel().tolist()
-        tiles = new.tiles_of(max(0, int(left)), max(0, int(top)), max(0, int(right)), max(0, int(bottom)))
-        new.make_ahead(tiles)
+        wanted = np.maximum(fixed * scale + (now - fixed), 0).astype(int)
+        new.make_ahead(new.tiles_of(*wanted.ravel().tolist()))
 
 
 def _sides(bounds: Bounds) -> npt.NDArray[np.float64]:

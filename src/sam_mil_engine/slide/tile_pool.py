@@ -58,13 +58,13 @@ class TilePool:
             self.cache.put(key, tile)
             return tile
         finally:
-            self.count(1)
             with self._lock:
+                self.made += 1
                 del self._in_work[key]
             mine.set()
 
     def count(self, tiles: int) -> None:
-        """Count tiles that were made, or need not be made any more."""
+        """Count tiles that need not be made any more among those that were."""
         with self._lock:
             self.made += tiles
 
