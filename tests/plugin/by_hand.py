@@ -29,12 +29,16 @@ NONE = Qt.KeyboardModifier.NoModifier
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
+#: Seconds that any wait of the window's tests may take: no test depends on how fast the machine is.
+WAIT_S = 300.0
+
+
 def plain(text: str) -> str:
     """Text as it is read: without the sign that underlines a letter."""
     return text.replace("&", "")
 
 
-def until(holds: Callable[[], object], what: str, *, seconds: float = 120) -> None:
+def until(holds: Callable[[], object], what: str, *, seconds: float = WAIT_S) -> None:
     """Let the window live until something holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -46,7 +50,7 @@ def until(holds: Callable[[], object], what: str, *, seconds: float = 120) -> No
 def pause(seconds: float = 0.3) -> None:
     """Let the window draw."""
     end = time.monotonic() + seconds
-    until(lambda: time.monotonic() > end, "a pause", seconds=seconds + 30)
+    until(lambda: time.monotonic() > end, "a pause")
 
 
 def choose_menu(viewer: object, *path: str) -> None:
@@ -57,7 +61,7 @@ def choose_menu(viewer: object, *path: str) -> None:
     QTest.mouseClick(bar, LEFT, NONE, bar.actionGeometry(first).center())
     menu = first.menu()
     for name in path[1:]:
-        until(menu.isVisible, f"the menu above {name!r}", seconds=5)
+        until(menu.isVisible, f"the menu above {name!r}")
         action = _action(menu.actions(), name)
         assert action.isEnabled(), name
         menu.setActiveAction(action)
@@ -112,9 +116,9 @@ def choose(box: QComboBox, text: str) -> None:
     assert place >= 0, f"{text!r} is not among {[box.itemText(row) for row in range(box.count())]}"
     box.showPopup()
     view = box.view()
-    until(view.isVisible, "the list of choices", seconds=5)
+    until(view.isVisible, "the list of choices")
     QTest.mouseClick(view.viewport(), LEFT, NONE, view.visualRect(box.model().index(place, 0)).center())
-    until(lambda: box.currentIndex() == place, f"the choice {text!r}", seconds=5)
+    until(lambda: box.currentIndex() == place, f"the choice {text!r}")
 
 
 def type_into(widget: QWidget, text: str) -> None:
@@ -194,7 +198,7 @@ class Dialogs:
 
     def __exit__(self, kind: object, *_rest: object) -> None:
         if kind is None:
-            until(lambda: not self._answers, "all dialogs", seconds=20)
+            until(lambda: not self._answers, "all dialogs")
         self._timer.stop()
         if self._errors and kind is None:
             raise self._errors[0]

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from by_hand import WAIT_S
+from pytestqt.qtbot import QtBot
 
 from napari_sam_mil import models, prompting
 from sam_mil_engine.progress import silent
@@ -26,6 +28,24 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_sam_mil.widgets.analyze import AnalyzeDock
+
+
+class PatientBot(QtBot):
+    """pytest-qt's waits, with the one limit of :data:`by_hand.WAIT_S` instead of five seconds."""
+
+    def waitUntil(self, callback: Callable[[], bool | None], *, timeout: int = int(1000 * WAIT_S)) -> None:  # noqa: N802
+        """Wait until something holds."""
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = int(1000 * WAIT_S), **options: Any) -> Any:  # noqa: N802
+        """Wait for a signal."""
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
+    """Stand in for pytest-qt's own fixture, which closes what is registered after the test all the same."""
+    return PatientBot(request)
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +136,7 @@ def analysed(qtbot, open_dock, processed):
     slide, project = processed
     viewer, dock = open_dock(slide)
     dock.choices_card.set_project(project)
-    with qtbot.waitSignal(dock.run("Classify").ended, timeout=120_000):
+    with qtbot.waitSignal(dock.run("Classify").ended):
         pass
     return viewer, sessions_of(viewer).current
 
@@ -132,7 +152,7 @@ def annotations_dock(qtbot, analysed, processed, monkeypatch):
     path = processed[0].with_suffix(".geojson")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
     qtbot.mouseClick(dock.outlines.load, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: session.agreement is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session.agreement is not None)
     return dock
 
 

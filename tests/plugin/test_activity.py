@@ -35,23 +35,23 @@ def test_a_long_job_shows_stage_and_share_and_its_cancel_button_stops_it(qtbot, 
     job = Job(work)
     Activity(job, "Segment/Classify")
     job.start()
-    qtbot.waitUntil(lambda: bool(bars(panel)), timeout=5000)
+    qtbot.waitUntil(lambda: bool(bars(panel)))
     (bar,) = bars(panel)
-    qtbot.waitUntil(lambda: bar.description_label.text().startswith("Segment/Classify: features"), timeout=5000)
+    qtbot.waitUntil(lambda: bar.description_label.text().startswith("Segment/Classify: features"))
     assert (bar.qt_progress_bar.value(), bar.qt_progress_bar.maximum()) == (30, 40)
     spinner = panel._toggleButton._inProgressIndicator.movie()
     assert spinner.speed() == SPINNER_SPEED, "it was found where napari has it"
     panel.show()
-    with qtbot.waitSignal(job.cancelled, timeout=5000):
+    with qtbot.waitSignal(job.cancelled):
         qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
     go_on.set()
-    qtbot.waitUntil(lambda: not napari_progress._all_instances, timeout=5000)
+    qtbot.waitUntil(lambda: not napari_progress._all_instances)
 
 
 def test_a_job_that_is_over_at_once_is_not_shown(qtbot, panel):
     job = Job(lambda report: report(Progress("quick", 1, 1, "steps")))
     activity = Activity(job, "Quick")
-    with qtbot.waitSignal(job.ended, timeout=5000):
+    with qtbot.waitSignal(job.ended):
         job.start()
     assert activity._bar is None
     assert not activity._timer.isActive()

@@ -25,11 +25,11 @@ from sam_mil_engine.train.model_folders import bundled_models
 NAMES = ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
 
 
-def click(qtbot, dock, button, *, timeout=120_000):
+def click(qtbot, dock, button):
     """Click a button and wait until the job that it started has ended."""
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert dock.job is not None, "the click starts a job"
-    with qtbot.waitSignal(dock.job.ended, timeout=timeout):
+    with qtbot.waitSignal(dock.job.ended):
         pass
 
 
@@ -114,10 +114,10 @@ def test_the_keyboard_starts_it(qtbot, open_dock, tiny_slide):
     viewer, dock = open_dock(tiny_slide)
     window = viewer.window._qt_window
     window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=5000)
+    qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert dock.job is not None
-    with qtbot.waitSignal(dock.job.ended, timeout=120_000):
+    with qtbot.waitSignal(dock.job.ended):
         pass
 
 
@@ -148,11 +148,11 @@ def test_cancel_in_the_middle_keeps_what_was_finished(qtbot, open_dock, tiny_sli
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
     job = dock.job
     assert not dock.button.isEnabled()
-    qtbot.waitUntil(lambda: ("features", True) in seen, timeout=60_000)
-    asked = time.monotonic()
-    with qtbot.waitSignal(job.cancelled, timeout=10_000):
+    qtbot.waitUntil(lambda: ("features", True) in seen)
+    with qtbot.waitSignal(job.cancelled):
         qtbot.mouseClick(dock.progress_card.cancel, Qt.MouseButton.LeftButton)
-    assert time.monotonic() - asked < 2
+        reports = len(seen)
+    assert len(seen) <= reports + 1, "the work ends at its next report"
     qtbot.waitUntil(lambda: dock.job is None)
     assert dock.progress_card.heading.text().startswith("Cancelled")
     assert dock.button.isEnabled()
@@ -186,9 +186,9 @@ def test_closing_the_window_during_work_ends_the_work(qtbot, open_dock, tiny_sli
     seen = slowly(monkeypatch)
     qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
     job = dock.job
-    qtbot.waitUntil(lambda: ("segments", False) in seen, timeout=60_000)
+    qtbot.waitUntil(lambda: ("segments", False) in seen)
     del dock
-    with qtbot.waitSignal(job.ended, timeout=20_000):
+    with qtbot.waitSignal(job.ended):
         viewer.close()
     assert job.cancelling
 

@@ -103,7 +103,7 @@ def test_the_comparison_is_saved_for_a_spreadsheet_and_for_qupath(qtbot, outline
     for button, name in ((dock.agreement.csv, "a.csv"), (dock.agreement.geojson, "a.geojson")):
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args, name=name: (str(tmp_path / name), ""))
         qtbot.mouseClick(button, LEFT)
-        qtbot.waitUntil(lambda: not dock.saver.busy, timeout=20_000)
+        qtbot.waitUntil(lambda: not dock.saver.busy)
     with (tmp_path / "a.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(session.analysis.processed.segments)
@@ -128,8 +128,8 @@ def test_drawing_with_the_mouse_is_compared_at_once(qtbot, analysed):
         qtbot.mouseMove(canvas, point)
         qtbot.wait(30)
     qtbot.mouseRelease(canvas, LEFT, pos=ring[-1])
-    qtbot.waitUntil(lambda: len(layer.data) == 1, timeout=5000)
-    qtbot.waitUntil(lambda: session.agreement is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: len(layer.data) == 1)
+    qtbot.waitUntil(lambda: session.agreement is not None)
     assert list(session.agreement.by_class) == ["Tumour"]
     assert session.agreement.comparison.recall.max() > 0
 
@@ -142,7 +142,7 @@ def test_an_unreadable_file_is_a_notification_and_the_dock_stays_usable(qtbot, a
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
     notification_manager.records.clear()
     qtbot.mouseClick(dock.outlines.load, LEFT)
-    qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(notification_manager.records))
     assert "no known annotation format" in notification_manager.records[0].message
     assert dock.outlines.load.isEnabled()
 

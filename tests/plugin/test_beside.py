@@ -47,7 +47,7 @@ def beside(qtbot, annotations_dock, shelf, abmil_folder):
     """The window, opened by one click."""
     shelf.add("classifier", abmil_folder)
     qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
-    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None)
     dock = annotations_dock.beside_dock
     yield dock
     dock._viewer.close()
@@ -121,7 +121,7 @@ def test_ab_mil_is_on_the_right_also_where_another_sam_mil_fits(
     shelf.add("classifier", twin)
     shelf.add("classifier", abmil_folder)
     qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
-    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None)
     dock = annotations_dock.beside_dock
     assert [side.model.settings.name for side in dock.pair] == ["sam-mil", "abmil"]
     assert dock.models[0].count() == 3
@@ -137,7 +137,7 @@ def test_with_one_classifier_the_message_says_what_is_missing(qtbot, annotations
     shelf.add("classifier", other)
     notification_manager.records.clear()
     qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
-    qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(notification_manager.records))
     message = notification_manager.records[0].message
     assert "only SAM-MIL · stand-in fits this slide" in message
     assert "patches of 128 px" in message

@@ -88,7 +88,7 @@ def every_dock(qtbot, analysed):
     """A window with an analysed slide, and all docks."""
     viewer, _ = analysed
     docks = {name: open_dock(viewer, name) for name in DOCKS}
-    qtbot.waitUntil(lambda: not docks["Models"].worker.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not docks["Models"].worker.busy)
     return viewer, docks
 
 
@@ -144,7 +144,7 @@ def check_keyboard(qtbot, viewer):
         assert not menus & set(found), f"{title}: taken by napari's menus"
     for title in DOCKS:
         dock = open_dock(viewer, title)
-        qtbot.waitUntil(dock.isVisible, timeout=2000)
+        qtbot.waitUntil(dock.isVisible)
         wanted = [one for one in focusable(dock.layout()) if one.isVisible() and one.isEnabled()]
         seen = [wanted[0]]
         while len(seen) < len(wanted):

@@ -26,16 +26,16 @@ def test_docks_share_one_place_and_the_menu_brings_them_to_the_front(make_napari
     viewer.open(str(tiny_slide), plugin="napari-sam-mil")
     for name in DOCKS:
         open_by_menu(viewer, name)
-        until(lambda name=name: in_front(viewer, name), f"{name} in front", seconds=10)
-        until(lambda name=name: find_dock(viewer, name).height() > 500, f"room for {name}", seconds=10)
+        until(lambda name=name: in_front(viewer, name), f"{name} in front")
+        until(lambda name=name: find_dock(viewer, name).height() > 500, f"room for {name}")
     tabs = next(bar for bar in viewer.window._qt_window.findChildren(QTabBar) if bar.count() == len(DOCKS))
     assert [tabs.tabText(place) for place in range(tabs.count())] == list(DOCKS)
     open_by_menu(viewer, "Groups")
-    until(lambda: in_front(viewer, "Groups"), "the dock that lay behind, not hidden but in front", seconds=10)
+    until(lambda: in_front(viewer, "Groups"), "the dock that lay behind, not hidden but in front")
     open_by_menu(viewer, "Groups")
-    until(lambda: not find_dock(viewer, "Groups").isVisible(), "the dock in front, hidden", seconds=10)
+    until(lambda: not find_dock(viewer, "Groups").isVisible(), "the dock in front, hidden")
     open_by_menu(viewer, "Groups")
-    until(lambda: in_front(viewer, "Groups"), "the dock that was hidden", seconds=10)
+    until(lambda: in_front(viewer, "Groups"), "the dock that was hidden")
 
 
 def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
@@ -44,7 +44,7 @@ def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
         open_by_menu(viewer, name)
     frame = frame_of(find_dock(viewer, "Groups"))
     click(frame.title.close_button)
-    until(lambda: find_dock(viewer, "Groups") is None, "the dock gone", seconds=10)
+    until(lambda: find_dock(viewer, "Groups") is None, "the dock gone")
     viewer.window.remove_dock_widget(frame_of(find_dock(viewer, "Analyze")))
     pause()
     assert find_dock(viewer, "Analyze") is None
@@ -59,7 +59,7 @@ def test_a_slide_that_was_seen_whole_is_seen_whole_beside_the_dock(make_napari_v
     width = viewer.canvas.size[1]
     assert sees_all(viewer, source.info.size_px0, source.mpp)
     choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
-    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the picture", seconds=10)
+    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the picture")
     pause()
     assert sees_all(viewer, source.info.size_px0, source.mpp)
 
@@ -72,6 +72,6 @@ def test_a_part_that_was_looked_at_stays_when_a_dock_comes(make_napari_viewer, t
     viewer.scene.camera.zoom *= 3
     before = (viewer.scene.camera.center, viewer.scene.camera.zoom)
     choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
-    until(lambda: find_dock(viewer, "Analyze") is not None, "the dock", seconds=10)
+    until(lambda: find_dock(viewer, "Analyze") is not None, "the dock")
     pause()
     assert (viewer.scene.camera.center, viewer.scene.camera.zoom) == before

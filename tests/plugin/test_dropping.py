@@ -84,7 +84,7 @@ def test_a_project_folder_is_dropped_and_shows_its_results(window, processed):
     with Dialogs(take_reader("SAM-MIL")):
         drop(window, project)
     until(lambda: find_dock(window, "Analyze") is not None, "the dock")
-    until(lambda: [layer.name for layer in window.layers] == RESULTS, "the results", seconds=60)
+    until(lambda: [layer.name for layer in window.layers] == RESULTS, "the results")
     assert find_dock(window, "Slides").title.text() == "Project project: 1 slide."
 
 
@@ -99,11 +99,11 @@ def test_files_and_folders_are_opened_from_the_file_menu(window, cmu_slide, proc
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_args, **_words: ([str(cmu_slide)], ""))
     with Dialogs(take_reader("SAM-MIL")):
         choose_menu(window, "File", "Open File(s)...")
-    until(lambda: slides_of(window) == ["CMU-1-Small-Region"], "the slide", seconds=20)
+    until(lambda: slides_of(window) == ["CMU-1-Small-Region"], "the slide")
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args, **_words: str(processed[1]))
     with Dialogs(take_reader("SAM-MIL")):
         choose_menu(window, "File", "Open Folder...")
-    until(lambda: "finished" in slides_of(window), "the slide of the folder", seconds=60)
+    until(lambda: "finished" in slides_of(window), "the slide of the folder")
 
 
 def test_both_samples_open_from_the_file_menu(window, cmu_slide, tmp_path, monkeypatch):
@@ -115,6 +115,6 @@ def test_both_samples_open_from_the_file_menu(window, cmu_slide, tmp_path, monke
     monkeypatch.setattr(synthetic, "make_slide", lambda path, **words: real(path, size_px0=(1024, 768), **words))
     monkeypatch.setattr(sample_data, "fetch_cmu", lambda **_words: cmu_slide)
     choose_menu(window, "File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
-    until(lambda: slides_of(window) == ["generated-tumour"], "the generated slide", seconds=60)
+    until(lambda: slides_of(window) == ["generated-tumour"], "the generated slide")
     choose_menu(window, "File", "Open Sample", "SAM-MIL", "CMU-1-Small-Region (1.9 MB download)")
-    until(lambda: "CMU-1-Small-Region" in slides_of(window), "the public slide", seconds=60)
+    until(lambda: "CMU-1-Small-Region" in slides_of(window), "the public slide")

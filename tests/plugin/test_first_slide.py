@@ -62,7 +62,7 @@ class Walk:
     def dock(self, name):
         self.menu("Plugins", "SAM-MIL", f"{name} (SAM-MIL)")
         dock = find_dock(self.viewer, name)
-        until(lambda: not dock.visibleRegion().isEmpty(), f"the dock {name}", seconds=10)
+        until(lambda: not dock.visibleRegion().isEmpty(), f"the dock {name}")
         return dock
 
     def layers(self):
@@ -108,7 +108,7 @@ def open_the_sample(walk):
     """1. Open."""
     notification_manager.records.clear()
     walk.menu("File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
-    until(lambda: walk.layers() == ["generated-tumour"], "the slide", seconds=60)
+    until(lambda: walk.layers() == ["generated-tumour"], "the slide")
     assert "load in the background now" in notification_manager.records[-1].message
     dock = walk.dock("Analyze")
     said = words_of(dock.slide_card).replace("&nbsp;", " ").replace("\u202f", " ")
@@ -132,14 +132,14 @@ def analyze(walk):
     assert dock.job is not None
     seen = set()
     dock.job.progressed.connect(lambda _progress: seen.add(words_of(dock.progress_card)))
-    until(lambda: dock.job is None, "the result", seconds=300)
+    until(lambda: dock.job is None, "the result")
     assert any("Features: " in words and " of " in words for words in seen), "stage and how far it is"
     assert walk.layers()[1:] == ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
     pause()
     assert "Probability of tumour: " in words_of(dock.result_card)
     assert ", threshold 0.50" in words_of(dock.result_card)
     press(dock, "Model card…")
-    until(lambda: _card() is not None, "the card", seconds=10)
+    until(lambda: _card() is not None, "the card")
     press(_card(), "Close")
     assert walk.viewer.layers.selection.active is walk.session.layers["segments"]
     walk.viewer.reset_view()
@@ -174,11 +174,11 @@ def only_a_part(walk):
     turn_wheel(walk.viewer, canvas(walk.viewer).rect().center() + QPoint(60, 0), 6)
     choose(field(dock, "Analyze"), "Current view")
     press(dock, "Segment/Classify")
-    until(lambda: dock.job is None, "the part", seconds=120)
+    until(lambda: dock.job is None, "the part")
     assert "those of a region" in dock.region_card.facts.text()
     choose(field(dock, "Analyze"), "Whole slide")
     press(dock, "Segment/Classify")
-    until(lambda: dock.job is None, "the whole slide", seconds=120)
+    until(lambda: dock.job is None, "the whole slide")
     assert len(walk.session.analysis.processed.reused) == 5
     assert walk.session.analysis.scores.probabilities.tolist() == before.scores.probabilities.tolist()
     zoomed = walk.viewer.scene.camera.zoom
@@ -200,7 +200,7 @@ def the_groups(walk):
     dock.table.clearSelection()
     for number in (there * 2)[:2]:
         QTest.mouseClick(canvas(walk.viewer), LEFT, NONE, place)
-        until(lambda number=number: _chosen(dock) == [number], f"segment {number} chosen in the table", seconds=10)
+        until(lambda number=number: _chosen(dock) == [number], f"segment {number} chosen in the table")
     type_into(dock.filter, "probability > 0.5")
     shown = [row for row in range(count) if not dock.table.isRowHidden(row)]
     assert 0 < len(shown) < count
@@ -223,14 +223,14 @@ def compare_with_outlines(walk):
     dock, session = walk.dock("Annotations"), walk.session
     with Dialogs(give_path(walk.folder / "samples" / "generated-tumour.geojson")):
         press(dock, "Load…")
-    until(lambda: session.agreement is not None, "the agreement", seconds=60)
+    until(lambda: session.agreement is not None, "the agreement")
     assert "purity" in session.table()
     choose(field(dock, "Colour segments by"), "Purity")
     assert session.colour_by == "purity"
     pause()
     click(button(dock, "Show patches above the threshold"))
     above = session.layers["above"]
-    until(lambda: above.loaded, "the patches", seconds=20)
+    until(lambda: above.loaded, "the patches")
     before = int((above.data > 0).sum())
     key(walk.viewer, Qt.Key.Key_6, CTRL)
     assert "above" not in session.layers
@@ -239,11 +239,11 @@ def compare_with_outlines(walk):
     QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
     assert int((session.layers["above"].data > 0).sum()) > before
     press(dock, "SAM-MIL beside AB-MIL…")
-    until(lambda: dock.beside_dock is not None, "the second window", seconds=60)
+    until(lambda: dock.beside_dock is not None, "the second window")
     beside = dock.beside_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")
     assert beside._viewer.canvas.grid.enabled
-    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures", seconds=20)
+    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures")
     beside._viewer.close()
     pause()
     walk.viewer.window._qt_window.activateWindow()
@@ -256,16 +256,16 @@ def change_segments(walk):
     rows, count = dock.segments.list, len(session.analysis.processed.segments)
     press(dock, "+ Point")
     click(canvas(walk.viewer), walk.middle_of(0)[0])
-    until(lambda: "candidate" in walk.layers(), "SAM's answer", seconds=120)
+    until(lambda: "candidate" in walk.layers(), "SAM's answer")
     press(dock, "Accept")
-    until(lambda: len(session.analysis.processed.segments) == count + 1, "the new segment", seconds=30)
+    until(lambda: len(session.analysis.processed.segments) == count + 1, "the new segment")
     for row, keys in ((0, NONE), (1, CTRL)):
         click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
     press(dock, "Merge")
-    until(lambda: len(session.analysis.processed.segments) == count, "the merged segments", seconds=30)
+    until(lambda: len(session.analysis.processed.segments) == count, "the merged segments")
     assert find_dock(walk.viewer, "Groups").table.rowCount() == count
     press(dock, "Save edits to the project")
-    until(lambda: "superseded/" in words_of(dock.segments), "the edits saved", seconds=30)
+    until(lambda: "superseded/" in words_of(dock.segments), "the edits saved")
     assert list((walk.folder / "project" / "superseded").iterdir())
 
 
@@ -277,7 +277,7 @@ def a_figure(walk):
     for name, begins in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         with Dialogs(give_path(walk.folder / name)):
             press(dock, "Save figure…")
-        until(lambda: not dock.worker.busy, "the figure", seconds=60)
+        until(lambda: not dock.worker.busy, "the figure")
         assert (walk.folder / name).read_bytes().startswith(begins)
 
 
@@ -288,9 +288,9 @@ def what_the_command_line_made(walk):
         walk.viewer.layers.remove(layer)
     with Dialogs(take_reader("SAM-MIL")):
         drop(walk.viewer, walk.folder / "project")
-    until(lambda: walk.layers() == results, "the slide and its results", seconds=60)
+    until(lambda: walk.layers() == results, "the slide and its results")
     analyze = find_dock(walk.viewer, "Analyze")
-    until(lambda: not analyze.visibleRegion().isEmpty(), "the dock that tells of the slide", seconds=10)
+    until(lambda: not analyze.visibleRegion().isEmpty(), "the dock that tells of the slide")
     pause(1)  # Qt moves docks slowly
     dock = walk.dock("Slides")
     assert dock.title.text() == "Project project: 1 slide."

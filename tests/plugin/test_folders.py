@@ -52,9 +52,9 @@ def run(study, run_folder):
 
 
 def wait_for_results(qtbot, viewer):
-    qtbot.waitUntil(lambda: find_dock(viewer, "Analyze") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: find_dock(viewer, "Analyze") is not None)
     dock = find_dock(viewer, "Analyze")
-    qtbot.waitUntil(lambda: dock.result_card.isVisibleTo(dock), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.result_card.isVisibleTo(dock))
     return dock
 
 
@@ -65,9 +65,9 @@ def text_of(card):
 def test_a_project_shows_its_slide_with_all_layers_and_lists_its_slides(qtbot, make_napari_viewer, study):
     viewer = make_napari_viewer(show=True)
     viewer.open(str(study), plugin="napari-sam-mil")
-    qtbot.waitUntil(lambda: find_dock(viewer, "Analyze") is not None, timeout=5000)
+    qtbot.waitUntil(lambda: find_dock(viewer, "Analyze") is not None)
     dock = find_dock(viewer, "Analyze")
-    qtbot.waitUntil(lambda: "Not classified" in dock.progress_card.heading.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "Not classified" in dock.progress_card.heading.text())
     assert [layer.name for layer in viewer.layers] == NAMES[:3], "no bundled classifier knows patches of 128 px"
     assert "expects patch size 224" in dock.progress_card.heading.text()
     assert dock.choices_card.choices().project == study
@@ -158,7 +158,7 @@ def test_opening_a_slide_again_shows_its_results_at_once(qtbot, open_dock, proce
     viewer, dock = open_dock()
     dock.choices_card.set_project(project)
     viewer.open(str(slide), plugin="napari-sam-mil")
-    qtbot.waitUntil(lambda: dock.result_card.isVisibleTo(dock), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.result_card.isVisibleTo(dock))
     assert [layer.name for layer in viewer.layers] == NAMES
     assert dock.job is None, "nobody pressed the button"
 

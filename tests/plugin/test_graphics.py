@@ -15,7 +15,7 @@ from napari_sam_mil.graphics import keep_context
 def test_a_layer_leaves_in_the_context_of_its_own_window(make_napari_viewer, kept):
     first, second = make_napari_viewer(show=True), make_napari_viewer(show=True)
     canvases = [viewer.window._qt_viewer.canvas.native for viewer in (first, second)]
-    until(lambda: all(canvas.isValid() for canvas in canvases), "both contexts", seconds=20)
+    until(lambda: all(canvas.isValid() for canvas in canvases), "both contexts")
     if kept:
         keep_context(first)
     first.add_layer(Labels(np.zeros((8, 8), dtype=np.uint8)))

@@ -31,7 +31,7 @@ def prompts(make_napari_viewer, tiny_slide, monkeypatch, in_this_process):
     pause()
     press(dock, "+ Point")
     QTest.mouseClick(canvas(viewer), LEFT, NONE, canvas(viewer).rect().center())
-    until(lambda: dock.card.facts.text().startswith("Candidate 1 of 3"), "SAM's answer", seconds=30)
+    until(lambda: dock.card.facts.text().startswith("Candidate 1 of 3"), "SAM's answer")
     return viewer, dock
 
 
@@ -58,7 +58,7 @@ def press_in_list(table, words, letter):
     pause()
     click(table.viewport(), table.visualItemRect(item).center())
     QTest.keyClick(table, Qt.Key.Key_F2)
-    until(lambda: any(one.isVisible() for one in table.findChildren(QLineEdit)), "the editor", seconds=5)
+    until(lambda: any(one.isVisible() for one in table.findChildren(QLineEdit)), "the editor")
     editor = next(one for one in table.findChildren(QLineEdit) if one.isVisible())
     QTest.keyClick(editor, letter)
     if editor.isVisible():  # where the window is not active, the editor does not see that it lost the keyboard

@@ -37,7 +37,7 @@ def own_folders(tmp_path, monkeypatch):
 def dock(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Models")
-    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.worker.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.worker.busy)
     return dock
 
 
@@ -55,7 +55,7 @@ def choose(qtbot, dock, name):
 
 def press(qtbot, dock, button):
     qtbot.mouseClick(button, LEFT)
-    qtbot.waitUntil(lambda: not dock.worker.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not dock.worker.busy)
 
 
 def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
@@ -104,7 +104,7 @@ def served(tmp_path, monkeypatch, in_this_process):
 def test_fetching_puts_the_file_in_place_and_every_dock_knows(qtbot, served, dock):
     choose(qtbot, dock, "vit_b")
     press(qtbot, dock, dock.fetch_button)
-    qtbot.waitUntil(lambda: dock.chosen is not None and dock.chosen.on_disk, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.chosen is not None and dock.chosen.on_disk)
     assert dock.chosen.name == "vit_b"
     assert not dock.fetch_button.isEnabled()
     press(qtbot, dock, dock.verify_button)
@@ -116,7 +116,7 @@ def test_a_file_that_is_gone_is_a_notification_that_says_what_to_do(qtbot, serve
     notification_manager.records.clear()
     choose(qtbot, dock, "vit_b")
     press(qtbot, dock, dock.fetch_button)
-    qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=5000)
+    qtbot.waitUntil(lambda: bool(notification_manager.records))
     assert "put the file into" in notification_manager.records[0].message
     assert dock.fetch_button.isEnabled()
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_gone_is_a_notification_that_says_what_to_do(qtbot, serve
 def test_a_published_file_from_elsewhere_is_copied_to_its_place(qtbot, served, dock, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(served), ""))
     press(qtbot, dock, dock.add_button)
-    qtbot.waitUntil(published.SAM_FILES["vit_b"].path.is_file, timeout=30_000)
+    qtbot.waitUntil(published.SAM_FILES["vit_b"].path.is_file)
     assert dock.status.text().startswith("Copied as vit_b")
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_refused(qtbot, dock, monkeypatch, tmp_path):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(tmp_path / "bad.pth"), ""))
     notification_manager.records.clear()
     press(qtbot, dock, dock.add_button)
-    qtbot.waitUntil(lambda: bool(notification_manager.records), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(notification_manager.records))
     assert "cannot be read" in notification_manager.records[0].message
     assert "bad" not in names(dock, 0)
 
@@ -144,12 +144,12 @@ def test_an_imported_run_can_be_chosen_in_the_analyze_dock_and_forgotten(
     _, analyze = make_napari_viewer(show=True).window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(run_folder))
     press(qtbot, dock, dock.import_button)
-    qtbot.waitUntil(lambda: run_folder.name in names(dock, 2), timeout=30_000)
+    qtbot.waitUntil(lambda: run_folder.name in names(dock, 2))
     assert analyze.choices_card.classifier.findText(run_folder.name) >= 0
     choose(qtbot, dock, run_folder.name)
     assert "Random weights" in dock.card.toPlainText()
     qtbot.mouseClick(dock.remove_button, LEFT)
-    qtbot.waitUntil(lambda: run_folder.name not in names(dock, 2), timeout=30_000)
+    qtbot.waitUntil(lambda: run_folder.name not in names(dock, 2))
     assert run_folder.is_dir()
 
 
@@ -167,13 +167,13 @@ def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qt
     monkeypatch.setattr(checkpoints, "load_sam", lambda *_args, **_words: build_small_sam())
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(tmp_path / "my-sam.pth"), ""))
     press(qtbot, dock, dock.add_button)
-    qtbot.waitUntil(lambda: "my-sam" in names(dock, 0), timeout=30_000)
+    qtbot.waitUntil(lambda: "my-sam" in names(dock, 0))
     (tmp_path / "my-sam.pth").unlink()
     assert added_sams()["my-sam"].is_file(), "a copy, which stays when the file goes"
     assert sams_on_disk() == ["tissue-sam", "my-sam"]
     choose(qtbot, dock, "my-sam")
     qtbot.mouseClick(dock.remove_button, LEFT)
-    qtbot.waitUntil(lambda: "my-sam" not in names(dock, 0), timeout=30_000)
+    qtbot.waitUntil(lambda: "my-sam" not in names(dock, 0))
     assert added_sams() == {}
 
 

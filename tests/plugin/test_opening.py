@@ -67,7 +67,7 @@ def test_the_status_bar_tells_micrometres_and_pixels(qtbot, window, tiny_slide):
         assert found is not None
         np.testing.assert_allclose([float(one) for one in found.groups()], (160, 128, 320, 256), atol=8)
 
-    qtbot.waitUntil(near_the_middle, timeout=20_000)
+    qtbot.waitUntil(near_the_middle)
 
 
 def test_places_in_words(tiny_slide, tmp_path):
@@ -102,7 +102,7 @@ def test_in_the_background_the_picture_sharpens_and_the_window_lives(qtbot, wind
     (layer,) = window.open(str(generated_slide), plugin="napari-sam-mil")
     assert get_settings().experimental.async_
     window.scene.camera.center, window.scene.camera.zoom = (256 * layer.scale[0], 256 * layer.scale[1]), 4
-    qtbot.waitUntil(lambda: layer.data_level == 0 and layer.loaded, timeout=20_000)
+    qtbot.waitUntil(lambda: layer.data_level == 0 and layer.loaded)
     picture = window.window._qt_viewer.canvas.screenshot()
     assert picture is not None
     shown = np.asarray(layer._slice.image.raw)
@@ -180,7 +180,7 @@ def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_sl
     del layer
     gc.collect()
     assert [slide() for slide in slides] == [None] * 5
-    qtbot.waitUntil(lambda: not threads(), timeout=5000)
+    qtbot.waitUntil(lambda: not threads())
     assert files() == []
 
 

@@ -102,7 +102,7 @@ def test_keys_and_palette_start_and_cancel_without_a_dock_open(
     dock = find_dock(viewer, "Analyze")
     assert dock.job is not None
     job = dock.job
-    with qtbot.waitSignal(job.ended, timeout=60_000):
+    with qtbot.waitSignal(job.ended):
         qtbot.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
     assert job.cancelling
 

@@ -33,7 +33,7 @@ def prompts(qtbot, analysed, monkeypatch, in_this_process):
 def click(qtbot, dock, canvas, offset=(0, 0), *, button=LEFT):
     """Click in the picture, beside its middle, and wait for SAM's answer."""
     qtbot.mouseClick(canvas, button, pos=canvas.rect().center() + QPoint(*offset))
-    qtbot.waitUntil(lambda: not dock.worker.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock.worker.busy)
 
 
 def drag(qtbot, dock, canvas, first, last):
@@ -44,7 +44,7 @@ def drag(qtbot, dock, canvas, first, last):
         qtbot.mouseMove(canvas, middle + QPoint(*step))
         qtbot.wait(20)
     qtbot.mouseRelease(canvas, LEFT, pos=middle + QPoint(*last))
-    qtbot.waitUntil(lambda: not dock.worker.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock.worker.busy)
 
 
 def test_a_click_gives_a_mask_where_it_was_clicked_and_accept_a_segment(qtbot, prompts):
@@ -60,7 +60,7 @@ def test_a_click_gives_a_mask_where_it_was_clicked_and_accept_a_segment(qtbot, p
     features = before.processed.bag.features
     with qtbot.waitSignal(dock.editor.changed):
         qtbot.mouseClick(dock.card.accept, LEFT)
-    qtbot.waitUntil(lambda: session.analysis is not before, timeout=30_000)
+    qtbot.waitUntil(lambda: session.analysis is not before)
     assert len(session.analysis.processed.segments) == len(before.processed.segments) + 1
     assert session.analysis.processed.bag.features is features
     assert len(session.analysis.scores.groups.evidence) == len(session.analysis.processed.bag.groups)
@@ -85,10 +85,10 @@ def test_a_click_elsewhere_does_not_wait_for_the_look_at_a_view_that_was_left(qt
 
     monkeypatch.setattr(sam, "embed", slow_first)
     qtbot.mouseClick(dock.card.tools["positive"], LEFT)
-    qtbot.waitUntil(lambda: len(looks) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(looks) == 1)
     viewer.scene.camera.zoom *= 4
     click(qtbot, dock, canvas)
-    qtbot.waitUntil(lambda: dock.answer is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.answer is not None)
     assert len(looks) == 2
     left, _, right, _ = dock.answer.region.bounds_px0
     assert right - left < session.source.info.size_px0[0], "SAM looked at the part that is in view"
@@ -109,7 +109,7 @@ def test_candidates_cycle_and_prompts_go_back_by_keys(qtbot, prompts):
     assert dock.history.prompts == ()
     assert not viewer.layers["candidate"].data.any()
     qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: bool(viewer.layers["candidate"].data.any()), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(viewer.layers["candidate"].data.any()))
     qtbot.mouseClick(dock.card.tools["negative"], LEFT)
     click(qtbot, dock, canvas, (40, 30))
     assert [prompt.kind for prompt in dock.history.prompts] == ["positive", "negative"]
@@ -141,7 +141,7 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     for row, keys in ((0, Qt.KeyboardModifier.NoModifier), (1, Qt.KeyboardModifier.ControlModifier)):
         qtbot.mouseClick(rows.viewport(), LEFT, keys, rows.visualItemRect(rows.item(row)).center())
     qtbot.mouseClick(dock.segments.merge, LEFT)
-    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 1, timeout=30_000)
+    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 1)
     qtbot.mouseClick(rows.viewport(), LEFT, pos=rows.visualItemRect(rows.item(0)).center())
     assert viewer.layers["SAM segments"].selected_label == before - 1
     np.testing.assert_array_equal(
@@ -151,11 +151,11 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     editor = rows.findChild(type(viewer.window._qt_window.focusWidget()))
     qtbot.keyClicks(editor, "gland")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: session.analysis.names[-1:] == ("gland",), timeout=5000)
+    qtbot.waitUntil(lambda: session.analysis.names[-1:] == ("gland",))
     assert list(viewer.layers["SAM segments"].features["name"])[-1] == "gland"
     qtbot.mouseClick(rows.viewport(), LEFT, pos=rows.visualItemRect(rows.item(0)).center())
     qtbot.mouseClick(dock.segments.delete, LEFT)
-    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2, timeout=30_000)
+    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2)
 
 
 def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_viewer, monkeypatch):
@@ -168,4 +168,4 @@ def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_
     assert sessions_of(viewer).current is None
     qtbot.mouseClick(dock.card.models, LEFT)
     models = find_dock(viewer, "Models")
-    qtbot.waitUntil(lambda: models is not None and not models.worker.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: models is not None and not models.worker.busy)

@@ -25,7 +25,7 @@ def pick(qtbot, dock, text):
 def click(qtbot, dock, button):
     qtbot.mouseClick(button, LEFT)
     assert dock.job is not None, "the click starts a job"
-    with qtbot.waitSignal(dock.job.ended, timeout=120_000):
+    with qtbot.waitSignal(dock.job.ended):
         pass
 
 

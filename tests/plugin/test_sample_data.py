@@ -71,8 +71,7 @@ def test_the_window_lives_while_a_sample_is_made(make_napari_viewer, tmp_path, m
 
     def slowly(path, **_words):
         threads.append(threading.get_ident())
-        end = time.monotonic() + 10
-        while len(beats) < 5 and time.monotonic() < end:
+        while len(beats) < 5:
             time.sleep(0.01)
         shutil.copyfile(write_tiny_slide(tmp_path / "tiny.tiff"), path)
 

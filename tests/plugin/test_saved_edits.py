@@ -18,7 +18,7 @@ LEFT = Qt.MouseButton.LeftButton
 
 def analyze(qtbot, dock):
     qtbot.mouseClick(dock.button, LEFT)
-    with qtbot.waitSignal(dock.job.ended, timeout=200_000):
+    with qtbot.waitSignal(dock.job.ended):
         pass
 
 
@@ -40,15 +40,15 @@ def test_saved_edits_survive_a_restart_and_the_command_line_reads_them(
     choose(qtbot, rows, 0)
     choose(qtbot, rows, 1, Qt.KeyboardModifier.ControlModifier)
     qtbot.mouseClick(card.delete, LEFT)
-    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2, timeout=60_000)
+    qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2)
     choose(qtbot, rows, 0)
     qtbot.mouseClick(card.rename, LEFT)
     editor = rows.findChild(type(viewer.window._qt_window.focusWidget()))
     qtbot.keyClicks(editor, "gland")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: session.analysis.names[-1:] == ("gland",), timeout=5000)
+    qtbot.waitUntil(lambda: session.analysis.names[-1:] == ("gland",))
     qtbot.mouseClick(card.save, LEFT)
-    qtbot.waitUntil(lambda: card._said.text().startswith("Saved in tiny.h5"), timeout=60_000)
+    qtbot.waitUntil(lambda: card._said.text().startswith("Saved in tiny.h5"))
     edited = session.analysis
     assert not card.save.isEnabled(), "all is saved"
     # what the segmenter had found is kept, once
@@ -56,12 +56,12 @@ def test_saved_edits_survive_a_restart_and_the_command_line_reads_them(
     assert len(h5.read_segments(kept)) == before
     qtbot.mouseClick(card.undo, LEFT)
     qtbot.mouseClick(card.save, LEFT)
-    qtbot.waitUntil(lambda: not prompts.editor.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not prompts.editor.busy)
     assert len(h5.read_segments(kept)) == before
     assert len(h5.read_segments(path)) == before
     session.analysis = edited
     prompts.edits.save()
-    qtbot.waitUntil(lambda: not prompts.editor.busy, timeout=60_000)
+    qtbot.waitUntil(lambda: not prompts.editor.busy)
 
     again, dock = open_dock(tiny_slide)
     analyze(qtbot, dock)

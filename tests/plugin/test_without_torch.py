@@ -79,7 +79,6 @@ def test_no_dock_loads_torch_beside_the_window(generated_slide: Path, run_folder
         env=os.environ | homes | {"PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
-        timeout=500,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "sam_mil_engine"]
 def run(*arguments: object, code: int = 0, warnings: str = "error") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": warnings}
     result = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=300, env=environment, check=False
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
     )
     assert result.returncode == code, result.stdout + result.stderr
     return result

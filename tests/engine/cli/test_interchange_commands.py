@@ -37,7 +37,7 @@ RELEASED = ProcessSettings(groups=GroupSettings(rule="released"))
 def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-m", "sam_mil_engine", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == code, result.stdout + result.stderr
     return result
 

@@ -90,7 +90,7 @@ def test_a_stream_reads_ahead_before_anybody_asks_and_no_further():
     assert len(stream._waiting) == BATCHES_AHEAD
     for _, batch, tiles in stream._waiting:
         for tile in tiles:
-            tile.result(timeout=30)
+            tile.result()
         assert batch[0, 0, 0, 0] in (0, 4)
     first, batch = next(stream)
     assert (first, batch[:, 0, 0, 0].tolist()) == (0, [0, 1, 2, 3])

@@ -29,7 +29,7 @@ def test_results_come_in_order_each_made_with_one_thread_of_torchs(n_threads):
 
 
 def test_as_many_at_a_time_as_torch_has_threads(n_threads):
-    together = threading.Barrier(n_threads, timeout=10)
+    together = threading.Barrier(n_threads)
     with Cores(CPU) as cores:
         assert len(list(cores.map(lambda _: together.wait(), range(2 * n_threads)))) == 2 * n_threads
 

@@ -29,8 +29,7 @@ def counted(array_reader: Any):
 
 def settled(reads: list[Any], count: int) -> set[Any]:
     """Wait until so many tiles were read, and a moment longer, so that more would be seen."""
-    end = time.monotonic() + 10
-    while len(reads) < count and time.monotonic() < end:
+    while len(reads) < count:
         time.sleep(0.01)
     time.sleep(0.05)
     assert len(reads) == len(set(reads)), "no tile is read twice"
@@ -100,8 +99,7 @@ def test_what_is_guessed_is_in_the_cache_before_it_is_asked_for(array_reader: An
     levels = open_pyramid(Slide(array_reader(np.zeros((8192, 8192, 3), np.uint8))))
     levels[0][1536:2560, 1536:2560]
     levels[1][512:1536, 512:1536]
-    end = time.monotonic() + 10
-    while not levels[2].has(0, 0, 1024, 1024) and time.monotonic() < end:
+    while not levels[2].has(0, 0, 1024, 1024):
         time.sleep(0.01)
     assert levels[2].has(0, 0, 1024, 1024)
 
@@ -112,7 +110,7 @@ def test_what_is_made_ahead_gives_way_to_what_is_asked_for() -> None:
     gate = threading.Event()
 
     def slow(place: tuple[int, int]) -> np.ndarray:
-        gate.wait(10)
+        gate.wait()
         made.append(place)
         return np.zeros((1, 1, 3), np.uint8)
 

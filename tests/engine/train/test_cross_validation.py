@@ -162,8 +162,7 @@ def test_a_killed_cross_validation_goes_on_with_the_same_numbers(
     values = json.dumps(quick().model_dump(mode="json", exclude_unset=True))
     process = subprocess.Popen([sys.executable, "-c", code, *map(str, cohort), str(tmp_path), values, *MODELS])
     checkpoint = tmp_path / "sam-mil" / "fold-0-1" / "last.pt"
-    end = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < end:
+    while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.002)
     process.kill()
     assert process.wait() == -signal.SIGKILL
