@@ -76,7 +76,7 @@ def test_segments_are_coloured_by_a_column_and_back(segments):
 
 def test_a_file_of_another_slide_is_refused_with_the_reason(tiny_slide, tmp_path):
     path = tmp_path / "far.geojson"
-    write_geojson(path, [Annotation("far", "Tumour", shapely.box(9000, 9000, 9100, 9100))])
+    write_geojson(path, [Annotation("far", "Tumour", shapely.box(9000, 9000, 9100, 9100))], info=None)
     with open_slide(tiny_slide) as slide, pytest.raises(AnnotationError, match="none of its 1 outlines"):
         load(path, slide.info)
 

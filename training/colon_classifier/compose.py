@@ -111,7 +111,8 @@ def compose_slide(
     write_pyramid(path, _developed(look, density, laboratory.glass), mpp=MPP, description=_description(seed, used))
     if tumour:
         outlines = enumerate(islands, start=1)
-        write_geojson(annotations, [Annotation(f"tumour {k}", "tumour", outline) for k, outline in outlines])
+        drawn = [Annotation(f"tumour {k}", "tumour", outline) for k, outline in outlines]
+        write_geojson(annotations, drawn, info=None)
     area = sum(float(piece.area) for piece in tissue)
     return {
         "slide_id": path.stem,

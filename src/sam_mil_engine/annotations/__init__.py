@@ -4,10 +4,11 @@ from .compare import Comparison, Cover, compare_groups
 from .geojson import write_geojson
 from .model import Annotation, by_class, union_px0
 from .patches import PatchAgreement, patch_agreement, patch_inside
-from .reading import read_annotations
+from .reading import AnnotationFile, read_annotation_file, read_annotations
 
 __all__ = [
     "Annotation",
+    "AnnotationFile",
     "Comparison",
     "Cover",
     "PatchAgreement",
@@ -15,6 +16,7 @@ __all__ = [
     "compare_groups",
     "patch_agreement",
     "patch_inside",
+    "read_annotation_file",
     "read_annotations",
     "union_px0",
     "write_geojson",

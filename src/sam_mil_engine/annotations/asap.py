@@ -1,7 +1,7 @@
 """ASAP XML, the format of the CAMELYON challenges.
 
-An annotation belongs to a group, a group may belong to another. The areas of exclusion groups (``_2`` in
-CAMELYON16, ``Exclusion`` in other data) are subtracted from all others.
+An annotation belongs to a group, a group may belong to another. The areas of exclusion groups are taken out of the
+outlines around them: ``_2`` in CAMELYON16, ``normal`` in CAMELYON17, ``Exclusion`` in other data.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from .outlines import Reader
+from .rings import Points
+from .xml_numbers import number_of
 
 #: Names of groups whose areas are taken away (CAMELYON16's description of its annotations; ASAP users' habit).
 EXCLUSION_GROUPS = frozenset({"_2", "exclusion"})
-#: What CAMELYON16's numbered groups mean.
-CAMELYON_CLASSES = {"_0": "Tumor", "_1": "Tumor"}
+#: CAMELYON17's exclusion group. Elsewhere it may be a class, so that it excludes only next to other groups.
+CAMELYON17_EXCLUSION = "normal"
+#: What the groups of CAMELYON16 (numbered) and of CAMELYON17 mean.
+CAMELYON_CLASSES = {"_0": "Tumor", "_1": "Tumor", "metastases": "Tumor"}
 _CLOSED = frozenset({"Polygon", "Spline", "Rectangle"})
 _NO_GROUP = frozenset({"", "None"})
 
@@ -24,11 +28,14 @@ _NO_GROUP = frozenset({"", "None"})
 def read(reader: Reader, root: Element) -> None:
     """Add the polygons below ``<ASAP_Annotations>``; the points stand in the order that ``Order`` says.
 
-    A spline is taken as the polygon of its points. Dots and point sets are reported and left out.
+    A spline is taken as the polygon of its points. Dots and point sets are noted and left out.
     """
     parents = _group_parents(reader, root)
+    nodes = root.findall("./Annotations/Annotation")
+    lineages = [_lineage(reader, node.get("PartOfGroup", "None"), parents) for node in nodes]
+    excluding = _exclusions(lineages)
     excluded = []
-    for number, node in enumerate(root.iterfind("./Annotations/Annotation")):
+    for number, (node, lineage) in enumerate(zip(nodes, lineages, strict=True)):
         name = node.get("Name") or f"Annotation {number}"
         element = f"Annotation {name!r} (number {number})"
         kind = node.get("Type", "")
@@ -36,23 +43,26 @@ def read(reader: Reader, root: Element) -> None:
             reader.skip(kind or "shape without a type", element=element)
             continue
         area = reader.area(_points(reader, node, element), element=element)
-        group = node.get("PartOfGroup", "None")
-        if any(ancestor.lower() in EXCLUSION_GROUPS for ancestor in _lineage(reader, group, parents)):
+        if excluding.intersection(name.lower() for name in lineage):
             excluded.append(area)
         else:
+            group = node.get("PartOfGroup", "None")
             reader.add(name, None if group in _NO_GROUP else CAMELYON_CLASSES.get(group, group), area)
     reader.cut(excluded)
 
 
-def _points(reader: Reader, node: Element, element: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _exclusions(lineages: list[list[str]]) -> frozenset[str]:
+    """Return the names of the groups that exclude in this file."""
+    if any(CAMELYON17_EXCLUSION not in lineage for lineage in lineages):
+        return EXCLUSION_GROUPS | {CAMELYON17_EXCLUSION}
+    return EXCLUSION_GROUPS
+
+
+def _points(reader: Reader, node: Element, element: str) -> Points:
     rows = []
     for number, point in enumerate(node.iterfind("./Coordinates/Coordinate")):
-        try:
-            rows.append((float(point.attrib["Order"]), float(point.attrib["X"]), float(point.attrib["Y"])))
-        except KeyError as error:
-            raise reader.error(f"coordinate {number} has no {error.args[0]}", element=element) from error
-        except ValueError as error:
-            raise reader.error(f"coordinate {number} is not a number ({error})", element=element) from error
+        where = f"{element}: coordinate {number}"
+        rows.append([number_of(reader, point, name, where) for name in ("Order", "X", "Y")])
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return table[np.argsort(table[:, 0], kind="stable"), 1:]
 

@@ -15,7 +15,7 @@ def fits(content: object) -> bool:
 
 
 def read(reader: Reader, content: dict[str, Any]) -> None:
-    """Add the outlines under ``positive`` as tumour, and take those under ``negative`` away from them."""
+    """Add the outlines under ``positive`` as tumour, and take those under ``negative`` out of them."""
     for name, area in _areas(reader, content, "positive"):
         reader.add(name, CLASSIFICATION, area)
     reader.cut([area for _, area in _areas(reader, content, "negative")])

@@ -4,46 +4,53 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import shapely
-from shapely import MultiPolygon, Polygon
 
 from ..errors import AnnotationError
 from ..files import atomic_write
 from ..slide.info import SlideInfo
-from .model import Annotation, as_area
+from ..slide.place import SlidePlace
+from .model import Annotation, Area, require_placed
 from .outlines import Reader
 
 _LINES = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
+_GEOMETRIES = _LINES | {"Polygon", "MultiPolygon", "GeometryCollection"}
+_FEATURES = frozenset({"Feature", "FeatureCollection"})
 #: RGB by class name for programs that show it: QuPath's own red for tumour, its green for what is not known.
 _COLOURS = {"tumor": (200, 0, 0), "tumour": (200, 0, 0)}
 _OTHER_COLOUR = (0, 150, 0)
 
 
 def fits(content: object) -> bool:
-    """Whether parsed JSON is a Feature, a FeatureCollection or an array of Features."""
+    """Whether parsed JSON is a geometry, a Feature, a FeatureCollection or an array of Features."""
     if isinstance(content, list):
         return all(isinstance(item, dict) and item.get("type") == "Feature" for item in content)
-    return isinstance(content, dict) and content.get("type") in ("Feature", "FeatureCollection")
+    return isinstance(content, dict) and _kind(content) in _FEATURES | _GEOMETRIES
 
 
-def read(reader: Reader, content: Any, *, info: SlideInfo | None = None) -> None:
-    """Add the polygons of parsed GeoJSON.
+def _kind(item: Mapping[str, Any]) -> str:
+    """Return the GeoJSON type of an object; empty where it has none."""
+    kind = item.get("type")
+    return kind if isinstance(kind, str) else ""
 
-    QuPath crops a slide to its bounds, so that its coordinates count from their corner; ``info`` undoes that.
+
+def read(reader: Reader, content: Any, *, plane: tuple[int, int] = (0, 0)) -> None:
+    """Add the polygons of parsed GeoJSON that lie on one plane (z, t) of the slide.
+
+    QuPath crops a slide to its bounds, so that its coordinates count from their corner; the reader's ``place``
+    undoes that. Without it, the annotations say that they are not placed.
     """
-    features = content
-    if isinstance(content, dict):
-        features = [content] if content["type"] == "Feature" else content.get("features")
-    if not isinstance(features, list):
-        raise reader.error("the FeatureCollection has no list of features", element="features")
-    shift = _bounds_origin(info)
-    for number, feature in enumerate(features):
+    place = reader.place
+    if place is not None and not place.bounds_known:
+        reader.note("whether the slide has bounds is not known; coordinates are taken from the corner of its file")
+    for number, feature in enumerate(_features(reader, content)):
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             raise reader.error("it is not a Feature", element=f"features[{number}]")
         properties = feature.get("properties") or {}
@@ -51,42 +58,73 @@ def read(reader: Reader, content: Any, *, info: SlideInfo | None = None) -> None
             raise reader.error("the properties are not an object", element=f"features[{number}]")
         name = str(properties.get("name") or f"Annotation {number}")
         element = f"features[{number}] {name!r}"
-        area = _area(reader, feature.get("geometry"), element)
-        if area is not None:
-            reader.add(name, _class_name(properties), _moved(area, shift))
+        geometry = feature.get("geometry")
+        if _elsewhere(reader, geometry, plane, element):
+            continue
+        area = _area(reader, geometry, element)
+        if area is not None and place is not None and place.bounds_px0 is not None:
+            area = _moved(area, place.from_bounds)
+        reader.add(name, _class_name(properties), area, placed=place is not None)
 
 
-def _area(reader: Reader, geometry: Any, element: str) -> Polygon | MultiPolygon | None:
+def _features(reader: Reader, content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    if _kind(content) in _GEOMETRIES:
+        return [{"type": "Feature", "geometry": content}]
+    features = [content] if _kind(content) == "Feature" else content.get("features")
+    if not isinstance(features, list):
+        raise reader.error("the FeatureCollection has no list of features", element="features")
+    return features
+
+
+def _elsewhere(reader: Reader, geometry: Any, plane: tuple[int, int], element: str) -> bool:
+    """Whether QuPath says that a shape lies on another plane than the one asked for; it is left out and named."""
+    where = geometry.get("plane") if isinstance(geometry, dict) else None
+    if not isinstance(where, dict):
+        return False
+    z, t = (where.get(name, 0) for name in "zt")
+    if (z, t) == plane:
+        return False
+    reader.left_out["shape on another plane"] += 1
+    reader.note(f"{element} lies on the plane z={z}, t={t}, not on z={plane[0]}, t={plane[1]}; it was left out")
+    return True
+
+
+def _area(reader: Reader, geometry: Any, element: str) -> Area | None:
+    if geometry is None:  # valid (RFC 7946, section 3.2)
+        reader.skip("object without a geometry", element=element)
+        return None
     if not isinstance(geometry, dict):
-        raise reader.error("there is no geometry", element=element)
-    kind, coordinates = geometry.get("type"), geometry.get("coordinates")
+        raise reader.error("the geometry is not an object", element=element)
+    kind, coordinates = _kind(geometry), geometry.get("coordinates")
     if kind in _LINES:
-        reader.skip(str(kind), element=element)
+        reader.skip(kind, element=element)
         return None
     if kind == "GeometryCollection":
         members = geometry.get("geometries")
         if not isinstance(members, list):
             raise reader.error("the GeometryCollection has no geometries", element=element)
-        areas = [_area(reader, member, f"{element}, geometry {number}") for number, member in enumerate(members)]
-        found = [area for area in areas if area is not None]
-        return as_area(shapely.union_all(found)) if found else None
+        parts = [_area(reader, member, f"{element}, geometry {number}") for number, member in enumerate(members)]
+        return reader.union(parts, element=element)
     if kind not in ("Polygon", "MultiPolygon"):
         raise reader.error(f"there is no GeoJSON geometry {kind!r}", element=element)
-    if not isinstance(coordinates, list) or not coordinates:
+    if not isinstance(coordinates, list):
         raise reader.error(f"the {kind} has no coordinates", element=element)
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    if not all(isinstance(rings, list) and rings for rings in polygons):
+    if not all(isinstance(rings, list) for rings in polygons):
         raise reader.error(f"the {kind} is not made of rings", element=element)
-    if len(polygons) == 1:
-        return reader.area(polygons[0][0], polygons[0][1:], element=element)
+    if not polygons:
+        reader.skip("shape without a point", element=element)
     parts = [
-        Polygon(
-            reader.ring(rings[0], element=f"{element}, part {number}"),
-            [reader.ring(hole, element=f"{element}, part {number}, a hole") for hole in rings[1:]],
+        reader.area(
+            rings[0] if rings else [],
+            rings[1:],
+            element=element if len(polygons) == 1 else f"{element}, part {number}",
         )
         for number, rings in enumerate(polygons)
     ]
-    return reader.valid(MultiPolygon(parts), element=element)
+    return reader.union(parts, element=element)
 
 
 def _class_name(properties: Mapping[str, Any]) -> str | None:
@@ -98,17 +136,8 @@ def _class_name(properties: Mapping[str, Any]) -> str | None:
     return str(found) if found else None
 
 
-def _bounds_origin(info: SlideInfo | None) -> tuple[float, float]:
-    if info is None or info.bounds_px0 is None:
-        return 0.0, 0.0
-    return float(info.bounds_px0[0]), float(info.bounds_px0[1])
-
-
-def _moved(area: Polygon | MultiPolygon, shift: tuple[float, float]) -> Polygon | MultiPolygon:
-    if shift == (0.0, 0.0):
-        return area
-    moved = shapely.transform(area, lambda points: points + np.asarray(shift))
-    assert isinstance(moved, Polygon | MultiPolygon)
+def _moved(area: Area, move: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]) -> Area:
+    moved: Area = shapely.transform(area, move)
     return moved
 
 
@@ -116,7 +145,7 @@ def write_geojson(
     path: str | PathLike[str],
     annotations: Iterable[Annotation],
     *,
-    info: SlideInfo | None = None,
+    info: SlideInfo | SlidePlace | None,
     properties: Sequence[Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write annotations so that QuPath reads them; the file appears whole or not at all.
@@ -128,23 +157,25 @@ def write_geojson(
     annotations
         Areas in level-0 pixels.
     info
-        The slide; with it, coordinates are moved to the corner of its bounds, where QuPath counts from.
+        The slide: coordinates are moved to the corner of its bounds, where QuPath counts from. None says that there
+        is no slide with bounds, and nothing is moved.
     properties
         More properties for each annotation, JSON values by name; numbers among them become QuPath measurements.
 
     Raises
     ------
     AnnotationError
-        If ``properties`` has another length than ``annotations``.
+        If ``properties`` has another length than ``annotations``, or an annotation was read without its slide.
     ProjectError
         If the file cannot be written.
     """
     path, annotations = Path(path), list(annotations)
     if properties is not None and len(properties) != len(annotations):
         raise AnnotationError(f"{len(annotations)} annotations have {len(properties)} properties", where=path)
-    left, top = _bounds_origin(info)
+    require_placed(annotations)
+    place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
     features = [
-        _feature(number, annotation, (-left, -top), {} if properties is None else properties[number])
+        _feature(number, annotation, place, {} if properties is None else properties[number])
         for number, annotation in enumerate(annotations)
     ]
     try:
@@ -155,9 +186,7 @@ def write_geojson(
     return path
 
 
-def _feature(
-    number: int, annotation: Annotation, shift: tuple[float, float], extra: Mapping[str, Any]
-) -> dict[str, Any]:
+def _feature(number: int, annotation: Annotation, place: SlidePlace, extra: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {"objectType": "annotation", "name": annotation.name}
     if annotation.classification is not None:
         colour = _COLOURS.get(annotation.classification.lower(), _OTHER_COLOUR)
@@ -167,6 +196,8 @@ def _feature(
         "type": "Feature",
         # QuPath wants a UUID; made from the content, the same input gives the same file
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number} {annotation.name} {annotation.polygon.wkb_hex}")),
-        "geometry": shapely.geometry.mapping(_moved(annotation.polygon, shift)),
+        "geometry": shapely.geometry.mapping(
+            annotation.polygon if place.bounds_px0 is None else _moved(annotation.polygon, place.to_bounds)
+        ),
         "properties": {**extra, **plain, **({"measurements": numbers} if numbers else {})},
     }

@@ -1,7 +1,8 @@
 """Aperio ImageScope XML and HALO ``.annotations``: layers of regions of vertices.
 
 Both have ``<Annotations><Annotation><Regions><Region><Vertices>``. ImageScope numbers its region types and has
-``<Vertex>``; HALO writes them out and has ``<V>``. In both ``NegativeROA="1"`` is a hole in its layer.
+``<Vertex>``; HALO writes them out and has ``<V>``. In both ``NegativeROA="1"`` is a hole in the outlines of its
+layer around it; an outline in a hole is an island.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import numpy.typing as npt
 
-from .outlines import Reader, box_points, ellipse_points
+from .outlines import Reader
+from .rings import Points, box_points, ellipse_points
+from .xml_numbers import number_of
 
 _KINDS = {"0": "polygon", "1": "rectangle", "2": "ellipse", "3": "arrow", "4": "ruler"}
 _CLOSED = frozenset({"polygon", "rectangle", "ellipse"})
 
 
 def read(reader: Reader, root: Element) -> None:
-    """Add the regions below ``<Annotations>``; rulers, arrows, pins and open lines are reported and left out."""
+    """Add the regions below ``<Annotations>``; rulers, arrows, pins and open lines are noted and left out."""
     for number, layer in enumerate(root.iterfind("./Annotation")):
         _read_layer(reader, layer, number)
 
@@ -57,16 +59,12 @@ def _kind(region: Element) -> str:
     return "open line" if kind == "polygon" and region.get("HasEndcaps", "0") == "1" else kind
 
 
-def _outline(reader: Reader, region: Element, kind: str, element: str) -> npt.NDArray[np.float64]:
+def _outline(reader: Reader, region: Element, kind: str, element: str) -> Points:
     """Return the corners of a region; two vertices of a rectangle or an ellipse are opposite corners of its box."""
     points = []
     for number, vertex in enumerate([*region.iterfind("./Vertices/Vertex"), *region.iterfind("./Vertices/V")]):
-        try:
-            points.append((float(vertex.attrib["X"]), float(vertex.attrib["Y"])))
-        except KeyError as error:
-            raise reader.error(f"vertex {number} has no {error.args[0]}", element=element) from error
-        except ValueError as error:
-            raise reader.error(f"vertex {number} is not a number ({error})", element=element) from error
+        where = f"{element}: vertex {number}"
+        points.append([number_of(reader, vertex, name, where) for name in ("X", "Y")])
     outline = np.array(points, dtype=np.float64).reshape(-1, 2)
     if len(outline) == 2 and kind == "rectangle":
         return box_points(outline)

@@ -1,12 +1,17 @@
-"""The one model of an annotation: a name, a class, and an area in level-0 pixels."""
+"""The one model of an annotation: a name, a class, and an area in a frame that it knows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import shapely
 from shapely import MultiPolygon, Polygon
+
+from ..errors import AnnotationError
+
+Area: TypeAlias = Polygon | MultiPolygon
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,32 @@ class Annotation:
     classification
         The class it is an example of (``Tumor``), or None.
     polygon
-        Valid polygon or polygons, with holes, in level-0 pixels of the slide's file (``_px0``).
+        Valid polygon or polygons, with holes.
+    placed
+        True: ``polygon`` is in level-0 pixels of the slide's file (``_px0``). False: it is as its own file counts,
+        which was read without the slide; nothing compares or writes it then.
     """
 
     name: str
     classification: str | None
-    polygon: Polygon | MultiPolygon
+    polygon: Area
+    placed: bool = True
+
+
+def require_placed(annotations: Iterable[Annotation]) -> None:
+    """Refuse annotations that were read without their slide.
+
+    Raises
+    ------
+    AnnotationError
+        Naming the first of them.
+    """
+    for annotation in annotations:
+        if not annotation.placed:
+            raise AnnotationError(
+                f"the outline {annotation.name!r} was read without its slide, so that its place is not known",
+                hint="Read the file again with info=, the slide's information",
+            )
 
 
 def by_class(annotations: Iterable[Annotation]) -> dict[str | None, list[Annotation]]:
@@ -36,8 +61,15 @@ def by_class(annotations: Iterable[Annotation]) -> dict[str | None, list[Annotat
     return classes
 
 
-def union_px0(annotations: Iterable[Annotation]) -> Polygon | MultiPolygon:
-    """Return the area that any of the annotations covers; an empty polygon where there are none."""
+def union_px0(annotations: Sequence[Annotation]) -> Area:
+    """Return the area that any of the annotations covers; an empty polygon where there are none.
+
+    Raises
+    ------
+    AnnotationError
+        If one of them was read without its slide.
+    """
+    require_placed(annotations)
     return as_area(shapely.union_all([annotation.polygon for annotation in annotations]))
 
 
@@ -47,7 +79,7 @@ def polygons_of(geometry: shapely.Geometry) -> list[Polygon]:
     return [part for part in parts if isinstance(part, Polygon) and part.area > 0]
 
 
-def as_area(geometry: shapely.Geometry) -> Polygon | MultiPolygon:
+def as_area(geometry: shapely.Geometry) -> Area:
     """Return one polygon as a Polygon, none or several as a MultiPolygon."""
     parts = polygons_of(geometry)
     return parts[0] if len(parts) == 1 else MultiPolygon(parts)

@@ -1,137 +1,156 @@
-"""Checks and repairs that every annotation format shares, and the record of what was left out."""
+"""What every annotation format shares: one file's annotations, and the record of what was left out or repaired."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import shapely
-from shapely import MultiPolygon, Polygon
-from shapely.validation import explain_validity
 
 from ..errors import AnnotationError
-from .model import Annotation, as_area
+from ..slide.place import SlidePlace
+from .model import Annotation, Area, as_area
+from .rings import Points, area_with_holes, joined
 
 logger = logging.getLogger(__name__)
 
 _HINT = "Correct the annotation in the program that made it and export it again"
-#: Corners of the polygon that stands for an ellipse: its area is right to 0.02 %.
-_ELLIPSE_CORNERS = 180
+_NO_AREA = "outline without an area"
+#: Share of an outline that may lie outside an excluded area in which it is an island: two hands draw no line twice.
+_ISLAND_SLACK = 0.01
 
 
 @dataclass(slots=True)
 class Reader:
-    """Collects the annotations of one file and remembers what could not become a polygon.
+    """Collects the annotations of one file, and remembers what was left out or repaired.
 
     Attributes
     ----------
     path
         The file that is read; named in every error and warning.
+    place
+        Where the coordinates of the file's program lie on the slide; None where the slide is not at hand.
     annotations
         What was read so far.
-    skipped
-        Number of shapes without an area, by their kind.
+    left_out
+        Number of shapes that were left out, by their kind.
+    notes
+        One sentence for each shape that was left out or repaired.
     """
 
     path: Path
+    place: SlidePlace | None = None
     annotations: list[Annotation] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    repaired: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def error(self, reason: str, *, element: str = "", hint: str | None = _HINT) -> AnnotationError:
         """Make the error that says: in this file, this element, for this reason."""
         return AnnotationError(f"{element}: {reason}" if element else reason, where=self.path, hint=hint)
 
-    def skip(self, kind: str, *, element: str) -> None:
-        """Leave out a shape without an area (a point, a line, a ruler), and say so in the log."""
-        self.skipped[kind] += 1
-        logger.warning("%s: %s is a %s and has no area; it was left out", self.path, element, kind)
+    def note(self, sentence: str) -> None:
+        """Remember what a person should know of the file, and say it in the log."""
+        self.notes.append(sentence)
+        logger.warning("%s: %s", self.path, sentence)
 
-    def ring(self, points: object, *, element: str) -> npt.NDArray[np.float64]:
-        """Check one outline (n, 2), n >= 3, and return it as float64 without the repeated last point.
+    def skip(self, kind: str, *, element: str) -> None:
+        """Leave out a shape without an area: a point, a line, a ruler, an accidental click."""
+        self.left_out[kind] += 1
+        self.note(f"{element} has no area ({kind}); it was left out")
+
+    def repair(self, element: str, what: str) -> None:
+        """Remember that a shape was repaired, and why."""
+        self.repaired += 1
+        self.note(f"{element} {what}; it was repaired")
+
+    def points(self, points: object, *, element: str) -> Points:
+        """Return one ring (n, 2) as float64, without the repeated last point; it may have no area.
 
         Raises
         ------
         AnnotationError
-            For anything but a list of pairs of finite numbers, and for fewer than three different points.
+            For anything but a list of pairs of finite numbers.
         """
         try:
             ring = np.asarray(points, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise self.error("the coordinates are not pairs of numbers", element=element) from error
+        if ring.size == 0:
+            return np.empty((0, 2))
         if ring.ndim != 2 or ring.shape[1] not in (2, 3):
             raise self.error(f"the coordinates have shape {ring.shape}, not (points, 2)", element=element)
         ring = ring[:, :2]
         if not np.isfinite(ring).all():
             raise self.error("a coordinate is not a finite number", element=element)
-        if len(ring) > 1 and (ring[0] == ring[-1]).all():
-            ring = ring[:-1]
-        if len(np.unique(ring, axis=0)) < 3:
-            raise self.error(f"an outline needs three different points, this has {len(ring)}", element=element)
-        return ring
+        return ring[:-1] if len(ring) > 1 and (ring[0] == ring[-1]).all() else ring
 
-    def area(self, outer: object, holes: Iterable[object] = (), *, element: str) -> Polygon | MultiPolygon:
-        """Make a valid area of rings; crossings are repaired (even-odd) and reported in the log."""
-        polygon = Polygon(
-            self.ring(outer, element=element),
-            [self.ring(hole, element=f"{element}, hole {number}") for number, hole in enumerate(holes)],
+    def area(self, outer: object, holes: Sequence[object] = (), *, element: str) -> Area | None:
+        """Make a valid area of rings; None, and a note, where it has no area. What is repaired is noted too."""
+        area = area_with_holes(
+            self.points(outer, element=element),
+            [self.points(hole, element=f"{element}, hole {number}") for number, hole in enumerate(holes)],
+            lambda what: self.repair(element, what),
         )
-        return self.valid(polygon, element=element)
+        if area is None:
+            self.skip(_NO_AREA, element=element)
+        return area
 
-    def valid(self, polygon: Polygon | MultiPolygon, *, element: str) -> Polygon | MultiPolygon:
-        """Repair an area that crosses itself, with a warning in the log that names it."""
-        if not shapely.is_valid(polygon):
-            reason = explain_validity(polygon)
-            polygon = as_area(shapely.make_valid(polygon))
-            logger.warning("%s: %s crosses itself (%s); it was repaired", self.path, element, reason)
-        if not polygon.area > 0:
-            raise self.error("the outline encloses no area", element=element)
-        return polygon
+    def union(self, parts: Sequence[Area | None], *, element: str) -> Area | None:
+        """Return what any of the parts of one shape covers; None where no part has an area."""
+        return joined([part for part in parts if part is not None], lambda what: self.repair(element, what))
 
-    def add(self, name: str, classification: str | None, area: Polygon | MultiPolygon) -> None:
-        """Take one annotation."""
-        self.annotations.append(Annotation(name, classification, area))
+    def add(self, name: str, classification: str | None, area: Area | None, *, placed: bool = True) -> None:
+        """Take one annotation; one without an area was left out before."""
+        if area is not None:
+            self.annotations.append(Annotation(name, classification, area, placed))
 
-    def cut(self, holes: Sequence[Polygon | MultiPolygon], *, start: int = 0) -> None:
-        """Subtract areas from the annotations from number ``start`` on; what has no area left goes, logged."""
-        if not holes:
+    def cut(self, excluded: Sequence[Area | None], *, start: int = 0) -> None:
+        """Subtract areas from the annotations from number ``start`` on.
+
+        An excluded area is taken out of the outlines around it. An outline that lies in an excluded area is an
+        island there and stays, if another outline is around that area; else the whole outline is excluded.
+        """
+        areas = [area for area in excluded if area is not None]
+        if not areas:
             return
-        union, touched = shapely.union_all(list(holes)), self.annotations[start:]
-        if not touched:
-            self.skipped["excluded area"] += len(holes)
-            logger.warning("%s: %d excluded areas have no outline to lie in", self.path, len(holes))
+        outlines = self.annotations[start:]
+        if not outlines:
+            self.left_out["excluded area"] += len(areas)
+            self.note(f"{len(areas)} excluded areas have no outline to lie in; they were left out")
+            return
         del self.annotations[start:]
-        for annotation in touched:
-            rest = as_area(shapely.difference(annotation.polygon, union))
-            if rest.area > 0:
-                self.add(annotation.name, annotation.classification, rest)
+        taken: list[list[Area]] = [[] for _ in outlines]
+        tree = shapely.STRtree([annotation.polygon for annotation in outlines])
+        for area in areas:
+            near = [int(number) for number in tree.query(area, predicate="intersects")]
+            inside = [number for number in near if _mostly_in(outlines[number].polygon, area)]
+            around = [number for number in near if number not in inside]
+            for number in around or inside:
+                taken[number].append(area)
+        for annotation, gone in zip(outlines, taken, strict=True):
+            rest = as_area(shapely.difference(annotation.polygon, shapely.union_all(gone))) if gone else None
+            if rest is None:
+                self.annotations.append(annotation)
+            elif rest.area > 0:
+                self.add(annotation.name, annotation.classification, rest, placed=annotation.placed)
             else:
-                self.skipped["fully excluded outline"] += 1
-                logger.warning("%s: nothing of %s is left without the excluded area", self.path, annotation.name)
+                self.left_out["fully excluded outline"] += 1
+                self.note(f"nothing of {annotation.name} is left without the excluded area; it was left out")
 
     def finish(self) -> list[Annotation]:
         """Return the annotations; an error if there were shapes in the file and none had an area."""
-        if self.skipped and not self.annotations:
-            kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.skipped.items()))
+        if self.left_out and not self.annotations:
+            kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.left_out.items()))
             raise self.error(f"there is no polygon in it, only {kinds}", hint="Draw closed outlines around areas")
         if not self.annotations:
             logger.warning("%s: there is no annotation in it", self.path)
         return self.annotations
 
 
-def box_points(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the four corners of the rectangle with two opposite ``corners`` (2, 2)."""
-    (x0, y0), (x1, y1) = corners
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-
-
-def ellipse_points(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return points of the ellipse in the rectangle with two opposite ``corners`` (2, 2)."""
-    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    points: npt.NDArray[np.float64] = corners.mean(axis=0) + circle * np.abs(np.diff(corners, axis=0)) / 2
-    return points
+def _mostly_in(outline: Area, area: Area) -> bool:
+    return bool(shapely.difference(outline, area).area <= _ISLAND_SLACK * outline.area)

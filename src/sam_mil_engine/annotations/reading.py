@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,50 +13,98 @@ from xml.etree.ElementTree import Element, ParseError
 
 from ..errors import AnnotationError
 from ..slide.info import SlideInfo
-from . import asap, camelyon_json, geojson, imagescope
+from ..slide.place import SlidePlace
+from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .model import Annotation
 from .outlines import Reader
+from .unpacking import unpacked
 
 _KNOWN = (
-    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations and CAMELYON JSON;"
-    " QuPath can export its annotations as GeoJSON"
+    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and JSON of the Digital Slide"
+    " Archive and of CAMELYON; QuPath can export its annotations as GeoJSON"
 )
 _XML_STARTS = (b"<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
 
-def read_annotations(path: str | PathLike[str], *, info: SlideInfo | None = None) -> list[Annotation]:
-    """Read the polygons of an annotation file, in level-0 pixels.
+@dataclass(frozen=True, slots=True)
+class AnnotationFile:
+    """What was read of an annotation file.
 
-    Shapes without an area (points, lines, rulers) are left out, and each is named in the log of
-    ``sam_mil_engine.annotations``; so is every self-crossing outline that was repaired.
+    Attributes
+    ----------
+    annotations
+        In the order of the file.
+    left_out
+        Number of shapes that were left out, by their kind: points, lines, outlines without an area.
+    repaired
+        Number of repairs: outlines that cross themselves, holes outside their outline, parts that overlap.
+    notes
+        One sentence for each shape that was left out or repaired.
+    """
+
+    annotations: tuple[Annotation, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    repaired: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """What was left out and repaired, in one sentence; empty where nothing was."""
+        parts = [f"{count} x {kind}" for kind, count in sorted(self.left_out.items())]
+        said = [f"Left out: {', '.join(parts)}."] if parts else []
+        said += [f"Repaired: {self.repaired}."] if self.repaired else []
+        return " ".join(said)
+
+
+def read_annotations(path: str | PathLike[str], *, info: SlideInfo | SlidePlace | None = None) -> list[Annotation]:
+    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out."""
+    return list(read_annotation_file(path, info=info).annotations)
+
+
+def read_annotation_file(
+    path: str | PathLike[str],
+    *,
+    info: SlideInfo | SlidePlace | None = None,
+    plane: tuple[int, int] = (0, 0),
+) -> AnnotationFile:
+    """Read the polygons of an annotation file, in level-0 pixels, and what was left out or repaired.
+
+    Shapes without an area (points, lines, rulers, accidental clicks) are left out; outlines that cross themselves
+    are repaired. Each is in the result's ``notes`` and in the log of ``sam_mil_engine.annotations``.
 
     Parameters
     ----------
     path
-        GeoJSON as QuPath writes it, ASAP or ImageScope XML, HALO ``.annotations``, or the JSON made of CAMELYON16.
+        GeoJSON as QuPath writes it, ASAP or ImageScope XML, HALO ``.annotations``, NDPA, JSON of the Digital Slide
+        Archive or of CAMELYON16; also packed with gzip, or alone in a zip archive.
     info
-        The slide. Needed only for GeoJSON of slides that QuPath crops to their bounds (MIRAX above all).
+        The slide, or its place. Some formats count from elsewhere than from the corner of the slide's file: without
+        the slide, GeoJSON gives annotations that say they are not placed, and NDPA is refused.
+    plane
+        Plane (z, t) to read, of formats that have several.
 
     Raises
     ------
     AnnotationError
         Naming file, element and reason, if the file cannot be read, is malformed, is of no known format, or
-        holds shapes of which none has an area. A file without any shape gives an empty list.
+        holds shapes of which none has an area. A file without any shape gives no annotation.
     """
     path = Path(path)
-    reader = Reader(path)
+    reader = Reader(path, info.place if isinstance(info, SlideInfo) else info)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise reader.error(f"it cannot be read ({error.strerror})", hint="Check the path") from error
+    data = unpacked(reader, data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise reader.error("the file is empty")
     if text.startswith(_XML_STARTS):
         _read_xml(reader, data)
     else:
-        _read_json(reader, data, info)
-    return reader.finish()
+        _read_json(reader, data, plane)
+    found = tuple(reader.finish())
+    return AnnotationFile(found, Counter(reader.left_out), reader.repaired, tuple(reader.notes))
 
 
 def _read_xml(reader: Reader, data: bytes) -> None:
@@ -73,25 +124,24 @@ def _read_xml(reader: Reader, data: bytes) -> None:
         asap.read(reader, root)
     elif root.tag == "Annotations":
         imagescope.read(reader, root)
-    elif root.tag == "annotations" and root.find("ndpviewstate") is not None:
-        raise reader.error(
-            "NDPA keeps nanometres from the centre of the glass, and the slide does not say where that is",
-            hint="Open the slide with its .ndpa in QuPath and export GeoJSON",
-        )
+    elif ndpa.fits(root):
+        ndpa.read(reader, root)
     else:
         raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
 
 
-def _read_json(reader: Reader, data: bytes, info: SlideInfo | None) -> None:
+def _read_json(reader: Reader, data: bytes, plane: tuple[int, int]) -> None:
     try:
-        content: Any = json.loads(data.decode("utf-8-sig"))
+        content: Any = json.loads(data)  # finds out by itself whether it is UTF-8, UTF-16 or UTF-32
     except UnicodeDecodeError as error:
-        raise reader.error("it is neither XML nor UTF-8 text", hint=_KNOWN) from error
+        raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
         raise reader.error(f"it is not well-formed JSON ({error})") from error
     if camelyon_json.fits(content):
         camelyon_json.read(reader, content)
     elif geojson.fits(content):
-        geojson.read(reader, content, info=info)
+        geojson.read(reader, content, plane=plane)
+    elif dsa_json.fits(content):
+        dsa_json.read(reader, content)
     else:
         raise AnnotationError("the JSON is of no known annotation format", where=reader.path, hint=_KNOWN)

@@ -15,6 +15,7 @@ from ..mil.scores import SlideScores
 from ..segment.groups import Groups
 from ..segment.segments import Segments
 from ..slide.info import SlideInfo
+from ..slide.place import UNKNOWN_PLACE, SlidePlace
 from ..slide.tissue_regions import TissueRegions
 from .charts import Chart
 from .pictures import Picture, Polygon
@@ -147,7 +148,9 @@ class SlideSection:
     info
         Facts of the file.
     mpp
-        Micrometres a level-0 pixel (x, y).
+        Micrometres per level-0 pixel (x, y).
+    place
+        Where annotations of other programs lie on the slide, as far as the bag says it.
     tissue, segments, groups
         Results of preprocessing.
     coords_px0, patch_size_px0
@@ -171,6 +174,7 @@ class SlideSection:
     frame: Frame | None = None
     info: SlideInfo | None = None
     mpp: tuple[float, float] | None = None
+    place: SlidePlace = UNKNOWN_PLACE
     tissue: TissueRegions | None = None
     segments: Segments | None = None
     groups: Groups | None = None

@@ -235,7 +235,9 @@ class _Builder:
         if file is None:
             return section
         shown = None if section.scores is None else section.scores.classes[section.shown_class]
-        return with_annotations(section, _of_class(read_annotations(file, info=section.info), shown))
+        return with_annotations(
+            section, _of_class(read_annotations(file, info=section.info or section.place), shown)
+        )
 
 
 def _of_class(annotations: Sequence[Annotation], name: str | None) -> Sequence[Annotation]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..bag.feature_bag import FeatureBag
-from ..bag.h5 import read_attributes, read_bag, read_grid, read_segments, read_stages, read_tissue
+from ..bag.h5 import read_attributes, read_bag, read_grid, read_place, read_segments, read_stages, read_tissue
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
@@ -49,6 +49,7 @@ def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str 
     section = SlideSection(
         str(attrs.get("slide_id", path.stem)),
         mpp=_pair(attrs.get("mpp")),
+        place=read_place(path),
         tissue=read_tissue(path),
         segments=read_segments(path),
         coords_px0=grid.coords_px0 if grid is not None else None if bag is None else bag.coords_px0,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .place import SlidePlace
+
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
@@ -25,13 +27,15 @@ class SlideInfo:
     level_downsamples
         Exact ratio of dimensions to level 0, per level and axis (x, y).
     mpp
-        Micrometres a level-0 pixel (x, y), or None where the file does not say or says the impossible.
+        Micrometres per level-0 pixel (x, y), or None where the file does not say or says the impossible.
     objective_power
         Magnification of the objective, or None.
     icc_profile
         The embedded ICC profile, or None.
     bounds_px0
         Part of the slide that holds data (x, y, width, height); limits where tissue is looked for.
+    centre_offset_um
+        Centre of the scan, seen from the centre of the glass (x, y), in micrometres; None where it is not stated.
     tile_sizes
         Width and height of the pieces in which every level is stored, or None where that is not known; empty where
         it is known of no level.
@@ -49,6 +53,7 @@ class SlideInfo:
     objective_power: float | None = None
     icc_profile: bytes | None = field(default=None, repr=False)
     bounds_px0: tuple[int, int, int, int] | None = None
+    centre_offset_um: tuple[float, float] | None = None
     tile_sizes: tuple[tuple[int, int] | None, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -56,6 +61,11 @@ class SlideInfo:
     def slide_id(self) -> str:
         """The name of the slide in every file of a project."""
         return slide_id_of(self.path)
+
+    @property
+    def place(self) -> SlidePlace:
+        """Where the coordinates of other programs lie on the slide."""
+        return SlidePlace(self.size_px0, self.bounds_px0, self.mpp, self.centre_offset_um)
 
 
 def slide_id_of(path: Path) -> str:

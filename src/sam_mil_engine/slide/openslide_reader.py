@@ -132,6 +132,7 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
         objective_power=_number(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
         icc_profile=None if profile is None else profile.tobytes(),
         bounds_px0=_bounds(properties),
+        centre_offset_um=_centre_offset(properties),
         tile_sizes=tuple(_tile_size(properties, level) for level in range(len(sizes))),
         warnings=warnings,
     )
@@ -155,3 +156,9 @@ def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
         return None
     x, y, width, height = (int(properties[name]) for name in names)
     return x, y, width, height
+
+
+def _centre_offset(properties: Mapping[str, str]) -> tuple[float, float] | None:
+    """Hamamatsu states the centre of the scan, seen from the centre of the glass, in nanometres."""
+    x, y = (_number(properties.get(f"hamamatsu.{axis}OffsetFromSlideCentre")) for axis in "XY")
+    return None if x is None or y is None else (x / 1000, y / 1000)

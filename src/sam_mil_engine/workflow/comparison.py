@@ -13,6 +13,7 @@ from ..annotations.reading import read_annotations
 from ..bag import h5
 from ..errors import BagError
 from ..files import atomic_write
+from .places import place_of_bag
 
 
 def compare_bag(
@@ -50,7 +51,7 @@ def compare_bag(
         scores = predict(load_model(model, device=device), bag)
     return [
         compare_groups(segments, outlines, groups=bag.groups, scores=scores, patch_size_px0=grid.size_px0)
-        for outlines in by_class(read_annotations(annotations)).values()
+        for outlines in by_class(read_annotations(annotations, info=place_of_bag(bag_path))).values()
     ]
 
 

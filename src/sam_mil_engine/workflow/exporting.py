@@ -15,8 +15,10 @@ from ..bag.names import file_name
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..progress import Progress, ProgressCallback, silent
+from ..slide.place import UNKNOWN_PLACE
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
 from .importing import Opened, Source, open_source, read_source
+from .places import place_of_bag
 from .stages import tissue_annotations
 
 if TYPE_CHECKING:
@@ -64,15 +66,16 @@ def _csv(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
 def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Path]:
     """Outlines of all segments, with what is known of their groups, and of the tissue."""
     name, bag_path = file_name(found.bag.slide_id), Path(found.bag.attrs["path"])
+    place = info or (place_of_bag(bag_path) if bag_path.suffix == ".h5" else UNKNOWN_PLACE)
     written = []
     if found.segments is not None:
         outlines = segment_annotations(found.segments)
         written.append(folder / f"{name}.geojson")
-        write_geojson(written[-1], outlines, info=info, properties=_properties(found))
+        write_geojson(written[-1], outlines, info=place, properties=_properties(found))
     tissue = h5.read_tissue(bag_path) if bag_path.suffix == ".h5" else None
     if tissue is not None:
         written.append(folder / f"{name}.tissue.geojson")
-        write_geojson(written[-1], tissue_annotations(tissue), info=info)
+        write_geojson(written[-1], tissue_annotations(tissue), info=place)
     if not written:
         raise BagError("the bag has neither segments nor tissue", where=bag_path, hint="Group it first")
     return written

@@ -249,7 +249,7 @@ def write_bag(home: Project, found: ForeignBag, info: SlideInfo | None, made: st
     facts |= {"slide_id": bag.slide_id, "settings_key": made, "imported_from": origin}
     facts |= {"objective_power": found.power, "notes": "\n".join(found.notes) or None}
     if info is not None:
-        facts |= {"slide_path": str(info.path.resolve()), "vendor": info.vendor, "slide_sha": slide_sha(info)}
+        facts |= h5.slide_facts(info) | {"slide_sha": slide_sha(info)}
         facts |= {"objective_power": info.objective_power or found.power}
     size = found.slide_size_px0 if info is None else info.size_px0
     with h5.edit_bag(path, fresh=True) as file:

@@ -26,6 +26,7 @@ from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
+from .places import place_of_bag
 from .process import process_slide
 from .tools import Tools
 
@@ -157,7 +158,9 @@ def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: 
     segments, grid = h5.read_segments(bag_path), h5.read_grid(bag_path)
     if segments is not None and bag.groups is not None:
         outlines, properties = group_annotations(scores, bag, segments)
-        write_geojson(out / f"{scores.slide_id}.groups.geojson", outlines, properties=properties)
+        write_geojson(
+            out / f"{scores.slide_id}.groups.geojson", outlines, info=place_of_bag(bag_path), properties=properties
+        )
     if grid is not None:
         _write_maps(scores, grid, bag, out)
 

@@ -19,6 +19,7 @@ from ..geometry import Frame
 from ..segment.segments import Segments
 from ..settings import SegmentSettings
 from ..slide.info import SlideInfo
+from ..slide.place import UNKNOWN_PLACE
 
 #: Pixels of a label image beyond which it is not the picture that a segmenter saw.
 _MOST_PIXELS = 2**28
@@ -64,7 +65,7 @@ def load_segments(path: Path, *, info: SlideInfo | None = None, mpp: tuple[float
 
 
 def _of_outlines(path: Path, info: SlideInfo | None) -> Segments:
-    outlines = [item.polygon for item in read_annotations(path, info=info)]
+    outlines = [item.polygon for item in read_annotations(path, info=info or UNKNOWN_PLACE)]
     if not outlines:
         raise SegmentError("there is no outline in it", where=path, hint="Export the segments again")
     left, top, right, bottom = shapely.total_bounds(outlines).tolist()

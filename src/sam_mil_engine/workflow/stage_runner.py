@@ -95,8 +95,7 @@ class StageRunner:
         facts = {
             "slide_id": job.slide_id,
             "slide_sha": self._fingerprint,
-            "slide_path": str(info.path.resolve()),
-            "vendor": info.vendor,
+            **h5.slide_facts(info),
             "mpp": info.mpp,
             "objective_power": info.objective_power,
             "settings_key": key(job.tools.settings),

@@ -100,7 +100,7 @@ def areas(draw: st.DrawFn) -> Polygon | MultiPolygon:
     )
 )
 def test_geojson_round_trip(tmp_path: Path, items: list[Annotation]) -> None:
-    back = read_annotations(write_geojson(tmp_path / "round.geojson", items))
+    back = read_annotations(write_geojson(tmp_path / "round.geojson", items, info=None))
     assert [(a.name, a.classification) for a in back] == [(a.name, a.classification) for a in items]
     for one, other in zip(back, items, strict=True):
         assert shapely.equals_exact(shapely.normalize(one.polygon), shapely.normalize(other.polygon))
@@ -108,7 +108,7 @@ def test_geojson_round_trip(tmp_path: Path, items: list[Annotation]) -> None:
 
 def test_written_geojson_is_what_qupath_expects(tmp_path: Path) -> None:
     items = [Annotation("a", "Tumor", shapely.box(0, 0, 5, 5))]
-    path = write_geojson(tmp_path / "new" / "a.geojson", items, properties=[{"score": 0.5, "note": "x"}])
+    path = write_geojson(tmp_path / "new" / "a.geojson", items, info=None, properties=[{"score": 0.5, "note": "x"}])
     (written,) = json.loads(path.read_text())["features"]
     assert written["properties"]["objectType"] == "annotation"
     assert written["properties"]["classification"]["name"] == "Tumor"
@@ -117,16 +117,16 @@ def test_written_geojson_is_what_qupath_expects(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["a.geojson"]
     before = path.read_bytes()
     with pytest.raises(AnnotationError, match="not JSON"):
-        write_geojson(path, items, properties=[{"score": float("nan")}])
+        write_geojson(path, items, info=None, properties=[{"score": float("nan")}])
     with pytest.raises(AnnotationError, match="1 annotations have 2 properties"):
-        write_geojson(path, items, properties=[{}, {}])
+        write_geojson(path, items, info=None, properties=[{}, {}])
     assert path.read_bytes() == before
 
 
 def test_a_folder_in_the_way_is_an_error_without_leftovers(tmp_path: Path) -> None:
     (tmp_path / "a.geojson" / "full").mkdir(parents=True)
     with pytest.raises(ProjectError, match="cannot be written"):
-        write_geojson(tmp_path / "a.geojson", [])
+        write_geojson(tmp_path / "a.geojson", [], info=None)
     assert [file.name for file in tmp_path.iterdir()] == ["a.geojson"]
 
 

@@ -13,6 +13,7 @@ from shapely import Polygon
 
 from sam_mil_engine.annotations import by_class, read_annotations, union_px0
 from sam_mil_engine.errors import AnnotationError
+from sam_mil_engine.slide.place import SlidePlace
 
 
 def iou(a: shapely.Geometry, b: shapely.Geometry) -> float:
@@ -22,7 +23,7 @@ def iou(a: shapely.Geometry, b: shapely.Geometry) -> float:
 def test_the_same_slide_as_imagescope_xml_and_qupath_json_agrees(shared_data: Path) -> None:
     folder = shared_data / "annotations" / "aperio_qupath_pair"
     xml = read_annotations(folder / "TCGA-EJ-5519-01Z-00-DX1.xml")
-    qupath = read_annotations(folder / "TCGA-EJ-5519-01Z-00-DX1.json")
+    qupath = read_annotations(folder / "TCGA-EJ-5519-01Z-00-DX1.json", info=SlidePlace())
     assert [a.classification for a in xml] == ["CaP", None, None]
     assert [a.classification for a in qupath] == ["Tumor", "Other", "Negative"]
     assert iou(union_px0(xml), union_px0(qupath)) > 0.999999

@@ -14,6 +14,7 @@ from sam_mil_engine.annotations import read_annotations, union_px0
 from sam_mil_engine.errors import Cancelled, ProjectError, SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress
+from sam_mil_engine.slide.place import SlidePlace
 from sam_mil_engine.workflow.synthetic import SyntheticSlide, make_cohort, make_slide
 from sam_mil_engine.workflow.synthetic.canvas import connective_tissue
 from sam_mil_engine.workflow.synthetic.cells import _tumour_cells, populate
@@ -82,7 +83,7 @@ def test_outlines_lie_in_the_tissue_and_in_the_slide(full: SyntheticSlide) -> No
 
 
 def test_geojson_is_the_truth(full: SyntheticSlide) -> None:
-    annotations = read_annotations(full.path.with_suffix(".geojson"))
+    annotations = read_annotations(full.path.with_suffix(".geojson"), info=SlidePlace())
     assert {a.classification for a in annotations} == {"tumour"}
     assert shapely.equals(union_px0(annotations), shapely.union_all(list(full.tumour_polygons)))
 

@@ -9,17 +9,19 @@
     /segments/box (S, 4)  /area  /predicted_iou  /stability   /name (S,) and the attribute edited: by hand
     /groups/features (L, D)  /area  /area_um2  /box  /predicted_iou  /stability  /indptr  /indices
     /groups/of_patch (N,)  /segment (L,)
-    attributes: format_version, slide_id, slide_sha, slide_path, mpp, stages (JSON: stage -> key), settings_key
+    attributes: format_version, slide_id, slide_sha, slide_path, mpp, stages (JSON: stage -> key), settings_key,
+        bounds_px0 (x, y, width, height; all 0 where the slide states none), centre_offset_um (x, y)
 
 Only ``/coords``, ``/features`` and ``slide_id`` are needed to read a bag. Unknown names are left alone.
 """
 
-from .layout import FORMAT_VERSION, STAGE_NAMES
+from .layout import FORMAT_VERSION, STAGE_NAMES, slide_facts
 from .reading import (
     SegmentOrigin,
     read_attributes,
     read_bag,
     read_grid,
+    read_place,
     read_segment_origin,
     read_segments,
     read_stages,
@@ -55,8 +57,10 @@ __all__ = [
     "read_attributes",
     "read_bag",
     "read_grid",
+    "read_place",
     "read_segment_origin",
     "read_segments",
     "read_stages",
     "read_tissue",
+    "slide_facts",
 ]

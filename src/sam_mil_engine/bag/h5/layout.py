@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ...slide.info import SlideInfo
+
 FORMAT_VERSION = 1
 
 #: What each stage of ``process`` owns in the file.
@@ -34,3 +36,13 @@ def plain(attributes: Any) -> dict[str, Any]:
         else:
             result[name] = value.item() if isinstance(value, np.generic) else value
     return result
+
+
+def slide_facts(info: SlideInfo) -> dict[str, Any]:
+    """Return the attributes of a bag that say of which slide it is; values of None are not stored."""
+    return {
+        "slide_path": str(info.path.resolve()),
+        "vendor": info.vendor,
+        "bounds_px0": info.bounds_px0 or (0, 0, 0, 0),
+        "centre_offset_um": info.centre_offset_um,
+    }

@@ -13,6 +13,7 @@ from ...errors import BagError
 from ...geometry import Frame
 from ...segment.groups import Groups
 from ...segment.segments import Segments
+from ...slide.place import SlidePlace
 from ...slide.tile_grid import TileGrid
 from ...slide.tissue_regions import TissueRegions
 from ..feature_bag import FeatureBag
@@ -70,6 +71,26 @@ def read_attributes(path: Path) -> dict[str, Any]:
     """Return the attributes of the file itself."""
     with _open(path) as file:
         return plain(file.attrs)
+
+
+def read_place(path: Path) -> SlidePlace:
+    """Return where the coordinates of other programs lie on the slide of a bag, as far as the bag says it.
+
+    ``bounds_known`` is False for bags of other tools and of earlier versions, which do not say it.
+    """
+    with _open(path) as file:
+        attrs = plain(file.attrs)
+        sizes = plain(file["coords"].attrs) if "coords" in file else {}
+    bounds, size = attrs.get("bounds_px0"), None
+    if "level0_width" in sizes and "level0_height" in sizes:
+        size = (int(sizes["level0_width"]), int(sizes["level0_height"]))
+    return SlidePlace(
+        size_px0=size,
+        bounds_px0=None if bounds is None or not any(bounds) else (bounds[0], bounds[1], bounds[2], bounds[3]),
+        mpp=attrs.get("mpp"),
+        centre_offset_um=attrs.get("centre_offset_um"),
+        bounds_known=bounds is not None,
+    )
 
 
 class SegmentOrigin(NamedTuple):

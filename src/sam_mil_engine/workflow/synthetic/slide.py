@@ -107,7 +107,8 @@ def make_slide(
     image = Stain.random(stains).colour(*canvas.densities(finish), finish)
     if annotations is not None:
         outlines = enumerate(layout.tumour, start=1)
-        write_geojson(annotations, [Annotation(f"tumour {k}", LABELS[1], outline) for k, outline in outlines])
+        drawn = [Annotation(f"tumour {k}", LABELS[1], outline) for k, outline in outlines]
+        write_geojson(annotations, drawn, info=None)
     text = description(seed=seed, tumour=tumour, size_px0=size_px0, mpp=mpp)
     write_pyramid(path, image, mpp=mpp, description=text)
     tissue = sum(float(piece.area) for piece in layout.tissue)

@@ -1,0 +1,49 @@
+"""Annotation files that are packed: gzip and zip, by what they hold and not by their names."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+import zlib
+
+from .outlines import Reader
+
+#: Bytes that an unpacked annotation file may have: 50 times a file of 100,000 nuclei.
+MOST_BYTES = 2**30
+
+
+def unpacked(reader: Reader, data: bytes) -> bytes:
+    """Return the content of a gzip file, or of the one annotation file in a zip archive; all else as it is.
+
+    Raises
+    ------
+    AnnotationError
+        If the archive is damaged, holds none or several files, or is far larger inside than an annotation file is.
+    """
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            with gzip.open(io.BytesIO(data)) as stream:
+                return _limited(reader, stream.read(MOST_BYTES + 1))
+        if data.startswith(b"PK\x03\x04"):
+            archive = zipfile.ZipFile(io.BytesIO(data))
+            with archive, archive.open(_only_member(reader, archive)) as member:
+                return _limited(reader, member.read(MOST_BYTES + 1))
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise reader.error(f"it cannot be unpacked ({error})", hint="Copy or export it again") from error
+    return data
+
+
+def _only_member(reader: Reader, archive: zipfile.ZipFile) -> str:
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise reader.error(
+            f"the archive holds {len(names)} files ({', '.join(names[:5])})", hint="Unpack it and name one of them"
+        )
+    return names[0]
+
+
+def _limited(reader: Reader, data: bytes) -> bytes:
+    if len(data) > MOST_BYTES:
+        raise reader.error(f"it unpacks to more than {MOST_BYTES / 1e9:.1f} GB, which no annotation file has")
+    return data
