@@ -9,17 +9,21 @@ _UNITS_UM = {
     "nm": 1e-3,
     "µm": 1.0,
     "um": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
     "μm": 1.0,
     "mm": 1e3,
     "cm": 1e4,
     "m": 1e6,
     "pm": 1e-6,
     "in": 25_400.0,
+    "inch": 25_400.0,
 }
 
 
 def ome_facts(xml: str, size_px0: tuple[int, int]) -> tuple[float | None, float | None, float | None]:
-    """Read micrometres a pixel (x, y) and the objective's magnification of the picture of that size.
+    """Read micrometres per pixel (x, y) and the objective's magnification of the image of that size.
 
     Each is None where the header does not say, or cannot be parsed.
     """
@@ -38,13 +42,18 @@ def ome_facts(xml: str, size_px0: tuple[int, int]) -> tuple[float | None, float 
     return _size_um(chosen, "X"), _size_um(chosen, "Y"), _number(powers[0]) if len(powers) == 1 else None
 
 
+def unit_um(name: str) -> float | None:
+    """Return the micrometres of a unit of length, as OME and ImageJ write it; None for any other text."""
+    return _UNITS_UM.get(name.encode().decode("unicode_escape") if "\\u" in name else name)
+
+
 def _name(element: Element) -> str:
     return str(element.tag).rsplit("}", maxsplit=1)[-1]
 
 
 def _size_um(pixels: Element, axis: str) -> float | None:
     value = _number(pixels.get(f"PhysicalSize{axis}"))
-    unit = _UNITS_UM.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+    unit = unit_um(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     return None if value is None or unit is None else value * unit
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..errors import SlideError
 from ..settings import OPENSLIDE_CACHE_BYTES
-from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
+from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp, without_padding
 from .handles import HandlePool
 from .info import SlideInfo
-from .tiff_header import is_beyond_generic_tiff, orientation_warnings
+from .tiff_header import orientation_warnings
+from .tiff_levels import openslide_misreads
 from .tiff_tiles import TiffTiles
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class OpenSlideReader:
         self._cache = openslide.OpenSlideCache(cache_bytes)
         self._path, self._cache_bytes = path, cache_bytes
         first.set_cache(self._cache)
-        self._downsamples = first.level_downsamples
+        self._downsamples, self._stored_sizes = first.level_downsamples, first.level_dimensions
         self._info = _info(path, first)
         self._handles: HandlePool[openslide.OpenSlide] = HandlePool(
             self._open_handle, lambda handle: handle.close()
@@ -82,7 +83,7 @@ class OpenSlideReader:
         if not self._tiles_known:
             with self._looking:
                 if not self._tiles_known:
-                    self._tiles = TiffTiles.of(self._path, self._info.level_sizes, cache_bytes=self._cache_bytes)
+                    self._tiles = TiffTiles.of(self._path, self._stored_sizes, cache_bytes=self._cache_bytes)
                     self._tiles_known = True
         return self._tiles
 
@@ -94,11 +95,11 @@ class OpenSlideReader:
 
 
 def open_with_openslide(path: Path) -> OpenSlideReader | None:
-    """Open ``path``, or return None where OpenSlide does not know the format or would miss most of it."""
+    """Open ``path``, or return None where OpenSlide does not know the format or would misread the file."""
     import openslide
 
     try:
-        if openslide.OpenSlide.detect_format(path) == "generic-tiff" and is_beyond_generic_tiff(path):
+        if openslide.OpenSlide.detect_format(path) == "generic-tiff" and openslide_misreads(path):
             return None
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
@@ -112,7 +113,9 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
     import openslide
 
     properties = handle.properties
-    sizes = tuple((int(width), int(height)) for width, height in handle.level_dimensions)
+    stored = [(int(width), int(height)) for width, height in handle.level_dimensions]
+    tiles = tuple(_tile_size(properties, level) for level in range(len(stored)))
+    sizes, padding = without_padding(stored, tiles)
     mpp, warnings = plausible_mpp(
         _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
         _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
@@ -133,8 +136,8 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
         icc_profile=None if profile is None else profile.tobytes(),
         bounds_px0=_bounds(properties),
         centre_offset_um=_centre_offset(properties),
-        tile_sizes=tuple(_tile_size(properties, level) for level in range(len(sizes))),
-        warnings=warnings,
+        tile_sizes=tiles,
+        warnings=(*warnings, *padding),
     )
 
 

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import SlideError
+from .containers import check_complete
 from .dicom_files import one_file_of_folder
 from .image_reader import open_with_pillow
 from .openslide_reader import open_with_openslide
@@ -55,6 +56,7 @@ def open_slide(path: str | PathLike[str]) -> Slide:
         ) from error
     if not start:
         raise SlideError("the file is empty", where=path, hint="Copy it again from its source")
+    check_complete(path)
     refusals: dict[str, SlideError] = {}
     for name, opener in READERS.items():
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_DESCRIPTION, _ORIENTATION, _SUB_DIRECTORIES = 270, 274, 330
+_ORIENTATION = 274
 _UPRIGHT = 1
 
 
@@ -16,17 +16,6 @@ def is_tiff(path: Path) -> bool:
     """Whether the file starts as TIFF and BigTIFF files do."""
     with path.open("rb") as file:
         return file.read(4) in _SIGNATURES
-
-
-def is_beyond_generic_tiff(path: Path) -> bool:
-    """Whether OpenSlide would miss most of the file: OME metadata, or a pyramid in sub-directories.
-
-    OpenSlide's generic TIFF format takes such a file for one level without a resolution.
-    """
-    directory = _first_directory(path)
-    return directory is not None and (
-        _SUB_DIRECTORIES in directory or "<OME" in str(directory.get(_DESCRIPTION, ""))
-    )
 
 
 def orientation_warnings(path: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,13 @@ from .facts import (
     plausible_mpp,
     scale_to_8_bits,
     significant_bits,
+    without_padding,
 )
 from .handles import HandlePool
 from .info import SlideInfo
-from .ome import ome_facts
+from .ome import ome_facts, unit_um
 from .tiff_header import is_tiff, orientation_warnings
+from .tiff_levels import ASSOCIATED_ALPHA, TiffLevel, alpha_of, length, levels_of
 
 if TYPE_CHECKING:
     import tifffile
@@ -50,6 +52,8 @@ class _Layout:
     palette: npt.NDArray[np.uint8] | None
     #: Bits of 16-bit values that are shown; None for 8-bit values.
     bits: int | None
+    #: What a fourth sample is: nothing (0), premultiplied or plain transparency.
+    alpha: int = 0
 
     def index(self, top: int, bottom: int, left: int, right: int) -> tuple[slice | int, ...]:
         """Index of a rectangle: the first plane of every axis that is neither Y, X nor colour."""
@@ -69,7 +73,9 @@ class _Layout:
         if self.bits is not None:
             values = scale_to_8_bits(values, self.bits)
         if values.ndim == 3:
-            return on_white(values) if values.shape[2] == 4 else np.ascontiguousarray(values)
+            if values.shape[2] == 4 and self.alpha:
+                return on_white(values, premultiplied=self.alpha == ASSOCIATED_ALPHA)
+            return np.ascontiguousarray(values[..., :3])
         return grey_to_rgb(255 - values if self.photometric == _WHITE_IS_ZERO else values)
 
 
@@ -86,10 +92,9 @@ class TiffReader:
         self._path = path
         self._handles: HandlePool[_Handle] = HandlePool(self._open_handle, lambda handle: handle.file.close())
         with self._handles.borrow() as handle:
-            series = _largest_series(handle.file)
-            sizes = tuple((_length(level, "X"), _length(level, "Y")) for level in series.levels)
-            self._layout, warnings = _layout(series, handle.levels[-1], sizes[-1])
-            self._info = _info(path, handle.file, series, sizes, warnings)
+            levels, notes = levels_of(handle.file)
+            self._layout, warnings = _layout(levels[0].series, handle.levels[-1], levels[-1].size)
+            self._info = _info(path, handle.file, levels, (*notes, *warnings))
 
     def _open_handle(self) -> _Handle:
         import tifffile
@@ -97,8 +102,7 @@ class TiffReader:
 
         file = tifffile.TiffFile(self._path)
         try:
-            series = _largest_series(file)
-            stores = [series.aszarr(level=number) for number in range(len(series.levels))]
+            stores = [level.series.aszarr(level=level.number) for level in levels_of(file)[0]]
             return _Handle(file, tuple(zarr.open_array(store, mode="r") for store in stores))
         except BaseException:
             file.close()
@@ -136,46 +140,38 @@ def open_with_tifffile(path: Path) -> TiffReader | None:
         raise SlideError(f"{type(error).__name__}: {error}") from error
 
 
-def _largest_series(file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    series = [one for one in file.series if "X" in one.axes and "Y" in one.axes]
-    if not series:
-        raise SlideError("the file holds no picture")
-    return max(series, key=lambda one: _length(one, "X") * _length(one, "Y"))
-
-
-def _length(series: tifffile.TiffPageSeries, axis: str) -> int:
-    return int(series.shape[series.axes.index(axis)])
-
-
 def _layout(
     series: tifffile.TiffPageSeries, coarsest: Any, coarsest_size: tuple[int, int]
 ) -> tuple[_Layout, tuple[str, ...]]:
     page, axes, warnings = series.keyframe, series.axes, []
     _refuse_unknown(page)
-    colour_axis = next((axis for axis in "SC" if axis in axes and _length(series, axis) > 1), None)
-    channels = 1 if colour_axis is None else _length(series, colour_axis)
-    both = {"S", "C"} <= set(axes) and _length(series, "S") > 1 and _length(series, "C") > 1
+    colour_axis = next((axis for axis in "SC" if axis in axes and length(series, axis) > 1), None)
+    channels = 1 if colour_axis is None else length(series, colour_axis)
+    both = {"S", "C"} <= set(axes) and length(series, "S") > 1 and length(series, "C") > 1
     if both or channels not in (1, 3, 4):
         raise SlideError(
-            f"the picture has {_length(series, 'C') if both else channels} channels (axes {axes})",
+            f"the picture has {length(series, 'C') if both else channels} channels (axes {axes})",
             hint="Only grey, RGB and RGBA pictures can be shown: export the channels that you need as RGB",
         )
     if colour_axis == "C":
         warnings.append(f"{channels} separate channels are shown as red, green and blue.")
-    planes = [axis for axis in axes if axis not in "YXSC" and _length(series, axis) > 1]
+    alpha = alpha_of(page) if colour_axis == "S" and channels == 4 else 0
+    if channels == 4 and not alpha:
+        warnings.append("A fourth channel that is not declared as transparency is left out.")
+    planes = [axis for axis in axes if axis not in "YXSC" and length(series, axis) > 1]
     if planes:
-        named = ", ".join(f"{_length(series, axis)} along {axis}" for axis in planes)
+        named = ", ".join(f"{length(series, axis)} along {axis}" for axis in planes)
         warnings.append(f"The file holds several planes ({named}); only the first is used.")
     palette = None
     if page.photometric == _PALETTE:
         palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
-    layout = _Layout(axes, colour_axis, int(page.photometric), palette, None)
+    layout = _Layout(axes, colour_axis, int(page.photometric), palette, None, alpha)
     if series.dtype == np.uint16 and palette is None:
         bits = 16
         if coarsest_size[0] * coarsest_size[1] <= SEARCHED_PIXELS:
             values = np.asarray(coarsest[layout.index(0, coarsest_size[1], 0, coarsest_size[0])])
             bits = significant_bits(int(values.max()))
-        layout = _Layout(axes, colour_axis, int(page.photometric), None, bits)
+        layout = replace(layout, bits=bits)
         warnings.append(f"16-bit intensities: the range of {bits} bits (0 to {2**bits - 1}) is shown as 0 to 255.")
     return layout, tuple(warnings)
 
@@ -208,17 +204,20 @@ def _tile_size(page: tifffile.TiffPage) -> tuple[int, int] | None:
 def _info(
     path: Path,
     file: tifffile.TiffFile,
-    series: tifffile.TiffPageSeries,
-    sizes: tuple[tuple[int, int], ...],
+    levels: tuple[TiffLevel, ...],
     warnings: tuple[str, ...],
 ) -> SlideInfo:
-    page = series.keyframe
+    series = levels[0].series
+    page, tiles = series.keyframe, tuple(_tile_size(level.shape.keyframe) for level in levels)
+    sizes, padding = without_padding([level.size for level in levels], tiles)
     mpp_x, mpp_y, power = None, None, None
     if file.is_ome and file.ome_metadata:
         mpp_x, mpp_y, power = ome_facts(file.ome_metadata, sizes[0])
+    elif file.is_imagej and (unit := unit_um(str((file.imagej_metadata or {}).get("unit", "")))) is not None:
+        mpp_x, mpp_y = (unit / value if value > 0 else None for value in page.resolution)
     elif page.resolutionunit in (_CM, _INCH) and min(page.resolution) > 0:
-        unit_um = 10_000.0 if page.resolutionunit == _CM else 25_400.0
-        mpp_x, mpp_y = unit_um / page.resolution[0], unit_um / page.resolution[1]
+        unit = 10_000.0 if page.resolutionunit == _CM else 25_400.0
+        mpp_x, mpp_y = unit / page.resolution[0], unit / page.resolution[1]
     mpp, mpp_warnings = plausible_mpp(mpp_x, mpp_y)
     profile = page.tags.get("InterColorProfile")
     return SlideInfo(
@@ -233,6 +232,6 @@ def _info(
         mpp=mpp,
         objective_power=power,
         icc_profile=None if profile is None else bytes(profile.value),
-        tile_sizes=tuple(_tile_size(level.keyframe) for level in series.levels),
-        warnings=(*warnings, *mpp_warnings, *orientation_warnings(path)),
+        tile_sizes=tiles,
+        warnings=(*warnings, *padding, *mpp_warnings, *orientation_warnings(path)),
     )

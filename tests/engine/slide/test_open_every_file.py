@@ -47,7 +47,7 @@ REFUSED = {
     "slides/dicom/seg_image_sm_dots.dcm": "a Segmentation, not the image of a slide",
     "slides/dicom/sm_annotations.dcm": "Annotations, not the image of a slide",
     "slides/dicom/small_dicom.dcm": "does not state its image type",
-    "malformed/CMU-1-Small-Region_truncated.svs": "tifffile: the file holds no picture.*may be truncated",
+    "malformed/CMU-1-Small-Region_truncated.svs": "tifffile: the file holds no image.*may be truncated",
     "malformed/broken.svs": "this is a text file",
     "malformed/unopenable.tiff": "openslide: Unsupported TIFF compression: 52479; tifffile: ",
     "malformed/unreadable.svs": "openslide: it opens, but its pixels cannot be decoded: Bogus marker length",
