@@ -22,6 +22,8 @@ class Progress:
         Anything else worth a line; shown as it is.
     slide
         The slide that it is about, where several are worked on at once.
+    notice
+        Whether ``message`` is a fact that the user must read, not how far the step is (:func:`notice`).
     """
 
     stage: str
@@ -30,6 +32,7 @@ class Progress:
     unit: str = "steps"
     message: str = ""
     slide: str = ""
+    notice: bool = False
 
 
 #: A callback that takes reports. Raising :class:`~sam_mil_engine.errors.Cancelled` in it stops the step.
@@ -38,3 +41,8 @@ ProgressCallback = Callable[[Progress], None]
 
 def silent(progress: Progress) -> None:
     """Take a report and say nothing: the default callback."""
+
+
+def notice(stage: str, message: str) -> Progress:
+    """Return a report that only tells the user a fact, such as which columns of a table are not used."""
+    return Progress(stage, 0, 0, message=message, notice=True)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..errors import BagError
 from ..segment.segments import Segments
 from ..slide.tile_grid import TileGrid
+from ..tables.cells import nfc
 from .feature_bag import FeatureBag, FloatFeatures
 
 
@@ -23,7 +24,7 @@ class SlideFiles:
     Attributes
     ----------
     slide_id
-        Name of the slide: the file's, without extension.
+        Name of the slide: the file's, without extension, in one Unicode form.
     features
         HDF5 or ``.pt`` file with the patch features.
     patches
@@ -42,6 +43,9 @@ class SlideFiles:
     segments: Path | None = None
     members: Path | None = None
     sam_info: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slide_id", nfc(self.slide_id))
 
     @property
     def all(self) -> list[Path]:

@@ -1,11 +1,20 @@
-"""Names of slides: what may become the name of a file."""
+"""Names of slides: what may become the name of a file, and which slide a table means."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
 from os import PathLike
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from ..errors import DataError
+from ..slide.finding import EXTENSIONS
+from ..tables.cells import nfc
+
+#: Endings of the files of slides and of their features, longest first.
+_ENDINGS = (".ome.tiff", ".ome.tif", *sorted(EXTENSIONS | {".h5", ".pt"}))
+_WHOLE = re.compile(r"(\d+)\.0+")
 
 
 def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> str:
@@ -28,3 +37,51 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
             hint="Rename the slide to letters, digits, dots, hyphens and underscores",
         )
     return name
+
+
+class KnownNames:
+    """The slides that are at hand, to be found by what a table calls them.
+
+    Parameters
+    ----------
+    names
+        Their names, as they are.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        self._names = {nfc(name): name for name in names}
+        self._stripped = {name.strip(): known for name, known in self._names.items()}
+
+    def find(self, written: str) -> str | None:
+        """Return the slide that a table means, or None where there is no such slide.
+
+        The name itself counts first, in whatever Unicode form: nothing is cut off what a slide is really called.
+        Only where there is no such slide: the name that lost white space at its ends; a number that was read as a
+        decimal (``1006.0``); the name of the slide's file (``a.svs``, ``a.h5``).
+        """
+        name = nfc(written)
+        if name in self._names:
+            return self._names[name]
+        return next((self._stripped[other] for other in _others(name.strip()) if other in self._stripped), None)
+
+
+def without_ending(name: str) -> str:
+    """Return the name of a slide's file, or of its features, without the ending of such a file."""
+    return next((name[: -len(ending)] for ending in _ENDINGS if name.lower().endswith(ending)), name)
+
+
+def _others(name: str) -> Iterator[str]:
+    yield name
+    if whole := _WHOLE.fullmatch(name):
+        yield whole[1]
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending):
+            yield name[: -len(ending)]
+
+
+def existing_form(path: Path) -> Path:
+    """Return the path, with the name in the Unicode form of the file that is there, if one is."""
+    if path.name.isascii() or path.exists():
+        return path
+    forms = (path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFD", "NFC"))
+    return next((other for other in forms if other.exists()), path)

@@ -107,6 +107,9 @@ def _draw(bars: Bars) -> ProgressCallback:
     names: dict[str, str] = {}
 
     def show(report: Progress) -> None:
+        if report.notice:
+            bars.console.print(f"{report.stage}: {report.message}", markup=False)
+            return
         bar, stage, done, total = report.slide or report.stage, report.stage, report.done, report.total or None
         ended = bool(report.total) and report.done >= report.total
         if report.slide and stage == "process":  # which stage begins, or that the slide ends

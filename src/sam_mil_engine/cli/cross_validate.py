@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from ..settings import PROTOCOLS, ModelSettings, ProtocolSettings
+from ..tables.columns import Columns
 from .assignments import read_config
 from .comparison_tables import print_comparison, records
 from .console import err, print_json, print_line, progress
+from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Json, Quiet
 from .train_options import (
     MODELS,
@@ -60,6 +62,9 @@ def command(
         Path | None,
         typer.Option("--splits", help="Splits from elsewhere; CLAM's splits_K.csv or their folder too."),
     ] = None,
+    patient_column: PatientColumn = None,
+    label_column: LabelColumn = None,
+    slide_column: SlideColumn = None,
     groups: Groups = None,
     config: Config = None,
     assignments: Set = None,
@@ -120,6 +125,7 @@ def command(
             folds=folds,
             repeats=repeats,
             splits=splits,
+            columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
             runner=in_turn if scheduler is None else on_cluster(scheduler),
             resume=resume,
             progress=report,

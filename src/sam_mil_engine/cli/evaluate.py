@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ..tables.columns import Columns
 from .comparison_tables import print_comparison
 from .console import print_json, print_line, progress
+from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Device, Json, Quiet
 from .train_options import Bags, Labels
 
@@ -20,6 +22,9 @@ def command(
     bags: Bags,
     labels: Labels,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the figures go.", metavar="DIR")],
+    patient_column: PatientColumn = None,
+    label_column: LabelColumn = None,
+    slide_column: SlideColumn = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Also slides with the name of one that the run was trained on.")
     ] = False,
@@ -35,7 +40,16 @@ def command(
     from ..workflow.evaluation import evaluate_run
 
     with progress(quiet=quiet) as report:
-        result = evaluate_run(run, bags, labels, output, allow_seen=allow_seen, device=device, progress=report)
+        result = evaluate_run(
+            run,
+            bags,
+            labels,
+            output,
+            columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
+            allow_seen=allow_seen,
+            device=device,
+            progress=report,
+        )
     if json:
         print_json({"output": str(output), **result.summary, "folds": result.folds})
         return

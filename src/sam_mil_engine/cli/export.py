@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ..tables.columns import Columns
 from .console import err, print_error, print_json, print_line, progress
+from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Json, Quiet
 from .source_options import EncoderName, Format, Patches, PatchSizePx0, Slides, SourceMpp, make_source
 
@@ -21,6 +23,9 @@ def command(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="Our labels.csv: written as the tool reads it.", metavar="CSV")
     ] = None,
+    patient_column: PatientColumn = None,
+    label_column: LabelColumn = None,
+    slide_column: SlideColumn = None,
     splits: Annotated[
         Path | None,
         typer.Option("--splits", help="A run's splits.csv: becomes CLAM's splits_0.csv and so on.", metavar="CSV"),
@@ -52,10 +57,14 @@ def command(
         source_mpp=source_mpp,
         encoder=encoder,
     )
+    columns = Columns(slide=slide_column, label=label_column, patient=patient_column)
     rows: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for outcome in export_slides(source, output, to=to, labels=labels, splits=splits, progress=report):
+        outcomes = export_slides(
+            source, output, to=to, labels=labels, splits=splits, columns=columns, progress=report
+        )
+        for outcome in outcomes:
             rows.append(outcome.row())
             if outcome.error is not None:
                 failed += 1

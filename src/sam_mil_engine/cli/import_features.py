@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ..tables.columns import Columns
 from .console import print_line, progress
 from .imported import tell
+from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Json, Quiet
 from .source_options import (
     EncoderName,
@@ -34,6 +36,9 @@ def command(
         Path | None,
         typer.Option("--labels", help="Label table of CLAM or SAM-MIL: becomes PROJECT/labels.csv.", metavar="CSV"),
     ] = None,
+    patient_column: PatientColumn = None,
+    label_column: LabelColumn = None,
+    slide_column: SlideColumn = None,
     patch_size_px0: PatchSizePx0 = None,
     source_mpp: SourceMpp = None,
     encoder: EncoderName = None,
@@ -49,7 +54,7 @@ def command(
     sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·
     sam-mil-engine import stamp/uni -o study --slides slides/
     """
-    from ..workflow.clam_tables import read_labels, write_labels
+    from ..workflow.clam_tables import import_labels
     from ..workflow.importing import import_slides
 
     source = make_source(
@@ -62,9 +67,10 @@ def command(
         source_mpp=source_mpp,
         encoder=encoder,
     )
-    if labels is not None:
-        write_labels(project / "labels.csv", read_labels(labels), to="train")
-        if not json:
-            print_line(f"labels: {project / 'labels.csv'}")
     with progress(quiet=quiet) as report:
+        if labels is not None:
+            columns = Columns(slide=slide_column, label=label_column, patient=patient_column)
+            import_labels(labels, project / "labels.csv", columns=columns, progress=report)
+            if not json:
+                print_line(f"labels: {project / 'labels.csv'}")
         tell(import_slides(source, project, progress=report), project, quiet=quiet, json=json)

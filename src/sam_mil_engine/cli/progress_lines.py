@@ -32,6 +32,9 @@ class ProgressLines:
 
     def __call__(self, report: Progress) -> None:
         """Take a report."""
+        if report.notice:
+            self._write(f"{report.stage}: {report.message}")
+            return
         now = self._clock()
         if report.done == 0 or (report.slide, report.stage) not in self._start:
             self._start[report.slide, report.stage] = now

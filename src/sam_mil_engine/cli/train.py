@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from ..settings import ModelSettings
+from ..tables.columns import Columns
 from .assignments import read_config
 from .console import err, print_json, print_line, print_table, progress
+from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Json, Quiet
 from .train_options import (
     MODELS,
@@ -42,6 +44,9 @@ def command(
             "--model", help=f"{MODELS}; most take +groups behind the name. (default: {ModelSettings().name})"
         ),
     ] = None,
+    patient_column: PatientColumn = None,
+    label_column: LabelColumn = None,
+    slide_column: SlideColumn = None,
     groups: Groups = None,
     splits: Annotated[
         Path | None,
@@ -81,7 +86,16 @@ def command(
     )
     check_as_released(as_released, [settings.model.name])
     with progress(quiet=quiet) as report:
-        result = train(bags, labels, run, settings=settings, splits=splits, resume=resume, progress=report)
+        result = train(
+            bags,
+            labels,
+            run,
+            settings=settings,
+            splits=splits,
+            columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
+            resume=resume,
+            progress=report,
+        )
     if json:
         print_json({"run": str(run), "folds": result.folds})
         return

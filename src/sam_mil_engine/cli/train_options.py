@@ -18,7 +18,8 @@ OWN = "what the model's paper has"
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
-    Path, typer.Option("--labels", help="Table: slide_id, label, perhaps patient_id, split.", metavar="CSV")
+    Path,
+    typer.Option("--labels", help="Table: slide_id, label, perhaps patient_id, split; or CLAM's.", metavar="CSV"),
 ]
 Groups = Annotated[
     bool | None,

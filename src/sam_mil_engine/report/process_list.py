@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import DataError
 from ..settings import STAGES
+from ..tables.reading import read_records
 from .content import Cell, Column, Mark, Table
 from .tables import anchor, number
 
@@ -15,20 +14,16 @@ _MARKS: Mapping[str, Mark] = {"done": "right", "failed": "wrong", "running": "wa
 
 
 def read_process_list(path: Path) -> list[dict[str, str]]:
-    """Read the rows as column -> text; none where there is no such file.
+    """Read the rows as column -> text; nothing where there is no such file.
 
     Raises
     ------
     DataError
-        If the file has not the columns that every list has.
+        If the file is not a readable table, or lacks the columns that every list has.
     """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [{name: _uncell(value or "") for name, value in row.items() if name} for row in csv.DictReader(file)]
-    if any("slide_id" not in row or "state" not in row for row in rows):
-        raise DataError("process.csv is damaged", where=path, hint="Run process again; it is written anew")
-    return rows
+    return list(read_records(path, needs=("slide_id", "state")).values())
 
 
 def process_table(rows: Sequence[Mapping[str, str]], shown: frozenset[str]) -> Table:
@@ -63,8 +58,3 @@ def _number(text: str, digits: int) -> Cell:
         return number(float(text), digits=digits)
     except ValueError:
         return Cell("–")
-
-
-def _uncell(text: str) -> str:
-    """Take off the quote that keeps a spreadsheet from running a cell."""
-    return text[1:] if text[:1] == "'" and text[1:2] in {"=", "+", "-", "@", "\t", "\r"} else text

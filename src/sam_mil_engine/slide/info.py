@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..tables.cells import nfc
 from .place import SlidePlace
 
 
@@ -69,8 +70,9 @@ class SlideInfo:
 
 
 def slide_id_of(path: Path) -> str:
-    """Return the file name without its extension; ``.ome.tif`` and ``.ome.tiff`` count as one."""
+    """Return the file name in one Unicode form, without its extension; ``.ome.tif`` and ``.ome.tiff`` are one."""
+    name = nfc(path.name)
     for suffix in (".ome.tiff", ".ome.tif"):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return Path(name).stem

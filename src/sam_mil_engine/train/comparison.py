@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import atomic_write
+from ..tables.cells import listing
 from .bootstrap import interval, resample, resampled_figures, two_sided
 from .delong import delong
 from .run_files import TrainResult
 from .summary import pooled_figures, scored_of
-from .tables import listing
 
 if TYPE_CHECKING:
     import pandas as pd

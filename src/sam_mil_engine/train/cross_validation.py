@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError, SettingsError
-from ..progress import Progress, ProgressCallback, silent
+from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, ProtocolSettings, TrainSettings, protocol_named
+from ..tables.cells import listing
+from ..tables.columns import FOUND_BY_NAME, Columns
 from .comparison import compare_runs, write_comparison
-from .data import match_bags, read_labels
+from .data import match_bags
 from .folds import Split, check_split, k_fold
+from .labels import read_labels
 from .plan import FoldJob, Runner, RunPlan, in_turn
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import read_splits
-from .tables import listing
+from .split_files import as_known, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +61,7 @@ def cross_validate(
     folds: int | None = None,
     repeats: int | None = None,
     splits: str | Path | None = None,
+    columns: Columns = FOUND_BY_NAME,
     runner: Runner = in_turn,
     resume: bool = False,
     progress: ProgressCallback = silent,
@@ -84,6 +87,8 @@ def cross_validate(
         Instead of the protocol's.
     splits
         Splits from elsewhere instead of drawn ones: a table, a file of CLAM, or a folder of them.
+    columns
+        Which columns of the labels are meant, where their names do not say it.
     runner
         Where the folds are trained: one after the other here, or for example
         :func:`~sam_mil_engine.workflow.fold_workers.on_cluster`.
@@ -104,10 +109,12 @@ def cross_validate(
         name: resolve(settings.model_copy(update={"model": model}), protocol=plan.training)
         for name, model in _models(models, settings.model).items()
     }
-    labels = read_labels(labels_csv)
+    labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     if plan.by_patient:
         labels = with_patients(labels)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
+    if "split" in labels:
+        progress(notice("labels", "the column split is not used: cross-validation has folds"))
     if splits is None:
         drawn = _draw(cohort.table, plan, settings)
     elif folds is None and repeats is None:
@@ -148,7 +155,7 @@ def with_patients(labels: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise DataError(
             f"the patient of {len(unknown)} slides is not known: {listing(unknown)}",
-            hint="Add the column patient_id to the labels, or choose another protocol",
+            hint="Add the column patient_id to the labels, say which column it is, or choose another protocol",
         )
     return labels.assign(patient_id=labels["slide_id"].map(found))
 
@@ -188,10 +195,10 @@ def _draw(table: pd.DataFrame, plan: ProtocolSettings, settings: TrainSettings) 
 
 
 def _given(path: str | Path, table: pd.DataFrame, progress: ProgressCallback) -> list[Split]:
-    found = [check_split(split, table) for split in read_splits(path)]
+    found = [check_split(split, table) for split in as_known(read_splits(path), table["slide_id"])]
     used = {slide_id for split in found for part in (split.train, split.val, split.test) for slide_id in part}
     unused = [slide_id for slide_id in table["slide_id"] if slide_id not in used]
     if unused:
         message = f"{len(unused)} slides are in no split and are not used: {listing(unused)}"
-        progress(Progress("labels", len(used), len(table), unit="slides", message=message))
+        progress(notice("labels", message))
     return found

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..bag.h5 import read_bag
+from ..bag.names import KnownNames
 from ..errors import DataError
-from ..progress import Progress, ProgressCallback, silent
+from ..progress import Progress, ProgressCallback, notice, silent
+from ..tables.cells import listing, nfc
 from .bag_store import BagStore, Examples
 from .expects import Expects, common_kind
-from .tables import COLUMNS, listing, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,31 +58,6 @@ class LoadedBags:
         return Examples(self.store, slide_ids)
 
 
-def read_labels(path: str | Path) -> pd.DataFrame:
-    """Read ``labels.csv``: columns slide_id, label, optional patient_id and split (train, val or test).
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, a column or a cell is missing, a slide is named twice, a split is unknown, or
-        a cell would be a formula in a spreadsheet.
-    """
-    table = read_table(path, needs=("slide_id", "label"))
-    table = table[[name for name in COLUMNS if name in table]]
-    twice = [name for name, count in Counter(table["slide_id"]).items() if count > 1]
-    if twice:
-        raise DataError(
-            f"{len(twice)} slide_ids stand in more than one row: {listing(twice)}",
-            where=path,
-            hint="Keep one row a slide",
-        )
-    if "split" in table:
-        unknown = sorted(set(table["split"]) - {"train", "val", "test"})
-        if unknown:
-            raise DataError(f"unknown split {listing(unknown)}", where=path, hint="Use train, val or test")
-    return table
-
-
 def match_bags(
     labels: pd.DataFrame,
     bags_dir: str | Path,
@@ -101,9 +77,10 @@ def match_bags(
     """
     folder = Path(bags_dir)
     folder = folder / "bags" if (folder / "bags").is_dir() else folder
-    found = {path.stem: path for path in sorted(folder.glob("*.h5")) if not path.name.startswith(".")}
+    found = {nfc(path.stem): path for path in sorted(folder.glob("*.h5")) if not path.name.startswith(".")}
     if not found:
         raise DataError("no bag (*.h5) is here", where=folder, hint="Run `sam-mil-engine process` first")
+    labels = labels.assign(slide_id=_as_bags(labels["slide_id"], found, progress))
     ids = list(labels["slide_id"])
     missing = tuple(slide_id for slide_id in ids if slide_id not in found)
     if missing and (not allow_missing or len(missing) == len(ids)):
@@ -116,10 +93,36 @@ def match_bags(
     unlabelled = tuple(name for name in found if name not in set(ids))
     if unlabelled:
         message = f"{len(unlabelled)} bags have no label and are not used: {listing(unlabelled)}"
-        progress(Progress("labels", len(ids), len(ids), unit="slides", message=message))
+        progress(notice("labels", message))
     table = labels[~labels["slide_id"].isin(missing)].reset_index(drop=True)
     paths = {slide_id: found[slide_id] for slide_id in table["slide_id"]}
-    return Cohort(table, class_names(table["label"], classes, one_class=one_class), paths, unlabelled, missing)
+    names = class_names(table["label"], classes, one_class=one_class)
+    progress(notice("labels", _summary(table, names)))
+    return Cohort(table, names, paths, unlabelled, missing)
+
+
+def _as_bags(slide_ids: Iterable[str], found: Mapping[str, Path], progress: ProgressCallback) -> list[str]:
+    """Return the names as the bags have them; one without a bag as it is."""
+    known, written = KnownNames(found), list(slide_ids)
+    names = [known.find(name) or name for name in written]
+    changed = {name: old for name, old in zip(names, written, strict=True) if name != old}
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        pairs = [f"{changed.get(name, name)} means {name}" for name in twice]
+        raise DataError(
+            f"several slide_ids mean the same bag: {listing(pairs)}",
+            hint="Keep one row per slide",
+        )
+    if changed:
+        progress(notice("labels", f"slide_ids: {listing(f'{old} means {name}' for name, old in changed.items())}"))
+    return names
+
+
+def _summary(table: pd.DataFrame, classes: Sequence[str]) -> str:
+    """One line for a person: how many slides, patients and slides per class."""
+    patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients named"
+    counts = Counter(table["label"])
+    return f"{len(table)} slides{patients}; classes: {', '.join(f'{name} {counts[name]}' for name in classes)}"
 
 
 def class_names(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .tables import listing
+from ..tables.cells import listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +136,8 @@ def _draw(table: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame
         )
     except ValueError as error:
         raise DataError(
-            f"{len(patients)} slides or patients are too few to draw {fraction:.0%} of every class ({error})",
+            f"{len(patients)} {'patients' if 'patient_id' in table else 'slides'} are too few to draw"
+            f" {fraction:.0%} of every class ({error})",
             hint="Add slides, change the fractions, or give the split yourself",
         ) from error
     chosen = _group_column(table).isin(drawn)

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..progress import ProgressCallback, silent
+from ..progress import ProgressCallback, notice, silent
 from ..settings import TrainSettings
-from .data import match_bags, read_labels
+from ..tables.columns import FOUND_BY_NAME, Columns
+from .data import match_bags
 from .folds import Split, check_split, from_column, holdout
+from .labels import read_labels
 from .plan import RunPlan, in_turn
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import read_splits
+from .split_files import as_known, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ def train(
     *,
     settings: TrainSettings = _DEFAULTS,
     splits: str | Path | None = None,
+    columns: Columns = FOUND_BY_NAME,
     progress: ProgressCallback = silent,
     resume: bool = False,
 ) -> TrainResult:
@@ -38,10 +41,12 @@ def train(
     bags_dir
         Folder with ``SLIDE.h5`` files, or a project.
     labels_csv
-        Columns slide_id, label, optional patient_id and split.
+        Columns slide_id, label, optional patient_id and split (:func:`~sam_mil_engine.train.labels.read_labels`).
     splits
         A ``splits.csv`` with one split. Without it, the column ``split`` of the labels is taken; without that,
         validation and test slides are drawn by the settings' fractions and seed.
+    columns
+        Which columns of the labels are meant, where their names do not say it.
     resume
         Go on with the run that is in ``out_dir``; a finished one is only read.
 
@@ -56,8 +61,10 @@ def train(
     """
     out_dir = Path(out_dir)
     settings = resolve(settings)
-    labels = read_labels(labels_csv)
+    labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
+    if splits is not None and "split" in cohort.table:
+        progress(notice("labels", "the column split is not used: the splits are given"))
     split = _one_split(cohort.table, splits, settings)
     run = RunPlan(out_dir, cohort, (split,), settings)
     for _ in in_turn(run.begin(resume=resume), progress):
@@ -67,7 +74,7 @@ def train(
 
 def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSettings) -> Split:
     if splits is not None:
-        found = read_splits(splits)
+        found = as_known(read_splits(splits), table["slide_id"])
         if len(found) != 1:
             raise DataError(
                 f"the file holds {len(found)} splits, training takes one",

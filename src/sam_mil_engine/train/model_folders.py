@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import ModelError
-from .tables import listing
+from ..tables.cells import listing
 
 #: The files of a model folder.
 WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "card.md"

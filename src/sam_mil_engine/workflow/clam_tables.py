@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bag.names import file_name
+from ..bag.names import KnownNames, file_name, without_ending
 from ..errors import DataError
 from ..files import atomic_write
-from ..train.tables import read_table
+from ..progress import ProgressCallback, notice, silent
+from ..tables.cells import listing
+from ..tables.columns import FOUND_BY_NAME, SLIDE, Columns, Role, find_column, required
+from ..tables.reading import read_table, read_text
+from ..tables.writing import csv_text
+from ..train import labels as label_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,70 +25,97 @@ _PARTS = ("train", "val", "test")
 _DONE = frozenset({"processed", "already_exist"})
 
 
-def read_process_list(path: Path) -> dict[str, str]:
-    """Return slide_id -> file name of the slides that a process list calls processed.
+def read_process_list(path: Path, known: Sequence[str]) -> tuple[set[str], list[str]]:
+    """Read which slides a process list calls processed.
+
+    Parameters
+    ----------
+    path
+        The list; it names slides by their files.
+    known
+        The slides that have features.
+
+    Returns
+    -------
+    Those of ``known`` that the list calls processed, and the slides in it of which there are no features.
 
     Raises
     ------
     DataError
         If the file is no such list, or no slide in it is processed.
     """
-    table = read_table(path, needs=("slide_id",))
-    rows = table[table["status"].isin(_DONE)] if "status" in table else table
-    if rows.empty:
+    table = read_table(path)
+    names = table.column(required(table.heading, SLIDE, where=path))
+    status = find_column(table.heading, Role("status"), where=path)
+    done = [True] * len(names) if status is None else [cell in _DONE for cell in table.column(status)]
+    processed = [file_name(name, where=path) for name, is_done in zip(names, done, strict=True) if is_done]
+    if not processed:
         raise DataError("no slide in this list is processed", where=path, hint="Let CLAM finish its patches first")
-    return {_stem(file_name(name, where=path)): name for name in rows["slide_id"]}
-
-
-def _stem(name: str) -> str:
-    return Path(name).stem if Path(name).suffix.lower() in _ENDINGS else name
-
-
-_ENDINGS = frozenset({".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".svslide", ".dcm"})
+    slides = KnownNames(known)
+    found = {name: slides.find(name) for name in processed}
+    missing = [without_ending(name) for name, slide in found.items() if slide is None]
+    return {slide for slide in found.values() if slide is not None}, missing
 
 
 def write_process_list(path: Path, names: Sequence[str]) -> None:
     """Write the list of slides (file names) as CLAM leaves it when all are processed."""
-    _write(path, ("slide_id", "process", "status"), [(file_name(name), 0, "processed") for name in names])
+    rows = [(file_name(name), 0, "processed") for name in names]
+    atomic_write(path, csv_text(("slide_id", "process", "status"), rows))
 
 
-def read_labels(path: Path) -> pd.DataFrame:
-    """Read CLAM's label table (case_id, slide_id, label), ours, or SAM-MIL's two columns without a heading.
-
-    Returns
-    -------
-    ``slide_id``, ``label`` and, where the table has it, ``patient_id``: what ``train --labels`` reads.
+def read_labels(
+    path: Path, *, columns: Columns = FOUND_BY_NAME, progress: ProgressCallback = silent
+) -> pd.DataFrame:
+    """Read a table of labels with all its columns; names that cannot be file names are refused.
 
     Raises
     ------
     DataError
-        If the file is none of these, or a name in it is no file name.
+        As :func:`sam_mil_engine.train.labels.read_labels`, or if a name in it is no file name.
     """
-    import pandas as pd
-
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        first = next(csv.reader(file), [])
-    if len(first) == 2 and "slide_id" not in [cell.strip() for cell in first]:
-        table = pd.read_csv(path, header=None, names=["slide_id", "label"], dtype=str, encoding="utf-8-sig")
-        table = table.apply(lambda column: column.str.strip())
-    else:
-        table = read_table(path, needs=("slide_id", "label")).rename(columns={"case_id": "patient_id"})
+    table = label_tables.read_labels(path, columns=columns, keep_all=True, progress=progress)
     for name in table["slide_id"]:
         file_name(name, where=path)
-    return table[[name for name in ("slide_id", "label", "patient_id") if name in table]]
+    return table
 
 
-def write_labels(path: Path, table: pd.DataFrame, *, to: str) -> None:
-    """Write labels: ``clam`` has case_id, slide_id, label; ``sam-mil`` no heading; ``train`` is ours."""
-    cases = table["patient_id"] if "patient_id" in table else table["slide_id"]
-    if to == "train":
-        _write(path, list(table.columns), table.to_numpy().tolist())
-    elif to == "sam-mil":
-        _write(path, (), list(zip(table["slide_id"], table["label"], strict=True)))
-    else:
-        _write(
-            path, ("case_id", "slide_id", "label"), list(zip(cases, table["slide_id"], table["label"], strict=True))
+def import_labels(
+    source: Path, target: Path, *, columns: Columns = FOUND_BY_NAME, progress: ProgressCallback = silent
+) -> None:
+    """Write a table of labels with all its columns as our ``labels.csv``; a table that is there is never replaced.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, or ``target`` holds another one.
+    """
+    table = read_labels(source, columns=columns, progress=progress)
+    if target.exists() and target.samefile(source):
+        return
+    text = csv_text(list(table.columns), table.to_numpy().tolist())
+    if not target.exists():
+        atomic_write(target, text)
+    elif read_text(target) != text:
+        raise DataError(
+            "there is another table of labels already, and it is not replaced",
+            where=target,
+            hint="Go on without --labels to use the one that is there, or rename it",
         )
+
+
+def write_labels(path: Path, table: pd.DataFrame, *, to: str, progress: ProgressCallback = silent) -> None:
+    """Write labels as a tool reads them: ``sam-mil`` has two columns and no heading, CLAM ``case_id`` first."""
+    if to == "sam-mil":
+        lost = [name for name in table.columns if name not in ("slide_id", "label")]
+        if lost:
+            progress(notice("labels", f"SAM-MIL's table has no place for the columns {listing(lost)}"))
+        atomic_write(path, csv_text((), table[["slide_id", "label"]].to_numpy().tolist()))
+        return
+    cases = table["patient_id"] if "patient_id" in table else table["slide_id"]
+    first = table.assign(case_id=cases)
+    others = [name for name in table.columns if name not in ("slide_id", "label", "patient_id", "case_id")]
+    chosen = first[["case_id", "slide_id", "label", *others]]
+    atomic_write(path, csv_text(list(chosen.columns), chosen.to_numpy().tolist()))
 
 
 def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) -> list[Path]:
@@ -101,14 +131,5 @@ def write_splits(folder: Path, splits: Sequence[Mapping[str, Sequence[str]]]) ->
         flags = [(name, *(part == other for other in _PARTS)) for part in _PARTS for name in split[part]]
         for ending, lines in (("", rows), ("_bool", flags)):
             written.append(folder / f"splits_{number}{ending}.csv")
-            _write(written[-1], ("", *_PARTS), lines)
+            atomic_write(written[-1], csv_text(("", *_PARTS), lines))
     return written
-
-
-def _write(path: Path, heading: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if heading:
-        writer.writerow(heading)
-    writer.writerows(rows)
-    atomic_write(path, text.getvalue())

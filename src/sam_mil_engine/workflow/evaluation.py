@@ -11,14 +11,16 @@ from ..files import atomic_write
 from ..predict import check_bag
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
+from ..tables.cells import listing
+from ..tables.columns import FOUND_BY_NAME, Columns
 from ..train.checkpoint import TrainedModel, load_model
-from ..train.data import load_bags, match_bags, read_labels
+from ..train.data import load_bags, match_bags
 from ..train.fitting import evaluate
+from ..train.labels import read_labels
 from ..train.model_folders import find_models
 from ..train.one_split import figures_of, predictions_of
 from ..train.run_files import TrainResult, read_run, write_results
 from ..train.split_files import read_splits
-from ..train.tables import listing
 
 
 def evaluate_run(
@@ -27,6 +29,7 @@ def evaluate_run(
     labels_csv: str | Path,
     out_dir: str | Path,
     *,
+    columns: Columns = FOUND_BY_NAME,
     allow_seen: bool = False,
     device: str = "auto",
     progress: ProgressCallback = silent,
@@ -41,6 +44,8 @@ def evaluate_run(
         A RUN, of one or of several folds, a model folder, or the name of a bundled model.
     bags_dir, labels_csv
         As for :func:`~sam_mil_engine.train`; one class alone will do, then without AUC.
+    columns
+        Which columns of the labels are meant, where their names do not say it.
     allow_seen
         Do not refuse slides that are called like one the run was trained on.
 
@@ -54,12 +59,12 @@ def evaluate_run(
     import pandas as pd
 
     folders, out_dir = find_models(run), Path(out_dir)
-    labels = read_labels(labels_csv)
-    if not allow_seen:
-        _check_unseen(Path(run), set(labels["slide_id"]))
     models = [load_model(folder, device=device) for folder in folders]
     first = models[0]
+    labels = read_labels(labels_csv, columns=columns, classes=first.classes, progress=progress)
     cohort = match_bags(labels, bags_dir, classes=first.classes, one_class=True, progress=progress)
+    if not allow_seen:
+        _check_unseen(Path(run), set(cohort.table["slide_id"]))
     for path in cohort.paths.values():
         check_bag(first, read_bag(path))
     bags = load_bags(cohort, device=first.device, progress=progress)

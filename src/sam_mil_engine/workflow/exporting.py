@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..progress import Progress, ProgressCallback, silent
 from ..slide.place import UNKNOWN_PLACE
+from ..tables.columns import FOUND_BY_NAME, Columns
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
 from .importing import Opened, Source, open_source, read_source
 from .places import place_of_bag
@@ -132,6 +133,7 @@ def export_slides(
     to: str,
     labels: Path | None = None,
     splits: Path | None = None,
+    columns: Columns = FOUND_BY_NAME,
     progress: ProgressCallback = silent,
 ) -> Iterator[ExportedSlide]:
     """Write bags for another tool; one slide that fails does not stop the others.
@@ -146,6 +148,8 @@ def export_slides(
         ``clam``, ``trident``, ``sam-mil``, ``geojson``, ``csv`` or ``ome-zarr``.
     labels, splits
         Our ``labels.csv`` and ``splits.csv``, to be written as CLAM and SAM-MIL read them.
+    columns
+        Which columns of the labels are meant, where their names do not say it.
 
     Raises
     ------
@@ -157,7 +161,11 @@ def export_slides(
     if to not in WRITERS:
         raise SettingsError(f"nothing is written as {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
     folder, opened = Path(folder), open_source(source)
-    _write_tables(folder, to, labels, splits)
+    if labels is not None:
+        table = read_labels(labels, columns=columns, progress=progress)
+        write_labels(folder / "labels.csv", table, to=to, progress=progress)
+    if splits is not None:
+        _write_splits(folder / "splits", splits, [item.slide_id for item in opened.files])
     names: list[str] = []
     for number, files in enumerate(opened.files):
         progress(Progress("export", number, len(opened.files), "slides", files.slide_id))
@@ -175,14 +183,11 @@ def export_slides(
     progress(Progress("export", len(opened.files), len(opened.files), "slides", "done"))
 
 
-def _write_tables(folder: Path, to: str, labels: Path | None, splits: Path | None) -> None:
-    if labels is not None:
-        write_labels(folder / "labels.csv", read_labels(labels), to=to)
-    if splits is not None:
-        from ..train.split_files import read_splits
+def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:
+    from ..train.split_files import as_known, read_splits
 
-        parts = [{part: getattr(split, part) for part in ("train", "val", "test")} for split in read_splits(splits)]
-        write_splits(folder / "splits", parts)
+    splits = as_known(read_splits(path), known)
+    write_splits(folder, [{part: getattr(split, part) for part in ("train", "val", "test")} for split in splits])
 
 
 def _export(source: Source, opened: Opened, files: SlideFiles, folder: Path, to: str) -> tuple[list[Path], str]:

@@ -116,10 +116,9 @@ def open_source(source: Source) -> Opened:
         If two slides have the same name, or the process list is damaged.
     """
     format, files = find_slides(source.path, format=source.format, patches=source.patches)
-    missing: tuple[str, ...] = ()
+    missing: list[str] = []
     if source.process_list is not None:
-        listed = read_process_list(source.process_list)
-        missing = tuple(name for name in listed if name not in {item.slide_id for item in files})
+        listed, missing = read_process_list(source.process_list, [item.slide_id for item in files])
         files = [item for item in files if item.slide_id in listed]
     twice = sorted(name for name, count in Counter(item.slide_id for item in files).items() if count > 1)
     if twice:
@@ -127,7 +126,7 @@ def open_source(source: Source) -> Opened:
             f"several slides are called {', '.join(twice)}", where=source.path, hint="Rename one of them"
         )
     slides = {} if source.slides is None else {slide_id_of(path): path for path in slides_in(source.slides)}
-    return Opened(format, tuple(files), slides, missing)
+    return Opened(format, tuple(files), slides, tuple(missing))
 
 
 def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[ForeignBag, SlideInfo | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -14,13 +13,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..bag import h5
-from ..errors import ProjectError
+from ..bag.names import existing_form
+from ..errors import DataError
 from ..files import atomic_path, atomic_write, writing_error
 from ..settings import STAGES, ProcessSettings, key
 from ..slide.info import SlideInfo, slide_id_of
+from ..tables.cells import nfc
+from ..tables.reading import read_records, whole_number
+from ..tables.writing import csv_text
 from .locking import held, sweep
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: Columns that every ``process.csv`` has; the others may be empty or missing.
+_NEEDED = ("slide_id", "path", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +45,31 @@ class ProcessRow:
     hint: str = ""
 
     def cells(self) -> dict[str, str]:
-        """Return the line as column -> text; cells that a spreadsheet would run as a formula are quoted."""
+        """Return the line as column -> text."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "seconds"}
         plain |= {f"seconds_{stage}": self.seconds.get(stage) for stage in STAGES}
-        return {name: _cell(value) for name, value in plain.items()}
+        return {name: _text(value) for name, value in plain.items()}
 
     @classmethod
     def from_cells(cls, cells: Mapping[str, str]) -> ProcessRow:
-        """Read back what :meth:`cells` wrote."""
-        text = {name: _uncell(value or "") for name, value in cells.items()}
+        """Read back what :meth:`cells` returned, also where a spreadsheet has written the numbers its own way."""
+        text = {name: cells.get(name, "") for name in cls(slide_id="", path="", state="").cells()}
         return cls(
             slide_id=text["slide_id"],
             path=text["path"],
             state=text["state"],
-            tiles=int(text["tiles"]) if text["tiles"] else None,
-            segments=int(text["segments"]) if text["segments"] else None,
-            seconds={s: float(text[f"seconds_{s}"]) for s in STAGES if text.get(f"seconds_{s}")},
+            tiles=whole_number(text["tiles"]) if text["tiles"] else None,
+            segments=whole_number(text["segments"]) if text["segments"] else None,
+            seconds={s: float(text[f"seconds_{s}"].replace(",", ".")) for s in STAGES if text[f"seconds_{s}"]},
             error=text["error"],
             hint=text["hint"],
         )
 
 
-def _cell(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
-    text = f"{value:.3f}" if isinstance(value, float) else str(value).replace("\n", " ")
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def _uncell(text: str) -> str:
-    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA_STARTS) else text
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("\n", " ")
 
 
 class Project:
@@ -90,6 +89,10 @@ class Project:
             raise writing_error(error, self.folder) from error
 
     @property
+    def _list(self) -> Path:
+        return self.folder / "process.csv"
+
+    @property
     def bags(self) -> Path:
         """Folder of the native bags."""
         return self.folder / "bags"
@@ -97,19 +100,19 @@ class Project:
     def bag(self, slide_id: str, encoder: str | None = None) -> Path:
         """Path of the native bag of a slide; with the name of a further encoder, of that one's bag."""
         folder = self.bags if encoder is None else self.folder / side_folder(encoder)
-        return folder / f"{slide_id}.h5"
+        return existing_form(folder / f"{slide_id}.h5")
 
     def segments(self, slide_id: str) -> Path:
         """Path of the SAM label image of a slide."""
-        return self.folder / "segments" / f"{slide_id}.ome.zarr"
+        return existing_form(self.folder / "segments" / f"{slide_id}.ome.zarr")
 
     def mask(self, slide_id: str, suffix: str) -> Path:
         """Path of the tissue polygons (``geojson``) or their picture (``jpg``)."""
-        return self.folder / "masks" / f"{slide_id}.{suffix}"
+        return existing_form(self.folder / "masks" / f"{slide_id}.{suffix}")
 
     def stitch(self, slide_id: str) -> Path:
         """Path of the picture of the kept tiles."""
-        return self.folder / "stitches" / f"{slide_id}.jpg"
+        return existing_form(self.folder / "stitches" / f"{slide_id}.jpg")
 
     @contextmanager
     def lock(self, slide_id: str) -> Iterator[None]:
@@ -138,30 +141,32 @@ class Project:
             yield
 
     def rows(self) -> dict[str, ProcessRow]:
-        """Return slide_id -> line of ``process.csv``."""
-        path = self.folder / "process.csv"
-        if not path.exists():
-            return {}
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [ProcessRow.from_cells(cells) for cells in csv.DictReader(file)]
-        except (KeyError, ValueError) as error:
-            raise ProjectError(
-                f"process.csv is damaged ({error})",
-                where=path,
-                hint="Delete it; it is written anew by the next run",
-            ) from error
-        return {row.slide_id: row for row in rows}
+        """Return slide_id -> line of ``process.csv``; raises :class:`DataError` where it cannot be read."""
+        rows = {}
+        for line, cells in self._lines().items():
+            try:
+                rows[cells["slide_id"]] = ProcessRow.from_cells(cells)
+            except ValueError as error:
+                raise DataError(
+                    f"process.csv is damaged (line {line}: {error})",
+                    where=self._list,
+                    hint="Correct this cell, or empty it",
+                ) from error
+        return rows
+
+    def _lines(self) -> dict[int, dict[str, str]]:
+        """Return line number -> cells of ``process.csv``, with the columns that a person has added."""
+        lines = read_records(self._list, needs=_NEEDED) if self._list.exists() else {}
+        return {line: {**cells, "slide_id": nfc(cells["slide_id"])} for line, cells in lines.items()}
 
     def record(self, row: ProcessRow) -> None:
-        """Put ``row`` into ``process.csv`` in the place of the slide's older line."""
+        """Put ``row`` into ``process.csv`` in the place of the slide's older line; other columns are kept."""
         with self._list_lock():
-            rows = {**self.rows(), row.slide_id: row}
-            text = io.StringIO()
-            writer = csv.DictWriter(text, fieldnames=list(row.cells()))
-            writer.writeheader()
-            writer.writerows(rows[name].cells() for name in sorted(rows))
-            atomic_write(self.folder / "process.csv", text.getvalue())
+            lines = {cells["slide_id"]: cells for cells in self._lines().values()}
+            lines[row.slide_id] = {**lines.get(row.slide_id, {}), **row.cells()}
+            columns = list(dict.fromkeys([*row.cells(), *(name for cells in lines.values() for name in cells)]))
+            table = [[lines[name].get(column, "") for column in columns] for name in sorted(lines)]
+            atomic_write(self._list, csv_text(columns, table))
 
     def failed_among(self, paths: Sequence[Path]) -> list[Path]:
         """Return those slides whose line in ``process.csv`` does not say ``done``."""
