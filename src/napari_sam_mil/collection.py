@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -146,13 +147,10 @@ def _project(folder: Path) -> Collection:
 
 
 def _predicted(folder: Path) -> Collection:
-    import pandas as pd
+    from sam_mil_engine.tables.cells import nfc
+    from sam_mil_engine.tables.reading import read_frame
 
-    try:
-        words = {"slide_id": str, "label": str, "predicted": str}
-        table = pd.read_csv(folder / _TABLE, dtype=words, keep_default_na=False, na_values={})
-    except (OSError, ValueError) as error:
-        raise DataError(f"not readable ({error})", where=folder / _TABLE, hint="Write it again") from error
+    table = read_frame(folder / _TABLE, text=("slide_id", "label", "predicted", "error"))
     if "slide_id" not in table:
         raise DataError("it has no column slide_id", where=folder / _TABLE, hint="Write it again")
     project = _project_of(folder)
@@ -160,7 +158,7 @@ def _predicted(folder: Path) -> Collection:
     chances = [str(name) for name in table.columns if str(name).startswith("p_")]
     rows: dict[str, Entry] = {}
     for row in table.to_dict("records"):
-        name = str(row["slide_id"])
+        name = nfc(str(row["slide_id"]))
         rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
     kind = "Run" if (folder / "metrics.json").is_file() else "Predictions"
     positive = chances[-1].removeprefix("p_") if chances else ""
@@ -182,9 +180,10 @@ def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str
 
 def _number(value: object) -> float | None:
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
+    return None if math.isnan(number) else number
 
 
 def _project_of(run: Path) -> Path | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sam_mil_engine.bag.names import existing_form
 from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.info import slide_id_of
@@ -44,7 +45,7 @@ class Kept:
 
     def bag(self, source: SlideSource) -> Path:
         """Return where the slide's bag is, or would be."""
-        return self.project / "bags" / f"{slide_id_of(source.info.path)}.h5"
+        return existing_form(self.project / "bags" / f"{slide_id_of(source.info.path)}.h5")
 
 
 @dataclass(frozen=True, slots=True)

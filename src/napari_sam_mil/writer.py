@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.segment.segments import Segments
+from sam_mil_engine.tables.writing import csv_text
 
 from .outlines import shape_annotations
 from .source import LayerTag, tag_of
@@ -76,12 +75,9 @@ def write_segments_geojson(
 
 def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
     """Write columns as CSV; what does not exist stays empty."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(table)
     rows = zip(*(column.tolist() for column in table.values()), strict=True)
-    writer.writerows(["" if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
-    atomic_write(Path(path), text.getvalue())
+    empty = ([None if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
+    atomic_write(Path(path), csv_text(list(table), empty))
     return str(path)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BagError
+from ..errors import BagError, DataError
 from ..files import atomic_write
+from ..tables.reading import read_frame
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .names import file_name
@@ -46,13 +47,10 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
     try:
-        return pd.read_csv(path, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise BagError(f"not a readable table ({reason})", where=path, hint="Save it as CSV, UTF-8") from error
+        return read_frame(path)
+    except DataError as error:
+        raise BagError(error.what, where=path, hint=error.hint) from error
 
 
 def write(folder: Path, bag: FeatureBag) -> list[Path]:

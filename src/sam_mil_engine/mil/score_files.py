@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import atomic_write
+from ..tables.reading import read_frame
 from .scores import FloatVector, GroupScores, SlideScores
 
 if TYPE_CHECKING:
@@ -103,10 +104,10 @@ def read_scores(file: str | Path) -> SlideScores:
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         name, classes = str(description["slide_id"]), tuple(description["classes"])
-        patches = _read_csv(file.with_name(f"{name}.patches.csv"))
+        patches = read_frame(file.with_name(f"{name}.patches.csv"))
         groups = None
         if description["n_groups"] is not None:
-            groups = _group_scores(_read_csv(file.with_name(f"{name}.groups.csv")), classes)
+            groups = _group_scores(read_frame(file.with_name(f"{name}.groups.csv")), classes)
         return SlideScores(
             slide_id=name,
             classes=classes,
@@ -122,6 +123,10 @@ def read_scores(file: str | Path) -> SlideScores:
             domain_distance=description.get("domain_distance"),
             attrs=description["attrs"],
         )
+    except DataError as error:
+        raise DataError(
+            f"not readable as scores ({error.what})", where=error.where, hint="Predict the slide again"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
         raise DataError(f"not readable as scores ({reason})", where=file, hint="Predict the slide again") from error
@@ -140,12 +145,6 @@ def _group_scores(table: pd.DataFrame, classes: tuple[str, ...]) -> GroupScores:
 
 def _by_class(pattern: str, classes: tuple[str, ...], values: FloatVector) -> dict[str, FloatVector]:
     return {pattern.format(name): values[:, number] for number, name in enumerate(classes)}
-
-
-def _read_csv(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(file)
 
 
 def _vector(table: pd.DataFrame, name: str) -> FloatVector:

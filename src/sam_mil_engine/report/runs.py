@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from ..tables.reading import read_frame
 from .charts import Chart, Series
 from .content import Cell, Column, Figure, ModelFigures, PredictionRow, Table
 from .tables import FIGURE_NAMES, number
@@ -112,12 +113,10 @@ def charts_beside(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
 
 def differences_table(file: Path) -> Table | None:
     """Return the differences that ``comparison.csv`` holds; None where there is no such file, or no difference."""
-    import pandas as pd
-
     if not file.is_file():
         return None
     try:
-        table = pd.read_csv(file)
+        table = read_frame(file, text=("figure", "model"))
         rows = [
             (
                 Cell(FIGURE_NAMES.get(row["figure"], row["figure"]), row["figure"]),

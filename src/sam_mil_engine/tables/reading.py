@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from .cells import listing, nfc, unquoted
@@ -162,11 +162,20 @@ def read_frame(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
 
     path = Path(path)
     body, separator = _body(read_text(path))
-    as_text = dict.fromkeys(text, str)
+
+    def read(**options: Any) -> pd.DataFrame:
+        table: pd.DataFrame = pd.read_csv(io.StringIO(body), sep=separator, keep_default_na=False, **options)
+        return table
+
     try:
-        table = pd.read_csv(io.StringIO(body), sep=separator, converters=as_text)
-        if separator == ";" and any(table[name].dtype == object for name in table if name not in as_text):
-            table = pd.read_csv(io.StringIO(body), sep=separator, converters=as_text, decimal=",")
+        names = [name for name in read(nrows=0).columns if name not in text]
+        as_numbers: dict[str, Any] = {
+            "na_values": dict.fromkeys(names, ["", "nan", "NaN"]),
+            "dtype": dict.fromkeys(text, str),
+        }
+        table = read(**as_numbers)
+        if separator == ";" and not all(pd.api.types.is_numeric_dtype(table[name]) for name in names):
+            table = read(**as_numbers, decimal=",")
     except ValueError as error:  # pandas' parser errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(f"not a readable CSV table ({reason})", where=path, hint=_HINT) from error

@@ -152,13 +152,14 @@ class _Labels:
         if not missing:
             return
         words = sorted({cell for _, cell in missing if cell})
+        written = listing(words or ("empty",))
         hints = {
             LABEL: f"; if {words[0]} is a class, name all classes in the setting `classes`" if words else "",
             PATIENT: f"; with {PATIENT.option} {self.text.heading[self.used[SLIDE]]} every slide is a patient of"
             " its own",
         }
         raise DataError(
-            f"the {role.name} is missing ({listing(words or ["empty"])}) in {len(missing)} of {len(cells)} rows:"
+            f"the {role.name} is missing ({written}) in {len(missing)} of {len(cells)} rows:"
             f" {'; '.join(place for place, _ in missing[:10])}"
             + (f" and {len(missing) - 10} more" if len(missing) > 10 else ""),
             where=self.text.path,

@@ -13,6 +13,7 @@ from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
 from ..settings import PLACE, TrainSettings, key
+from ..tables.reading import read_frame, read_records
 from .curves import draw_curves
 from .folds import Split
 from .split_files import write_splits
@@ -120,9 +121,8 @@ def read_run(out_dir: str | Path) -> TrainResult:
     out_dir = Path(out_dir)
     metrics = _read_json(out_dir / "metrics.json")
     history = out_dir / "history.csv"
-    names = {"slide_id": str, "label": str, "predicted": str}
     try:
-        predictions = pd.read_csv(out_dir / "predictions.csv", dtype=names, keep_default_na=False)
+        predictions = read_frame(out_dir / "predictions.csv", text=("slide_id", "label", "predicted"))
         # a run of version 0.1 says nothing of itself as a whole
         whole = metrics if "pooled" in metrics else summarise(metrics["folds"], predictions, metrics["classes"])
         return TrainResult(
@@ -130,7 +130,7 @@ def read_run(out_dir: str | Path) -> TrainResult:
             classes=tuple(metrics["classes"]),
             folds=tuple(metrics["folds"]),
             # an evaluation on other data has no history
-            history=pd.read_csv(history) if history.exists() else pd.DataFrame(),
+            history=read_frame(history) if history.exists() else pd.DataFrame(),
             predictions=predictions,
             summary={name: whole[name] for name in ("part", "mean", "sd", "pooled")},
         )
@@ -140,13 +140,12 @@ def read_run(out_dir: str | Path) -> TrainResult:
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the finished runs in a folder: in the order of its ``comparison.csv``, else by name."""
-    import pandas as pd
-
     runs = sorted(file.parent for file in folder.glob("*/metrics.json"))
     table = folder / "comparison.csv"
     if not table.is_file():
         return runs
-    order = pd.read_csv(table, usecols=["model"], dtype=str)["model"].drop_duplicates().tolist()
+    lines = read_records(table, needs=("model",)).values()
+    order = list(dict.fromkeys(line["model"] for line in lines))
     return sorted(runs, key=lambda run: order.index(run.name) if run.name in order else len(order))
 
 

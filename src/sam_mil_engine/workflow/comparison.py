@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from ..annotations.reading import read_annotations
 from ..bag import h5
 from ..errors import BagError
 from ..files import atomic_write
+from ..tables.writing import csv_records
 from .places import place_of_bag
 
 
@@ -57,9 +56,4 @@ def compare_bag(
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows of the same columns as CSV, in one step."""
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    atomic_write(path, text.getvalue())
+    atomic_write(path, csv_records(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from ..annotations.compare import Row
 from ..errors import DataError, SlideError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import DemoSettings
+from ..train.labels import read_labels
 from .comparison import compare_bag, write_rows
 from .process import process_slides
 from .sample import fetch_cmu
@@ -150,8 +150,8 @@ def _report(result: DemoResult, progress: ProgressCallback) -> None:
 
 
 def _labels(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return {row["slide_id"]: row["label"] for row in csv.DictReader(file)}
+    table = read_labels(path)
+    return dict(zip(table["slide_id"], table["label"], strict=True))
 
 
 def _mean(rows: list[Row], name: str) -> float:

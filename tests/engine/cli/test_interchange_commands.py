@@ -88,7 +88,7 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
         assert next(csv.DictReader(file)) == {"case_id": "p0", "slide_id": "s0", "label": "tumor_tissue"}
     split = read_splits(tmp_path / "out" / "splits")[0]
     assert (split.train, split.val, split.test) == (("s0",), (), ("s1",))
-    assert read_process_list(tmp_path / "out" / "process_list_autogen.csv") == {"s0": "s0", "s1": "s1"}
+    assert read_process_list(tmp_path / "out" / "process_list_autogen.csv", ["s0", "s1"]) == ({"s0", "s1"}, [])
     assert (
         "neither magnification nor mpp" in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
     )

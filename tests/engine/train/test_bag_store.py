@@ -16,7 +16,8 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TrainSettings
 from sam_mil_engine.train import bag_store
 from sam_mil_engine.train.bag_store import bags_of, in_order, n_bytes
-from sam_mil_engine.train.data import LoadedBags, load_bags, match_bags, read_labels
+from sam_mil_engine.train.data import LoadedBags, load_bags, match_bags
+from sam_mil_engine.train.labels import read_labels
 from sam_mil_engine.train.loop import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")

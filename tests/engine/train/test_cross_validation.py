@@ -19,7 +19,7 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.train.comparison import COLUMNS, compare_runs
 from sam_mil_engine.train.cross_validation import cross_validate, with_patients
-from sam_mil_engine.train.data import read_labels
+from sam_mil_engine.train.labels import read_labels
 from sam_mil_engine.train.metrics import compute_metrics
 from sam_mil_engine.train.run_files import find_runs, read_run
 from sam_mil_engine.train.split_files import read_splits

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from cohorts import witness_bag, write_bag
 
 from sam_mil_engine.errors import BagError, DataError
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.train.data import class_names, load_bags, match_bags, read_labels
+from sam_mil_engine.tables.columns import Columns
+from sam_mil_engine.train.data import class_names, load_bags, match_bags
 from sam_mil_engine.train.expects import patch_mpp
+from sam_mil_engine.train.labels import read_labels
 
 
 def labels(folder: Path, text: str, name: str = "labels.csv") -> Path:
@@ -32,19 +37,116 @@ def bags(tmp_path: Path) -> Path:
 
 def test_reads_text_as_it_stands(tmp_path: Path) -> None:
     file = labels(tmp_path, "\ufeffslide_id, label,patient_id,site\n001,NA,p1,x\n002,-1,p1,y\n")
-    table = read_labels(file)
+    table = read_labels(file, classes=("NA", "-1"))
     assert list(table.columns) == ["slide_id", "label", "patient_id"]
     assert table["slide_id"].tolist() == ["001", "002"]
     assert table["label"].tolist() == ["NA", "-1"]
 
 
+def told_by(file: Path, **options: Any) -> tuple[pd.DataFrame, list[str]]:
+    told: list[Progress] = []
+    table = read_labels(file, progress=told.append, **options)
+    assert all(report.notice for report in told)
+    return table, [report.message for report in told]
+
+
+@pytest.mark.parametrize("name", ["case_id", "patient", "PATIENT", "case", "submitter_id"])
+def test_the_patient_of_other_tools_is_taken_and_told(tmp_path: Path, name: str) -> None:
+    table, told = told_by(labels(tmp_path, f"{name},slide_id,label,site\np1,a,0,x\np1,b,1,x\n"))
+    assert table["patient_id"].tolist() == ["p1", "p1"]
+    assert told == [f"patient_id is the column {name}", "columns that are not used: site"]
+
+
+def test_two_columns_of_patients(tmp_path: Path) -> None:
+    file = labels(tmp_path, "case_id,patient,slide_id,label\nc1,p1,a,0\nc2,p1,b,1\n")
+    with pytest.raises(DataError, match="several columns: case_id, patient"):
+        read_labels(file)
+    assert read_labels(file, columns=Columns(patient="patient"))["patient_id"].tolist() == ["p1", "p1"]
+    assert read_labels(file, columns=Columns(patient="slide_id"))["patient_id"].tolist() == ["a", "b"]
+    ours = labels(tmp_path, "case_id,patient_id,slide_id,label\nc1,p1,a,0\nc2,p1,b,1\nNA,p2,c,1\n")
+    table, told = told_by(ours)
+    assert table["patient_id"].tolist() == ["p1", "p1", "p2"]
+    assert told == ["columns that are not used: case_id"]
+    crossed = labels(tmp_path, "case_id,patient_id,slide_id,label\nc1,p1,a,0\nc1,p2,b,1\n")
+    with pytest.raises(DataError, match="several columns: patient_id, case_id"):
+        read_labels(crossed)
+
+
+def test_other_columns_of_labels_and_slides(tmp_path: Path) -> None:
+    file = labels(tmp_path, "FILENAME;diagnosis;case\na;0;yes\nb;1;no\n")
+    with pytest.raises(DataError, match="column label is missing, found FILENAME, diagnosis, case"):
+        read_labels(file)
+    table = read_labels(file, columns=Columns(label="diagnosis"))
+    assert table.to_dict("list") == {"slide_id": ["a", "b"], "label": ["0", "1"], "patient_id": ["yes", "no"]}
+    assert "patient_id" not in read_labels(file, columns=Columns(label="case"))
+
+
+def test_missing_values_are_listed(tmp_path: Path) -> None:
+    file = labels(tmp_path, "slide_id,label\na,NA\nb,1\nc,\nd,n/a\n")
+    with pytest.raises(DataError) as caught:
+        read_labels(file)
+    assert caught.value.what == ("the label is missing (NA, n/a) in 3 of 4 rows: a, line 2; c, line 4; d, line 5")
+    for text, what in (
+        (
+            "slide_id,label,patient_id\na,0,NaN\nb,1,p\n",
+            "the patient_id is missing (NaN) in 1 of 2 rows: a, line 2",
+        ),
+        ("slide_id,label,split\na,0,train\nb,1,\n", "the split is missing (empty) in 1 of 2 rows: b, line 3"),
+        ("slide_id,label\n,0\nb,1\n", "the slide_id is missing (empty) in 1 of 2 rows: line 2"),
+    ):
+        with pytest.raises(DataError) as caught:
+            read_labels(labels(tmp_path, text))
+        assert caught.value.what == what
+
+
+def test_classes_that_differ_only_in_spelling_are_asked_about(tmp_path: Path) -> None:
+    file = labels(tmp_path, "slide_id,label\na,Tumor\nb,tumor \nc,tumor\nd,normal\n")
+    with pytest.raises(DataError, match=r"classes that differ only .*: 'Tumor' \(1 slides\), 'tumor' \(2 slides\)"):
+        read_labels(file)
+    meant = read_labels(file, classes=("normal", "Tumor", "tumor"))
+    assert meant["label"].tolist() == ["Tumor", "tumor", "tumor", "normal"]
+    file = labels(tmp_path, "slide_id,label,patient_id\na,0,P1\nb,1,p1\n")
+    with pytest.raises(DataError, match="patients that differ only"):
+        read_labels(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "slides"),
+    [
+        ("a,0\nb,1\n", ["a", "b"]),
+        ("a;tumor\nb;tumor\n", ["a", "b"]),
+        ("slide,label\na,0\nb,1\n", ["a", "b"]),
+        ("Slide,0\na,0\nb,1\n", None),
+        ("name,outcome\na,0\nb,1\n", None),
+    ],
+)
+def test_a_table_without_a_heading(tmp_path: Path, text: str, slides: list[str] | None) -> None:
+    file = labels(tmp_path, text)
+    if slides is None:
+        with pytest.raises(DataError, match="is missing, found"):
+            read_labels(file)
+    else:
+        assert read_labels(file)["slide_id"].tolist() == slides
+
+
+def test_splits_in_any_case(tmp_path: Path) -> None:
+    table = read_labels(labels(tmp_path, "slide_id,label,Split\na,0,Train\nb,1,TEST\n"))
+    assert table["split"].tolist() == ["train", "test"]
+
+
+def test_every_column_is_kept_where_that_is_asked(tmp_path: Path) -> None:
+    table, told = told_by(labels(tmp_path, ",age,slide_id,label\n0,50,a,0\n1,NA,b,1\n"), keep_all=True)
+    assert table.to_dict("list") == {"slide_id": ["a", "b"], "label": ["0", "1"], "age": ["50", "NA"]}
+    assert told == []
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("slide,label\na,1\n", "column slide_id is missing, found slide, label"),
+        ("name,label\na,1\n", "column slide_id is missing, found name, label"),
         ("slide_id,label\n", "no row"),
         ("", "not a readable CSV"),
-        ("slide_id,label\na,1\nb,\n", "label in line 3 is empty"),
+        ("slide_id,label\na,1\nb,\n", r"label is missing \(empty\) in 1 of 2 rows: b, line 3"),
         ("slide_id,label\na,0\nb,1\na,1\n", "1 slide_ids stand in more than one row: a"),
         ("slide_id,label,split\na,0,train\nb,1,dev\n", "unknown split dev"),
         ('slide_id,label\n"=HYPERLINK(1)",0\nb,1\n', "looks like a spreadsheet formula"),
@@ -79,7 +181,27 @@ def test_bags_without_label_are_reported(tmp_path: Path, bags: Path) -> None:
     told: list[Progress] = []
     cohort = match_bags(table, bags.parent, progress=told.append)  # the project's folder does as well
     assert cohort.unlabelled == ("b", "d")
-    assert "2 bags have no label and are not used: b, d" in told[0].message
+    assert [report.message for report in told] == [
+        "2 bags have no label and are not used: b, d",
+        "2 slides, no patients named; classes: 0 1, 1 1",
+    ]
+    assert all(report.notice for report in told)
+
+
+def test_slides_are_found_by_what_tables_call_them(tmp_path: Path, bags: Path) -> None:
+    (bags / "a.h5").rename(bags / "1006.h5")
+    (bags / "b.h5").rename(bags / f"{unicodedata.normalize('NFD', 'Müller')}.h5")
+    file = labels(tmp_path, "slide_id,label,case\n1006.0,x,p\nM\u00fcller,x,p\nc.svs,y,q\nd,y,q\n")
+    told: list[Progress] = []
+    cohort = match_bags(read_labels(file), bags, progress=told.append)
+    assert cohort.table["slide_id"].tolist() == ["1006", "M\u00fcller", "c", "d"]
+    assert all(path.exists() for path in cohort.paths.values())
+    assert [report.message for report in told] == [
+        "slide_ids: 1006.0 means 1006, c.svs means c",
+        "4 slides of 2 patients; classes: x 2, y 2",
+    ]
+    with pytest.raises(DataError, match=r"several slide_ids mean the same bag: c\.svs means c"):
+        match_bags(read_labels(labels(tmp_path, "slide_id,label\nc.svs,0\nc,1\n")), bags)
 
 
 def test_an_empty_folder_and_a_hidden_file(tmp_path: Path) -> None:

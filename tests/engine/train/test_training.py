@@ -26,9 +26,10 @@ from sam_mil_engine.predict import predict
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.data import load_bags, match_bags, read_labels
+from sam_mil_engine.train.data import load_bags, match_bags
 from sam_mil_engine.train.fitting import best_epoch, evaluate, fit
 from sam_mil_engine.train.folds import Split
+from sam_mil_engine.train.labels import read_labels
 from sam_mil_engine.train.loop import train
 from sam_mil_engine.train.run_files import read_run
 from sam_mil_engine.train.split_files import read_splits, write_splits
