@@ -169,8 +169,9 @@ def read_frame(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
 
     try:
         names = [name for name in read(nrows=0).columns if name not in text]
+        no_number = ("", "nan", "NaN")
         as_numbers: dict[str, Any] = {
-            "na_values": dict.fromkeys(names, ["", "nan", "NaN"]),
+            "na_values": dict.fromkeys(names, no_number),
             "dtype": dict.fromkeys(text, str),
         }
         table = read(**as_numbers)
