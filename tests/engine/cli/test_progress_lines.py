@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from sam_mil_engine.cli import console
 from sam_mil_engine.cli.progress_lines import LOG_EVERY, ProgressLines
-from sam_mil_engine.progress import Progress
+from sam_mil_engine.progress import Progress, notice
 
 
 class Clock:
@@ -51,6 +52,19 @@ def test_one_slide_has_a_line_a_stage() -> None:
     assert not lines
     show(Progress("features", 40, 40, "tiles", "all of them"))
     assert lines == ["features: 40/40 tiles in 2.0 s all of them"]
+
+
+def test_a_fact_is_told_at_once_in_a_log_and_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    show = ProgressLines(lines.append, Clock())
+    show(notice("labels", "classes: a 1, b 2"))
+    show(notice("labels", "[x] 3"))
+    assert lines == ["labels: classes: a 1, b 2", "labels: [x] 3"]
+    text = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=text, force_terminal=True, width=120, highlight=False))
+    with console.progress() as draw:
+        draw(notice("labels", "[x] 3"))
+    assert "labels: [x] 3" in text.getvalue()
 
 
 def test_a_terminal_has_one_bar_a_slide(monkeypatch) -> None:

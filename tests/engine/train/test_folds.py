@@ -18,7 +18,7 @@ from sam_mil_engine.train.folds import (
     holdout,
     k_fold,
 )
-from sam_mil_engine.train.split_files import read_splits, write_splits
+from sam_mil_engine.train.split_files import as_known, read_splits, write_splits
 
 
 def table(n: int, *, classes: int = 2, slides_a_patient: int = 0) -> pd.DataFrame:
@@ -130,9 +130,22 @@ def test_files_go_there_and_back(tmp_path: Path) -> None:
         ("slide_id,split\na,dev\n", "unknown split dev"),
         ("slide_id,split,fold\na,train,x\n", "whole numbers"),
         ("slide_id\na\n", "column split is missing"),
+        ("slide_id,split\n", "no row"),
+        ("slide_id,split\nNA,train\n", "slide_id is missing in line 2"),
+        ("slide_id,split\na,\n", "unknown split empty"),
+        (",train,val,test\na,True,False,False\n", "true and false"),
     ],
 )
 def test_faults_of_a_splits_file(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "splits.csv").write_text(text)
     with pytest.raises(DataError, match=says):
         read_splits(tmp_path / "splits.csv")
+
+
+def test_splits_that_a_spreadsheet_has_saved(tmp_path: Path) -> None:
+    (tmp_path / "plain.csv").write_text("Slide;Split;Fold\na;Train;0.0\nb;val;0.0\nc;test;1\n", encoding="utf-16")
+    assert read_splits(tmp_path / "plain.csv") == [Split(("a",), ("b",)), Split((), (), ("c",), fold=1)]
+    (tmp_path / "splits_3.csv").write_text("\ufeff;train;val;test\n0;7.0;8;9\n1;nan;;10\n", encoding="utf-8")
+    (split,) = read_splits(tmp_path / "splits_3.csv")
+    assert split == Split(("7.0",), ("8",), ("9", "10"), fold=3)
+    assert as_known([split], ["7", "8", "10"]) == [Split(("7",), ("8",), ("9", "10"), fold=3)]

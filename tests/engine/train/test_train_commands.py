@@ -180,6 +180,87 @@ def test_evaluate_on_other_data(runs: Path, cohort: Cohort, tmp_path: Path) -> N
         run("evaluate", runs / "sam-mil", *given, "-o", tmp_path / "bad")
 
 
+@pytest.fixture
+def clam_labels(tmp_path: Path) -> Path:
+    """CLAM's table of the cohort: two slides of one class per patient, a column that nobody asked for."""
+    rows = [f"p{i // 4}-{i % 2},s{i:02d},{'tumour' if i % 2 else 'normal'},x" for i in range(40)]
+    file = tmp_path / "clam.csv"
+    file.write_text("\n".join(["case_id,slide_id,label,site", *rows]))
+    return file
+
+
+def loud(cohort: Cohort, labels: Path) -> list[object]:
+    return ["--bags", cohort[0], "--labels", labels, "--device", "cpu"]
+
+
+def test_patients_of_clam_stay_on_one_side_and_the_classes_are_told(
+    cohort: Cohort, clam_labels: Path, tmp_path: Path
+) -> None:
+    result = run("cross-validate", *loud(cohort, clam_labels), "--model", "mean", "--epochs", 1, "--folds", 2,
+                 "-o", tmp_path / "cv")  # fmt: skip
+    assert result.exit_code == 0
+    told = ["patient_id is the column case_id", "columns that are not used: site",
+            "40 slides of 20 patients; classes: normal 20, tumour 20"]  # fmt: skip
+    assert [line for line in result.stderr.splitlines() if line.startswith("labels: ")] == [
+        f"labels: {line}" for line in told
+    ]
+    splits, labels = (pd.read_csv(file, dtype=str) for file in (tmp_path / "cv" / "splits.csv", clam_labels))
+    sides = splits.merge(labels, on="slide_id").groupby(["fold", "case_id"])["split"].nunique()
+    assert len(sides) == 40
+    assert set(sides) == {1}
+
+    result = run("train", *loud(cohort, clam_labels), "--model", "mean", "--epochs", 1, "-o", tmp_path / "one",
+                 "--patient-column", "slide_id")  # fmt: skip
+    assert f"labels: {told[-1].replace('20 patients', '40 patients')}" in result.stderr
+    result = run("evaluate", tmp_path / "cv", *loud(cohort, clam_labels), "--allow-seen", "-o", tmp_path / "other")
+    assert f"labels: {told[-1]}" in result.stderr
+
+
+def test_what_is_not_clear_in_labels_stops_training(cohort: Cohort, clam_labels: Path, tmp_path: Path) -> None:
+    text = clam_labels.read_text()
+    faults = {
+        "several columns: case_id, PATIENT": text.replace("site", "PATIENT"),
+        r"the label is missing \(NA\) in 1 of 40 rows: s01, line 3": text.replace("s01,tumour", "s01,NA"),
+        "'Tumour' .1 slides., 'tumour' .19 slides.": text.replace("s01,tumour", "s01,Tumour"),
+        "there is no column outcome": text,
+    }
+    for says, changed in faults.items():
+        clam_labels.write_text(changed)
+        named = ["--label-column", "outcome"] if changed == text else []
+        with pytest.raises(DataError, match=says):
+            run("train", *loud(cohort, clam_labels), *named, "-o", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_that_looks_missing_is_trained_where_it_is_named(cohort: Cohort, tmp_path: Path) -> None:
+    rows = [f"s{i:02d},{'tumour' if i % 2 else 'none'}" for i in range(40)]
+    (tmp_path / "labels.csv").write_text("\n".join(["slide_id;label", *rows]).replace(",", ";"))
+    result = run("train", *loud(cohort, tmp_path / "labels.csv"), "--model", "mean", "--epochs", 1,
+                 "--set", 'classes=["none", "tumour"]', "-o", tmp_path / "run")  # fmt: skip
+    assert "labels: 40 slides, no patients named; classes: none 20, tumour 20" in result.stderr
+    assert read_run(tmp_path / "run").classes == ("none", "tumour")
+
+
+def test_splits_of_clam_with_numbers_as_decimals_are_trained_on(cohort: Cohort, tmp_path: Path) -> None:
+    (tmp_path / "bags").mkdir()
+    for i in range(40):
+        (tmp_path / "bags" / f"{1000 + i}.h5").symlink_to(cohort[0] / f"s{i:02d}.h5")
+    rows = [f"{1000 + i},{'tumour' if i % 2 else 'normal'},test" for i in range(40)]
+    (tmp_path / "labels.csv").write_text("\n".join(["slide_id,label,split", *rows]))
+    names = [
+        [f"{number}.0" for number in part] for part in (range(1000, 1020), range(1020, 1030), range(1030, 1040))
+    ]
+    lines = [",".join([str(row), *(part[row] if row < len(part) else "" for part in names)]) for row in range(20)]
+    (tmp_path / "splits_0.csv").write_text("\n".join([",train,val,test", *lines]))
+    result = run("train", *loud((tmp_path / "bags", cohort[1]), tmp_path / "labels.csv"), "--model", "mean",
+                 "--epochs", 1, "--splits", tmp_path / "splits_0.csv", "-o", tmp_path / "run")  # fmt: skip
+    assert result.exit_code == 0
+    assert "labels: the column split is not used: the splits are given" in result.stderr
+    assert sorted(read_run(tmp_path / "run").predictions["slide_id"]) == [
+        str(number) for number in range(1030, 1040)
+    ]
+
+
 def test_evaluate_the_one_model_of_a_split(cohort: Cohort, tmp_path: Path) -> None:
     run("train", *small(cohort), "--model", "mean", "-o", tmp_path / "run")
     given = ["--bags", cohort[0], "--labels", cohort[1], "--device", "cpu", "-q", "--allow-seen"]
