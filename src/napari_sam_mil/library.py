@@ -40,7 +40,9 @@ class Library:
             return {}
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"the list of added models cannot be read ({error})", where=self._path, hint="Delete the file"
+                f"the list of added models cannot be read ({error})",
+                where=self._path,
+                hint="Correct it or rename it; models are then added again",
             ) from error
         return {kind: list(paths) for kind, paths in known.items()} if isinstance(known, dict) else {}
 

@@ -57,7 +57,7 @@ def preferences() -> Preferences:
     Raises
     ------
     SettingsError
-        If the file is damaged: it says which, and that it may be deleted.
+        If the file is damaged: it says which, and what to do.
     """
     path = preferences_file()
     try:
@@ -73,7 +73,7 @@ def preferences() -> Preferences:
         raise SettingsError(
             f"the preferences cannot be read ({type(error).__name__}: {error})",
             where=path,
-            hint="Delete the file; the defaults are used then",
+            hint="Correct it, or rename it: the defaults are used then",
         ) from error
 
 

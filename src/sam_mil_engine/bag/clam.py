@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..errors import BagError
 from ..slide.tile_grid import TileGrid
 from .feature_bag import FeatureBag
-from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
+from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 from .hdf5_writing import written_hdf5
 from .names import file_name
@@ -80,13 +80,13 @@ def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], 
     if files.patches is not None:
         coords, attributes = read_coords(files.patches)
     if files.features.suffix == ".pt":
-        features = load_pt(files.features)
+        features = without_batch_axis(load_pt(files.features))
     else:
         with open_checked(files.features) as file:
             _need(file, "features", files.features)
-            features = file["features"][:]
+            features = without_batch_axis(file["features"][:])
             if "coords" in file:  # these belong to the features, row by row; the patches may have been filtered
-                coords = file["coords"][:]
+                coords = without_batch_axis(file["coords"][:])
                 attributes = {**attributes, **dict(file["coords"].attrs)}
     if coords is None:
         raise BagError(
@@ -108,7 +108,7 @@ def read_coords(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     """Coordinates of a patch file, and its attributes."""
     with open_checked(path) as file:
         _need(file, "coords", path)
-        return file["coords"][:], dict(file["coords"].attrs)
+        return without_batch_axis(file["coords"][:]), dict(file["coords"].attrs)
 
 
 def _need(file: h5py.File, name: str, path: Path) -> None:
@@ -141,7 +141,7 @@ def write(
     Raises
     ------
     DataError
-        If the slide's name is no file name.
+        If the slide's name is not a valid file name.
     ProjectError
         If a file cannot be written.
     """

@@ -59,7 +59,7 @@ def write(folder: Path, bag: FeatureBag) -> list[Path]:
     Raises
     ------
     DataError
-        If the slide's name is no file name.
+        If the slide's name is not a valid file name.
     ProjectError
         If a file cannot be written.
     """

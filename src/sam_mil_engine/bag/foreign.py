@@ -131,6 +131,11 @@ class ForeignBag:
     notes: tuple[str, ...] = field(default=())
 
 
+def without_batch_axis(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Drop a leading axis of length 1: (1, N, D), as slide encoders take it, becomes (N, D)."""
+    return values[0] if values.ndim == 3 and len(values) == 1 else values
+
+
 def make_bag(
     files: SlideFiles,
     coords_px0: npt.NDArray[Any],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +13,8 @@ import h5py
 
 from ..errors import BagError
 
+_ANOTHER = "Copy it again from its source, or move it elsewhere and make it again"
+_WITHOUT_LOCKS = "set the environment variable HDF5_USE_FILE_LOCKING to FALSE and run again"
 _HINT = "The file is damaged or made to do harm; take it from its source again"
 #: DEFLATE, HDF5's usual compression, shrinks at most about a thousand times.
 _MOST_COMPRESSED = 1100
@@ -34,11 +39,39 @@ def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5p
         with h5py.File(path, "r") as file:
             _check_group(file, path, seen=set())
             yield file
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except OSError as error:
+        raise _why(error, path) from error
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise BagError(
-            f"the bag cannot be read ({reason})", where=path, hint="Delete the file and process the slide again"
-        ) from error
+        raise BagError(f"its content is not that of a bag ({reason})", where=path, hint=_ANOTHER) from error
+
+
+def _why(error: OSError, path: Path) -> BagError:
+    """Say in words why HDF5 could not open or read a file: it may well be whole, and hours of work."""
+    text = str(error).splitlines()[0]
+    code = error.errno or next((int(number) for number in re.findall(r"errno = (\d+)", text)), None)
+    locked = "to lock file" in text
+    if locked and code in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+        what, hint = "its disk does not support locks", f"Move it to another disk, or {_WITHOUT_LOCKS}"
+    elif locked:
+        what, hint = (
+            "another program holds the file open",
+            f"Close it and run again. If none does: {_WITHOUT_LOCKS}",
+        )
+    elif code in (errno.EACCES, errno.EPERM):
+        what, hint = "the permissions of the file do not let it be read", "Ask its owner for the right to read it"
+    elif "signature not found" in text:
+        what, hint = "it is not an HDF5 file, whatever its name says", _ANOTHER
+    elif "truncated" in text:
+        what, hint = "its end is missing", "A copy may have been interrupted: copy the file again"
+    elif code in (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO):
+        what, hint = (
+            f"its disk cannot be read ({os.strerror(code)})",
+            "Check the disk or the network, and run again",
+        )
+    else:
+        what, hint = f"it cannot be read ({text})", _ANOTHER
+    return BagError(what, where=path, hint=hint)
 
 
 def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:

@@ -32,11 +32,19 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
     bad = not name or name.startswith((".", "=", "+", "-", "@")) or any(sign in name for sign in '/\\:\0"<>|?*')
     if bad or not name.isprintable() or PurePath(name).name != name:
         raise DataError(
-            f"the slide's name {name!r} is no file name",
+            f"the slide's name {name!r} is not a valid file name",
             where=where,
             hint="Rename the slide to letters, digits, dots, hyphens and underscores",
         )
     return name
+
+
+def safe_name(text: str) -> str:
+    """Return a text (the name of a class, of an encoder) as a part of a file name on every system.
+
+    What is not a letter, a digit or one of ``_.+ ()-`` becomes a hyphen: ``tumour/stroma`` -> ``tumour-stroma``.
+    """
+    return re.sub(r"[^\w.+ ()-]+", "-", text).strip(". -") or "unnamed"
 
 
 class KnownNames:

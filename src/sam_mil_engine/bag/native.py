@@ -1,14 +1,15 @@
-"""Native bags as a source: a project's, to be grouped anew, and what of a bag travels to other formats."""
+"""Native bags as a source: those of a project, to be grouped again, and what of a bag travels to other formats."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import BagError
 from . import h5
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_grid
 
-#: Attributes that say how the patches lie; they are written anew with the grid.
+#: Attributes that say how the patches lie; they are written again with the grid.
 _OF_GRID = frozenset(
     {"name", "patch_level", "read_size", "patch_size_level0", "size_px0", "step_px0", "overlap", "downsample"}
     | {"level_dim", "downsampled_level_dim", "level0_width", "level0_height", "save_path", "savetodir"}
@@ -19,10 +20,22 @@ _OF_GRID = frozenset(
 
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
     """List the bags of a project or a folder."""
-    if folder.is_file():
-        return [SlideFiles(folder.stem, folder)]
+    paths = [folder] if folder.is_file() else bags_in(folder)
+    return [SlideFiles(path.stem, path) for path in paths]
+
+
+def bags_in(folder: Path) -> list[Path]:
+    """Return the bags of a project, or of a folder of bags, sorted; empty for a file and for any other folder."""
     place = folder / "bags" if (folder / "bags").is_dir() else folder
-    return [SlideFiles(path.stem, path) for path in sorted(place.glob("*.h5")) if not path.name.startswith(".")]
+    return [path for path in sorted(place.glob("*.h5")) if not path.name.startswith(".")]
+
+
+def name_of_bag(path: Path) -> str:
+    """Return the name of the slide of a bag, by which results are called; the file's name where it says none."""
+    try:
+        return str(h5.read_attributes(path).get("slide_id", path.stem))
+    except BagError:  # whoever reads the bag says what is wrong with it
+        return path.stem
 
 
 def read(files: SlideFiles, known: Known) -> ForeignBag:

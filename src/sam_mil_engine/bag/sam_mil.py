@@ -30,7 +30,7 @@ from ..segment.segments import Segments
 from ..slide.tile_grid import TileGrid
 from . import clam
 from .feature_bag import FeatureBag
-from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
+from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 from .names import file_name
 from .segment_pickles import PickledSegments, read_pickled_segments, write_pickled_segments
@@ -107,7 +107,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
 def _rows(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], PatchFacts]:
     """All rows, patches and groups: of ``h5_files``, or of ``pt_files`` with the coordinates of ``sam_info``."""
     if files.features.suffix == ".pt" and files.sam_info is not None:
-        features = load_pt(files.features)
+        features = without_batch_axis(load_pt(files.features))
         coords, _ = clam.read_coords(files.sam_info)
         if len(coords) != len(features):
             raise BagError(
@@ -216,7 +216,7 @@ def write(
     BagError
         If the bag has no groups.
     DataError
-        If the slide's name is no file name.
+        If the slide's name is not a valid file name.
     ProjectError
         If a file cannot be written.
     """

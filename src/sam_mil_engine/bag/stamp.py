@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..errors import BagError
 from ..geometry import um_to_px0
-from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
+from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 
 _OLD_TILE_PX, _OLD_TILE_UM = 224, 256.0
@@ -44,7 +44,8 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
                 where=path,
                 hint="Name the folder that `stamp preprocess` wrote",
             )
-        coords, features, attributes = file["coords"][:], file["feats"][:], dict(file.attrs)
+        coords, features = (without_batch_axis(file[name][:]) for name in ("coords", "feats"))
+        attributes = dict(file.attrs)
     coords_um, tile_um, tile_px = _in_um(coords, attributes, path)
     if known.mpp is None:
         raise BagError(

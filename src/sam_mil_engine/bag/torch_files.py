@@ -33,7 +33,11 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
             hint="A .pt file is read only where it holds nothing but a tensor; copy it again from its source",
         ) from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
-        raise BagError(f"holds a {type(tensor).__name__}, not a tensor", where=path, hint="Name the features' file")
+        raise BagError(
+            f"holds {_described(tensor)}, not a tensor",
+            where=path,
+            hint="Save the features alone: torch.save(features, file), a tensor of (patches, numbers)",
+        )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise BagError(
             f"says to have the shape {tuple(tensor.shape)}, but stores fewer numbers",
@@ -44,6 +48,17 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
         tensor = tensor.float()
     numbers: npt.NDArray[Any] = tensor.detach().resolve_conj().resolve_neg().numpy()
     return numbers
+
+
+def _described(value: object) -> str:
+    """Name what a file holds in place of a tensor, with its keys or its length."""
+    if isinstance(value, dict):
+        names = ", ".join(map(str, list(value)[:8])) + (", ..." if len(value) > 8 else "")
+        return f"a dictionary with the keys {names}" if value else "an empty dictionary"
+    if isinstance(value, list | tuple):
+        kinds = ", ".join(sorted({type(item).__name__ for item in value}))
+        return f"a {type(value).__name__} of {len(value)} ({kinds or 'empty'})"
+    return f"a {type(value).__name__}"
 
 
 def save_pt(path: Path, features: npt.NDArray[np.floating]) -> None:

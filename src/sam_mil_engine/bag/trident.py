@@ -26,7 +26,7 @@ from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .hdf5_checks import open_checked
 from .magnification import magnification
-from .names import file_name
+from .names import file_name, safe_name
 
 _GRID = re.compile(r"^[\d.]+x_\d+px_\d+px_overlap$")
 _FEATURES = "features_"
@@ -111,7 +111,7 @@ def write(
     BagError
         If neither the magnification nor the resolution of the slide is known.
     DataError
-        If the slide's or the encoder's name is no file name.
+        If the slide's or the encoder's name is not a valid file name.
     ProjectError
         If a file cannot be written.
     """
@@ -128,7 +128,7 @@ def write(
     overlap = round((grid.size_px0[0] - grid.step_px0[0]) * grid.output_size / grid.size_px0[0])
     place = folder / f"{target:g}x_{grid.output_size}px_{overlap}px_overlap"
     encoder = str(bag.attrs.get("encoder") or "unknown")
-    features = place / file_name(_FEATURES + encoder.replace("/", "-").replace(":", "-"))
+    features = place / (_FEATURES + safe_name(encoder))
     size = slide_size_px0 or tuple((bag.coords_px0.max(axis=0) + np.ceil(grid.size_px0)).astype(int).tolist())
     attributes = {
         "patch_size": grid.output_size,

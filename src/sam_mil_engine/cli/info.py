@@ -17,7 +17,7 @@ def command(
     slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     json: Json = False,
 ) -> None:
-    """Say of each slide what it is: vendor, size, levels, µm a pixel, power, and what is odd about it.
+    """Say of each slide what it is: vendor, size, levels, µm per pixel, power, and what is odd about it.
 
     Ends with exit code 1 if a slide could not be opened.
 
@@ -72,6 +72,6 @@ def _print(info: SlideInfo) -> None:
     print_line(f"{info.path}")
     print_line(f"  {info.vendor}, read by {info.reader}; {info.size_px0[0]} x {info.size_px0[1]} px")
     print_line(f"  levels: {levels}")
-    print_line(f"  µm a pixel: {mpp}   objective: {power}   ICC profile: {'yes' if info.icc_profile else 'no'}")
+    print_line(f"  µm per pixel: {mpp}   objective: {power}   ICC profile: {'yes' if info.icc_profile else 'no'}")
     for warning in info.warnings:
         print_line(f"  note: {warning}")

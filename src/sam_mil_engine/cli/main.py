@@ -108,7 +108,9 @@ def _format_warning(
 def run() -> None:
     """Run the command line; every expected failure ends with one clear line and exit code 2."""
     from ..errors import SamMilError
+    from .terminal import write_in_any_encoding
 
+    write_in_any_encoding()
     warnings.formatwarning = _format_warning
     try:
         app()

@@ -104,21 +104,27 @@ def process_settings(
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:
-    """Files as they are, and every slide below each folder (one entry for a folder that is a DICOM series).
+    """Files as they are, and every slide below each folder; what is left out there is said.
 
     Raises
     ------
     DataError
         If a folder holds no slide.
     """
-    from ..slide.finding import slides_in
+    from ..slide.finding import find_slides
+    from .console import err
 
     paths: list[Path] = []
     for item in inputs:
-        found = slides_in(item) if item.is_dir() else [item]
-        if not found:
+        if not item.is_dir():
+            paths.append(item)
+            continue
+        found = find_slides(item)
+        for note in found.notes:
+            err.print(f"note: {note}", markup=False)
+        if not found.slides:
             raise DataError(
                 "there is no slide in this folder", where=item, hint="Name slide files, or another folder"
             )
-        paths.extend(found)
+        paths.extend(found.slides)
     return paths

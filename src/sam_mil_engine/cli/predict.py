@@ -73,12 +73,24 @@ def command(
 
 
 def _inputs(items: list[Path]) -> list[Path]:
-    """Bags of each folder that holds bags, else its slides; files as they are."""
+    """Bags of each project or folder of bags, else the slides of a folder; files as they are.
+
+    Raises
+    ------
+    DataError
+        If two of them have the same name, so that their results would overwrite each other.
+    """
+    from ..bag.native import bags_in, name_of_bag
+    from ..slide.finding import require_own_names
+    from ..slide.info import slide_id_of
+
     paths: list[Path] = []
     for item in items:
-        bags = sorted(item.glob("*.h5")) if item.is_dir() else []
-        paths.extend(bags or slide_paths([item]))
-    return paths
+        paths.extend(bags_in(item) or slide_paths([item]))
+    require_own_names(
+        (name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path), path) for path in dict.fromkeys(paths)
+    )
+    return list(dict.fromkeys(paths))
 
 
 def _csv(rows: list[dict[str, object]]) -> str:

@@ -70,7 +70,7 @@ def save_scores(scores: SlideScores, folder: str | Path) -> Path:
     """
     folder, name = Path(folder), scores.slide_id
     if name in {"", ".", ".."} or Path(name).name != name or "\\" in name:
-        raise DataError(f"the slide_id {name!r} is no file name", hint="Rename the slide in its bag")
+        raise DataError(f"the slide_id {name!r} is not a valid file name", hint="Rename the slide in its bag")
     atomic_write(folder / f"{name}.patches.csv", patch_table(scores).to_csv(index=False))
     groups = group_table(scores)
     if groups is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..bag.h5 import read_bag
 from ..bag.names import KnownNames
+from ..bag.native import bags_in
 from ..errors import DataError
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..tables.cells import listing, nfc
@@ -76,8 +77,7 @@ def match_bags(
         ``classes``, or there are fewer than two classes (unless ``one_class``).
     """
     folder = Path(bags_dir)
-    folder = folder / "bags" if (folder / "bags").is_dir() else folder
-    found = {nfc(path.stem): path for path in sorted(folder.glob("*.h5")) if not path.name.startswith(".")}
+    found = {nfc(path.stem): path for path in bags_in(folder)}
     if not found:
         raise DataError("no bag (*.h5) is here", where=folder, hint="Run `sam-mil-engine process` first")
     labels = labels.assign(slide_id=_as_bags(labels["slide_id"], found, progress))

@@ -71,7 +71,7 @@ def read_labels(
     Raises
     ------
     DataError
-        As :func:`sam_mil_engine.train.labels.read_labels`, or if a name in it is no file name.
+        As :func:`sam_mil_engine.train.labels.read_labels`, or if a name in it is not a valid file name.
     """
     table = label_tables.read_labels(path, columns=columns, keep_all=True, progress=progress)
     for name in table["slide_id"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,12 @@ from ..bag.names import file_name
 from ..errors import Cancelled, DataError, SamMilError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import key
-from ..slide.finding import slides_in
-from ..slide.info import SlideInfo, slide_id_of
+from ..slide.finding import require_own_names
+from ..slide.info import SlideInfo
 from ..slide.reader import open_slide
 from .clam_tables import read_process_list
 from .project import ProcessRow, Project, slide_sha
+from .slide_files import slides_by_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,8 @@ def open_source(source: Source) -> Opened:
     if source.process_list is not None:
         listed, missing = read_process_list(source.process_list, [item.slide_id for item in files])
         files = [item for item in files if item.slide_id in listed]
-    twice = sorted(name for name, count in Counter(item.slide_id for item in files).items() if count > 1)
-    if twice:
-        raise DataError(
-            f"several slides are called {', '.join(twice)}", where=source.path, hint="Rename one of them"
-        )
-    slides = {} if source.slides is None else {slide_id_of(path): path for path in slides_in(source.slides)}
+    require_own_names((item.slide_id, item.features) for item in files)
+    slides = {} if source.slides is None else slides_by_name(source.slides, files)
     return Opened(format, tuple(files), slides, tuple(missing))
 
 

@@ -15,6 +15,7 @@ from ..annotations.masks import segment_annotations
 from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.feature_bag import FeatureBag
+from ..bag.names import safe_name
 from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
@@ -206,11 +207,14 @@ def _write_maps(scores: SlideScores, grid: TileGrid, bag: FeatureBag, out: Path)
         name="SAM-MIL maps",
         channels=list(maps),
     )
-    slide = Path(str(bag.attrs.get("slide_path", "")))
-    if not slide.is_file():
-        _log.warning("%s: the slide is no longer at %s, so its maps are not drawn over it", scores.slide_id, slide)
+    slide = bag.attrs.get("slide_path")
+    if slide is None or not Path(str(slide)).is_file():
+        reason = (
+            "the bag does not say where its slide is" if slide is None else f"the slide is no longer at {slide}"
+        )
+        _log.warning("%s: %s, so its maps are not drawn over it", scores.slide_id, reason)
         return
-    with open_slide(slide) as opened:
+    with open_slide(str(slide)) as opened:
         picture, frame = opened.thumbnail(_PICTURE_SIDE)
     drawn = {f"p_{scores.classes[-1]}": (PROBABILITY_MAP, (0.0, 1.0))}
     if "attention" in maps:
@@ -219,4 +223,4 @@ def _write_maps(scores: SlideScores, grid: TileGrid, bag: FeatureBag, out: Path)
         overlay = draw_map(
             soften(picture), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
         )
-        save_picture(out / f"{scores.slide_id}.{name}.png", overlay)
+        save_picture(out / f"{scores.slide_id}.{safe_name(name)}.png", overlay)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from ..devices import pick_device, slides_ahead
-from ..errors import Cancelled, DataError, SamMilError
+from ..errors import Cancelled, SamMilError
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
+from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
 from .outcome import ProcessedSlide, SlideOutcome
 from .pipeline import PreparedSlide, overlapped
@@ -130,7 +130,4 @@ def _outcome(path: Path, slide: PreparedSlide) -> SlideOutcome:
 def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
     """Refuse unknown stages and slides whose files would overwrite each other."""
     check_stages(stages)
-    names = Counter(slide_id_of(path) for path in paths)
-    twice = sorted(name for name, count in names.items() if count > 1)
-    if twice:
-        raise DataError(f"several slides are called {', '.join(twice)}", hint="Give every slide its own name")
+    require_own_names((slide_id_of(path), path) for path in paths)

@@ -205,6 +205,12 @@ def side_folder(encoder: str) -> str:
     return "bags-" + re.sub(r"[^\w.-]+", "-", encoder)
 
 
+#: Facts that are part of a slide's fingerprint. A new fact of a slide must not make old results of it stale.
+_FINGERPRINTED = frozenset(
+    {"reader", "vendor", "size_px0", "level_sizes", "level_downsamples", "mpp", "objective_power", "bounds_px0"}
+)
+
+
 def slide_sha(info: SlideInfo) -> str:
     """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
     digest = hashlib.sha256()
@@ -214,7 +220,6 @@ def slide_sha(info: SlideInfo) -> str:
         for start in (0, max(0, size - 2**20)):
             file.seek(start)
             digest.update(file.read(2**20))
-    facts = asdict(info)
-    del facts["path"], facts["icc_profile"], facts["tile_sizes"], facts["warnings"]
+    facts = {name: value for name, value in asdict(info).items() if name in _FINGERPRINTED}
     digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()[:16]

@@ -233,11 +233,11 @@ def test_pt_files_may_hold_bfloat16(tmp_path: Path) -> None:
     "name", ["", ".", "..", "../a", "a/b", "a\\b", "/etc/passwd", "C:a", "a\0b", ".hidden", "=cmd()", "-x", "a\nb"]
 )
 def test_no_name_leads_a_file_out_of_its_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="is no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         file_name(name)
     bag = FeatureBag(name, made.grid_coords().astype(np.int32), made.features_of())
     grid = TileGrid(bag.coords_px0, (64.0, 64.0), 0, (64, 64), 64, (64.0, 64.0))
-    with pytest.raises(DataError, match="is no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         clam.write(tmp_path / "out", bag, grid)
     assert list(tmp_path.iterdir()) == []
 

@@ -196,9 +196,9 @@ def test_a_process_list_chooses_the_slides_and_names_those_without_features(tmp_
     outcomes = list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
     assert {item.slide_id: item.error is None for item in outcomes} == {"s2": False, "s0": True}
     path.write_text("slide_id,process,status\n../../s0.svs,0,processed\n")
-    with pytest.raises(DataError, match="is no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
-    with pytest.raises(DataError, match="is no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         write_process_list(path, ["=cmd()"])
 
 
@@ -207,7 +207,7 @@ def test_labels_of_sam_mil_have_no_heading(tmp_path: Path) -> None:
     table = read_labels(tmp_path / "labels.csv")
     assert table.to_dict("list") == {"slide_id": ["s0", "s1"], "label": ["0", "1"]}
     (tmp_path / "labels.csv").write_text("../s0,0\n")
-    with pytest.raises(DataError, match="is no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         read_labels(tmp_path / "labels.csv")
 
 
@@ -246,7 +246,7 @@ def test_a_zarr_that_leads_elsewhere_is_refused(tmp_path: Path, sam_mil: tuple[P
     attributes = tmp_path / "labels" / "s0.ome.zarr" / "zarr.json"
     attributes.write_text(attributes.read_text().replace('"path": "0"', '"path": "../../x"'))
     (outcome,) = group_slides(Source(data / "h5_files"), tmp_path / "g", segments=tmp_path / "labels")
-    assert "is no file name" in str(outcome.error)
+    assert "is not a valid file name" in str(outcome.error)
 
 
 def test_clam_reads_what_sam_mil_features_become_without_groups(

@@ -58,7 +58,7 @@ def test_no_column_is_lost_on_the_way_in(tmp_path: Path, text: str, becomes: str
         ("case_id,patient,slide_id,label\nc0,p0,s0,a\n", "several columns: case_id, patient"),
         ("s0,a\ns1,\ns2,a\n", r"the label is missing \(empty\) in 1 of 3 rows: s1, line 2"),
         ("slide_id,label\ns0,Tumor\ns1,tumor\n", "differ only in the way they are written"),
-        ("slide_id,label\n../s0,a\n", "is no file name"),
+        ("slide_id,label\n../s0,a\n", "is not a valid file name"),
     ],
 )
 def test_what_is_not_clear_is_refused_and_nothing_written(tmp_path: Path, text: str, says: str) -> None:

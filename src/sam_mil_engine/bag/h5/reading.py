@@ -110,7 +110,8 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
         group, attrs = file["segments"], plain(file["segments"].attrs)
         names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
         edited = bool(attrs.get("edited", False))
-        return SegmentOrigin(str(attrs["segmenter"]), str(attrs["segmenter_version"]), edited, names)
+        segmenter, version = (str(attrs.get(name, "unknown")) for name in ("segmenter", "segmenter_version"))
+        return SegmentOrigin(segmenter, version, edited, names)
 
 
 def read_tissue(path: Path) -> TissueRegions | None:
@@ -126,7 +127,7 @@ def read_tissue(path: Path) -> TissueRegions | None:
             pieces.setdefault(int(piece), []).append(points[start:end])
         polygons = tuple((outer, tuple(holes)) for outer, *holes in pieces.values())
         left_out = group["left_out_px0"][:] if "left_out_px0" in group else np.zeros(0)  # bags of before lack it
-        return TissueRegions(polygons, group["area_px0"][:], str(group.attrs["method"]), left_out)
+        return TissueRegions(polygons, group["area_px0"][:], str(group.attrs.get("method", "unknown")), left_out)
 
 
 def read_grid(path: Path) -> TileGrid | None:
@@ -136,13 +137,14 @@ def read_grid(path: Path) -> TileGrid | None:
             return None
         data = file["coords"]
         attrs = plain(data.attrs)
+        side = tuple(max(1, round(one)) for one in attrs["size_px0"])
         return TileGrid(
             coords_px0=data[:].astype(np.int32, copy=False),
             size_px0=tuple(attrs["size_px0"]),
-            read_level=int(attrs["patch_level"]),
-            read_size=tuple(attrs["read_size"]),
-            output_size=int(attrs["patch_size"]),
-            step_px0=tuple(attrs["step_px0"]),
+            read_level=int(attrs.get("patch_level", 0)),
+            read_size=tuple(attrs.get("read_size", side)),
+            output_size=int(attrs.get("patch_size", side[0])),
+            step_px0=tuple(attrs.get("step_px0", attrs["size_px0"])),
             mpp=attrs.get("tile_mpp"),
         )
 
@@ -166,22 +168,28 @@ def read_segments(path: Path) -> Segments | None:
             size_raster=tuple(attrs["size_raster"]),
             boxes_raster=boxes,
             crops=tuple(crops),
-            area=group["area"][:],
-            predicted_iou=group["predicted_iou"][:],
-            stability=group["stability"][:],
+            area=group["area"][:] if "area" in group else np.array([crop.sum() for crop in crops], dtype=np.int64),
+            predicted_iou=_numbers(group, "predicted_iou", len(crops)),
+            stability=_numbers(group, "stability", len(crops)),
         )
+
+
+def _numbers(group: h5py.Group, name: str, count: int) -> Any:
+    """Return a column that a bag need not have: NaN where it is missing."""
+    return group[name][:] if name in group else np.full(count, np.nan, dtype=np.float32)
 
 
 def _groups(file: h5py.File) -> tuple[Groups | None, Any]:
     if "groups" not in file:
         return None, None
     group = file["groups"]
+    area = group["area"][:]  # what is not in the format is unknown: area_um2, and the segments in their order
     groups = Groups(
         indptr=group["indptr"][:],
         indices=group["indices"][:],
-        area_raster=group["area"][:],
-        area_um2=group["area_um2"][:],
+        area_raster=area,
+        area_um2=group["area_um2"][:] if "area_um2" in group else np.full(len(area), np.nan),
         group_of_patch=group["of_patch"][:],
-        segment_of_group=group["segment"][:],
+        segment_of_group=group["segment"][:] if "segment" in group else np.arange(len(area), dtype=np.int32),
     )
     return groups, group["features"][:]
