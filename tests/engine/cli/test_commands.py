@@ -59,7 +59,7 @@ def test_info(tiny_slide: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.svs").write_bytes(b"")
     result = run("info", tiny_slide, text, tmp_path / "empty.svs", tmp_path / "none.svs", code=1)
     assert "640 x 512 px" in result.stdout
-    assert "µm a pixel: 0.5 x 0.5" in result.stdout
+    assert "µm per pixel: 0.5 x 0.5" in result.stdout
     for words in (
         "text.svs: this is a text file",
         "empty.svs: the file is empty",
