@@ -162,7 +162,7 @@ def assert_equal(found: SlideScores, expected: SlideScores) -> None:
 @pytest.mark.parametrize("name", ["../outside", "a/b", "", "..", "a\\b"])
 def test_a_slide_id_never_leaves_the_folder(name: str, make_bag: MakeBag, tmp_path: Path) -> None:
     scores = predict(trained(), replace(make_bag(5, 0), slide_id=name))
-    with pytest.raises(DataError, match="no file name"):
+    with pytest.raises(DataError, match="is not a valid file name"):
         save_scores(scores, tmp_path / "out")
     assert not list(tmp_path.rglob("*.csv"))
 

@@ -63,7 +63,7 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
         "import", folder, "-o", project, "--labels", tmp_path / "labels.csv", "--encoder", "resnet50", code=1
     )
     assert "1 of 2 slides done" in failed.stdout
-    assert "s1.h5: the bag cannot be read" in failed.stderr
+    assert "s1.h5: it is not an HDF5 file" in failed.stderr
     rows = Project(project).rows()
     assert (rows["s0"].state, rows["s0"].tiles, rows["s1"].state) == ("done", 12, "failed")
     assert (project / "labels.csv").read_text().splitlines()[1] == "s0,tumor_tissue,p0"

@@ -163,7 +163,9 @@ def test_the_square_is_filled_with_the_first_tokens(make_bag: MakeBag) -> None:
     written_out = BagTensors.of(make_bag(9, 0, dim=3))
     written_out = replace(written_out, tokens=torch.cat([bag.tokens, bag.tokens[:4]]))
     short, long = model(bag), model(written_out)
-    assert torch.equal(short.logits, long.logits)
+    torch.testing.assert_close(
+        short.logits, long.logits, atol=1e-6, rtol=1e-6
+    )  # matrices of two sizes: the last bit
     folded = long.attention[:5].clone()
     folded[:4] += long.attention[5:]
     # negative weights are cut after folding, so only roughly the same where some are

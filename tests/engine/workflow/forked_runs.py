@@ -82,7 +82,10 @@ class ForkedRuns:
         """Kill the run if it lasts longer than ``seconds``; return the stage it was in, None where it had ended."""
         if self.ended(seconds):
             return None
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it ended in the meantime
+            return None
         return self.moment.read_text().strip()
 
 
