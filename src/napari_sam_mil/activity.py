@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from napari.utils.progress import cancelable_progress
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QApplication, QLabel
 
 from sam_mil_engine.progress import Progress
 
 from .jobs import Job
+from .napari_compat.spinner import slow_spinner
 
 #: Milliseconds after which a job is shown.
 AFTER = 300
-#: Percent of its own speed.
-SPINNER_SPEED = 25
 
 
 class _Bar(cancelable_progress):
@@ -54,7 +52,7 @@ class Activity(QObject):
         job.ended.connect(self._on_end)
 
     def _begin(self) -> None:
-        _slow_spinner()
+        slow_spinner()
         bar = _Bar(self._job, self._title)
         if self._over:  # napari works off events while it makes the bar, and the end may be among them
             bar.close()
@@ -83,15 +81,3 @@ class Activity(QObject):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def _slow_spinner() -> None:
-    """Slow down what turns beside napari's *activity* button.
-
-    For each of its 30 pictures a second the whole window is put together anew: without a graphics card that takes a
-    core, which the work could have.
-    """
-    for widget in QApplication.allWidgets():
-        spinner = widget.movie() if isinstance(widget, QLabel) else None
-        if spinner is not None and type(widget.parent()).__name__ == "ActivityToggleItem":
-            spinner.setSpeed(SPINNER_SPEED)

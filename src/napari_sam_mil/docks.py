@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
+from .napari_compat.viewers import real_viewer
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -42,7 +44,7 @@ def find_dock(viewer: Viewer, name: str) -> Any | None:
 
 def open_dock(viewer: Viewer, name: str) -> Any:
     """Return a dock of :data:`DOCKS`, opened where it is not, in front of the others."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
+    viewer = real_viewer(viewer)
     dock = find_dock(viewer, name)
     if dock is None:
         module, _, class_name = DOCKS[name].partition(":")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,12 +13,10 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from sam_mil_engine.errors import Cancelled
 from sam_mil_engine.progress import Progress, ProgressCallback
 
+from .napari_compat.event_loop import switch_threads_often
+
 #: Seconds between two progress reports that reach the window; the last of a stage always does.
 REPORT_EVERY = 0.05
-
-#: Seconds after which Python takes its global lock from a thread while a job runs. Its own 5 ms are too many then:
-#: a picture takes hundreds of calls that each give the lock away and wait for it again.
-SWITCH_EVERY = 0.0005
 
 Work = Callable[[ProgressCallback], Any]
 
@@ -56,7 +53,7 @@ class Job(QObject):
     def start(self) -> None:
         """Begin; returns at once."""
         _running.add(self)
-        sys.setswitchinterval(SWITCH_EVERY)
+        switch_threads_often(on=True)
         with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="sam-mil-job")
         self._future = with_one_thread.submit(self._work, self._report)
         self._future.add_done_callback(self._came_back.emit)
@@ -93,7 +90,7 @@ class Job(QObject):
     def _finish(self, future: Future[Any]) -> None:
         _running.discard(self)
         if not _running:
-            sys.setswitchinterval(_SWITCHED_EVERY)
+            switch_threads_often(on=False)
         error = future.exception()
         if error is None:
             self.succeeded.emit(future.result())
@@ -104,6 +101,5 @@ class Job(QObject):
         self.ended.emit()
 
 
-_SWITCHED_EVERY = sys.getswitchinterval()
 #: Jobs whose end has not been told yet; kept here so that none is collected while its thread runs.
 _running: set[Job] = set()

@@ -11,6 +11,7 @@ from napari.settings import get_settings
 from napari.utils.key_bindings import KeymapProvider
 
 from . import commands
+from .napari_compat.layers import take_keys
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -73,6 +74,9 @@ PROMPT_KEYS: dict[str, Key] = {
 #: Layer ``prompts`` of every open slide -> what its keys do.
 _pressed: weakref.WeakKeyDictionary[Layer, Mapping[str, Callable[[], None]]] = weakref.WeakKeyDictionary()
 
+#: Names of the actions that napari knows already.
+_registered: set[str] = set()
+
 
 def register(_context: object = None) -> None:
     """Make the keys known to napari; the manifest calls it when the plugin is first used."""
@@ -82,6 +86,7 @@ def register(_context: object = None) -> None:
     for provider, keys, where in ((ViewerModel, WINDOW_KEYS, ""), (PromptKeys, PROMPT_KEYS, " (layer prompts)")):
         for name, key in keys.items():
             action_manager.register_action(name, key.command, f"SAM-MIL: {key.what}{where}", provider)
+            _registered.add(name)
     bind_defaults()
     get_settings().shortcuts.events.shortcuts.connect(bind_defaults)
 
@@ -92,7 +97,7 @@ def bind_defaults(_event: object = None) -> None:
 
     chosen = get_settings().shortcuts.shortcuts
     for name, key in (WINDOW_KEYS | PROMPT_KEYS).items():
-        if name not in chosen and name in action_manager._actions:
+        if name in _registered and name not in chosen:
             action_manager.unbind_shortcut(name)
             action_manager.bind_shortcut(name, key.default)
 
@@ -103,7 +108,7 @@ def give_keys(layer: Layer, pressed: Mapping[str, Callable[[], None]]) -> None:
     ``pressed`` says what each does, by the name of the action without the plugin's.
     """
     _pressed[layer] = pressed
-    layer.keymap = PromptKeys.class_keymap
+    take_keys(layer, PromptKeys)
 
 
 def key_of(name: str) -> str:

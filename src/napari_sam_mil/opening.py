@@ -15,9 +15,9 @@ from sam_mil_engine.errors import SamMilError, SlideError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.slide import Slide
 
+from .napari_compat.scale_bar import show_scale_bar
 from .preferences import Preferences, preferences, save_preferences
 from .preload import load_for_slides
-from .scale_bar import show_scale_bar
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.level_array import LevelArray

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from .napari_compat.viewers import real_viewer
 from .placement import world_to_points
 from .source import SlideSource, tag_of
 
@@ -24,7 +25,7 @@ def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> 
 
 def watch_cursor(viewer: Viewer) -> None:
     """Tell the place in micrometres from now on, wherever a layer of a slide is selected; once for a viewer."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
+    viewer = real_viewer(viewer)
     if viewer in _watched:
         return
     _watched.add(viewer)

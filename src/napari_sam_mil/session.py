@@ -14,16 +14,18 @@ from psygnal import Signal
 
 from sam_mil_engine.geometry import Frame
 
-from .graphics import keep_context
 from .group_table import Column, group_table
 from .layers import KINDS, LayerData, result_layers
+from .napari_compat.event_loop import process_events
+from .napari_compat.graphics import keep_context
+from .napari_compat.layers import insert_unselected
+from .napari_compat.viewers import real_viewer
 from .placement import place_points, place_raster
 from .prompting import Regions
 from .recolour import colour_segments
 from .renewing import renewed
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
 from .view import show_px0, view_px0
-from .waiting import breathe
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -164,12 +166,12 @@ class Sessions:
                 first = kind not in session.layers
                 # a layer takes napari a tenth of a second, and its first picture another
                 layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
-                breathe()
+                process_events()
                 if session not in self._sessions:  # its slide was closed meanwhile
                     return
                 if first and keywords.get("visible", True):
                     layer.visible = True
-                    breathe()
+                    process_events()
             else:
                 self.drop(session, kind)
         self.changed.emit()
@@ -198,12 +200,7 @@ class Sessions:
             layer.visible, layer.opacity = old.visible, old.opacity
             place = self._drop(session, kind)
         session.layers[kind] = layer
-        # napari selects what is inserted, and rebuilds half of its window for every selection
-        activates, layers._activate_on_insert = layers._activate_on_insert, False
-        try:
-            layers.insert(place, layer)
-        finally:
-            layers._activate_on_insert = activates
+        insert_unselected(layers, place, layer)
         layers.selection.active = layer if active is old else active
         return layer
 
@@ -280,8 +277,7 @@ _sessions: weakref.WeakKeyDictionary[Viewer, Sessions] = weakref.WeakKeyDictiona
 
 def sessions_of(viewer: Viewer) -> Sessions:
     """Return the sessions of a viewer: the same object for every dock."""
-    # napari hands docks a proxy that hides private attributes; identity of layers needs the viewer itself
-    viewer = getattr(viewer, "__wrapped__", viewer)
+    viewer = real_viewer(viewer)  # docks get a proxy each
     if viewer not in _sessions:
         _sessions[viewer] = Sessions(viewer)
     return _sessions[viewer]

@@ -15,11 +15,11 @@ from ..analysis import BUNDLED, STEPS, Analysis
 from ..jobs import Job
 from ..kept import Found, Kept, analyse_elsewhere, predict_kept, read_kept
 from ..keys import key_of
+from ..napari_compat.scale_bar import show_scale_bar
 from ..notices import show_error
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
-from ..scale_bar import show_scale_bar
 from ..session import SlideSession
 from .choices_card import ChoicesCard
 from .dock import Dock

@@ -14,7 +14,7 @@ from sam_mil_engine.geometry import Frame
 
 from ..beside import Side, cell_layers, facts
 from ..figure6 import above_picture
-from ..graphics import keep_context
+from ..napari_compat.graphics import keep_context
 from ..outlines import annotations_layer
 from ..placement import place_raster
 from .parts import Card, scrolling, text_label

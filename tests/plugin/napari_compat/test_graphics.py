@@ -8,7 +8,7 @@ from by_hand import until
 from napari.layers import Labels
 from qtpy.QtGui import QOpenGLContext
 
-from napari_sam_mil.graphics import keep_context
+from napari_sam_mil.napari_compat.graphics import keep_context
 
 
 @pytest.mark.parametrize("kept", [True, False])
