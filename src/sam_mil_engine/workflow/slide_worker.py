@@ -105,7 +105,15 @@ class _Reporter:
         return self._worker.status.name not in _WORKING
 
     def _cancelled(self) -> bool:
-        task = self._worker.state.tasks.get(self._key)
+        """Whether nobody waits for this slide any more.
+
+        A task of Dask has no public way to ask that (seen in distributed 2026.8: ``worker.state.tasks``). Where the
+        table is not there, the slide is processed to its end, and a cancel takes effect at the next slide.
+        """
+        tasks = getattr(getattr(self._worker, "state", None), "tasks", None)
+        if tasks is None:
+            return False
+        task = tasks.get(self._key)
         return task is None or task.state not in {"executing", "long-running"}
 
     def __call__(self, report: Progress) -> None:

@@ -1,0 +1,72 @@
+"""Find words that must not come back into the code and the docs, and private names outside their room.
+
+Run by ``make check``. Prints ``file:line: reason: text`` for each place and ends with exit code 1 if there is one.
+CONTRIBUTING has the glossary.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Where words are read. Tests may quote what a message must not say.
+FOLDERS = ("src", "docs", "benchmarks", "studies", "training", "scripts", "examples", "README.md", "CONTRIBUTING.md")
+SUFFIXES = {".py", ".md", ".yaml", ".toml", ".html", ".jinja", ".css", ".sh"}
+
+_COUNTED = (
+    "micromet(?:re|er)s|µm|pixels|px|numbers|bags|patches|slides|seconds|bytes|tiles|rows|images|groups|epochs|threads"
+)
+_BY = "pixel|second|minute|slide|bag|patch|fold|core|worker|block|batch|epoch|class|group|file|process|model|node"
+#: Why -> what is searched for.
+WORDS: dict[str, str] = {
+    'say "per": µm per pixel, numbers per patch': rf"\b(?:{_COUNTED}) an? (?:{_BY})\b(?! of)",
+    'say "again"': r"\banew\b",
+    'say "NaN"': r"\b[Nn]ot-a-number\b",
+    'say "is not a ..."': r", is no [a-z]+ ",
+    'say "mainly"': r"\bbefore all\b",
+    'say "in the meantime"': r"\bmeanwhile\b",
+    "never advise to delete": r"[\"' ][Dd]elete (?:it|the file|this file)\b.*(?:again|anew|new)",
+}
+#: Private names, and tricks that only napari_compat may use.
+PRIVATE = r"_qt_viewer\b|_activate_on_insert|action_manager\._actions|__wrapped__|processEvents|setswitchinterval"
+PRIVATE_ROOM = "src/napari_sam_mil/napari_compat/"
+
+
+def tracked() -> list[Path]:
+    """Return the files under version control that are read."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *FOLDERS],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    names = [Path(name) for name in listed.split("\0") if name]
+    return [name for name in names if name.suffix in SUFFIXES and name != Path(__file__).relative_to(ROOT)]
+
+
+def places(name: Path, text: str) -> list[str]:
+    """Return a line for each place in one file."""
+    rules = dict(WORDS)
+    if str(name).startswith("src/") and not name.as_posix().startswith(PRIVATE_ROOM):
+        rules["private names belong into napari_compat/"] = PRIVATE
+    return [
+        f"{name}:{number}: {reason}: {line.strip()[:120]}"
+        for number, line in enumerate(text.splitlines(), start=1)
+        for reason, pattern in rules.items()
+        if re.search(pattern, line)
+    ]
+
+
+def main() -> int:
+    """Print every place; return how the process ends."""
+    found = [line for name in tracked() for line in places(name, (ROOT / name).read_text(encoding="utf-8"))]
+    print("\n".join(found) or "words: nothing to correct")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
