@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sam_mil_engine.bag.names import existing_form
 from sam_mil_engine.errors import DataError, ProjectError
 
 #: Files by which a folder is known: a project, a RUN or predictions, a trained model.
@@ -166,7 +167,10 @@ def _predicted(folder: Path) -> Collection:
 
 
 def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
-    fold, scores = folder / f"fold-{row.get('repeat')}-{row.get('fold')}", folder / f"{entry.slide_id}.json"
+    fold, scores = (
+        folder / f"fold-{row.get('repeat')}-{row.get('fold')}",
+        existing_form(folder / f"{entry.slide_id}.json"),
+    )
     return replace(
         entry,
         label=str(row.get("label", "")),

@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from ..errors import BagError
 from ..slide.tile_grid import TileGrid
+from ..tables.cells import nfc
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 from .hdf5_writing import written_hdf5
-from .names import file_name
+from .names import existing_form, file_name
 from .torch_files import load_pt, save_pt
 
 
@@ -39,7 +40,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
     features: dict[str, Path] = {}
     for name, ending in (("pt_files", "pt"), ("h5_files", "h5")):
         place = folder / name if (folder / name).is_dir() else folder
-        features.update({path.stem: path for path in visible(place, ending)})
+        features.update({nfc(path.stem): path for path in visible(place, ending)})
     return [
         SlideFiles(slide_id, features[slide_id], find_patches(folder, patches, slide_id))
         for slide_id in sorted(features)
@@ -57,7 +58,8 @@ def find_patches(folder: Path, patches: Path | None, slide_id: str) -> Path | No
         places = [patches, patches / "patches"]
     else:
         places = [place / "patches" for place in (folder, folder.parent, folder.parent.parent)]
-    files = [place / name for place in places for name in (f"{slide_id}.h5", f"{slide_id}_patches.h5")]
+    names = (f"{slide_id}.h5", f"{slide_id}_patches.h5")
+    files = (existing_form(place / name) for place in places for name in names)
     return next((path for path in files if path.is_file()), None)
 
 

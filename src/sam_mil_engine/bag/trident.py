@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import BagError
 from ..slide.tile_grid import TileGrid
+from ..tables.cells import nfc
 from . import clam
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
@@ -53,7 +54,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
         names = ", ".join(str(path.relative_to(folder)) for path in places)
         raise BagError(f"there are several folders of features: {names}", where=folder, hint="Name one of them")
     place = places[0]
-    features = {path.stem: path for ending in ("pt", "h5") for path in clam.visible(place, ending)}
+    features = {nfc(path.stem): path for ending in ("pt", "h5") for path in clam.visible(place, ending)}
     return [SlideFiles(name, features[name], clam.find_patches(place, patches, name)) for name in sorted(features)]
 
 

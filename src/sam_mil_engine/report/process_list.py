@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..settings import STAGES
+from ..tables.cells import nfc
 from ..tables.reading import read_records
 from .content import Cell, Column, Mark, Table
 from .tables import anchor, number
@@ -23,7 +24,8 @@ def read_process_list(path: Path) -> list[dict[str, str]]:
     """
     if not path.is_file():
         return []
-    return list(read_records(path, needs=("slide_id", "state")).values())
+    rows = read_records(path, needs=("slide_id", "state")).values()
+    return [{**row, "slide_id": nfc(row["slide_id"])} for row in rows]
 
 
 def process_table(rows: Sequence[Mapping[str, str]], shown: frozenset[str]) -> Table:

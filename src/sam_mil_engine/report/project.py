@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..annotations.model import Annotation, by_class
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
+from ..bag.names import existing_form
 from ..errors import BagError, DataError
 from ..mil.score_files import read_scores
 from ..mil.scores import SlideScores
@@ -184,7 +185,7 @@ class _Builder:
         model = load_model(run.model_dir, device="cpu")
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
-            bag = home / "bags" / f"{row['slide_id']}.h5"
+            bag = existing_form(home / "bags" / f"{row['slide_id']}.h5")
             self._progress(Progress("report", done, len(chosen), "slides", bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")

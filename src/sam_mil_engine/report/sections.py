@@ -15,6 +15,7 @@ from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
 from ..slide.reader import open_slide
+from ..tables.cells import nfc
 from .content import SlideSection
 from .pictures import Picture
 
@@ -47,7 +48,7 @@ def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str 
     grid = read_grid(path) if "tiles" in stages else None
     size = attrs.get("size_px0") if grid is None else grid.size_px0
     section = SlideSection(
-        str(attrs.get("slide_id", path.stem)),
+        nfc(str(attrs.get("slide_id", path.stem))),
         mpp=_pair(attrs.get("mpp")),
         place=read_place(path),
         tissue=read_tissue(path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from typer.testing import CliRunner, Result
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.tables.columns import Columns
+from sam_mil_engine.train.data import match_bags
+from sam_mil_engine.train.labels import read_labels
 from sam_mil_engine.train.split_files import read_splits
 from sam_mil_engine.workflow.clam_tables import import_labels, read_process_list
+from sam_mil_engine.workflow.grouping import group_slides
+from sam_mil_engine.workflow.importing import Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))
 import foreign_files as made
@@ -134,3 +139,19 @@ def test_names_of_columns_do_not_count_where_the_user_names_one(tmp_path: Path) 
     target = tmp_path / "labels.csv"
     import_labels(file, target, columns=Columns(patient="slide_id"))
     assert target.read_text() == "slide_id,label,patient_id,case\ns0,a,s0,yes\ns1,b,s1,no\n"
+
+
+def test_names_in_two_unicode_forms_are_one_slide_from_the_features_to_the_labels(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Müller") for form in ("NFC", "NFD"))
+    folder = made.clam_folder(tmp_path / "clam", decomposed)
+    (coordinates,) = (folder / "patches").iterdir()
+    coordinates.rename(coordinates.with_name(coordinates.name.replace(decomposed, composed)))
+    listed = table(tmp_path, f"slide_id,status\n{composed}.svs,processed\n", "list.csv")
+    made.segments_pickle(tmp_path / "segments" / f"{decomposed}.pkl", made.nested_masks())
+    source = Source(folder / "pt_files", process_list=listed)
+    (outcome,) = group_slides(source, tmp_path / "study", segments=tmp_path / "segments")
+    assert outcome.error is None
+    assert outcome.slide_id == composed
+    for form in (composed, decomposed):
+        labels = read_labels(table(tmp_path, f"slide_id,label\n{form},a\n"))
+        assert list(match_bags(labels, tmp_path / "study", one_class=True).paths) == [composed]

@@ -16,6 +16,7 @@ from ...segment.segments import Segments
 from ...slide.place import SlidePlace
 from ...slide.tile_grid import TileGrid
 from ...slide.tissue_regions import TissueRegions
+from ...tables.cells import nfc
 from ..feature_bag import FeatureBag
 from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
@@ -50,7 +51,7 @@ def read_bag(path: str | Path) -> FeatureBag:
         if "segments" in file:
             attrs.update(plain(file["segments"].attrs))
         return FeatureBag(
-            slide_id=str(attrs.get("slide_id", path.stem)),
+            slide_id=nfc(str(attrs.get("slide_id", path.stem))),
             coords_px0=file["coords"][:].astype(np.int32, copy=False),
             features=file["features"][:],
             groups=groups,
