@@ -15,7 +15,7 @@ from napari_sam_mil.collection import find_slide, is_collection, open_collection
 from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.folders import get_folder_reader
 from napari_sam_mil.session import sessions_of
-from sam_mil_engine.errors import ProjectError
+from sam_mil_engine.errors import DataError, ProjectError
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 
 LEFT = Qt.MouseButton.LeftButton
@@ -176,3 +176,21 @@ def test_a_slide_is_found_where_it_was_and_beside_the_project(study):
     assert not entry.path.is_file()
     assert find_slide(entry, [study]) == study.parent / "slides" / "finished.tif"
     assert find_slide(entry, []) is None
+
+
+def test_tables_that_a_spreadsheet_has_saved_are_read(tmp_path):
+    (tmp_path / "process.csv").write_text(
+        "slide_id;path;state;tiles;seconds_tissue\n007;/s/007.svs;done;12,0;1,250\n", encoding="utf-8-sig"
+    )
+    (entry,) = open_collection(tmp_path).entries
+    assert (entry.slide_id, entry.state, entry.patches) == ("007", "done", 12)
+    out = tmp_path / "predicted"
+    out.mkdir()
+    rows = "slide_id;p_normal;p_tumour;predicted;error\n007;0,25;0,75;tumour;\n008;;;;no bag\n"
+    (out / "predictions.csv").write_text(rows, encoding="utf-8-sig")
+    first, second = open_collection(out).entries
+    assert (first.slide_id, first.probability, first.predicted, first.state) == ("007", 0.75, "tumour", "done")
+    assert (second.probability, second.predicted, second.error) == (None, "", "no bag")
+    (out / "predictions.csv").write_bytes(b"\x89PNG\xff\x00")
+    with pytest.raises(DataError, match="not a readable CSV table"):
+        open_collection(out)

@@ -10,6 +10,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_sam_mil.group_table import matching
+from napari_sam_mil.writer import write_table
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.errors import AnnotationError
@@ -151,3 +152,8 @@ def test_filters_of_the_table(text, rows):
         "probability": np.array([0.5, 0.25, np.nan]),
     }
     np.testing.assert_array_equal(matching(table, text), np.array(rows, bool))
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_quoted_in_a_saved_table(tmp_path):
+    write_table(tmp_path / "table.csv", {"name": np.array(["=1+1", "a"]), "area": np.array([np.nan, -1.5])})
+    assert read_csv(tmp_path / "table.csv") == [{"name": "'=1+1", "area": ""}, {"name": "a", "area": "-1.5"}]
