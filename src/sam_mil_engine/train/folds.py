@@ -135,9 +135,10 @@ def _draw(table: pd.DataFrame, fraction: float, seed: int) -> tuple[pd.DataFrame
             np.asarray(patients.index), test_size=fraction, stratify=patients, random_state=seed
         )
     except ValueError as error:
+        counts = ", ".join(f"{name} {count}" for name, count in patients.value_counts(sort=False).items())
         raise DataError(
             f"{len(patients)} {'patients' if 'patient_id' in table else 'slides'} are too few to draw"
-            f" {fraction:.0%} of every class ({error})",
+            f" {fraction:.0%} of every class ({counts})",
             hint="Add slides, change the fractions, or give the split yourself",
         ) from error
     chosen = _group_column(table).isin(drawn)

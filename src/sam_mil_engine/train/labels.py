@@ -78,8 +78,8 @@ def read_labels(
     for message in labels.notices(told_unused=not keep_all):
         progress(notice("labels", message))
     if keep_all:
-        for name, number in labels.unused().items():
-            table[name] = labels.text.column(number)
+        for name, number in labels.unused():
+            table[_free_name(name, table.columns)] = labels.text.column(number)
     return table
 
 
@@ -106,15 +106,15 @@ class _Labels:
         used |= {} if split is None else {SPLIT: split}
         return cls(text, used)
 
-    def unused(self) -> dict[str, int]:
-        """Return name -> number of the columns without a meaning; a column without a name only counts rows."""
+    def unused(self) -> list[tuple[str, int]]:
+        """Return name and number of the columns without a meaning; a column without a name only counts rows."""
         used = set(self.used.values())
-        return {name: number for number, name in enumerate(self.text.heading) if name and number not in used}
+        return [(name, number) for number, name in enumerate(self.text.heading) if name and number not in used]
 
     def notices(self, *, told_unused: bool) -> list[str]:
         named = {role: self.text.heading[number] for role, number in self.used.items()}
         others = [f"{role.name} is the column {name}" for role, name in named.items() if name != role.name]
-        unused = [*self.unused()] if told_unused else []
+        unused = [name for name, _ in self.unused()] if told_unused else []
         return [*others, *([f"columns that are not used: {listing(unused)}"] if unused else [])]
 
     def frame(self, classes: Sequence[str]) -> pd.DataFrame:
@@ -189,6 +189,13 @@ def _patient_column(text: TextTable, asked: str | None, *, taken: Sequence[int])
         if len({other for other, _ in pairs}) < len(pairs):
             raise several(text.heading, [found, number], PATIENT, text.path)
     return found
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name for a column whose own name may be taken: ``label``, ``other_label``, ``other_other_label``."""
+    while name in taken:
+        name = f"other_{name}"
+    return name
 
 
 def _check_once(table: pd.DataFrame, path: str | Path) -> None:

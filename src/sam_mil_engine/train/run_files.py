@@ -13,6 +13,7 @@ from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
 from ..settings import PLACE, TrainSettings, key
+from ..tables.cells import nfc
 from ..tables.reading import read_frame, read_records
 from .curves import draw_curves
 from .folds import Split
@@ -123,6 +124,7 @@ def read_run(out_dir: str | Path) -> TrainResult:
     history = out_dir / "history.csv"
     try:
         predictions = read_frame(out_dir / "predictions.csv", text=("slide_id", "label", "predicted"))
+        predictions["slide_id"] = predictions["slide_id"].map(nfc)
         # a run of version 0.1 says nothing of itself as a whole
         whole = metrics if "pooled" in metrics else summarise(metrics["folds"], predictions, metrics["classes"])
         return TrainResult(

@@ -71,8 +71,10 @@ def test_k_fold_tests_every_slide_once_a_repeat(n: int, folds: int, slides: int,
 
 
 def test_too_few_slides() -> None:
-    with pytest.raises(DataError, match="too few"):
+    with pytest.raises(DataError, match=r"4 slides are too few to draw 20% of every class \(0 2, 1 2\)"):
         holdout(table(4), val_fraction=0.2, test_fraction=0.2, seed=0)
+    with pytest.raises(DataError, match=r"3 patients are too few to draw 20% of every class \(0 2, 1 1\)"):
+        holdout(table(3, slides_a_patient=2), val_fraction=0.2, test_fraction=0.2, seed=0)
     with pytest.raises(DataError, match="no slide is left"):
         holdout(table(40), val_fraction=0.5, test_fraction=0.5, seed=0)
     with pytest.raises(DataError, match="folds cannot be made"):

@@ -138,6 +138,11 @@ def test_every_column_is_kept_where_that_is_asked(tmp_path: Path) -> None:
     table, told = told_by(labels(tmp_path, ",age,slide_id,label\n0,50,a,0\n1,NA,b,1\n"), keep_all=True)
     assert table.to_dict("list") == {"slide_id": ["a", "b"], "label": ["0", "1"], "age": ["50", "NA"]}
     assert told == []
+    file = labels(tmp_path, "slide_id,label,outcome,site,site\na,x,0,1,2\n")
+    kept = read_labels(file, columns=Columns(label="outcome"), keep_all=True)
+    assert kept.to_dict("records") == [
+        {"slide_id": "a", "label": "0", "other_label": "x", "site": "1", "other_site": "2"}
+    ]
 
 
 @pytest.mark.parametrize(
