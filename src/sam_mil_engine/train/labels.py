@@ -202,7 +202,7 @@ def _check_once(table: pd.DataFrame, path: str | Path) -> None:
     twice = [name for name, count in Counter(table["slide_id"]).items() if count > 1]
     if twice:
         raise DataError(
-            f"{len(twice)} slide_ids stand in more than one row: {listing(twice)}",
+            f"{len(twice)} slide_ids are in more than one row: {listing(twice)}",
             where=path,
             hint="Keep one row per slide",
         )
@@ -212,10 +212,10 @@ def _check_spelling(names: Iterable[str], what: str, path: str | Path, *, allowe
     for group in near_duplicates(names):
         if set(group) <= set(allowed):
             continue
-        counts = ", ".join(f"{name!r} ({count} slides)" for name, count in group.items())
+        counts = ", ".join(f"{name!r} {count}" for name, count in group.items())
         hint = "; if they are different classes, name all classes in the setting `classes`"
         raise DataError(
-            f"{what} that differ only in the way they are written: {counts}",
+            f"{what} differ only in the way they are written (with their slides): {counts}",
             where=path,
             hint=f"Write them in one way{hint if what == 'classes' else ''}",
         )

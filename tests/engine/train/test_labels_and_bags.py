@@ -101,12 +101,12 @@ def test_missing_values_are_listed(tmp_path: Path) -> None:
 
 def test_classes_that_differ_only_in_spelling_are_asked_about(tmp_path: Path) -> None:
     file = labels(tmp_path, "slide_id,label\na,Tumor\nb,tumor \nc,tumor\nd,normal\n")
-    with pytest.raises(DataError, match=r"classes that differ only .*: 'Tumor' \(1 slides\), 'tumor' \(2 slides\)"):
+    with pytest.raises(DataError, match=r"classes differ only .*: 'Tumor' 1, 'tumor' 2\. Write"):
         read_labels(file)
     meant = read_labels(file, classes=("normal", "Tumor", "tumor"))
     assert meant["label"].tolist() == ["Tumor", "tumor", "tumor", "normal"]
     file = labels(tmp_path, "slide_id,label,patient_id\na,0,P1\nb,1,p1\n")
-    with pytest.raises(DataError, match="patients that differ only"):
+    with pytest.raises(DataError, match="patients differ only"):
         read_labels(file)
 
 
@@ -152,7 +152,7 @@ def test_every_column_is_kept_where_that_is_asked(tmp_path: Path) -> None:
         ("slide_id,label\n", "no row"),
         ("", "not a readable CSV"),
         ("slide_id,label\na,1\nb,\n", r"label is missing \(empty\) in 1 of 2 rows: b, line 3"),
-        ("slide_id,label\na,0\nb,1\na,1\n", "1 slide_ids stand in more than one row: a"),
+        ("slide_id,label\na,0\nb,1\na,1\n", "1 slide_ids are in more than one row: a"),
         ("slide_id,label,split\na,0,train\nb,1,dev\n", "unknown split dev"),
         ('slide_id,label\n"=HYPERLINK(1)",0\nb,1\n', "looks like a spreadsheet formula"),
         ("slide_id,label\na,0\nb,@x\n", "looks like a spreadsheet formula"),

@@ -221,7 +221,7 @@ def test_what_is_not_clear_in_labels_stops_training(cohort: Cohort, clam_labels:
     faults = {
         "several columns: case_id, PATIENT": text.replace("site", "PATIENT"),
         r"the label is missing \(NA\) in 1 of 40 rows: s01, line 3": text.replace("s01,tumour", "s01,NA"),
-        "'Tumour' .1 slides., 'tumour' .19 slides.": text.replace("s01,tumour", "s01,Tumour"),
+        "'Tumour' 1, 'tumour' 19": text.replace("s01,tumour", "s01,Tumour"),
         "there is no column outcome": text,
     }
     for says, changed in faults.items():
