@@ -154,7 +154,9 @@ class _Labels:
         words = sorted({cell for _, cell in missing if cell})
         written = listing(words or ("empty",))
         hints = {
-            LABEL: f"; if {words[0]} is a class, name all classes in the setting `classes`" if words else "",
+            LABEL: f"; if {words[0]} is a class, name all classes in the setting `classes` of the training"
+            if words
+            else "",
             PATIENT: f"; with {PATIENT.option} {self.text.heading[self.used[SLIDE]]} every slide is a patient of"
             " its own",
         }
@@ -213,7 +215,7 @@ def _check_spelling(names: Iterable[str], what: str, path: str | Path, *, allowe
         if set(group) <= set(allowed):
             continue
         counts = ", ".join(f"{name!r} {count}" for name, count in group.items())
-        hint = "; if they are different classes, name all classes in the setting `classes`"
+        hint = "; if they are different classes, name all classes in the setting `classes` of the training"
         raise DataError(
             f"{what} differ only in the way they are written (with their slides): {counts}",
             where=path,
