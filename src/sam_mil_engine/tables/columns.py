@@ -38,7 +38,18 @@ class Role:
 
 SLIDE = Role(
     "slide_id",
-    ("slide", "slide_name", "slide_file", "slide_submitter_id", "filename", "image_id", "image", "wsi", "wsi_id"),
+    (
+        "slide",
+        "slide_name",
+        "slide_file",
+        "slide_submitter_id",
+        "file",
+        "filename",
+        "image_id",
+        "image",
+        "wsi",
+        "wsi_id",
+    ),
     "--slide-column",
 )
 LABEL = Role("label", ("labels", "slide_label", "class", "class_label", "target"), "--label-column")
@@ -139,7 +150,7 @@ def required(
     if found is None:
         option = f", or name yours: {role.option} NAME" if role.option else ""
         raise DataError(
-            f"the column {role.name} is missing, found {listing(heading)}",
+            f"the column {role.name} is missing, found {listing(filter(None, heading))}",
             where=where,
             hint=f"The first line must name the column {role.name}{option}",
         )

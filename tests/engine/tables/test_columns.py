@@ -43,5 +43,5 @@ def test_the_users_word_counts() -> None:
 
 def test_a_column_that_must_be_there() -> None:
     with pytest.raises(DataError, match="the column label is missing, found slide_id, outcome") as caught:
-        required(["slide_id", "outcome"], LABEL)
+        required(["", "slide_id", "outcome"], LABEL)
     assert "--label-column NAME" in str(caught.value.hint)

@@ -17,7 +17,9 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.tables.columns import Columns
 from sam_mil_engine.train.data import class_names, load_bags, match_bags
 from sam_mil_engine.train.expects import patch_mpp
+from sam_mil_engine.train.folds import check_split
 from sam_mil_engine.train.labels import read_labels
+from sam_mil_engine.train.split_files import read_splits
 
 
 def labels(folder: Path, text: str, name: str = "labels.csv") -> Path:
@@ -267,3 +269,20 @@ def test_resolution_of_a_patch() -> None:
     assert patch_mpp({"mpp": (0.25, 0.25), "size_px0": (512.0, 512.0), "patch_size": 256}) == 0.5
     assert patch_mpp({"mpp": 0.25}) == 0.25
     assert patch_mpp({}) is None
+
+
+@pytest.mark.parametrize(("name", "classes"), [("tumor_vs_normal", 2), ("tumor_subtyping", 3)])
+def test_clams_own_tables(shared_data: Path, name: str, classes: int) -> None:
+    table, told = told_by(shared_data / "tables" / "clam" / f"dataset_csv__{name}_dummy_clean.csv")
+    assert told == ["patient_id is the column case_id"]
+    assert (len(table), table["label"].nunique()) == (500, classes)
+
+
+def test_clams_own_splits(shared_data: Path) -> None:
+    clam = shared_data / "tables" / "clam"
+    (split,) = read_splits(clam / "splits__task_1_tumor_vs_normal_75__splits_0.csv")
+    table = read_labels(clam / "dataset_csv__tumor_vs_normal_dummy_clean.csv")
+    assert {*split.train, *split.val, *split.test} <= set(table["slide_id"])
+    assert check_split(split, table) is split
+    with pytest.raises(DataError, match="table of true and false"):
+        read_splits(clam / "splits__task_1_tumor_vs_normal_75__splits_0_bool.csv")
