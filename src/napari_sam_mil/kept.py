@@ -56,8 +56,34 @@ class Found:
     note: str = ""
 
 
-def read_kept(source: SlideSource, kept: Kept) -> Found | None:
-    """Read tissue, segments and features of a slide; None where the project has none, or they are of another file.
+@dataclass(frozen=True, slots=True)
+class OtherSlide:
+    """A project holds results of another slide of the same name.
+
+    Attributes
+    ----------
+    slide_id
+        The name of both.
+    path
+        The file of the other one, as the project knows it.
+    """
+
+    slide_id: str
+    path: str
+
+    @property
+    def message(self) -> str:
+        """What the user should know of it."""
+        return (
+            f"The project holds results of another slide called {self.slide_id} ({self.path}). They are not shown. "
+            "To analyse this slide without replacing them, choose another project."
+        )
+
+
+def read_kept(source: SlideSource, kept: Kept) -> Found | OtherSlide | None:
+    """Read tissue, segments and features of a slide; None where the project has none.
+
+    A slide is known by its fingerprint: the project may hold another one of the same name.
 
     Takes no more than reading the file: :func:`predict_kept` adds the prediction.
 
@@ -70,8 +96,11 @@ def read_kept(source: SlideSource, kept: Kept) -> Found | None:
     from sam_mil_engine.workflow.project import slide_sha
 
     path = kept.bag(source)
-    if not path.is_file() or h5.read_attributes(path).get("slide_sha") != slide_sha(source.info):
+    if not path.is_file():
         return None
+    known = h5.read_attributes(path)
+    if known.get("slide_sha") != slide_sha(source.info):
+        return OtherSlide(source.info.slide_id, str(known.get("slide_path", "its file is not known")))
     return while_loading(lambda: Found(with_saved_names(Analysis(_processed(source, path)))))
 
 

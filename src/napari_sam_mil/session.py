@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Layer
+from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from sam_mil_engine.geometry import Frame
 
 from .group_table import Column, group_table
 from .layers import KINDS, LayerData, result_layers
-from .napari_compat.event_loop import process_events
+from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
 from .napari_compat.layers import insert_unselected
 from .napari_compat.viewers import real_viewer
@@ -177,7 +179,10 @@ class Sessions:
         self.changed.emit()
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
-        """Show one layer of a slide: the one of this kind takes the data, or gives way to a new one."""
+        """Show one layer of a slide: the one of this kind takes the data, or gives way to a new one.
+
+        Where the slide was closed in the meantime, the layer that is returned is not shown.
+        """
         array, keywords, type_name = data
         segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
         metadata = {METADATA_KEY: LayerTag(kind, session.source, segments)}
@@ -193,6 +198,8 @@ class Sessions:
         if layer is old:
             return layer
         layers = self.viewer.layers
+        if session not in self._sessions:
+            return layer
         active = layers.selection.active
         if old is None:
             place = 1 + max(layers.index(other) for other in (session.layer, *session.layers.values()))
@@ -250,6 +257,7 @@ class Sessions:
         gone = [session for session in self._sessions if session.layer not in present]
         for session in gone:
             self._sessions.remove(session)
+            later(partial(self._take_results, session))
         for session in self._sessions:
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
         opened = []
@@ -261,6 +269,25 @@ class Sessions:
         if opened or self._current in gone:
             self._current = self._sessions[-1] if self._sessions else None
             self.changed.emit()
+
+    def _take_results(self, session: SlideSession) -> None:
+        """Take away what lay on a slide that was closed; what is not saved anywhere stays, and the user is told."""
+        if self._viewer() is None:  # the window was closed in the meantime
+            return
+        unsaved = {"annotations"} if session.layers.get("annotations") in self.viewer.layers else set()
+        if session.analysis is not session.on_disk:
+            unsaved.add("segments")
+        left = [layer for kind, layer in session.layers.items() if kind in unsaved and layer in self.viewer.layers]
+        for kind, layer in list(session.layers.items()):
+            if kind not in unsaved and layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        session.layers.clear()
+        if left:
+            names = " and ".join(f"'{layer.name}'" for layer in left)
+            show_info(
+                f"{session.source.info.slide_id} was closed. {names} may hold unsaved work and stayed: "
+                "save the layer with File > Save Selected Layer(s), or remove it."
+            )
 
     def _on_active(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active

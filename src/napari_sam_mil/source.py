@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sam_mil_engine.segment.segments import Segments
@@ -32,7 +33,7 @@ class SlideFacts:
 
     @property
     def mpp(self) -> tuple[float, float] | None:
-        """Micrometres a level-0 pixel (x, y): the file's, else the user's, else None."""
+        """Micrometres per level-0 pixel (x, y): the file's, else the user's, else None."""
         if self.info.mpp is not None:
             return self.info.mpp
         return None if self.user_mpp is None else (self.user_mpp, self.user_mpp)
@@ -56,10 +57,18 @@ class SlideSource:
     user_mpp: float | None = None
     kept: Kept | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> SlideSource:
+        """Return the slide itself: napari copies a layer's metadata when it duplicates the layer."""
+        return self
+
     @property
     def info(self) -> SlideInfo:
         """The facts of the file."""
         return self.slide.info
+
+    def is_file(self, path: Path) -> bool:
+        """Whether this is the slide of a file; slides of several patients may have one name."""
+        return self.info.path.resolve() == path.resolve()
 
     @property
     def facts(self) -> SlideFacts:
@@ -68,7 +77,7 @@ class SlideSource:
 
     @property
     def mpp(self) -> tuple[float, float] | None:
-        """Micrometres a level-0 pixel (x, y): the file's, else the user's, else None."""
+        """Micrometres per level-0 pixel (x, y): the file's, else the user's, else None."""
         return self.facts.mpp
 
 

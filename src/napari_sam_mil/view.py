@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 
 def view_px0(viewer: Viewer, mpp: Mpp) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the canvas in level-0 pixels; may reach beyond the slide."""
-    centre = np.asarray(viewer.scene.camera.center, dtype=float)[-2:]
-    half = np.asarray(viewer.canvas.size, dtype=float) / viewer.scene.camera.zoom / 2
+    down, across = _axes(viewer)
+    centre, half = np.zeros(2), np.zeros(2)
+    centre[[down, across]] = np.asarray(viewer.scene.camera.center, dtype=float)[-2:]
+    half[[down, across]] = np.asarray(viewer.canvas.size, dtype=float) / viewer.scene.camera.zoom / 2
     (left, top), (right, bottom) = world_to_points([centre - half, centre + half], mpp).tolist()
     return left, top, right, bottom
+
+
+def _axes(viewer: Viewer) -> tuple[int, int]:
+    """Return which axis of the slide, 0 for rows and 1 for columns, runs down the canvas, and which across.
+
+    They change places where the user transposes the view (Ctrl+T) or rolls its axes.
+    """
+    shown = [axis - (viewer.dims.ndim - 2) for axis in viewer.dims.displayed][-2:]
+    return (shown[0], shown[1]) if sorted(shown) == [0, 1] else (0, 1)
 
 
 def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Mpp) -> bool:
@@ -31,7 +42,7 @@ def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Mpp) -> bool:
 
 def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Mpp, *, share: float = 1.0) -> None:
     """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
-    corners = points_to_world(corners_px0, mpp)
+    corners = points_to_world(corners_px0, mpp)[:, list(_axes(viewer))]
     camera = viewer.scene.camera
     camera.center = tuple(corners.mean(axis=0).tolist())
     sides = np.maximum(np.ptp(corners, axis=0), 1e-6)

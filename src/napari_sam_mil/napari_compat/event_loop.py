@@ -29,6 +29,24 @@ def process_events() -> None:
         QCoreApplication.processEvents()
 
 
+def later(work: Callable[[], object]) -> None:
+    """Do something once the window has handled the event that it is in; at once where there is no window.
+
+    Why
+        napari's list of layers must not change while it tells of a change.
+    Seen in
+        Qt 6 (``QTimer.singleShot``), napari 0.9.2.
+    Without it
+        The work is done at once.
+    """
+    if not in_window_thread():
+        work()
+        return
+    from qtpy.QtCore import QTimer
+
+    QTimer.singleShot(0, work)
+
+
 def run_until(stopped: Callable[[Callable[[], Any]], Any]) -> None:
     """Run an event loop inside the one that runs, until what ``stopped`` connects is called.
 

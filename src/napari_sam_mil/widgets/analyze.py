@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
@@ -13,7 +14,7 @@ from sam_mil_engine.errors import SamMilError
 from ..activity import Activity
 from ..analysis import BUNDLED, STEPS, Analysis
 from ..jobs import Job
-from ..kept import Found, Kept, analyse_elsewhere, predict_kept, read_kept
+from ..kept import Found, Kept, OtherSlide, analyse_elsewhere, predict_kept, read_kept
 from ..keys import key_of
 from ..napari_compat.scale_bar import show_scale_bar
 from ..notices import show_error
@@ -52,6 +53,8 @@ class AnalyzeDock(Dock):
         make_ready()
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
+        #: The slide that the progress card speaks of.
+        self._told: SlideSession | None = None
         self._step = ""
         self.reader = Worker(self)
         self._looked: list[tuple[SlideSession, Kept]] = []
@@ -91,6 +94,7 @@ class AnalyzeDock(Dock):
         self.reader.cancel()
         job = Job(lambda progress: analyse_elsewhere(source, choices, step=step, progress=progress))
         self._job, self._analysed, self._step = job, session, step
+        self._told = session
         # the job outlives the dock: whoever closes the window during work ends the work
         self.destroyed.connect(job.cancel)
         job.progressed.connect(self.progress_card.report)
@@ -151,13 +155,16 @@ class AnalyzeDock(Dock):
         self._looked = [pair for pair in self._looked if pair[0] in self._sessions.all()] + [(session, kept)]
 
         def show(found: Found, before: Analysis | None) -> None:
-            """Show it, unless the slide was analysed, edited or closed meanwhile."""
+            """Show it, unless the slide was analysed, edited or closed in the meantime."""
             if self._job is None and session.analysis is before and session in self._sessions.all():
+                self._told = session
                 self.progress_card.show_kept(found.analysis.processed.reused, found.note)
                 self._show(session, found.analysis)
 
-        def then(found: Found | None) -> None:
-            if found is not None:
+        def then(found: Found | OtherSlide | None) -> None:
+            if isinstance(found, OtherSlide) and session in self._sessions.all():
+                show_info(found.message)
+            elif isinstance(found, Found):
                 known = found.analysis.processed.bag is not None
                 show(replace(found, note="Classifying…" if known else ""), None)
                 self.reader.start(
@@ -179,6 +186,7 @@ class AnalyzeDock(Dock):
     def _on_end(self) -> None:
         self._job = self._analysed = None
         self._enable()
+        self._tell_of_current()
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
@@ -197,7 +205,14 @@ class AnalyzeDock(Dock):
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
+        self._tell_of_current()
         self._look_for_kept()
+
+    def _tell_of_current(self) -> None:
+        """Hide the progress of a slide that is not the current one, once its work has ended."""
+        if self._job is None and self._told is not self._sessions.current:
+            self._told = None
+            self.progress_card.hide()
 
     def _take_choices(self, kept: Kept) -> None:
         """Go on with the project and the classifier with which a slide was opened."""

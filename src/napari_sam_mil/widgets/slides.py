@@ -22,8 +22,8 @@ from qtpy.QtWidgets import (
 
 from sam_mil_engine.errors import SamMilError
 
-from ..collection import Collection, Entry, open_collection
-from ..folders import slide_layers
+from ..collection import Collection, Entry, find_slide, open_collection
+from ..folders import places_of, slide_layers
 from ..notices import show_error
 from ..session import SlideSession
 from .dock import Dock
@@ -92,7 +92,8 @@ class SlidesDock(Dock):
         if entry is None or self._collection is None:
             return
         layers, open_ones = self._sessions.viewer.layers, self._sessions.all()
-        there = next((one for one in open_ones if one.source.info.slide_id == entry.slide_id), None)
+        path = find_slide(entry, places_of(self._collection))
+        there = None if path is None else next((one for one in open_ones if one.source.is_file(path)), None)
         if there is None:
             try:
                 added = [Layer.create(*data) for data in slide_layers(self._collection, entry)]

@@ -80,6 +80,10 @@ class LevelArray:
         columns, rows = -(-width // tile[0]), -(-height // tile[1])
         self.tiles_to_make: int = columns * rows + (0 if finer is None else finer.tiles_to_make)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> LevelArray:
+        """Return the level itself: it is read only, and viewers copy what they show a second time."""
+        return self
+
     def __repr__(self) -> str:
         return f"<LevelArray {self._number}: {self.shape[1]} x {self.shape[0]} px>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -101,6 +102,12 @@ class StageRunner:
             "settings_key": key(job.tools.settings),
         }
         known = h5.read_attributes(job.bag) if job.bag.exists() else {}
+        if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint:
+            warnings.warn(
+                f"{job.slide_id}: the project held results of another slide of this name"
+                f" ({known.get('slide_path')}); they are kept under superseded/",
+                stacklevel=2,
+            )
         if stale or any(known.get(name) != value for name, value in facts.items() if value is not None):
             with h5.edit_bag(job.bag, drop=stale) as file:
                 h5.put_attributes(file, facts)

@@ -255,3 +255,16 @@ def test_no_scheduler_answers(tmp_path: Path) -> None:
 
     with pytest.raises(ProjectError, match="does not answer"):
         list(process_on_cluster([tmp_path / "x.tiff"], tmp_path / "p", address="not an address"))
+
+
+def test_results_of_another_slide_of_the_name_are_kept_and_that_is_said(tmp_path: Path, tools: Tools) -> None:
+    project = tmp_path / "p"
+    for number in (0, 1):
+        (tmp_path / str(number)).mkdir()
+        write_tiny_slide(tmp_path / str(number) / "case.tiff", seed=number)
+    process_slide(tmp_path / "0" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
+    with pytest.warns(UserWarning, match="results of another slide of this name"):
+        process_slide(tmp_path / "1" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
+    assert list((project / "superseded").rglob("case.h5"))
+    path = Project(project).bag("case")
+    assert h5.read_attributes(path)["slide_path"] == str((tmp_path / "1" / "case.tiff").resolve())
