@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from sam_mil_engine.annotations.compare import compare_groups
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
+from sam_mil_engine.slide.place import SlidePlace
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -20,7 +21,7 @@ LEFT = Qt.MouseButton.LeftButton
 @pytest.fixture
 def outlined(analysed, processed, annotations_dock):
     """An analysed slide with its outlines loaded by clicks; also the outlines."""
-    return *analysed, annotations_dock, read_annotations(processed[0].with_suffix(".geojson"))
+    return *analysed, annotations_dock, read_annotations(processed[0].with_suffix(".geojson"), info=SlidePlace())
 
 
 def pick(qtbot, box, text):
@@ -108,7 +109,7 @@ def test_the_comparison_is_saved_for_a_spreadsheet_and_for_qupath(qtbot, outline
         rows = list(csv.DictReader(file))
     assert len(rows) == len(session.analysis.processed.segments)
     assert float(rows[0]["purity"]) == pytest.approx(session.agreement.comparison.purity[0], abs=1e-4)
-    assert len(read_annotations(tmp_path / "a.geojson")) == len(rows)
+    assert len(read_annotations(tmp_path / "a.geojson", info=SlidePlace())) == len(rows)
     assert '"purity"' in (tmp_path / "a.geojson").read_text()
 
 

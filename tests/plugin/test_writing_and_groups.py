@@ -14,6 +14,7 @@ from napari_sam_mil.writer import write_table
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.errors import AnnotationError
+from sam_mil_engine.slide.place import SlidePlace
 
 
 def read_csv(path):
@@ -25,7 +26,7 @@ def test_tissue_saved_as_geojson_comes_back_in_slide_pixels(analysed, tmp_path):
     viewer, session = analysed
     path = tmp_path / "tissue.geojson"
     assert viewer.layers["tissue"].save(str(path), plugin="napari-sam-mil") == [str(path)]
-    back = read_annotations(path)
+    back = read_annotations(path, info=SlidePlace())
     assert {item.classification for item in back} == {"Tissue"}
     tissue = session.analysis.processed.tissue
     assert union_px0(back).area == pytest.approx(tissue.area_px0.sum(), rel=1e-3)
@@ -37,7 +38,7 @@ def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_pat
     path = tmp_path / "segments.geojson"
     viewer.layers["SAM segments"].save(str(path), plugin="napari-sam-mil")
     segments = session.analysis.processed.segments
-    back = read_annotations(path)
+    back = read_annotations(path, info=SlidePlace())
     assert len(back) == len(segments)
     areas = [item.polygon.area for item in back]
     np.testing.assert_allclose(areas, segments.frame.area_to_px0(segments.area))
@@ -114,7 +115,7 @@ def test_the_groups_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tm
     dock.save(tmp_path / "some.csv")
     assert len(read_csv(tmp_path / "some.csv")) == expected
     dock.save(tmp_path / "some.geojson")
-    assert len(read_annotations(tmp_path / "some.geojson")) == expected
+    assert len(read_annotations(tmp_path / "some.geojson", info=SlidePlace())) == expected
     qtbot.keyClicks(dock.filter, ", nonsense > 1")
     assert "There is no column 'nonsense'" in dock._shown.text()
     assert len(visible_rows(dock.table)) == everything
