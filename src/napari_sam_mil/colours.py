@@ -6,23 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from sam_mil_engine.report.colours import ATTENTION_MAP, PROBABILITY_MAP, TISSUE, colour_table, css
+from sam_mil_engine.report.colours import (
+    ATTENTION_MAP,
+    EVIDENCE_MAP,
+    PROBABILITY_MAP,
+    TISSUE,
+    colour_table,
+    css,
+    opacity_table,
+)
 
 TISSUE_EDGE = css(TISSUE)
 
-#: From unlike class to class, with a neutral middle: probability and evidence.
-DIVERGING = PROBABILITY_MAP
+#: With a neutral middle: evidence, and columns of segments that speak against or for a class.
+DIVERGING = EVIDENCE_MAP
 #: From little to much: attention.
 QUANTITY = ATTENTION_MAP
+#: From 0 to 1: probability.
+PROBABILITY = PROBABILITY_MAP
 
 
 def napari_colormap(name: str) -> dict[str, Any]:
-    """Return the named colour map in the form in which a layer takes it.
-
-    In a diverging map the neutral middle is nearly transparent: tissue that says nothing is left as it looks.
-    """
+    """Return the named colour map in the form in which a layer takes it; what says little is transparent."""
     colours = np.ones((256, 4), dtype=np.float32)
     colours[:, :3] = colour_table(name) / 255
-    if name == DIVERGING:
-        colours[:, 3] = 0.2 + 0.8 * np.abs(np.linspace(-1, 1, 256)) ** 0.8
+    colours[:, 3] = opacity_table(name)
     return {"name": f"SAM-MIL {name}", "display_name": name, "colors": colours}

@@ -150,6 +150,7 @@ def _processed(source: SlideSource, path: Path) -> ProcessedSlide:
         reused=tuple(stages),
         tiles=None if grid is None else len(grid),
         groups=None if bag is None or bag.groups is None else len(bag.groups),
+        segmenter=h5.read_segmenter(path),
     )
 
 

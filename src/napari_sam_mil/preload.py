@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sam_mil_engine.report.colours import segment_colours
 
-from .colours import DIVERGING, QUANTITY, napari_colormap
+from .colours import DIVERGING, PROBABILITY, QUANTITY, napari_colormap
 from .napari_compat.first_use import load, make_dashes, read_units
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def load_for_results() -> None:
     load(_FOR_THUMBNAILS, *_FOR_LAYERS)
     make_dashes()
     segment_colours(1)  # the first tables of OpenCV and matplotlib
-    for colormap in (DIVERGING, QUANTITY):
+    for colormap in (DIVERGING, PROBABILITY, QUANTITY):
         napari_colormap(colormap)
 
 

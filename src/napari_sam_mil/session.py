@@ -102,6 +102,7 @@ class SlideSession:
             table=self.table(),
             grid=processed.grid,
             scores=scores,
+            segmenter=processed.segmenter,
         )
 
 

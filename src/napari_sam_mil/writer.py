@@ -41,11 +41,11 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
 
 
 def write_segments(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the segments of a ``SAM segments`` layer: GeoJSON with their scores, or CSV with the scores alone."""
+    """Write the segments of a layer of segments: GeoJSON with their scores, or CSV with the scores alone."""
     tag = _tag(path, meta)
     if tag.segments is None:
         raise AnnotationError(
-            "this layer holds no segments", where=path, hint="Save the layer 'SAM segments' of an analysed slide"
+            "this layer holds no segments", where=path, hint="Save the layer of segments of an analysed slide"
         )
     table = {str(name): np.asarray(column) for name, column in dict(meta["features"]).items()}
     if Path(path).suffix.lower() == ".csv":

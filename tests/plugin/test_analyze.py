@@ -22,7 +22,7 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
 from sam_mil_engine.train.model_folders import bundled_models
 
-NAMES = ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
+NAMES = ["tissue", "segments (regions)", "attention", "tumour probability", "evidence"]
 
 
 def click(qtbot, dock, button):
@@ -54,7 +54,7 @@ def test_segment_classify_puts_every_layer_where_it_belongs(qtbot, open_dock, ti
         np.testing.assert_allclose(covers(by_name[name]), (np.array([first, last]) * 128 - 0.5) * 0.5)
     frame = session.analysis.processed.segments.frame
     corner = (np.asarray(frame.origin_px0)[::-1] - 0.5) * 0.5
-    np.testing.assert_allclose(covers(by_name["SAM segments"])[0], corner)
+    np.testing.assert_allclose(covers(by_name["segments (regions)"])[0], corner)
     tissue = np.asarray(by_name["tissue"].extent.world)
     assert (tissue >= whole[0] - 1).all()
     assert (tissue <= whole[1] + 1).all()
@@ -101,7 +101,7 @@ def test_steps_can_be_done_one_by_one(qtbot, open_dock, tiny_slide):
     click(qtbot, dock, dock.steps["Tissue"])
     assert [layer.name for layer in viewer.layers] == ["tiny", "tissue"]
     click(qtbot, dock, dock.steps["Segment"])
-    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue", "SAM segments"]
+    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue", "segments (regions)"]
     click(qtbot, dock, dock.steps["Features"])
     assert sessions_of(viewer).current.analysis.processed.bag is not None
     click(qtbot, dock, dock.steps["Classify"])

@@ -15,7 +15,7 @@ from napari_sam_mil.session import sessions_of
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.slide.finding import EXTENSIONS
 
-RESULTS = ["finished", "tissue", "SAM segments"]
+RESULTS = ["finished", "tissue", "segments (regions)"]
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def analyze(walk):
     dock.job.progressed.connect(lambda _progress: seen.add(words_of(dock.progress_card)))
     until(lambda: dock.job is None, "the result")
     assert any("Features: " in words and " of " in words for words in seen), "stage and how far it is"
-    assert walk.layers()[1:] == ["tissue", "SAM segments", "attention", "tumour probability", "evidence"]
+    assert walk.layers()[1:] == ["tissue", "segments (regions)", "attention", "tumour probability", "evidence"]
     pause()
     assert "Probability of tumour: " in words_of(dock.result_card)
     assert ", threshold 0.50" in words_of(dock.result_card)

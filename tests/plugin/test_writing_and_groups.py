@@ -36,7 +36,7 @@ def test_tissue_saved_as_geojson_comes_back_in_slide_pixels(analysed, tmp_path):
 def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_path):
     viewer, session = analysed
     path = tmp_path / "segments.geojson"
-    viewer.layers["SAM segments"].save(str(path), plugin="napari-sam-mil")
+    viewer.layers["segments (regions)"].save(str(path), plugin="napari-sam-mil")
     segments = session.analysis.processed.segments
     back = read_annotations(path, info=SlidePlace())
     assert len(back) == len(segments)
@@ -49,7 +49,7 @@ def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_pat
 def test_segments_saved_as_csv_hold_the_table(analysed, tmp_path):
     viewer, session = analysed
     path = tmp_path / "segments.csv"
-    viewer.layers["SAM segments"].save(str(path), plugin="napari-sam-mil")
+    viewer.layers["segments (regions)"].save(str(path), plugin="napari-sam-mil")
     rows = read_csv(path)
     assert len(rows) == len(session.analysis.processed.segments)
     assert float(rows[0]["area (µm²)"]) > 0
@@ -74,7 +74,7 @@ def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, a
     smallest = int(table.item(0, 0).text())
     place = table.visualItemRect(table.item(0, 0)).center()
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    assert viewer.layers["SAM segments"].selected_label == smallest
+    assert viewer.layers["segments (regions)"].selected_label == smallest
     x, y, width, height = session.analysis.processed.segments.boxes_raster[smallest - 1]
     middle = session.analysis.processed.segments.frame.to_px0((x + width / 2, y + height / 2))
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (middle[::-1] - 0.5) * 0.5, atol=1e-6)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from sam_mil_engine.report.colours import colour_table
+from sam_mil_engine.report.colours import legend_table
 
 #: Width below which a dock scrolls sideways rather than cut its text.
 DOCK_WIDTH = 340
@@ -113,7 +113,7 @@ class ColourBar(QWidget):
 
     def __init__(self, colormap: str, low: str, high: str, *, mark: float | None = None):
         super().__init__()
-        self._colours = np.ascontiguousarray(colour_table(colormap)[None])
+        self._colours = np.ascontiguousarray(legend_table(colormap)[None])
         self._low, self._high, self._mark = low, high, mark
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(f"Colour legend from {low} to {high}")

@@ -13,7 +13,7 @@ from sam_mil_engine.report.pictures import attention_limit
 
 from ..analysis import Analysis
 from ..calibration import calibration_note
-from ..colours import DIVERGING, QUANTITY
+from ..colours import PROBABILITY, QUANTITY
 from ..group_table import shown_class
 from ..layers import class_title
 from ..words import sentence_case
@@ -55,7 +55,7 @@ class ResultCard(Card):
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
         self.body.addWidget(text_label(f"Probability of {scores.classes[column]}: {probability:.3f}{threshold}"))
         self.body.addWidget(text_label(sentence_case(title), faint=True))
-        self.body.addWidget(ColourBar(DIVERGING, "0", "1", mark=scores.threshold if two else None))
+        self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.threshold if two else None))
         relative = scores.relative_attention
         if relative is not None:
             self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))

@@ -10,6 +10,7 @@ import shapely
 from shapely import MultiPolygon, Polygon
 
 from ..segment.segments import Segments
+from ..slide.tissue_regions import TissueRegions
 from .model import Annotation, as_area
 
 
@@ -19,6 +20,12 @@ def mask_area(mask: npt.NDArray[np.bool_]) -> Polygon | MultiPolygon:
     rows, starts = np.nonzero(edges == 1)
     _, ends = np.nonzero(edges == -1)
     return as_area(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))
+
+
+def tissue_area(tissue: TissueRegions) -> Polygon | MultiPolygon:
+    """Return the tissue as one valid area in level-0 pixels."""
+    pieces = [Polygon(outer, holes) for outer, holes in tissue.polygons_px0]
+    return as_area(shapely.union_all(shapely.make_valid(pieces)))
 
 
 def segment_annotations(segments: Segments, numbers: Iterable[int] | None = None) -> list[Annotation]:

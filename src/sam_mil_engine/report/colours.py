@@ -12,9 +12,10 @@ from ..errors import SettingsError
 Colours = npt.NDArray[np.uint8]
 RGB = tuple[int, int, int]
 
-#: Attention is a quantity (pale to dark), probability has a middle (blue, white, red).
+#: Attention and probability are quantities (pale to dark); evidence has a middle (blue against, red for).
 ATTENTION_MAP = "YlOrRd"
-PROBABILITY_MAP = "RdBu_r"
+PROBABILITY_MAP = "Reds"
+EVIDENCE_MAP = "RdBu_r"
 
 TISSUE: RGB = (10, 125, 80)
 HOLE: RGB = (225, 120, 20)
@@ -44,18 +45,53 @@ def colour_table(name: str) -> Colours:
     return table
 
 
+@lru_cache(maxsize=32)
+def opacity_table(name: str) -> npt.NDArray[np.float64]:
+    """(256,) opacity of a colour map drawn over tissue, 0 to 1: what says little leaves the stain as it looks.
+
+    Low values of a quantity are transparent, and the middle of a map that has one; other maps are opaque.
+    """
+    place = np.linspace(0.0, 1.0, 256)
+    if name in (ATTENTION_MAP, PROBABILITY_MAP):
+        rise = np.clip((place - 0.05) / 0.55, 0, 1)
+        table = rise * rise * (3 - 2 * rise)
+    elif name == EVIDENCE_MAP:
+        table = np.abs(2 * place - 1) ** 0.8
+    else:
+        table = np.ones(256)
+    table.setflags(write=False)
+    return table
+
+
+def legend_table(name: str) -> Colours:
+    """(256, 3) uint8: the colours of a map as they look over white glass, for a legend."""
+    opacity = opacity_table(name)[:, None]
+    seen: Colours = np.round(opacity * colour_table(name) + (1 - opacity) * 255).astype(np.uint8)
+    return seen
+
+
 def colours_of(values: npt.ArrayLike, *, colormap: str, limits: tuple[float, float]) -> Colours:
     """Values (...) -> colours (..., 3) uint8; values beyond the limits take the colour of the nearer end.
 
     Values must be finite. Where both limits are equal, everything takes the middle colour.
     """
+    picked: Colours = colour_table(colormap)[_places(values, limits)]
+    return picked
+
+
+def opacities_of(values: npt.ArrayLike, *, colormap: str, limits: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Values (...) -> opacities (...) 0 to 1 of :func:`opacity_table`, as :func:`colours_of` picks colours."""
+    picked: npt.NDArray[np.float64] = opacity_table(colormap)[_places(values, limits)]
+    return picked
+
+
+def _places(values: npt.ArrayLike, limits: tuple[float, float]) -> npt.NDArray[np.intp]:
     numbers = np.asarray(values, dtype=np.float64)
     low, high = limits
     if high < low:
         raise SettingsError(f"colour limits must ascend, got {limits}")
     scaled = np.full(numbers.shape, 0.5) if high == low else np.clip((numbers - low) / (high - low), 0, 1)
-    picked: Colours = colour_table(colormap)[np.floor(scaled * 255 + 0.5).astype(np.intp)]
-    return picked
+    return np.floor(scaled * 255 + 0.5).astype(np.intp)
 
 
 def segment_colours(count: int) -> Colours:

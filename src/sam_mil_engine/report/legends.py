@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from ..geometry import Frame
-from .colours import RGB, colour_table, css
+from .colours import RGB, css, legend_table
 
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_STEPS = 260, 12, 64
 _ROUND = (1, 2, 5)
@@ -52,7 +52,7 @@ def colour_bar(
     Ticks outside the limits are left out.
     """
     low, high = limits
-    table = colour_table(colormap)
+    table = legend_table(colormap)
     step = _BAR_WIDTH / _BAR_STEPS
     parts = [
         Markup('<rect x="{:g}" y="16" width="{:g}" height="{}" fill="{}"/>').format(

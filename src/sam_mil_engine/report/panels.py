@@ -172,6 +172,7 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
         colormap=ATTENTION_MAP,
         limits=(0, top),
         opacity=_MAP_OPACITY,
+        tissue=section.tissue,
     )
     peak = float(finite.max()) if len(finite) else float("nan")
     ticks = [(0.0, "0"), (1.0, "1"), (top, f"{top:.1f}" + (" and more" if peak > top * 1.005 else ""))]
@@ -191,6 +192,7 @@ def _probability_panel(section: SlideSection, picture: Picture, frame: Frame) ->
         colormap=PROBABILITY_MAP,
         limits=(0, 1),
         opacity=_MAP_OPACITY,
+        tissue=section.tissue,
     )
     ticks = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
     bar = colour_bar(PROBABILITY_MAP, (0, 1), title=f"probability of {name}, per patch", ticks=ticks)

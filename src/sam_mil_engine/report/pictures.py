@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..annotations.masks import tissue_area
+from ..annotations.raster import rasterise
 from ..errors import SamMilError, SettingsError
 from ..files import atomic_write
 from ..geometry import Frame
 from ..segment.segments import Segments
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import Ring, TissueRegions
-from .colours import ANNOTATION, HOLE, RGB, TISSUE, colours_of, segment_colours
+from .colours import ANNOTATION, HOLE, RGB, TISSUE, colours_of, opacities_of, segment_colours
 
 if TYPE_CHECKING:
     from ..slide.reader import Slide
@@ -115,8 +117,9 @@ def draw_map(
     colormap: str,
     limits: tuple[float, float],
     opacity: float = 0.6,
+    tissue: TissueRegions | None = None,
 ) -> Picture:
-    """Colour the rectangle of every patch by its value.
+    """Colour the rectangle of every patch by its value, as far as it lies in the tissue.
 
     Parameters
     ----------
@@ -129,7 +132,10 @@ def draw_map(
     colormap, limits
         Name of a matplotlib colour map, and the values of its two ends.
     opacity
-        0 shows the picture, 1 the colour alone.
+        0 shows the picture, 1 the colour alone where the colour map is opaque
+        (:func:`~sam_mil_engine.report.colours.opacity_table`).
+    tissue
+        Only what lies in it is coloured; everything in the patches where None.
 
     Returns
     -------
@@ -146,9 +152,12 @@ def draw_map(
     for number, (left, top, right, bottom) in zip(seen, _cells(frame, coords[seen], size_px0), strict=True):
         owner[top:bottom, left:right] = number
     covered = owner >= 0
-    colours = np.zeros((len(coords), 3), dtype=np.uint8)
+    if tissue is not None:
+        covered &= rasterise(tissue_area(tissue), frame=frame, size_raster=picture.shape[1::-1])
+    colours, strength = np.zeros((len(coords), 3), dtype=np.uint8), np.zeros(len(coords))
     colours[seen] = colours_of(numbers[seen], colormap=colormap, limits=limits)
-    return _blend(picture, covered, colours[owner[covered]], opacity)
+    strength[seen] = opacity * opacities_of(numbers[seen], colormap=colormap, limits=limits)
+    return _blend(picture, covered, colours[owner[covered]], strength[owner[covered]][:, None])
 
 
 def draw_patches(
@@ -261,7 +270,10 @@ def _cells(frame: Frame, coords_px0: npt.NDArray[np.float64], size_px0: tuple[fl
 
 
 def _blend(
-    picture: Picture, where: npt.NDArray[np.bool_], colours: npt.NDArray[np.uint8], opacity: float
+    picture: Picture,
+    where: npt.NDArray[np.bool_],
+    colours: npt.NDArray[np.uint8],
+    opacity: float | npt.NDArray[np.float64],
 ) -> Picture:
     drawn = picture.copy()
     mixed = (1 - opacity) * picture[where].astype(np.float64) + opacity * colours.astype(np.float64)

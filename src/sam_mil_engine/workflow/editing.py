@@ -9,6 +9,7 @@ from pathlib import Path
 from ..bag import h5
 from ..errors import SegmentError
 from ..ngff import write_ome_zarr
+from ..segment.titles import segments_title
 from .outcome import ProcessedSlide
 from .project import Project
 
@@ -65,7 +66,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
             segments.label_image(),
             frame=segments.frame,
             mpp=processed.info.mpp,
-            name="SAM segments",
+            name=segments_title(origin.segmenter),
         )
     row = project.rows().get(processed.slide_id)
     if row is not None:

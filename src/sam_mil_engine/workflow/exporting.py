@@ -15,6 +15,7 @@ from ..bag.names import file_name
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..progress import Progress, ProgressCallback, silent
+from ..segment.titles import segments_title
 from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
@@ -110,7 +111,7 @@ def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path
         found.segments.label_image(),
         frame=found.segments.frame,
         mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
-        name="SAM segments",
+        name=segments_title(found.bag.attrs.get("segmenter")),
     )
     return [path]
 

@@ -25,6 +25,8 @@ class ProcessedSlide:
         Results of the stages that are done; None for the others.
     tiles, groups
         How many patches and groups there are, or None where that stage is not done.
+    segmenter
+        Name of what made the segments, or None where there are none.
     seconds
         Stage -> seconds, for the stages that ran now.
     reused
@@ -42,6 +44,7 @@ class ProcessedSlide:
     reused: tuple[str, ...] = ()
     tiles: int | None = None
     groups: int | None = None
+    segmenter: str | None = None
 
     def without_arrays(self) -> ProcessedSlide:
         """Return the same facts without what is in the bag file anyway: light enough to travel."""

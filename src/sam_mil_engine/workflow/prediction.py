@@ -27,6 +27,7 @@ from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
+from ..slide.tissue_regions import TissueRegions
 from .places import place_of_bag
 from .process import process_slide
 from .tools import Tools
@@ -163,7 +164,7 @@ def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: 
             out / f"{scores.slide_id}.groups.geojson", outlines, info=place_of_bag(bag_path), properties=properties
         )
     if grid is not None:
-        _write_maps(scores, grid, bag, out)
+        _write_maps(scores, grid, bag, out, tissue=h5.read_tissue(bag_path))
 
 
 def group_annotations(
@@ -189,7 +190,9 @@ def group_annotations(
     return segment_annotations(segments, groups.segment_of_group.tolist()), properties
 
 
-def _write_maps(scores: SlideScores, grid: TileGrid, bag: FeatureBag, out: Path) -> None:
+def _write_maps(
+    scores: SlideScores, grid: TileGrid, bag: FeatureBag, out: Path, *, tissue: TissueRegions | None
+) -> None:
     maps: dict[str, Any] = {}
     if scores.relative_attention is not None:
         maps["attention"] = scores.relative_attention

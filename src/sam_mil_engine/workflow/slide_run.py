@@ -95,4 +95,5 @@ def _result(job: SlideJob, seconds: dict[str, float], reused: tuple[str, ...]) -
         reused=reused,
         tiles=None if grid is None else len(grid),
         groups=None if bag is None or bag.groups is None else len(bag.groups),
+        segmenter=h5.read_segmenter(path),
     )

@@ -13,6 +13,7 @@ from ..annotations.model import Annotation
 from ..bag import h5
 from ..errors import SlideError
 from ..ngff import write_ome_zarr
+from ..segment.titles import segments_title
 from ..slide.tissue_regions import TissueRegions
 from .encoding import encode_stage
 from .slide_job import SlideJob
@@ -78,7 +79,7 @@ def segment_stage(job: SlideJob, key: str) -> None:
         segments.label_image(),
         frame=segments.frame,
         mpp=job.slide.info.mpp,
-        name="SAM segments",
+        name=segments_title(segmenter.name),
     )
     with h5.edit_bag(job.bag) as file:
         h5.put_segments(file, segments, segmenter=segmenter.name, version=segmenter.version)

@@ -115,6 +115,12 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
         return SegmentOrigin(segmenter, version, edited, names)
 
 
+def read_segmenter(path: Path) -> str | None:
+    """Return the name of what made the masks, or None where there are none."""
+    origin = read_segment_origin(path)
+    return None if origin is None else origin.segmenter
+
+
 def read_tissue(path: Path) -> TissueRegions | None:
     """Return the tissue polygons, or None where that stage did not run."""
     with _open(path) as file:
