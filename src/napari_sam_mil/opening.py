@@ -96,10 +96,12 @@ def prepare_window(slide: Slide, values: Preferences) -> None:
     from napari import current_viewer
 
     from .readout import watch_cursor
+    from .session import sessions_of
 
     viewer = current_viewer()
     if viewer is None:
         return
+    sessions_of(viewer)  # from now on a slide that is seen whole stays whole
     watch_cursor(viewer)
     if slide.info.mpp is not None:
         show_scale_bar(viewer)

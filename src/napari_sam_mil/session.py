@@ -27,7 +27,8 @@ from .prompting import Regions
 from .recolour import colour_segments
 from .renewing import renewed
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
-from .view import show_px0, view_px0
+from .view import sees_all, show_px0, view_px0
+from .whole_view import WholeView
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -120,6 +121,8 @@ class Sessions:
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)
+        self._whole_view = WholeView(viewer, self._sees_all)
+        self.changed.connect(self._whole_view.look)
         self._on_layers()
 
     @property
@@ -289,6 +292,14 @@ class Sessions:
                 f"{session.source.info.slide_id} was closed. {names} may hold unsaved work and stayed: "
                 "save the layer with File > Save Selected Layer(s), or remove it."
             )
+
+    def _sees_all(self) -> bool:
+        slide, viewer = self._current, self._viewer()
+        return (
+            slide is not None
+            and viewer is not None
+            and sees_all(viewer, slide.source.info.size_px0, slide.source.mpp)
+        )
 
     def _on_active(self, _event: Any = None) -> None:
         active = self.viewer.layers.selection.active

@@ -16,15 +16,17 @@ from ..analysis import BUNDLED, STEPS, Analysis
 from ..jobs import Job
 from ..kept import Found, Kept, OtherSlide, analyse_elsewhere, predict_kept, read_kept
 from ..keys import key_of
+from ..napari_compat.event_loop import later
 from ..napari_compat.scale_bar import show_scale_bar
-from ..notices import show_error
+from ..notices import describe, show_error
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
 from ..session import SlideSession
 from .choices_card import ChoicesCard
 from .dock import Dock
-from .parts import scrolling
+from .fold import Fold
+from .parts import Card, scrolling
 from .progress_card import ProgressCard
 from .region_card import RegionCard
 from .result_card import ResultCard
@@ -60,6 +62,7 @@ class AnalyzeDock(Dock):
         self._looked: list[tuple[SlideSession, Kept]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
+        self.fold = Fold("Models, tissue, region and single steps: click to change them")
         self._take_preferences()
         self.button, self.steps = self._buttons()
         self._tell_key()
@@ -69,6 +72,9 @@ class AnalyzeDock(Dock):
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
         self.choices_card.changed.connect(self._look_for_kept)
+        self.choices_card.changed.connect(self._say_choices)
+        self.region_card.choice.currentIndexChanged.connect(self._say_choices)
+        self._say_choices()
         self._show_current()
 
     @property
@@ -105,6 +111,7 @@ class AnalyzeDock(Dock):
         Activity(job, EVERYTHING if step == "Classify" else step)
         stages = STEPS[step] if step != "Classify" else (*STEPS[step], "classify")
         self.progress_card.begin(stages)
+        self._put_first(self.progress_card)
         self._enable()
         job.start()
         return job
@@ -132,6 +139,7 @@ class AnalyzeDock(Dock):
             return
         processed = analysis.processed
         self.progress_card.finish(seconds=processed.seconds, reused=processed.reused)
+        self._put_first(self.result_card)
         self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
 
     def _show(self, session: SlideSession, analysis: Analysis) -> None:
@@ -159,6 +167,7 @@ class AnalyzeDock(Dock):
             if self._job is None and session.analysis is before and session in self._sessions.all():
                 self._told = session
                 self.progress_card.show_kept(found.analysis.processed.reused, found.note)
+                self._put_first(self.result_card)
                 self._show(session, found.analysis)
 
         def then(found: Found | OtherSlide | None) -> None:
@@ -177,7 +186,7 @@ class AnalyzeDock(Dock):
         self.reader.start(lambda _progress: read_kept(source, kept), doing="Reading the project", then=then)
 
     def _on_failure(self, error: Exception) -> None:
-        self.progress_card.stop("Stopped by an error")
+        self.progress_card.stop("Stopped by an error", describe(error))
         show_error(error, doing=EVERYTHING if self._step == "Classify" else self._step)
 
     def _on_cancelled(self) -> None:
@@ -200,7 +209,7 @@ class AnalyzeDock(Dock):
         self.slide_card.show_slide(None if session is None else session.source)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
-        self.choices_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
+        self.slide_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
@@ -235,7 +244,7 @@ class AnalyzeDock(Dock):
             "#samMilMain { font-size: 13pt; font-weight: 600; padding: 10px; border-radius: 6px;"
             " background-color: #1f6fb2; color: white; }"
             "#samMilMain:hover { background-color: #2b82c9; } #samMilMain:pressed { background-color: #185a91; }"
-            "#samMilMain:disabled { background-color: rgba(128, 128, 128, 70); color: rgba(160, 160, 160, 255); }"
+            "#samMilMain:disabled { background-color: #5b6b7a; color: #e8edf2; }"
             "#samMilMain:focus { border: 2px solid #9fd0f5; }"
         )
         main.clicked.connect(lambda: self.run("Classify"))
@@ -259,14 +268,22 @@ class AnalyzeDock(Dock):
         row.setSpacing(4)
         for button in self.steps.values():
             row.addWidget(button)
-        column.addWidget(self.slide_card)
-        column.addWidget(self.choices_card)
-        column.addWidget(self.region_card)
-        column.addWidget(self.button)
-        column.addLayout(row)
-        column.addWidget(self.progress_card)
-        column.addWidget(self.result_card)
+        self.fold.body.addWidget(self.choices_card)
+        self.fold.body.addWidget(self.region_card)
+        self.fold.body.addLayout(row)
+        for widget in (self.slide_card, self.button, self.fold, self.progress_card, self.result_card):
+            column.addWidget(widget)
         column.addStretch(1)
+        self._column = column
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
+        self._area = scrolling(content)
+        outer.addWidget(self._area)
+
+    def _put_first(self, card: Card) -> None:
+        """Put the progress, or the result, first below the button and the choices, and bring it into view."""
+        self._column.insertWidget(self._column.indexOf(self.fold) + 1, card)
+        later(lambda: self._area.verticalScrollBar().setValue(0))
+
+    def _say_choices(self) -> None:
+        self.fold.set_text(f"{self.choices_card.in_words()} · {self.region_card.choice.currentText().lower()}")

@@ -8,14 +8,13 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
 from sam_mil_engine.features.registry import available_encoders
-from sam_mil_engine.segment.registry import available_segmenters
-from sam_mil_engine.slide.tissue_regions import TissueRegions
+from sam_mil_engine.segment.registry import automatic_segmenter, available_segmenters
+from sam_mil_engine.settings import FeatureSettings
 
 from ..analysis import BUNDLED, Choices
 from ..library import library
-from ..words import sentence_case
 from .news import news
-from .parts import Card, folder_label, warning_label
+from .parts import Card, folder_label
 
 
 class ChoicesCard(Card):
@@ -27,8 +26,7 @@ class ChoicesCard(Card):
         super().__init__("Models")
         self._project = Choices().project
         self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
-        self._folder, self._left_out = folder_label(), warning_label("samMilLeftOut")
-        self._left_out.hide()
+        self._folder = folder_label()
         self._fill()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -37,11 +35,10 @@ class ChoicesCard(Card):
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
-        self.body.addWidget(self._left_out)
         self.body.addLayout(form)
         for box in (self.preset, self.segmenter, self.encoder, self.classifier):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(14)
+            box.setMinimumContentsLength(8)
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
         news().models_changed.connect(self._refill)
@@ -56,12 +53,15 @@ class ChoicesCard(Card):
             project=self._project,
         )
 
-    def tell_tissue(self, tissue: TissueRegions | None) -> None:
-        """Warn where much of a slide's tissue was left out as too small."""
-        warning = None if tissue is None else tissue.warning
-        self._left_out.setVisible(warning is not None)
-        if warning is not None:
-            self._left_out.setText(f"{sentence_case(warning)}.")
+    def in_words(self) -> str:
+        """Say what is chosen in one line: ``regions · efficientnet-lite0 · best fit``."""
+        parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
+        automatic = self.segmenter.currentData() == "auto"
+        parts.append(automatic_segmenter() if automatic else self.segmenter.currentText())
+        bundled = self.encoder.currentData() is None and self.classifier.currentData() in _CLASSIFIERS
+        parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
+        parts.append(self.classifier.currentText().lower())
+        return " · ".join(parts)
 
     def set_project(self, folder: Path) -> None:
         """Keep results in ``folder`` from now on."""

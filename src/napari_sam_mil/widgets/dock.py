@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 from ..docks import choose_tab, frame_of, join_others, to_front
 from ..keys import bind_defaults
 from ..session import sessions_of
-from ..view import sees_all
 from .work import Worker
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ class Dock(QWidget):
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
         self._in_order = self._left = self._behind = self._stowed = False
-        self._all_seen = self._sees_all()
 
     def leave(self) -> None:
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
@@ -88,18 +86,6 @@ class Dock(QWidget):
     def _settle(self) -> None:
         if not self._left:
             join_others(self._sessions.viewer, self)
-            QTimer.singleShot(0, self._fit)
-
-    def _fit(self) -> None:
-        """Show the whole slide still, where the dock took its place from the picture."""
-        if not self._left and self._all_seen and not self._sees_all():
-            self._sessions.viewer.reset_view()
-
-    def _sees_all(self) -> bool:
-        slide = self._sessions.current
-        if slide is None:
-            return False
-        return sees_all(self._sessions.viewer, slide.source.info.size_px0, slide.source.mpp)
 
     def _come_back(self) -> None:
         if not self._left:

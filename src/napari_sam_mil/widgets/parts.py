@@ -22,8 +22,8 @@ from superqt import QElidingLabel
 
 from sam_mil_engine.report.colours import legend_table
 
-#: Width below which a dock scrolls sideways rather than cut its text.
-DOCK_WIDTH = 340
+#: Width below which a dock scrolls sideways rather than cut its text; a small screen needs the rest for the slide.
+DOCK_WIDTH = 270
 
 
 class Card(QFrame):

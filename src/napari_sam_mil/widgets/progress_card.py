@@ -42,7 +42,9 @@ class ProgressCard(Card):
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
         self.body.addLayout(self._grid)
-        self.detail = text_label(faint=True)
+        self.detail, self.reason = text_label(faint=True), text_label()
+        self.reason.hide()
+        self.body.insertWidget(1, self.reason)
         self.body.addWidget(self.detail)
         for row, (stage, name) in enumerate(STAGE_NAMES.items()):
             label, bar, status = QLabel(name), QProgressBar(), QLabel()
@@ -71,6 +73,7 @@ class ProgressCard(Card):
             widgets[1].setValue(0)
             widgets[2].setText("Waiting")
         self.heading.setText("Progress")
+        self.reason.hide()
         self.detail.setText("Starting…")
         self.detail.show()
         self.cancel.setText("Ca&ncel")
@@ -119,14 +122,16 @@ class ProgressCard(Card):
         self.finish(seconds={}, reused=stages)
         self.heading.setText(f"Kept from before. {note}".strip())
 
-    def stop(self, text: str) -> None:
-        """Show that the run ended early: ``Cancelled`` or ``Failed``; rows keep where they were."""
+    def stop(self, text: str, reason: str = "") -> None:
+        """Show that the run ended early: ``Cancelled`` or ``Failed``, and why; rows keep where they were."""
         self.heading.setText(text)
         for _, bar, status in self._rows.values():
             bar.setRange(0, _STEPS)
             if bar.value() < _STEPS:
                 status.setText("Not finished" if bar.value() else "Not run")
         self._rest()
+        self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))
 
     def _rest(self) -> None:
         self.cancel.hide()

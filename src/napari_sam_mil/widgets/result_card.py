@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 
 import numpy as np
@@ -75,7 +74,9 @@ class ResultCard(Card):
         notes = [f"{sentence_case(note)}." for note in scores.attrs.get("notes", ())]
         worth = " ".join([calibration_note(None if model is None else model.path), *notes])
         column.addWidget(text_label(worth, faint=True))
-        first = text_label(f"Model **{name}**. {_first_words(card)} {NOT_FOR_DIAGNOSIS}")
+        words = _first_words(card)
+        closing = "" if "not for diagnosis" in words.lower() else NOT_FOR_DIAGNOSIS
+        first = text_label(f"Model **{name}**. {words} {closing}".strip())
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
         self.card = QPushButton("Model c&ard…")
@@ -100,6 +101,5 @@ def _counts(analysis: Analysis) -> str:
 def _first_words(card: str) -> str:
     """Return the first paragraph of a card that is neither its heading nor a table."""
     paragraphs = (" ".join(part.split()) for part in card.split("\n\n"))
-    text = next((one for one in paragraphs if one and not one.startswith(("#", "|"))), "")
-    text = re.sub(r"\W*not for diagnosis\W*", " ", text, flags=re.IGNORECASE).strip()
+    text = next((one for one in paragraphs if one and not one.startswith(("#", "|"))), "").replace("**", "")
     return text if not text or text.endswith(".") else f"{text}."

@@ -7,8 +7,11 @@ from html import escape
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
+from sam_mil_engine.slide.tissue_regions import TissueRegions
+
 from ..source import SlideSource
-from .parts import Card, text_label
+from ..words import sentence_case
+from .parts import Card, text_label, warning_label
 
 NO_SLIDE = "No slide is open. Drag one into the window, or use File › Open File(s)… or File › Open Sample."
 
@@ -22,7 +25,10 @@ class SlideCard(Card):
         super().__init__("Slide")
         self._facts = text_label(NO_SLIDE, rich=True)
         self._entry, self._mpp = self._mpp_row()
+        self._left_out = warning_label("samMilLeftOut")
+        self._left_out.hide()
         self.body.addWidget(self._facts)
+        self.body.addWidget(self._left_out)
         self.body.addWidget(self._entry)
         self._entry.hide()
 
@@ -35,6 +41,13 @@ class SlideCard(Card):
             self._mpp.blockSignals(True)
             self._mpp.setValue(source.user_mpp or 0.0)
             self._mpp.blockSignals(False)
+
+    def tell_tissue(self, tissue: TissueRegions | None) -> None:
+        """Warn where much of a slide's tissue was left out as too small."""
+        warning = None if tissue is None else tissue.warning
+        self._left_out.setVisible(warning is not None)
+        if warning is not None:
+            self._left_out.setText(f"{sentence_case(warning)}.")
 
     def _mpp_row(self) -> tuple[QWidget, QDoubleSpinBox]:
         row = QWidget()

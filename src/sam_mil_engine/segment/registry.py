@@ -100,7 +100,7 @@ def load_segmenter(
     """
     settings = settings or SegmentSettings()
     if name == "auto":
-        name = largest_of_metas() or "regions"
+        name = automatic_segmenter()
     if name in WITHOUT_WEIGHTS:
         return WITHOUT_WEIGHTS[name](settings)
     from .automatic import AutomaticSegmenter
@@ -110,6 +110,11 @@ def load_segmenter(
     if found.name == TISSUE_SAM:
         settings = its_own(settings)
     return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
+
+
+def automatic_segmenter() -> str:
+    """Return what ``auto`` stands for on this computer."""
+    return largest_of_metas() or "regions"
 
 
 def find_checkpoint(name: str) -> tuple[Path, str]:

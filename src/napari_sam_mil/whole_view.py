@@ -1,0 +1,40 @@
+"""A slide that is seen whole stays whole when the canvas becomes smaller, for example when a dock opens."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class WholeView:
+    """Watches the canvas of one viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer; it outlives this object.
+    sees_all
+        Whether the current slide lies whole in the canvas; False where no slide is open.
+    """
+
+    def __init__(self, viewer: Viewer, sees_all: Callable[[], bool]):
+        self._viewer = weakref.ref(viewer)
+        self._sees_all = sees_all
+        self._whole = False
+        camera = viewer.scene.camera.events
+        camera.center.connect(self.look)
+        camera.zoom.connect(self.look)
+        viewer.canvas.events.size.connect(self._resized)
+
+    def look(self, _event: Any = None) -> None:
+        """Remember whether the slide is seen whole now: the user moved, or another slide is current."""
+        self._whole = self._sees_all()
+
+    def _resized(self, _event: Any = None) -> None:
+        viewer = self._viewer()
+        if viewer is not None and self._whole and not self._sees_all():
+            viewer.reset_view()

@@ -1,0 +1,81 @@
+"""A line, or two, that say what is chosen, and open what is behind them on a click."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+_CLOSED, _OPEN = "▸", "▾"
+#: Lines that the text may take.
+_LINES = 2
+
+
+class Fold(QWidget):
+    """A button of one line above a content that is folded away at first.
+
+    Attributes
+    ----------
+    line
+        The button: it takes the keyboard, and says its whole text to screen readers and in its tooltip.
+    body
+        Layout of the content.
+    """
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self._tip, self._text = tip, ""
+        self.line = QPushButton()
+        self.line.setObjectName("samMilFold")
+        self.line.setCheckable(True)
+        self.line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.line.setStyleSheet("#samMilFold { text-align: left; padding: 5px 6px; }")
+        self._content = QWidget()
+        self._content.hide()
+        self.body = QVBoxLayout(self._content)
+        self.body.setContentsMargins(0, 4, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.line)
+        column.addWidget(self._content)
+        self.line.toggled.connect(self._toggle)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the content is shown."""
+        return bool(self.line.isChecked())
+
+    def set_open(self, *, on: bool) -> None:
+        """Show the content, or fold it away."""
+        self.line.setChecked(on)
+
+    def set_text(self, text: str) -> None:
+        """Say what is chosen; what does not fit the width is in the tooltip."""
+        self._text = text
+        self.line.setToolTip(f"{text}\n{self._tip}")
+        self.line.setAccessibleName(text)
+        self._draw()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Cut the line to the new width."""
+        super().resizeEvent(event)
+        self._draw()
+
+    def _toggle(self, on: bool) -> None:
+        self._content.setVisible(on)
+        self._draw()
+
+    def _draw(self) -> None:
+        room, metrics = max(self.line.width() - 34, 40), self.fontMetrics()
+        lines = [""]
+        for part in self._text.split(" · "):
+            longer = f"{lines[-1]} · {part}" if lines[-1] else part
+            if lines[-1] and len(lines) < _LINES and metrics.horizontalAdvance(f"{longer} ·") > room:
+                lines[-1] += " ·"
+                lines.append(part)
+            else:
+                lines[-1] = longer
+        shown = [metrics.elidedText(line, Qt.TextElideMode.ElideRight, room) for line in lines]
+        text = "\n    ".join(shown).replace("&", "&&")
+        self.line.setText(f"{_OPEN if self.is_open else _CLOSED} {text}")
