@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from platformdirs import user_data_path
 
-from sam_mil_engine.errors import ProjectError, SettingsError
+from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings
 
@@ -19,6 +19,7 @@ from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.segment.nuclei_size import MppEstimate
     from sam_mil_engine.train.checkpoint import TrainedModel
     from sam_mil_engine.workflow.outcome import ProcessedSlide
 
@@ -60,13 +61,33 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolutionAsked:
+    """What a person should know to state the resolution of a slide.
+
+    Attributes
+    ----------
+    expected
+        Micrometres per pixel that the classifier expects.
+    estimate
+        What the nuclei suggest, or None where too few are seen.
+    """
+
+    expected: float
+    estimate: MppEstimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
-    """What is known of a slide: what the engine made of it, what a classifier says of that, names of segments."""
+    """What is known of a slide: what the engine made of it, what a classifier says of that, names of segments.
+
+    ``asks`` is set where the rest needs the resolution of a slide that does not say it.
+    """
 
     processed: ProcessedSlide
     scores: SlideScores | None = None
     model: Classifier | None = None
     names: tuple[str, ...] = ()
+    asks: ResolutionAsked | None = None
 
     def after(self, earlier: Analysis | None) -> Analysis:
         """Keep the earlier prediction where this step made none and the patches are still the same."""
@@ -77,22 +98,9 @@ class Analysis:
 
 
 def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
-    """Return what the classifier expects, on top of what the project has, so that its results are used.
-
-    Raises
-    ------
-    SettingsError
-        If the classifier expects a resolution and that of the slide is not known.
-    """
+    """Return what the classifier expects, on top of what the project has, so that its results are used."""
     from sam_mil_engine.workflow.prediction import settings_for
 
-    if model.expects.mpp is not None and source.mpp is None:
-        raise SettingsError(
-            f"the classifier expects {model.expects.mpp:.3g} µm per pixel,"
-            " and the slide does not say its resolution",
-            where=source.info.path,
-            hint="Enter the resolution in the slide card; a scan at 40× usually has 0.25, at 20× 0.5 µm per pixel",
-        )
     return settings_for(
         model,
         source_mpp=source.user_mpp,
@@ -126,6 +134,9 @@ def analyse(
 ) -> Analysis:
     """Run one step of :data:`STEPS` and everything before it that is not done yet.
 
+    Where the step needs the resolution of a slide that does not say it, only tissue and segments are made, which do
+    not; the result then ``asks`` for it.
+
     Raises
     ------
     SamMilError
@@ -135,13 +146,17 @@ def analyse(
     from sam_mil_engine.workflow.process import process_slide
 
     models = load_candidates(choices.classifier)
+    expected = models[0].expects.mpp
+    asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
     processed = process_slide(
         source.info.path,
         choices.project,
         settings=_settings(choices, models[0], source),
-        stages=STEPS[step],
+        stages=STEPS["Segment"] if asks else STEPS[step],
         progress=progress,
     )
+    if asks and expected is not None:
+        return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
     from sam_mil_engine.predict import best_fit, predict
@@ -151,6 +166,17 @@ def analyse(
     scores = predict(model, processed.bag)
     progress(Progress("classify", 1, 1, "slides"))
     return Analysis(processed, scores, Classifier.of(model))
+
+
+def _estimate(source: SlideSource | SlideFacts, processed: ProcessedSlide) -> MppEstimate | None:
+    """Estimate the resolution from the nuclei in the tissue."""
+    from sam_mil_engine.segment.nuclei_size import estimate_mpp
+    from sam_mil_engine.slide.reader import open_slide
+
+    if processed.tissue is None:
+        return None
+    with open_slide(source.info.path) as slide:
+        return estimate_mpp(slide, processed.tissue)
 
 
 def analyse_lightly(

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from sam_mil_engine.errors import SamMilError
 
 from ..activity import Activity
-from ..analysis import BUNDLED, STEPS, Analysis
+from ..analysis import BUNDLED, STEPS, Analysis, ResolutionAsked
 from ..jobs import Job
 from ..kept import Found, Kept, OtherSlide, analyse_elsewhere, predict_kept, read_kept
 from ..keys import key_of
@@ -57,6 +57,8 @@ class AnalyzeDock(Dock):
         self._analysed: SlideSession | None = None
         #: The slide that the progress card speaks of.
         self._told: SlideSession | None = None
+        #: The slide whose resolution was asked for, and the step that goes on with it.
+        self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = Worker(self)
         self._looked: list[tuple[SlideSession, Kept]] = []
@@ -138,9 +140,20 @@ class AnalyzeDock(Dock):
         if session is None:
             return
         processed = analysis.processed
+        if analysis.asks is not None:
+            self._ask_resolution(session, analysis, analysis.asks)
+            return
         self.progress_card.finish(seconds=processed.seconds, reused=processed.reused)
         self._put_first(self.result_card)
         self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
+
+    def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionAsked) -> None:
+        """Show what needs no resolution, ask for it, and go on with the step once it is given."""
+        self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
+        self._show(session, replace(analysis, asks=None))
+        if session is self._sessions.current:
+            self.slide_card.ask(asked)
+            self._waiting = (session, self._step)
 
     def _show(self, session: SlideSession, analysis: Analysis) -> None:
         self._sessions.show(session, analysis)
@@ -199,8 +212,12 @@ class AnalyzeDock(Dock):
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
-        if session is not None:
-            self._sessions.set_mpp(session, mpp or None)
+        if session is None:
+            return
+        self._sessions.set_mpp(session, mpp or None)
+        waiting, self._waiting = self._waiting, None
+        if mpp and waiting is not None and waiting[0] is session:
+            later(lambda: self.run(waiting[1]))
 
     def _show_current(self) -> None:
         session = self._sessions.current

@@ -5,10 +5,11 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
+from ..analysis import ResolutionAsked
 from ..source import SlideSource
 from ..words import sentence_case
 from .parts import Card, text_label, warning_label
@@ -25,22 +26,52 @@ class SlideCard(Card):
         super().__init__("Slide")
         self._facts = text_label(NO_SLIDE, rich=True)
         self._entry, self._mpp = self._mpp_row()
+        self._shown: SlideSource | None = None
         self._left_out = warning_label("samMilLeftOut")
         self._left_out.hide()
         self.body.addWidget(self._facts)
         self.body.addWidget(self._left_out)
-        self.body.addWidget(self._entry)
-        self._entry.hide()
+        self.question, self.suggested = text_label(), QPushButton()
+        self.suggested.setToolTip("Take the estimate; every area and every patch depends on it, so check it")
+        self.suggested.clicked.connect(self._take_suggestion)
+        self._suggestion = 0.0
+        for widget in (self.question, self._entry, self.suggested):
+            self.body.addWidget(widget)
+            widget.hide()
 
     def show_slide(self, source: SlideSource | None) -> None:
         """Show a slide's facts; None where there is no slide."""
         self._entry.setVisible(source is not None and source.info.mpp is None)
+        if source is None or source.mpp is not None or source is not self._shown:
+            self.question.hide()
+            self.suggested.hide()
+        self._shown = source
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
         if source is not None:
             self.setToolTip(str(source.info.path))
             self._mpp.blockSignals(True)
             self._mpp.setValue(source.user_mpp or 0.0)
             self._mpp.blockSignals(False)
+
+    def ask(self, asked: ResolutionAsked) -> None:
+        """Ask for the resolution in place, with the field focused and the estimate offered as such."""
+        estimate = asked.estimate
+        words = f"The classifier expects {asked.expected:.3g} µm per pixel. How large is a pixel of this slide?"
+        if estimate is not None:
+            self._suggestion = estimate.usual
+            words += (
+                f" The size of the nuclei suggests about {estimate.usual:.3g} ({estimate.low:.2g} to"
+                f" {estimate.high:.2g}): an estimate, check it."
+            )
+            self.suggested.setText(f"&Use {estimate.usual:.3g} µm per pixel")
+        self.question.setText(words)
+        self.question.show()
+        self.suggested.setVisible(estimate is not None)
+        self._mpp.setFocus()
+        self._mpp.selectAll()
+
+    def _take_suggestion(self) -> None:
+        self._mpp.setValue(self._suggestion)
 
     def tell_tissue(self, tissue: TissueRegions | None) -> None:
         """Warn where much of a slide's tissue was left out as too small."""
