@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,25 @@ def optics_of(path: Path) -> Optics:
     """Read the optical path of the slide that ``path`` belongs to, from its volume where there is one."""
     headers = [_header(file) for file in series_files(path)]
     return next((header.optics for header in headers if "VOLUME" in header.flavour), headers[0].optics)
+
+
+def resampled_warnings(flavours: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """One sentence where all levels of a slide are marked as resampled, else nothing.
+
+    Parameters
+    ----------
+    flavours
+        The image type (0008,0008) of every file of the slide.
+    """
+    levels = [flavour for flavour in flavours if "VOLUME" in flavour]
+    if not levels or not all(flavour[-1] == "RESAMPLED" for flavour in levels):
+        return ()
+    return ("All levels are marked as resampled: the slide in full resolution may be missing from the files.",)
+
+
+def flavours_of(path: Path) -> list[tuple[str, ...]]:
+    """Image types of all files of the slide that ``path`` belongs to."""
+    return [_header(file).flavour for file in series_files(path)]
 
 
 def why_not_a_slide(path: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
@@ -13,59 +12,12 @@ from ..settings import MPP_RANGE
 
 UInt8Image = npt.NDArray[np.uint8]
 WHITE = 255
-#: Pixels, and share, by which rounding of every level before may move the side of one.
-_ROUNDING_PX, _ROUNDING = 2, 0.01
 
 
 def exact_downsamples(level_sizes: Sequence[tuple[int, int]]) -> tuple[tuple[float, float], ...]:
     """Ratio of level 0's width and height to those of every level, unrounded."""
     width, height = level_sizes[0]
     return tuple((width / level_width, height / level_height) for level_width, level_height in level_sizes)
-
-
-def in_proportion(size: tuple[int, int], smaller: tuple[int, int]) -> bool:
-    """Whether an image may be a level of another: smaller by one factor in width and height, up to rounding."""
-    x, y = size[0] / smaller[0], size[1] / smaller[1]
-    slack = max(_ROUNDING_PX / min(smaller), _ROUNDING)
-    return min(x, y) > 1.2 and abs(x / y - 1) <= slack
-
-
-def without_padding(
-    level_sizes: Sequence[tuple[int, int]], tile_sizes: Sequence[tuple[int, int] | None] = ()
-) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
-    """Cut the padding from levels whose sides are filled up to whole tiles, as in de-identified Philips TIFF.
-
-    The factors of width and height contradict each other then: 7.5 and 11 where both are 16. The true factor is the
-    power of two above both that leaves less than a tile of padding on each side.
-
-    Returns
-    -------
-    sizes
-        Width and height of what each level shows of level 0.
-    warnings
-        One sentence for each level that was cut, or whose sides contradict each other without an explanation.
-    """
-    width, height = level_sizes[0]
-    sizes, warnings = [(width, height)], []
-    for number, size in enumerate(level_sizes[1:], start=1):
-        if min(size) < 1 or max(width / size[0], height / size[1]) < 1.2 or in_proportion((width, height), size):
-            sizes.append(size)
-            continue
-        tile = tile_sizes[number] if number < len(tile_sizes) else None
-        factor = 2 ** math.ceil(math.log2(max(width / size[0], height / size[1])) - _ROUNDING)
-        true = (round(width / factor), round(height / factor))
-        spare = [stored - used for stored, used in zip(size, true, strict=True)]
-        shown = f"Level {number} has {size[0]} x {size[1]} px, {width / size[0]:.3g} times less in width and "
-        shown += f"{height / size[1]:.3g} times less in height than the slide"
-        if min(spare) >= 0 and (tile is None or all(one < side for one, side in zip(spare, tile, strict=True))):
-            warnings.append(
-                f"{shown}: it is padded; its first {true[0]} x {true[1]} px are used ({factor} times less)."
-            )
-            sizes.append(true)
-        else:
-            warnings.append(f"{shown}: what it shows may be out of place.")
-            sizes.append(size)
-    return tuple(sizes), tuple(warnings)
 
 
 def plausible_mpp(x: float | None, y: float | None) -> tuple[tuple[float, float] | None, tuple[str, ...]]:

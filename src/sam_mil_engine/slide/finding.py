@@ -19,7 +19,7 @@ IMAGE_EXTENSIONS: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".bmp", "
 #: that each such slide is named with what to convert it with.
 EXTENSIONS: frozenset[str] = IMAGE_EXTENSIONS | frozenset(
     {".svs", ".svslide", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ptif", ".ptiff", ".qptiff", ".ndpi", ".mrxs"}
-    | {".scn", ".bif", ".vms", ".vmu", ".vsi", ".dcm", *UNREAD}
+    | {".scn", ".bif", ".vms", ".vmu", ".vsi", ".czi", ".dcm", *UNREAD}
 )
 #: A folder that holds one of these files was written by this program: images in it and below are not slides.
 _RESULTS = ("process.csv", "predictions.csv", "metrics.json")

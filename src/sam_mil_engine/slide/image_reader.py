@@ -13,6 +13,8 @@ from .facts import UInt8Image, exact_downsamples, grey_to_rgb, on_white, scale_t
 from .info import SlideInfo
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+#: Endings of the names of such files.
+ENDINGS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp")
 #: EXIF's orientation tag.
 _ORIENTATION = 0x0112
 
@@ -80,6 +82,11 @@ def open_with_pillow(path: Path) -> ImageReader | None:
             ) from error
         if turned:
             notes += ("The image was turned upright as its EXIF orientation asks.",)
+        if path.suffix.lower() not in ENDINGS:
+            notes += (
+                f"The file is a plain {image.format} image although its name ends in {path.suffix or 'nothing'}; "
+                "it may be only the preview of a slide.",
+            )
         return ImageReader(
             path, pixels, kind=image.format or "image", icc=image.info.get("icc_profile"), notes=notes
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 #: Micrometres of the units of length that microscopes write.
@@ -39,12 +40,34 @@ def ome_facts(xml: str, size_px0: tuple[int, int]) -> tuple[float | None, float 
     fitting = [one for one in pictures if one.get("SizeX") == width and one.get("SizeY") == height]
     chosen = (fitting or pictures or [Element("Pixels")])[0]
     powers = [one.get("NominalMagnification") for one in root.iter() if _name(one) == "Objective"]
-    return _size_um(chosen, "X"), _size_um(chosen, "Y"), _number(powers[0]) if len(powers) == 1 else None
+    return _size_um(chosen, "X"), _size_um(chosen, "Y"), number_of(powers[0]) if len(powers) == 1 else None
 
 
 def unit_um(name: str) -> float | None:
     """Return the micrometres of a unit of length, as OME and ImageJ write it; None for any other text."""
-    return _UNITS_UM.get(name.encode().decode("unicode_escape") if "\\u" in name else name)
+    name = (name.encode().decode("unicode_escape") if "\\u" in name else name).strip()
+    return _UNITS_UM.get(name, _UNITS_UM.get(name.lower()))
+
+
+def missing_files(xml: str, folder: Path) -> list[str]:
+    """Names of the files that hold parts of the picture and are not in ``folder``, each once."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(xml)
+    except (ParseError, DefusedXmlException):
+        return []
+    named = dict.fromkeys(one.get("FileName") for one in root.iter() if _name(one) == "UUID")
+    return [name for name in named if name and not (folder / name).is_file()]
+
+
+def number_of(text: str | None) -> float | None:
+    """Read a number; None where there is none."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 def _name(element: Element) -> str:
@@ -52,13 +75,6 @@ def _name(element: Element) -> str:
 
 
 def _size_um(pixels: Element, axis: str) -> float | None:
-    value = _number(pixels.get(f"PhysicalSize{axis}"))
+    value = number_of(pixels.get(f"PhysicalSize{axis}"))
     unit = unit_um(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     return None if value is None or unit is None else value * unit
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

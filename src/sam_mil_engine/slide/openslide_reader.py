@@ -11,11 +11,13 @@ import numpy as np
 
 from ..errors import SlideError
 from ..settings import OPENSLIDE_CACHE_BYTES
-from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp, without_padding
+from .dicom_files import resampled_warnings
+from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
+from .levels import UsableLevels, usable_levels
 from .tiff_header import orientation_warnings
-from .tiff_levels import openslide_misreads
+from .tiff_routing import openslide_misreads
 from .tiff_tiles import TiffTiles
 
 if TYPE_CHECKING:
@@ -39,7 +41,10 @@ class OpenSlideReader:
         self._path, self._cache_bytes = path, cache_bytes
         first.set_cache(self._cache)
         self._downsamples, self._stored_sizes = first.level_downsamples, first.level_dimensions
-        self._info = _info(path, first)
+        tiles = [_tile_size(first.properties, level) for level in range(first.level_count)]
+        levels = usable_levels(self._stored_sizes, tiles)
+        self._numbers = levels.numbers
+        self._info = _info(path, first, levels, tuple(tiles[number] for number in levels.numbers))
         self._handles: HandlePool[openslide.OpenSlide] = HandlePool(
             self._open_handle, lambda handle: handle.close()
         )
@@ -64,19 +69,20 @@ class OpenSlideReader:
         """Read a rectangle of a level; see :class:`~sam_mil_engine.slide.slide.SlideReader`."""
         # With one pixel a file is tried when it is opened: that is not worth the tables.
         tiles = self._tiff_tiles() if self._tiles_known or size != (1, 1) else None
-        pixels = None if tiles is None else tiles.read(level, location, size)
+        number = self._numbers[level]
+        pixels = None if tiles is None else tiles.read(number, location, size)
         if pixels is not None:
             return pixels
         # OpenSlide places the region by its own downsample, the mean of both axes.
-        scale = self._downsamples[level]
+        scale = self._downsamples[number]
         location_px0 = (round(location[0] * scale), round(location[1] * scale))
         with self._handles.borrow() as handle:
-            return on_white(np.asarray(handle.read_region(location_px0, level, size)))
+            return on_white(np.asarray(handle.read_region(location_px0, number, size)))
 
     def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
         """Read JPEG tiles at half their size; see :class:`~sam_mil_engine.slide.slide.HalvingReader`."""
         tiles = self._tiff_tiles()
-        return None if tiles is None else tiles.read_half(level, location, size)
+        return None if tiles is None else tiles.read_half(self._numbers[level], location, size)
 
     def _tiff_tiles(self) -> TiffTiles | None:
         """Look for tiles at the first read, not at opening: the tables of a large file are long."""
@@ -99,7 +105,7 @@ def open_with_openslide(path: Path) -> OpenSlideReader | None:
     import openslide
 
     try:
-        if openslide.OpenSlide.detect_format(path) == "generic-tiff" and openslide_misreads(path):
+        if openslide_misreads(path, openslide.OpenSlide.detect_format(path)):
             return None
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
@@ -109,13 +115,12 @@ def open_with_openslide(path: Path) -> OpenSlideReader | None:
     return OpenSlideReader(path, handle)
 
 
-def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
+def _info(
+    path: Path, handle: openslide.OpenSlide, levels: UsableLevels, tiles: tuple[tuple[int, int] | None, ...]
+) -> SlideInfo:
     import openslide
 
-    properties = handle.properties
-    stored = [(int(width), int(height)) for width, height in handle.level_dimensions]
-    tiles = tuple(_tile_size(properties, level) for level in range(len(stored)))
-    sizes, padding = without_padding(stored, tiles)
+    properties, sizes = handle.properties, levels.sizes
     mpp, warnings = plausible_mpp(
         _number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
         _number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
@@ -123,6 +128,8 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
     vendor = properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
     if vendor == "generic-tiff":
         warnings += orientation_warnings(path)
+    if vendor == "dicom":
+        warnings += resampled_warnings([[properties.get(f"dicom.ImageType[{part}]", "") for part in (2, 3)]])
     profile = handle.color_profile
     return SlideInfo(
         path=path,
@@ -137,7 +144,7 @@ def _info(path: Path, handle: openslide.OpenSlide) -> SlideInfo:
         bounds_px0=_bounds(properties),
         centre_offset_um=_centre_offset(properties),
         tile_sizes=tiles,
-        warnings=(*warnings, *padding),
+        warnings=(*warnings, *levels.warnings),
     )
 
 

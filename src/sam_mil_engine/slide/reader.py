@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..errors import SlideError
-from .containers import check_complete
+from .containers import check_complete, describe_start, has_parts
 from .dicom_files import one_file_of_folder
 from .image_reader import open_with_pillow
 from .openslide_reader import open_with_openslide
@@ -28,6 +28,7 @@ READERS: dict[str, Opener] = {
     "image": open_with_pillow,
 }
 
+_COPY_AGAIN = "The file may be truncated or damaged: compare its size with the source and copy it again"
 #: Where the coarsest level is tried, as parts of its width and height.
 _PROBES = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 
@@ -35,7 +36,8 @@ _PROBES = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 def open_slide(path: str | PathLike[str]) -> Slide:
     """Open a slide of any format; a folder is opened where it holds one DICOM series.
 
-    The reader that opens the file has also decoded one pixel of it.
+    The reader that opens the file has also decoded one pixel of it. A file that holds only a thumbnail of a slide
+    is refused.
 
     Raises
     ------
@@ -58,9 +60,9 @@ def open_slide(path: str | PathLike[str]) -> Slide:
         raise SlideError("the file is empty", where=path, hint="Copy it again from its source")
     check_complete(path)
     refusals: dict[str, SlideError] = {}
-    for name, opener in READERS.items():
+    for name in ("openslide",) if has_parts(path) else READERS:
         try:
-            reader = opener(path)
+            reader = READERS[name](path)
             if reader is not None:
                 return _probed(Slide(reader))
         except SlideError as error:
@@ -87,22 +89,24 @@ def _probed(slide: Slide) -> Slide:
 
 def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> SlideError:
     """Build the one error that says what every reader said."""
-    if not refusals:
-        if _is_text(start):
-            return SlideError(
-                "this is a text file, whatever its name says",
-                where=path,
-                hint="A download page may have been saved instead of the slide: download it again",
-            )
+    known = describe_start(start)
+    if refusals:
+        words = "; ".join(f"{name}: {error.what}" for name, error in refusals.items())
+        own = next((error.hint for error in refusals.values() if error.hint), None)
+        hint = own or (None if known is None else known.hint) or _COPY_AGAIN
+        return SlideError(f"the slide cannot be opened ({words})", where=path, hint=hint)
+    if known is not None:
+        return SlideError(known.what, where=path, hint=known.hint)
+    if has_parts(path):
+        return SlideError("OpenSlide finds no slide in it and the files next to it", where=path, hint=_COPY_AGAIN)
+    if _is_text(start):
         return SlideError(
-            "no reader knows this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
+            "this is a text file, whatever its name says",
+            where=path,
+            hint="A download page may have been saved instead of the slide: download it again",
         )
-    words = "; ".join(f"{name}: {error.what}" for name, error in refusals.items())
-    hint = next((error.hint for error in refusals.values() if error.hint), None)
     return SlideError(
-        f"the slide cannot be opened ({words})",
-        where=path,
-        hint=hint or "The file may be truncated or damaged: compare its size with the source and copy it again",
+        "no reader knows this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
     )
 
 

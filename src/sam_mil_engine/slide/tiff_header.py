@@ -1,15 +1,76 @@
-"""The first directory of a TIFF file, read with Pillow's parser: cheap, and for files of any size."""
+"""The directories of a TIFF file: what each picture in it is, without decoding one, and without the long tables."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ORIENTATION = 274
+#: What damaged tables and tiles make tifffile and its codecs raise.
+DAMAGE = (OSError, ValueError, RuntimeError, IndexError, KeyError, TypeError, struct.error)
+#: Byte order of each signature, and whether the file is a BigTIFF.
+_SIGNATURES = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+#: Struct letters of the types of values that are read: bytes, text, unsigned integers.
+_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _DESCRIPTION = 254, 256, 257, 258, 262, 270
+_ORIENTATION, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _SUB_DIRECTORIES = 274, 277, 322, 323, 330
+_EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
+_READ = frozenset(
+    {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _DESCRIPTION, _ORIENTATION, _SAMPLES, _TILE_WIDTH}
+    | {_TILE_HEIGHT, _SUB_DIRECTORIES, _EXTRA_SAMPLES, _SAMPLE_FORMAT}
+)
+#: Bytes of a value that are read at most: the start of a description says what kind it is.
+_LONGEST_VALUE = 4096
+#: Directories and entries up to which a file is followed: a damaged one may state any number.
+_MOST_DIRECTORIES, _MOST_ENTRIES = 4096, 4096
 _UPRIGHT = 1
+
+_Tags = Mapping[int, tuple[int, ...] | bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class TiffDirectory:
+    """One picture of a TIFF file, as its directory describes it.
+
+    Attributes
+    ----------
+    size
+        Width and height in pixels.
+    tile
+        Width and height of its tiles; None where it is stored in strips.
+    reduced
+        Whether it is marked as a smaller version of another picture.
+    bits
+        Largest number of bits of a sample.
+    samples
+        Samples per pixel.
+    extra_samples
+        What the samples beyond the colours are: 0 undeclared, 1 and 2 alpha.
+    unsigned
+        Whether all samples are unsigned integers.
+    photometric
+        TIFF's number of the colour space.
+    orientation
+        TIFF's number of the orientation; 1 is upright.
+    sub_directories
+        Whether it has sub-directories.
+    description
+        The first 4096 bytes of the description.
+    """
+
+    size: tuple[int, int]
+    tile: tuple[int, int] | None
+    reduced: bool
+    bits: int
+    samples: int
+    extra_samples: tuple[int, ...]
+    unsigned: bool
+    photometric: int
+    orientation: int
+    sub_directories: bool
+    description: str
 
 
 def is_tiff(path: Path) -> bool:
@@ -18,30 +79,104 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in _SIGNATURES
 
 
+def read_directories(path: Path, *, most: int = _MOST_DIRECTORIES) -> tuple[TiffDirectory, ...]:
+    """Read the main directories of a TIFF file, in file order, as far as they can be read.
+
+    Parameters
+    ----------
+    path
+        The file; one that is no TIFF has no directories.
+    most
+        Directories that are read at most.
+    """
+    directories: list[TiffDirectory] = []
+    with path.open("rb") as file:
+        try:
+            for tags in _walk(file):
+                directories.append(_directory(tags))
+                if len(directories) >= most:
+                    break
+        except (struct.error, OverflowError, ValueError, OSError):
+            # the file ends before what it announces: its reader says so when it opens the file
+            return tuple(directories)
+    return tuple(directories)
+
+
 def orientation_warnings(path: Path) -> tuple[str, ...]:
     """One sentence where a TIFF asks to be shown turned or mirrored, else nothing."""
-    directory = _first_directory(path)
-    if directory is None:
+    first = read_directories(path, most=1)
+    if not first:
         return ("The TIFF orientation tag cannot be read.",)
-    orientation = directory.get(_ORIENTATION, _UPRIGHT)
-    if orientation == _UPRIGHT:
+    if first[0].orientation == _UPRIGHT:
         return ()
     return (
-        f"The file asks to be shown turned or mirrored (TIFF orientation {orientation}); "
+        f"The file asks to be shown turned or mirrored (TIFF orientation {first[0].orientation}); "
         "pixels and coordinates are used as they are stored, as OpenSlide does.",
     )
 
 
-def _first_directory(path: Path) -> ImageFileDirectory_v2 | None:
-    """Parse the first directory; None where Pillow cannot (damaged, or a big-endian BigTIFF)."""
-    with path.open("rb") as file:
-        header = file.read(8)
-        if b"+" in header[2:4]:
-            header += file.read(8)
-        try:
-            directory = ImageFileDirectory_v2(header)
-            file.seek(directory.next)
-            directory.load(file)
-        except (OSError, SyntaxError, ValueError, struct.error):
-            return None
-    return directory
+def _walk(file: BinaryIO) -> Iterator[_Tags]:
+    """Yield the tags of one main directory after another."""
+    signature = file.read(4)
+    if signature not in _SIGNATURES:
+        return
+    order, big = _SIGNATURES[signature]
+    offset_type, count_type = ("Q", "Q") if big else ("I", "H")
+    if big:
+        file.seek(8)
+    (offset,) = _unpack(file, order + offset_type)
+    seen: set[int] = set()
+    while offset and offset not in seen and len(seen) < _MOST_DIRECTORIES:
+        seen.add(offset)
+        file.seek(offset)
+        (count,) = _unpack(file, order + count_type)
+        if count > _MOST_ENTRIES:
+            return
+        entry = struct.Struct(order + "HH" + ("Q8s" if big else "I4s"))
+        entries = file.read(count * entry.size)
+        (offset,) = _unpack(file, order + offset_type)
+        yield {
+            tag: _value(file, order, _TYPES[kind], number, inline)
+            for tag, kind, number, inline in entry.iter_unpack(entries)
+            if tag in _READ and kind in _TYPES
+        }
+
+
+def _value(file: BinaryIO, order: str, letter: str, number: int, inline: bytes) -> tuple[int, ...] | bytes:
+    size = struct.calcsize(order + letter)
+    number = min(number, _LONGEST_VALUE // size)
+    if number * size > len(inline):
+        file.seek(struct.unpack(order + ("Q" if len(inline) == 8 else "I"), inline)[0])
+        inline = file.read(number * size)
+    if letter == "s":
+        return inline[:number]
+    return struct.unpack(f"{order}{number}{letter}", inline[: number * size])
+
+
+def _unpack(file: BinaryIO, layout: str) -> tuple[int, ...]:
+    return struct.unpack(layout, file.read(struct.calcsize(layout)))
+
+
+def _directory(tags: _Tags) -> TiffDirectory:
+    def numbers(tag: int, *default: int) -> tuple[int, ...]:
+        value = tags.get(tag, default)
+        return value if isinstance(value, tuple) and value else default
+
+    def number(tag: int, default: int) -> int:
+        return numbers(tag, default)[0]
+
+    description = tags.get(_DESCRIPTION, b"")
+    tiled = _TILE_WIDTH in tags and _TILE_HEIGHT in tags
+    return TiffDirectory(
+        size=(number(_WIDTH, 0), number(_HEIGHT, 0)),
+        tile=(number(_TILE_WIDTH, 0), number(_TILE_HEIGHT, 0)) if tiled else None,
+        reduced=bool(number(_SUBFILE, 0) & 1),
+        bits=max(numbers(_BITS, 1)),
+        samples=number(_SAMPLES, 1),
+        extra_samples=numbers(_EXTRA_SAMPLES),
+        unsigned=set(numbers(_SAMPLE_FORMAT, 1)) <= {1, 4},
+        photometric=number(_PHOTOMETRIC, 1),
+        orientation=number(_ORIENTATION, _UPRIGHT),
+        sub_directories=_SUB_DIRECTORIES in tags,
+        description=description.decode("utf-8", errors="replace") if isinstance(description, bytes) else "",
+    )

@@ -15,6 +15,7 @@ import numpy as np
 
 from .facts import UInt8Image
 from .handles import HandlePool
+from .tiff_header import DAMAGE
 from .tile_cache import TileCache
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _JPEG = 7
 #: TIFF's photometric interpretation, and what Adobe's marker calls the same.
 _TRANSFORM = {2: 0, 6: 1}
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-#: What a damaged table makes tifffile raise.
-_DAMAGE = (OSError, ValueError, RuntimeError, IndexError, KeyError, TypeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class TiffTiles:
         try:
             with tifffile.TiffFile(path) as file:
                 levels = tuple(_level(list(file.pages), size) for size in level_sizes)
-        except _DAMAGE:
+        except DAMAGE:
             return None
         return cls(path, levels, cache_bytes=cache_bytes) if any(levels) else None
 

@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import SlideError
-from .dicom_files import Optics, describe_other_object, is_dicom, optics_of, series_files, why_not_a_slide
+from .dicom_files import (
+    Optics,
+    describe_other_object,
+    flavours_of,
+    is_dicom,
+    optics_of,
+    resampled_warnings,
+    series_files,
+    why_not_a_slide,
+)
 from .facts import UInt8Image, exact_downsamples, plausible_mpp
 from .info import SlideInfo
+from .levels import usable_levels
 
 if TYPE_CHECKING:
     import wsidicom
@@ -25,8 +35,11 @@ class WsiDicomReader:
     def __init__(self, path: Path, slide: wsidicom.WsiDicom, optics: Optics):
         self._slide = slide
         pyramid = slide.pyramids[0]
-        self._numbers = tuple(int(level.level) for level in pyramid)
-        sizes = tuple((int(level.size.width), int(level.size.height)) for level in pyramid)
+        stored = [(int(level.size.width), int(level.size.height)) for level in pyramid]
+        levels = usable_levels(stored, [])
+        numbers = [int(level.level) for level in pyramid]
+        self._numbers = tuple(numbers[number] for number in levels.numbers)
+        sizes = levels.sizes
         spacing = pyramid.base_level.mpp
         mpp, mpp_warnings = plausible_mpp(float(spacing.width), float(spacing.height))
         self._info = SlideInfo(
@@ -39,7 +52,7 @@ class WsiDicomReader:
             mpp=mpp,
             objective_power=optics.objective_power,
             icc_profile=optics.icc_profile,
-            warnings=mpp_warnings,
+            warnings=levels.warnings + mpp_warnings,
         )
 
     @property
@@ -88,5 +101,6 @@ def open_with_wsidicom(path: Path) -> WsiDicomReader | None:
         except Exception as error:
             # wsidicom and pydicom raise many types for files that break the standard.
             raise SlideError(str(error) or type(error).__name__, hint=why_not_a_slide(path)) from error
+    reader.note(resampled_warnings(flavours_of(path)))
     reader.note(f"DICOM: {str(one.message).split(' Please see', maxsplit=1)[0]}" for one in caught)
     return reader

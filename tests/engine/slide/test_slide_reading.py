@@ -238,6 +238,7 @@ def test_a_damaged_tile_is_named_and_the_others_still_read(tmp_path: Path, opene
 def test_impossible_resolutions_are_not_believed() -> None:
     assert plausible_mpp(0.25, 0.26) == ((0.25, 0.26), ())
     assert plausible_mpp(None, None) == (None, ())
+    assert plausible_mpp(None, 250.0)[0] is None
     for x in (0.00499, 0.0, -1.0, 352.8, float("nan"), float("inf")):
         mpp, warnings = plausible_mpp(x, 0.25)
         assert mpp is None

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from sam_mil_engine.errors import SlideError
-from sam_mil_engine.slide import tifffile_reader
+from sam_mil_engine.slide import tiff_layout, tifffile_reader
 from sam_mil_engine.slide.ome import ome_facts
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.slide import Slide
@@ -89,6 +89,7 @@ def test_transparency_is_composited_on_white(tmp_path: Path) -> None:
     tifffile.imwrite(path, image, photometric="rgb", extrasamples=["unassalpha"])
     with open_tiff(path) as slide:
         assert (slide.read_region((0, 0), 0, (20, 20)) == 255).all()
+        assert slide.info.warnings == ("Every pixel is marked as transparent: the slide is shown as white.",)
 
 
 def test_of_several_planes_the_first_is_used_with_a_warning(tmp_path: Path) -> None:
@@ -123,14 +124,14 @@ def test_what_is_not_shown_is_refused_with_a_way_out(
 def test_a_picture_in_one_huge_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "huge.tif"
     tifffile.imwrite(path, noise(256, 256), rowsperstrip=256)
-    monkeypatch.setattr(tifffile_reader, "LARGEST_CHUNK_BYTES", 60_000)
+    monkeypatch.setattr(tiff_layout, "LARGEST_CHUNK_BYTES", 60_000)
     with pytest.raises(SlideError, match="stored in one piece") as caught:
         open_slide(path)
     assert caught.value.hint is not None
     assert "tiled pyramid" in caught.value.hint
 
 
-@pytest.mark.parametrize(("big", "order"), [(False, "<"), (False, ">"), (True, "<")])
+@pytest.mark.parametrize(("big", "order"), [(False, "<"), (False, ">"), (True, "<"), (True, ">")])
 def test_the_orientation_tag_is_reported(tmp_path: Path, big: bool, order: str) -> None:
     turned, upright = tmp_path / "turned.tif", tmp_path / "upright.tif"
     tag = (274, "H", 1, 6, True)

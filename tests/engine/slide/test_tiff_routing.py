@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from sam_mil_engine.settings import TISSUE_PRESETS
-from sam_mil_engine.slide.facts import on_white, plausible_mpp, without_padding
+from sam_mil_engine.slide.facts import on_white, plausible_mpp
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tissue import find_tissue
 
@@ -151,24 +151,3 @@ def test_padded_levels_lie_where_they_belong(tmp_path: Path) -> None:
         corners = frame.to_px0([(10, 10), (50, 60)])
         for (x, y), (column, row) in zip(corners, [(10, 10), (50, 60)], strict=True):
             assert np.abs(picture[row, column].astype(int) - BASE[int(y), int(x)]).max() <= 6
-
-
-@pytest.mark.parametrize(
-    ("sizes", "tiles", "shown", "words"),
-    [
-        (
-            [(3840, 5632), (512, 512)],
-            [None, (512, 512)],
-            (240, 352),
-            "it is padded",
-        ),
-        ([(3840, 5632), (512, 512)], [], (240, 352), "it is padded"),
-        ([(45056, 35840), (5632, 4480)], [], (5632, 4480), None),
-        ([(1001, 777), (500, 388), (250, 194), (125, 97), (62, 48), (31, 24)], [], (31, 24), None),
-        ([(1000, 1000), (900, 300)], [None, (100, 100)], (900, 300), "may be out of place"),
-    ],
-)
-def test_what_levels_show(sizes, tiles, shown, words) -> None:
-    found, warnings = without_padding(sizes, tiles)
-    assert (found[0], found[-1]) == (sizes[0], shown)
-    assert [words in sentence for sentence in warnings] == ([] if words is None else [True])

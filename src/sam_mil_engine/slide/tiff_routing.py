@@ -1,0 +1,77 @@
+"""Which reader shows a TIFF file as it is: OpenSlide opens files that it misreads, without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .tiff_header import TiffDirectory, read_directories
+
+#: Formats of OpenSlide whose pixels libtiff decodes: its colours are wrong where samples are not plain 8-bit ones.
+_DECODED_BY_LIBTIFF = frozenset({"aperio", "generic-tiff", "huron", "leica", "philips", "trestle", "ventana"})
+_GREY, _RGB = (0, 1), 2
+_ALPHA = (1, 2)
+#: Longest side of another picture in the file, as a part of the largest one's, from which it is not just a label.
+COMPARABLE_SIDE = 1 / 8
+
+
+def openslide_misreads(path: Path, vendor: str | None) -> bool:
+    """Whether OpenSlide would open the file and show something else than it holds.
+
+    OpenSlide takes the first directory and those that are marked as reduced for the levels of a TIFF without a
+    vendor, however large the others are. It shows the upper 8 of 16 bits, and takes any fourth sample for alpha.
+
+    Parameters
+    ----------
+    path
+        The file.
+    vendor
+        What OpenSlide calls its format; None where it does not know it.
+    """
+    if vendor not in _DECODED_BY_LIBTIFF:
+        return False
+    if vendor != "generic-tiff":
+        return any(_beyond_8_bits(one) for one in read_directories(path, most=1))
+    directories = read_directories(path)
+    return bool(directories) and (
+        any(one.sub_directories for one in directories)
+        or any(mark in directories[0].description for mark in ("<OME", "ImageJ="))
+        or any(_samples_are_misread(one) for one in directories if one.tile is not None)
+        or _pictures_are_missed(directories)
+    )
+
+
+def _beyond_8_bits(one: TiffDirectory) -> bool:
+    return one.bits > 8 or not one.unsigned
+
+
+def _samples_are_misread(one: TiffDirectory) -> bool:
+    colours = 1 if one.photometric in _GREY else 3
+    extra = one.photometric in (*_GREY, _RGB) and one.samples > colours
+    return _beyond_8_bits(one) or extra
+
+
+def _pictures_are_missed(directories: Sequence[TiffDirectory]) -> bool:
+    """Whether the first directory is not the largest picture, or others are levels or pictures without a mark."""
+    first, *others = directories
+    longest = max(first.size)
+    for one in others:
+        larger = one.size[0] * one.size[1] > first.size[0] * first.size[1]
+        comparable = max(one.size) >= COMPARABLE_SIDE * longest
+        level = one.tile is not None and in_proportion(first.size, one.size)
+        if larger or (not one.reduced and (comparable or level)):
+            return True
+    return False
+
+
+def in_proportion(size: tuple[int, int], smaller: tuple[int, int], *, slack: float = 1.0) -> bool:
+    """Whether both sides of a picture are reduced by one factor, within ``slack`` pixels of rounding."""
+    (width, height), (small_width, small_height) = size, smaller
+    if min(small_width, small_height) < 1:
+        return False
+    least = max(width / (small_width + slack), height / (small_height + slack))
+    most = min(
+        width / (small_width - slack) if small_width > slack else float("inf"),
+        height / (small_height - slack) if small_height > slack else float("inf"),
+    )
+    return least <= most
