@@ -13,7 +13,8 @@ from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.reader_choice import SLIDE_PATTERNS, takes_slides
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.errors import ProjectError
-from sam_mil_engine.slide.finding import EXTENSIONS
+from sam_mil_engine.slide.containers import UNREAD
+from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS
 
 RESULTS = ["finished", "tissue", "segments (regions)"]
 
@@ -67,7 +68,8 @@ def test_by_a_tick_in_the_preferences_slides_open_without_being_asked_for(window
 
 
 def test_the_patterns_are_slides_of_the_engine_and_nothing_that_may_be_something_else():
-    of_scanners = EXTENSIONS - {".tif", ".tiff", ".dcm", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+    of_any_microscope = {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ptif", ".ptiff", ".dcm", ".czi", ".vsi"}
+    of_scanners = EXTENSIONS - IMAGE_EXTENSIONS - set(UNREAD) - of_any_microscope
     assert set(SLIDE_PATTERNS) == {f"*{ending}" for ending in of_scanners}
 
 
