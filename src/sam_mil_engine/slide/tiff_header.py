@@ -25,7 +25,7 @@ _READ = frozenset(
 _LONGEST_VALUE = 4096
 #: Directories and entries up to which a file is followed: a damaged one may state any number.
 _MOST_DIRECTORIES, _MOST_ENTRIES = 4096, 4096
-_UPRIGHT = 1
+UPRIGHT = 1
 
 _Tags = Mapping[int, tuple[int, ...] | bytes]
 
@@ -107,11 +107,11 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
     first = read_directories(path, most=1)
     if not first:
         return ("The TIFF orientation tag cannot be read.",)
-    if first[0].orientation == _UPRIGHT:
+    if first[0].orientation == UPRIGHT:
         return ()
     return (
         f"The file asks to be shown turned or mirrored (TIFF orientation {first[0].orientation}); "
-        "pixels and coordinates are used as they are stored, as OpenSlide does.",
+        "pixels and coordinates are used as they are stored.",
     )
 
 
@@ -176,7 +176,7 @@ def _directory(tags: _Tags) -> TiffDirectory:
         extra_samples=numbers(_EXTRA_SAMPLES),
         unsigned=set(numbers(_SAMPLE_FORMAT, 1)) <= {1, 4},
         photometric=number(_PHOTOMETRIC, 1),
-        orientation=number(_ORIENTATION, _UPRIGHT),
+        orientation=number(_ORIENTATION, UPRIGHT),
         sub_directories=_SUB_DIRECTORIES in tags,
         description=description.decode("utf-8", errors="replace") if isinstance(description, bytes) else "",
     )

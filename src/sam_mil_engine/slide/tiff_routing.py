@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .tiff_header import TiffDirectory, read_directories
+from .tiff_header import UPRIGHT, TiffDirectory, read_directories
 
 #: Formats of OpenSlide whose pixels libtiff decodes: its colours are wrong where samples are not plain 8-bit ones.
 _DECODED_BY_LIBTIFF = frozenset({"aperio", "generic-tiff", "huron", "leica", "philips", "trestle", "ventana"})
@@ -19,7 +19,8 @@ def openslide_misreads(path: Path, vendor: str | None) -> bool:
     """Whether OpenSlide would open the file and show something else than it holds.
 
     OpenSlide takes the first directory and those that are marked as reduced for the levels of a TIFF without a
-    vendor, however large the others are. It shows the upper 8 of 16 bits, and takes any fourth sample for alpha.
+    vendor, however large the others are. It shows the upper 8 of 16 bits, takes any fourth sample for alpha, and
+    turns or mirrors each tile by itself where the file asks to be shown so.
 
     Parameters
     ----------
@@ -31,10 +32,10 @@ def openslide_misreads(path: Path, vendor: str | None) -> bool:
     if vendor not in _DECODED_BY_LIBTIFF:
         return False
     if vendor != "generic-tiff":
-        return any(_beyond_8_bits(one) for one in read_directories(path, most=1))
+        return any(_beyond_8_bits(one) or one.orientation != UPRIGHT for one in read_directories(path, most=1))
     directories = read_directories(path)
     return bool(directories) and (
-        any(one.sub_directories for one in directories)
+        any(one.sub_directories or one.orientation != UPRIGHT for one in directories)
         or any(mark in directories[0].description for mark in ("<OME", "ImageJ="))
         or any(_samples_are_misread(one) for one in directories if one.tile is not None)
         or _pictures_are_missed(directories)

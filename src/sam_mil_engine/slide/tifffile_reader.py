@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SlideError
-from .facts import UInt8Image, exact_downsamples, plausible_mpp
+from .facts import WHITE, UInt8Image, exact_downsamples, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
 from .levels import usable_levels
@@ -23,7 +23,10 @@ from .tiff_pictures import Place, Size, confirm_levels, find_pictures, size_of
 
 if TYPE_CHECKING:
     import tifffile
+    from tifffile.zarr import ZarrTiffStore
 
+#: TIFF's numbers of RGB and YCbCr.
+_COLOURED = (2, 6)
 #: What tifffile calls the ways in which pages lie in a file, and what the format is called here.
 _VENDORS = {"ome": "ome-tiff", "generic": "tiff", "uniform": "tiff", "shaped": "tiff"}
 #: What is said of a format that tifffile reads less well than OpenSlide, which has refused the file.
@@ -87,8 +90,7 @@ class TiffReader:
             if not places:
                 pictures = find_pictures(file)
                 places = (*pictures.levels, *pictures.candidates)
-            arrays = {place: zarr.open_array(_series(file, place).aszarr(level=0), mode="r") for place in places}
-            return _Handle(file, arrays)
+            return _Handle(file, {place: zarr.open_array(_store(file, place), mode="r") for place in places})
         except BaseException:
             file.close()
             raise
@@ -130,6 +132,13 @@ def open_with_tifffile(path: Path) -> TiffReader | None:
 
 def _series(file: tifffile.TiffFile, place: Place) -> tifffile.TiffPageSeries:
     return file.series[place[0]].levels[place[1]]
+
+
+def _store(file: tifffile.TiffFile, place: Place) -> ZarrTiffStore:
+    """Return the array of a level; tiles that the file does not have are white, as those of other slides."""
+    series = _series(file, place)
+    coloured = series.keyframe.photometric in _COLOURED and series.dtype == np.uint8
+    return series.aszarr(level=0, fillvalue=WHITE if coloured else 0)
 
 
 def _refuse_missing_plane(file: tifffile.TiffFile, slide: Place) -> None:

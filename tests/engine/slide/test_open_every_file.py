@@ -37,7 +37,7 @@ OPENS: dict[str, tuple[str, tuple[int, int], int, float | None, float | None, st
     "unusual/CMU-1-Small-Region_wrong_mpp.jpeg.tiff": ("openslide", (2220, 2967), 1, None, None, "0.00499"),
     "unusual/cells.ome.tif": ("tifffile", (93, 131), 1, 0.25, None, None),
     "unusual/grey10kx5k.tif": ("tifffile", (10000, 5000), 1, None, None, "352.778"),
-    "unusual/test_orient3.tif": ("openslide", (120, 180), 3, None, None, "orientation 3"),
+    "unusual/test_orient3.tif": ("tifffile", (120, 180), 3, None, None, "orientation 3"),
     "unusual/yb10kx5k.zstd.tiff": ("openslide", (10000, 5000), 5, None, None, "352.858"),
 }
 

@@ -225,6 +225,30 @@ def test_a_size_along_x_alone_holds_for_both_axes(tmp_path: Path) -> None:
         assert "width alone" in slide.info.warnings[0]
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["turned.tif", "turned.svs"])
+def test_an_orientation_does_not_turn_the_tiles_one_by_one(tmp_path: Path, orientation: int, name: str) -> None:
+    image, path = tissue(), tmp_path / name
+    described = {"description": "Aperio Image\r\n640x768 |AppMag = 20|MPP = 0.5"} if name.endswith("svs") else {}
+    tag = (274, "H", 1, orientation, True)
+    tifffile.imwrite(path, image, photometric="rgb", extratags=[tag], **TILED, **described)
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read_level(0, (0, 0), (640, 768)), image)
+
+
+def test_tiles_that_are_missing_are_white(tmp_path: Path) -> None:
+    image, path = tissue(), tmp_path / "sparse.ome.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(128, 128), metadata={"axes": "YXS"})
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tags = file.pages[0].tags
+        for name in ("TileOffsets", "TileByteCounts"):
+            values = list(tags[name].value)
+            tags[name].overwrite([0, *values[1:]])
+    with open_slide(path) as slide:
+        assert (slide.read_level(0, (0, 0), (128, 128)) == 255).all()
+        np.testing.assert_array_equal(slide.read_level(0, (128, 0), (512, 768)), image[:, 128:])
+
+
 @pytest.mark.parametrize("ending", ["qptiff", "btf", "tf8", "tif"])
 def test_the_ending_of_the_name_does_not_matter(tmp_path: Path, ending: str) -> None:
     image, path = tissue(), tmp_path / f"slide.{ending}"
