@@ -104,6 +104,11 @@ def length(series: tifffile.TiffPageSeries, axis: str) -> int:
     return int(series.shape[series.axes.index(axis)]) if axis in series.axes else 1
 
 
+def chunk_bytes(page: tifffile.TiffPage) -> int:
+    """Bytes of a strip or tile when it is decoded."""
+    return int(np.prod(page.chunks)) * int(page.dtype.itemsize)
+
+
 def layout_of(
     series: tifffile.TiffPageSeries, coarsest: Any, coarsest_size: tuple[int, int]
 ) -> tuple[Layout, tuple[str, ...]]:
@@ -203,9 +208,8 @@ def _refuse_unknown(page: tifffile.TiffPage) -> None:
             f"pixels of type {page.dtype} are not supported",
             hint="Convert the picture to 8 or 16 bits without sign",
         )
-    chunk_bytes = int(np.prod(page.chunks)) * page.dtype.itemsize
-    if chunk_bytes > LARGEST_CHUNK_BYTES:
+    if chunk_bytes(page) > LARGEST_CHUNK_BYTES:
         raise SlideError(
-            f"the picture is stored in one piece of {chunk_bytes / 2**30:.1f} GiB, not in tiles",
+            f"the picture is stored in one piece of {chunk_bytes(page) / 2**30:.1f} GiB, not in tiles",
             hint="Convert it to a tiled pyramid, for example with `vips tiffsave IN OUT --tile --pyramid`",
         )

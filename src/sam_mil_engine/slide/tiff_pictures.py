@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import SlideError
 from .facts import UInt8Image
 from .tiff_header import DAMAGE
-from .tiff_layout import length
+from .tiff_layout import LARGEST_CHUNK_BYTES, chunk_bytes, length
 from .tiff_routing import COMPARABLE_SIDE, in_proportion
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def find_pictures(file: tifffile.TiffFile) -> Pictures:
             continue
         if place[0] == slide[0] and (not sized or place in marked):
             levels.append(place)
-        elif sized and _may_be_level(places[slide], one, marked=place in marked):
+        elif (
+            sized
+            and chunk_bytes(one.keyframe) <= LARGEST_CHUNK_BYTES
+            and _may_be_level(places[slide], one, marked=place in marked)
+        ):
             candidates.append(place)
         elif place[1] == 0 and place not in marked and _is_comparable(places[slide], one):
             others.append(size_of(one))
