@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from by_hand import choose
+from by_hand import click as by_hand_click
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
@@ -178,6 +179,8 @@ def test_an_error_is_a_notification_that_says_what_to_do(qtbot, open_dock, blank
     assert "Traceback" in dialog.layout().itemAt(0).widget().toPlainText()
     dialog.close()
     assert dock.progress_card.heading.text() == "Stopped by an error"
+    assert dock.progress_card.reason.text().startswith("No tissue was found")
+    assert "--" not in notification.message + dock.progress_card.reason.text(), "no words of the command line"
     assert dock.button.isEnabled(), "the rest stays usable"
 
 
@@ -218,20 +221,27 @@ def test_two_slides_keep_their_own_state(qtbot, open_dock, tiny_slide, generated
     assert sessions_of(viewer).all() == (second,)
 
 
-def test_a_slide_without_mpp_asks_for_it_and_is_placed_anew(qtbot, open_dock, tiny_slide, tmp_path):
+def test_a_slide_without_mpp_gets_its_segments_is_asked_for_it_and_goes_on(qtbot, open_dock, tiny_slide, tmp_path):
     plain = tmp_path / "plain.png"
     Image.fromarray(tifffile.imread(tiny_slide)).save(plain)
     viewer, dock = open_dock(plain)
     assert [str(unit) for unit in viewer.layers[0].units] == ["pixel", "pixel"]
     notification_manager.records.clear()
     click(qtbot, dock, dock.button)
-    assert "Enter the resolution in the slide card" in notification_manager.records[0].message
+    assert notification_manager.records == [], "nothing went wrong"
+    assert [layer.name for layer in viewer.layers] == ["plain", "tissue", "segments (regions)"]
+    assert "Waiting for the resolution" in dock.progress_card.heading.text()
+    assert dock.slide_card.question.isVisible()
+    assert "expects 0.5 µm per pixel" in dock.slide_card.question.text()
+    qtbot.waitUntil(lambda: viewer.window._qt_window.focusWidget() is dock.slide_card._mpp)
     viewer.scene.camera.zoom *= 1.7
     in_view = view_px0(viewer, None)
     dock.slide_card._mpp.setValue(0.5)
     assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
     assert view_px0(viewer, (0.5, 0.5)) == pytest.approx(in_view), "what is looked at stays in view"
-    click(qtbot, dock, dock.button)
+    qtbot.waitUntil(lambda: dock.job is not None)  # it goes on by itself
+    qtbot.waitUntil(lambda: dock.job is None)
+    assert not dock.slide_card.question.isVisible()
     assert [layer.name for layer in viewer.layers] == ["plain", *NAMES]
 
 
@@ -290,3 +300,68 @@ def test_every_bundled_classifier_can_be_chosen_and_the_one_that_fits_is_the_def
     offered = {box.itemData(place) for place in range(box.count())}
     assert offered == {analysis.BUNDLED, str(run_folder), *bundled_models()}
     assert box.itemData(0) == analysis.Choices().classifier == analysis.BUNDLED
+
+
+def test_the_estimate_is_offered_as_one_and_taken_by_a_click(qtbot, open_dock, cmu_slide, tmp_path):
+    image = tifffile.imread(cmu_slide)[:1200, :1200]
+    plain = tmp_path / "plain.png"
+    Image.fromarray(image).save(plain)
+    viewer, dock = open_dock(plain)
+    choose(dock.choices_card.preset, "Biopsy")
+    click(qtbot, dock, dock.button)
+    card = dock.slide_card
+    assert "an estimate, check it" in card.question.text()
+    assert "0.5 µm per pixel" in card.suggested.text()
+    by_hand_click(card.suggested)
+    qtbot.waitUntil(lambda: dock.job is not None)
+    qtbot.waitUntil(lambda: dock.job is None)
+    assert sessions_of(viewer).current.source.mpp == (0.5, 0.5)
+    assert dock.result_card.isVisible()
+
+
+def test_the_order_of_the_dock_and_its_line_of_choices(qtbot, open_dock, tiny_slide):
+    viewer, dock = open_dock(tiny_slide)
+    viewer.window.resize(1024, 768)
+    QApplication.processEvents()
+    assert "regions" in dock.fold.line.accessibleName()
+    assert "whole slide" in dock.fold.line.accessibleName()
+    assert not dock.choices_card.isVisible()
+    by_hand_click(dock.fold.line)
+    assert dock.choices_card.isVisible()
+    assert dock.steps["Tissue"].isVisible()
+    by_hand_click(dock.fold.line)
+
+    def top(widget):
+        return widget.mapTo(dock, widget.rect().topLeft()).y()
+
+    qtbot.mouseClick(dock.button, Qt.MouseButton.LeftButton)
+    job = dock.job
+    QApplication.processEvents()
+    assert top(dock.slide_card) < top(dock.button) < top(dock.fold) < top(dock.progress_card)
+    assert top(dock.progress_card.cancel) + dock.progress_card.cancel.height() <= dock.height(), "above the fold"
+    with qtbot.waitSignal(job.ended):
+        pass
+    qtbot.waitUntil(lambda: top(dock.result_card) < top(dock.progress_card))
+    verdict = dock.findChild(QLabel, "samMilVerdict")
+    assert top(verdict) + verdict.height() <= dock.height()
+    assert viewer.canvas.size[1] >= 370, "room for the slide"
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_large_button_can_be_read(open_dock, tiny_slide, theme, enabled):
+    """Its words stand out from its colour by WCAG's ratio of 4.5 for text, drawn in both themes."""
+    viewer, dock = open_dock(tiny_slide)
+    viewer.theme = theme
+    dock.button.setEnabled(enabled)
+    QApplication.processEvents()
+    picture = dock.button.grab().toImage()
+    shades = {picture.pixelColor(x, y).rgb() for x in range(20, picture.width() - 20) for y in range(8, 30)}
+
+    def luminance(rgb):
+        parts = [((rgb >> shift) & 255) / 255 for shift in (16, 8, 0)]
+        linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light = sorted(map(luminance, shades))
+    assert (light[-1] + 0.05) / (light[0] + 0.05) >= 4.5

@@ -56,7 +56,7 @@ def layer_of(**known) -> dict[str, Layer]:
 
 def test_layers_come_in_the_order_of_the_design_with_their_names(segments):
     tissue = TissueRegions(((square(0, 0, 99, 99), ()),), np.array([99.0 * 99]))
-    layers = layer_of(tissue=tissue, segments=segments, grid=GRID, scores=scores())
+    layers = layer_of(tissue=tissue, segments=segments, grid=GRID, scores=scores(), segmenter="regions")
     assert [layer.name for layer in layers.values()] == [
         "tissue", "segments (regions)", "attention", "tumour probability", "evidence",
     ]  # fmt: skip

@@ -178,8 +178,7 @@ def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_sl
         window.layers.clear()
         QApplication.processEvents()
     del layer
-    gc.collect()
-    assert [slide() for slide in slides] == [None] * 5
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and [slide() for slide in slides] == [None] * 5)
     qtbot.waitUntil(lambda: not threads())
     assert files() == []
 

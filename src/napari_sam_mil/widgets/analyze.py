@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
@@ -30,6 +30,7 @@ from .parts import Card, scrolling
 from .progress_card import ProgressCard
 from .region_card import RegionCard
 from .result_card import ResultCard
+from .run_buttons import main_button, step_buttons
 from .slide_card import SlideCard
 from .work import Worker
 
@@ -38,13 +39,6 @@ if TYPE_CHECKING:
 
 #: Name of the button that does everything.
 EVERYTHING = "Segment/Classify"
-
-_STEP_TIPS = {
-    "Tissue": ("T&issue", "Find where the tissue is"),
-    "Segment": ("Se&gment", "Divide the tissue into segments"),
-    "Features": ("Featu&res", "Describe every patch of the tissue by the encoder"),
-    "Classify": ("&Classify", "Do what is missing, and classify the slide"),
-}
 
 
 class AnalyzeDock(Dock):
@@ -64,9 +58,12 @@ class AnalyzeDock(Dock):
         self._looked: list[tuple[SlideSession, Kept]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
-        self.fold = Fold("Models, tissue, region and single steps: click to change them")
+        self.fold = Fold("Show or hide the choice of models, tissue and region, and the single steps")
         self._take_preferences()
-        self.button, self.steps = self._buttons()
+        self.button, self.steps = main_button(), step_buttons()
+        self.button.clicked.connect(lambda: self.run("Classify"))
+        for name, button in self.steps.items():
+            button.clicked.connect(lambda _checked, step=name: self.run(step))
         self._tell_key()
         self.keys_changed.connect(self._tell_key)
         self._lay_out()
@@ -253,24 +250,6 @@ class AnalyzeDock(Dock):
             button.setEnabled(ready)
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
-
-    def _buttons(self) -> tuple[QPushButton, dict[str, QPushButton]]:
-        main = QPushButton("&Segment/Classify")
-        main.setObjectName("samMilMain")
-        main.setStyleSheet(
-            "#samMilMain { font-size: 13pt; font-weight: 600; padding: 10px; border-radius: 6px;"
-            " background-color: #1f6fb2; color: white; }"
-            "#samMilMain:hover { background-color: #2b82c9; } #samMilMain:pressed { background-color: #185a91; }"
-            "#samMilMain:disabled { background-color: #5b6b7a; color: #e8edf2; }"
-            "#samMilMain:focus { border: 2px solid #9fd0f5; }"
-        )
-        main.clicked.connect(lambda: self.run("Classify"))
-        steps = {}
-        for name, (text, tip) in _STEP_TIPS.items():
-            steps[name] = QPushButton(text)
-            steps[name].setToolTip(tip)
-            steps[name].clicked.connect(lambda _checked, step=name: self.run(step))
-        return main, steps
 
     def _tell_key(self) -> None:
         what = "Find tissue, divide it into segments, describe its patches, classify the slide"

@@ -53,7 +53,7 @@ class Fold(QWidget):
     def set_text(self, text: str) -> None:
         """Say what is chosen; what does not fit the width is in the tooltip."""
         self._text = text
-        self.line.setToolTip(f"{text}\n{self._tip}")
+        self.line.setToolTip(f"{self._tip}. Now: {text}")
         self.line.setAccessibleName(text)
         self._draw()
 
@@ -67,7 +67,7 @@ class Fold(QWidget):
         self._draw()
 
     def _draw(self) -> None:
-        room, metrics = max(self.line.width() - 34, 40), self.fontMetrics()
+        room, metrics = max(self.width() - 60, 40), self.fontMetrics()
         lines = [""]
         for part in self._text.split(" · "):
             longer = f"{lines[-1]} · {part}" if lines[-1] else part

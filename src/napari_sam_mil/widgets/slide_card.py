@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWi
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ..analysis import ResolutionAsked
+from ..napari_compat.event_loop import later
 from ..source import SlideSource
 from ..words import sentence_case
 from .parts import Card, text_label, warning_label
@@ -31,7 +32,7 @@ class SlideCard(Card):
         self._left_out.hide()
         self.body.addWidget(self._facts)
         self.body.addWidget(self._left_out)
-        self.question, self.suggested = text_label(), QPushButton()
+        self.question, self.suggested = text_label(), QPushButton("Use the estimate")
         self.suggested.setToolTip("Take the estimate; every area and every patch depends on it, so check it")
         self.suggested.clicked.connect(self._take_suggestion)
         self._suggestion = 0.0
@@ -63,10 +64,13 @@ class SlideCard(Card):
                 f" The size of the nuclei suggests about {estimate.usual:.3g} ({estimate.low:.2g} to"
                 f" {estimate.high:.2g}): an estimate, check it."
             )
-            self.suggested.setText(f"&Use {estimate.usual:.3g} µm per pixel")
+            self.suggested.setText(f"Use {estimate.usual:.3g} µm per pixel")
         self.question.setText(words)
         self.question.show()
         self.suggested.setVisible(estimate is not None)
+        later(self._take_focus)
+
+    def _take_focus(self) -> None:
         self._mpp.setFocus()
         self._mpp.selectAll()
 

@@ -1,7 +1,7 @@
-"""The resolution of a slide that does not state it, estimated from the size of its nuclei. A suggestion, no measurement.
+"""The resolution of a slide that does not state it, suggested by the size of its nuclei: an estimate.
 
-The haematoxylin channel of the most cellular places is thresholded, and the radius of the discs that fit into what is
-stained is taken at the smoothing that belongs to that radius. Nuclei of most tissues are alike in size; tumours,
+The haematoxylin channel of the most cellular places is thresholded, and the radius of the discs that fit into what
+is stained is taken at the smoothing that belongs to that radius. Nuclei of most tissues are alike in size; tumours,
 stroma and stains differ, which is what the range says.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 NUCLEUS_UM = 5.0
 #: Factor by which the resolution may be smaller or larger.
 UNCERTAINTY = 1.8
-#: Resolutions of usual scans (40x, 20x, 10x), in µm per pixel, and the estimates up to which each is suggested: most
-#: slides are scanned at 40x or 20x.
+#: Resolutions of usual scans (40x, 20x, 10x), in µm per pixel, and the estimates up to which each is suggested:
+#: most slides are scanned at 40x or 20x.
 USUAL_MPP = ((0.25, 0.36), (0.5, 0.95), (1.0, 1.8))
 #: Smoothing (sigma) over radius at which a radius is taken, and the sigmas that are tried, in pixels.
 _SHARE, _SIGMAS = 0.35, (0.7, 1.0, 1.6, 2.5, 4.0, 6.3, 10.0)
