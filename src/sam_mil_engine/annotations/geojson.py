@@ -174,15 +174,16 @@ def write_geojson(
         raise AnnotationError(f"{len(annotations)} annotations have {len(properties)} properties", where=path)
     require_placed(annotations)
     place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
-    features = [
+    features = (
         _feature(number, annotation, place, {} if properties is None else properties[number])
         for number, annotation in enumerate(annotations)
-    ]
+    )
     try:
-        text = json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
+        # one by one: json keeps Python's lock until it is through, and a window would stand still for thousands
+        written = ", ".join(json.dumps(feature, allow_nan=False) for feature in features)
     except (TypeError, ValueError) as error:
         raise AnnotationError(f"a property is not JSON ({error})", where=path) from error
-    atomic_write(path, text)
+    atomic_write(path, f'{{"type": "FeatureCollection", "features": [{written}]}}')
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from ..errors import AnnotationError
 from ..slide.info import SlideInfo
 from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
+from .json_items import load_json
 from .model import Annotation
 from .outlines import Reader
 from .unpacking import unpacked
@@ -132,7 +132,7 @@ def _read_xml(reader: Reader, data: bytes) -> None:
 
 def _read_json(reader: Reader, data: bytes, plane: tuple[int, int]) -> None:
     try:
-        content: Any = json.loads(data)  # finds out by itself whether it is UTF-8, UTF-16 or UTF-32
+        content: Any = load_json(data)
     except UnicodeDecodeError as error:
         raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
