@@ -11,16 +11,15 @@ from sam_mil_engine.errors import AnnotationError, DataError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
 from .group_table import shown_class
+from .outlines import UNCLASSIFIED
 
 if TYPE_CHECKING:
     from sam_mil_engine.annotations.compare import Comparison
     from sam_mil_engine.annotations.model import Annotation
+    from sam_mil_engine.annotations.reading import AnnotationFile
     from sam_mil_engine.slide.info import SlideInfo
 
     from .analysis import Analysis
-
-#: What a class without a name is called in the dock.
-UNCLASSIFIED = "unclassified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +52,42 @@ class Agreement:
         return replace(self, chosen=name) if name in self.by_class else self
 
 
-def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> list[Annotation]:
-    """Read an annotation file of any known program.
+def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
+    """Read an annotation file of any known program, with what was left out or repaired.
 
     Raises
     ------
     AnnotationError
         If it cannot be read, or nothing in it lies on the slide: it belongs to another one.
     """
-    from sam_mil_engine.annotations.reading import read_annotations
+    from sam_mil_engine.annotations.reading import read_annotation_file
 
     progress(Progress("annotations", 0, 1, "files"))
-    found = read_annotations(path, info=info)
+    found = read_annotation_file(path, info=info)
     width, height = info.size_px0
-    if found and not any(_touches(item.polygon.bounds, width, height) for item in found):
+    if found.annotations and not any(_touches(item.polygon.bounds, width, height) for item in found.annotations):
         raise AnnotationError(
-            f"none of its {len(found)} outlines lies on the slide {info.slide_id}",
+            f"none of its {len(found.annotations)} outlines lies on the slide {info.slide_id}",
             where=path,
             hint="It probably belongs to another slide, or to another resolution of this one",
         )
     progress(Progress("annotations", 1, 1, "files"))
     return found
+
+
+def left_out(found: AnnotationFile) -> str:
+    """Say in a sentence what was left out of a file and what was repaired; empty where nothing was."""
+    parts = []
+    if found.left_out:
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(found.left_out.items()))
+        parts.append(f"{_counted(sum(found.left_out.values()), 'shape')} left out ({kinds})")
+    if found.repaired:
+        parts.append(f"{_counted(found.repaired, 'outline')} repaired")
+    return f"{' and '.join(parts)}." if parts else ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun} was" if count == 1 else f"{count:,} {noun}s were"
 
 
 def _touches(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from sam_mil_engine.report.figure import Bar, Entry, picture_width, write_figure
 from sam_mil_engine.report.pictures import Picture, draw_outlines, draw_segments, draw_tissue
 
 from .layers import KINDS
-from .outlines import shape_annotations
+from .outlined import taken
 from .placement import points_to_world
 from .recolour import bar_of
 from .view import view_px0
@@ -84,7 +84,7 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
     painted = [
         (kind, layer) for kind, layer in seen if kind in {*KINDS, "above"} and isinstance(layer, Image | Labels)
     ]
-    outlines = _outlines(session) if "annotations" in kinds else []
+    outlines = _outlines(session, kinds)
     return Scene(
         slide=session.source.slide,
         mpp=session.source.mpp,
@@ -196,9 +196,10 @@ def _blend(picture: Picture, frame: Frame, layer: Painted, mpp: tuple[float, flo
     return drawn
 
 
-def _outlines(session: SlideSession) -> list[Annotation]:
-    data, meta, _ = session.layers["annotations"].as_layer_data_tuple()
-    return shape_annotations(data, meta, mpp=session.source.mpp)
+def _outlines(session: SlideSession, kinds: Collection[str]) -> list[Annotation]:
+    """Return the outlines in layers of these kinds."""
+    found = taken(session)()
+    return [*(found.many if "outlines" in kinds else ()), *(found.shapes if "annotations" in kinds else ())]
 
 
 def _polygons(

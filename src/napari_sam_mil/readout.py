@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from .napari_compat.viewers import real_viewer
+from .outlined import words_at
 from .placement import world_to_points
 from .source import SlideSource, tag_of
 
@@ -41,7 +42,8 @@ def watch_cursor(viewer: Viewer) -> None:
         if tag is None:
             return
         place = where_in_slide(tuple(viewer.cursor.position[-2:]), tag.source)
-        value = status.get("value", "")
+        shape = words_at(active, viewer.cursor.position)
+        value = status.get("value", "") if shape is None else shape
         words = f"{place}: {value}" if value else place
         if status.get("coordinates") != words:
             viewer.status = status | {"coordinates": words}

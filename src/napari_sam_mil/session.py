@@ -22,11 +22,13 @@ from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
 from .napari_compat.layers import insert_unselected
 from .napari_compat.viewers import real_viewer
-from .placement import place_points, place_raster
+from .outlines import OUTLINES, place_outlines
+from .placement import place_raster
 from .prompting import Regions
 from .recolour import colour_segments
 from .renewing import renewed
 from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
+from .thin_lines import keep_lines_thin
 from .view import sees_all, show_px0, view_px0
 from .whole_view import WholeView
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from .analysis import Analysis
 
 #: Kinds of layers in which the user draws: new ones come with nothing of the old.
-_DRAWN = frozenset({"annotations", "prompts"})
+_DRAWN = frozenset({*OUTLINES, "prompts"})
 
 
 @dataclass(eq=False, slots=True)
@@ -51,8 +53,8 @@ class SlideSession:
     analysis
         What the engine found so far, or None.
     layers
-        Kind (:data:`~napari_sam_mil.layers.KINDS`, ``annotations``, ``above``, ``prompts``) -> the layer that shows
-        it now.
+        Kind (:data:`~napari_sam_mil.layers.KINDS`, :data:`~napari_sam_mil.outlines.OUTLINES`, ``above``,
+        ``prompts``) -> the layer that shows it now.
     agreement
         The segments compared with the annotations; None while that is not known.
     colour_by
@@ -74,6 +76,10 @@ class SlideSession:
     regions: Regions = field(default_factory=Regions)
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
+
+    def outline_layers(self) -> list[Layer]:
+        """Return the layers that hold outlines: the picture of many, and those that can be edited."""
+        return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
 
     def table(self) -> dict[str, Column]:
         """Return one row a segment with all that is known of it; empty where there are no segments."""
@@ -118,6 +124,7 @@ class Sessions:
         self._sessions: list[SlideSession] = []
         self._current: SlideSession | None = None
         keep_context(viewer)
+        keep_lines_thin(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)
@@ -198,6 +205,7 @@ class Sessions:
             layer = Layer.create(array, keywords | {"metadata": metadata}, type_name)
         if isinstance(layer, Labels):
             layer.editable = False
+        if isinstance(layer, Labels) and kind not in OUTLINES:
             colour_segments(layer, session.table(), session.colour_by)
         if layer is old:
             return layer
@@ -236,11 +244,10 @@ class Sessions:
         session.layer.units = placed["units"]
         if in_view is not None:
             show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.mpp)
-        outlines = session.layers.get("annotations")
-        if outlines is not None:
-            placed = place_points(session.source.mpp)
-            outlines.scale, outlines.translate, outlines.units = placed.values()
-        for kind in set(session.layers) - {"annotations", *KINDS}:
+        for layer in session.outline_layers():
+            placed = place_outlines(layer.data, session.source.mpp)
+            layer.scale, layer.translate, layer.units = placed.values()
+        for kind in set(session.layers) - {*OUTLINES, *KINDS}:
             self.drop(session, kind)
         self.refresh(session)
 
@@ -263,7 +270,11 @@ class Sessions:
             self._sessions.remove(session)
             later(partial(self._take_results, session))
         for session in self._sessions:
+            before = session.outline_layers()
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
+            if len(session.outline_layers()) < len(before):
+                session.agreement = None  # with outlines that are no longer there
+                self.retable(session)
         opened = []
         for layer in present:
             tag = tag_of(layer.metadata)

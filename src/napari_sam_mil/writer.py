@@ -16,8 +16,10 @@ from sam_mil_engine.files import atomic_write
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.tables.writing import csv_text
 
+from .outline_picture import pictured
 from .outlines import shape_annotations
 from .source import LayerTag, tag_of
+from .waiting import wait_for
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.info import SlideInfo
@@ -36,21 +38,46 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
     from sam_mil_engine.annotations.geojson import write_geojson
 
     tag = _tag(path, meta)
-    annotations = shape_annotations(data, meta, mpp=tag.source.mpp, unnamed=_CLASSES.get(tag.kind))
-    return [str(write_geojson(path, annotations, info=tag.source.info))]
+
+    def write(_progress: object) -> str:
+        annotations = shape_annotations(data, meta, mpp=tag.source.mpp, unnamed=_CLASSES.get(tag.kind))
+        return str(write_geojson(path, annotations, info=tag.source.info))
+
+    return [wait_for(write, f"Saving {Path(path).name}")]
 
 
-def write_segments(path: str, _data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the segments of a layer of segments: GeoJSON with their scores, or CSV with the scores alone."""
+def write_segments(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the segments of a layer of segments: GeoJSON with their scores, or CSV with the scores alone.
+
+    A picture of many outlines is written as :func:`write_shapes` writes those that can be edited.
+    """
     tag = _tag(path, meta)
+    if pictured(data) is not None:
+        return write_shapes(path, data, meta)
     if tag.segments is None:
         raise AnnotationError(
             "this layer holds no segments", where=path, hint="Save the layer of segments of an analysed slide"
         )
     table = {str(name): np.asarray(column) for name, column in dict(meta["features"]).items()}
+    return [save_segments(path, tag.segments, table, info=tag.source.info)]
+
+
+def save_segments(
+    path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
+) -> str:
+    """Do :func:`write_segments_file` in a thread, while the window goes on living."""
+    return str(
+        wait_for(lambda _: write_segments_file(path, segments, table, info=info), f"Saving {Path(path).name}")
+    )
+
+
+def write_segments_file(
+    path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
+) -> str:
+    """Write segments as the suffix says: ``.csv`` their table, else GeoJSON."""
     if Path(path).suffix.lower() == ".csv":
-        return [write_table(path, table)]
-    return [write_segments_geojson(path, tag.segments, table, info=tag.source.info)]
+        return write_table(path, table)
+    return write_segments_geojson(path, segments, table, info=info)
 
 
 def write_segments_geojson(

@@ -109,7 +109,7 @@ class AgreementCard(Card):
         agreement = None if session is None else session.agreement
         table = {} if session is None else session.table()
         self._name = "segments" if session is None else f"{session.source.info.slide_id}.segments"
-        outlined = session is not None and "annotations" in session.layers
+        outlined = session is not None and bool(session.outline_layers())
         self._hint.setText(_NO_SEGMENTS if not table else _WAIT if outlined else _NO_OUTLINES)
         self._hint.setVisible(agreement is None)
         self._body.setVisible(agreement is not None)

@@ -15,14 +15,12 @@ from sam_mil_engine.geometry import Frame
 from ..beside import Side, cell_layers, facts
 from ..figure6 import above_picture
 from ..napari_compat.graphics import keep_context
-from ..outlines import annotations_layer
 from ..placement import place_raster
+from ..thin_lines import keep_lines_thin
 from .parts import Card, scrolling, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-    from sam_mil_engine.annotations.model import Annotation
 
     from ..analysis import Analysis
     from ..layers import LayerData
@@ -48,7 +46,7 @@ class BesideDock(QWidget):
         session: SlideSession,
         analysis: Analysis,
         sides: Sequence[Side],
-        outlines: Sequence[Annotation],
+        outlines: LayerData,
     ):
         super().__init__()
         self._viewer, self._analysis, self._sides, self._mpp = viewer, analysis, list(sides), session.source.mpp
@@ -88,13 +86,12 @@ class BesideDock(QWidget):
         tall, wide = np.ptp(viewer.layers[0].extent.world, axis=0)
         viewer.scene.camera.zoom = 0.94 * min(height / tall, width / 2 / wide)
 
-    def _show_slide(self, session: SlideSession, outlines: Sequence[Annotation]) -> None:
+    def _show_slide(self, session: SlideSession, outlines: LayerData) -> None:
         layers, grid = self._viewer.layers, self._viewer.canvas.grid
         for side in self.pair:
             base = Image(session.layer.data, rgb=True, multiscale=True, **place_raster(Frame(), self._mpp))
             base.name_overlay.visible = True
-            outline = annotations_layer(outlines, session.source.info, mpp=self._mpp)
-            layers.extend([base, *(Layer.create(*data) for data in (*self._cell(side), outline))])
+            layers.extend([base, *(Layer.create(*data) for data in (*self._cell(side), outlines))])
         grid.shape, grid.stride = (1, 2), CELL
         grid.enabled = True
         self._viewer.canvas.overlays.scale_bar.visible = self._mpp is not None
@@ -190,7 +187,7 @@ class BesideDock(QWidget):
 
 
 def open_beside(
-    session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: Sequence[Annotation]
+    session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: LayerData
 ) -> BesideDock:
     """Open the window with the first two classifiers; returns its dock."""
     from napari.viewer import Viewer
@@ -198,6 +195,7 @@ def open_beside(
     slide_id = session.source.info.slide_id
     viewer = Viewer(title=f"{slide_id}: {sides[0].title} beside {sides[1].title}")
     keep_context(viewer)
+    keep_lines_thin(viewer, lambda _layer: True)
     viewer.window.resize(*WINDOW)
     dock = BesideDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")

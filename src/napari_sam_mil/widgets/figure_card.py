@@ -148,9 +148,9 @@ class FigureCard(Card):
             return
         data = above_layer(quantity.values, self.spin.value(), grid, mpp=session.source.mpp)
         self._sessions.put(session, "above", data)
-        if "annotations" in session.layers:  # the outlines lie on top
-            layers = self._sessions.viewer.layers
-            layers.move(layers.index(session.layers["annotations"]), len(layers))
+        layers = self._sessions.viewer.layers
+        for outlines in session.outline_layers():  # they lie on top
+            layers.move(layers.index(outlines), len(layers))
 
     def _describe(self) -> None:
         quantity, session = self.quantity, self._session

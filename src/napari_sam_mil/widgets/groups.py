@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from sam_mil_engine.errors import SamMilError, SettingsError
+from sam_mil_engine.errors import Cancelled, SamMilError, SettingsError
 
 from ..group_table import Column, matching
 from ..notices import show_error
@@ -30,7 +30,7 @@ from ..picking import without_words
 from ..session import SlideSession
 from ..view import show_px0
 from ..words import sentence_case
-from ..writer import write_segments_geojson, write_table
+from ..writer import save_segments
 from .dock import Dock
 from .parts import Number, text_label
 from .picking import Picker
@@ -144,10 +144,7 @@ class GroupsDock(Dock):
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
         seen = {name: column[self._saved()] for name, column in self._columns.items()}
-        if Path(path).suffix.lower() == ".csv":
-            write_table(path, seen)
-        else:
-            write_segments_geojson(path, session.analysis.processed.segments, seen, info=session.source.info)
+        save_segments(path, session.analysis.processed.segments, seen, info=session.source.info)
 
     def _save(self, kinds: str, suffix: str) -> None:
         session = self._sessions.current
@@ -157,6 +154,8 @@ class GroupsDock(Dock):
             return
         try:
             self.save(path)
+        except Cancelled:
+            return
         except (SamMilError, OSError) as error:
             show_error(error, doing="Saving the groups")
 

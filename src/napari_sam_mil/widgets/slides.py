@@ -114,7 +114,7 @@ class SlidesDock(Dock):
         """Close a slide of which nothing would be lost; hide one with outlines or edits that are not saved."""
         layers = self._sessions.viewer.layers
         own = [session.layer, *session.layers.values()]
-        if session.analysis is not session.on_disk or "annotations" in session.layers:
+        if session.analysis is not session.on_disk or session.outline_layers():
             self._asleep.append((session, [layer for layer in own if layer.visible]))
             for layer in own:
                 layer.visible = False
