@@ -56,7 +56,7 @@ def test_every_command_of_the_plugin_stands_in_the_palette_and_can_be_called(mak
         assert item.python_name.to_python if hasattr(item.python_name, "to_python") else True
     internal = [item.id for item in manifest().contributions.commands if item.enablement == "False"]
     assert {name.partition(".")[2] for name in internal} == {
-        *("get_reader", "get_folder_reader", "write_shapes", "write_segments")
+        *("get_reader", "get_folder_reader", "get_annotation_reader", "write_shapes", "write_segments")
     }
 
 

@@ -20,7 +20,7 @@ MANIFEST = PluginManifest.from_file(Path(sys.modules["napari_sam_mil"].__file__)
 
 
 def test_the_manifest_reads_what_the_engine_reads():
-    slides, folders = MANIFEST.contributions.readers
+    slides, folders, _outlines = MANIFEST.contributions.readers
     assert set(slides.filename_patterns) == {f"*{suffix}" for suffix in EXTENSIONS}
     assert folders.accepts_directories
 
