@@ -15,7 +15,7 @@ from sam_mil_engine.slide.tile_grid import TileGrid
 
 from .group_table import shown_class
 from .layers import LayerData, class_title
-from .placement import Mpp, place_raster
+from .placement import Where, place_raster
 from .words import sentence_case
 
 
@@ -60,7 +60,7 @@ def above_picture(values: FloatVector, threshold: float, grid: TileGrid) -> npt.
     return picture
 
 
-def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: Mpp) -> LayerData:
+def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: Where) -> LayerData:
     """Return the patches whose value reaches the threshold, in the paper's cyan."""
     _, frame = grid.raster(values)
     cyan = np.array([*np.asarray(POSITIVE) / 255, 1.0], dtype=np.float32)

@@ -22,7 +22,7 @@ from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
 
 from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_colormap
 from .group_table import Column, shown_class
-from .placement import Mpp, place_points, place_raster
+from .placement import Where, place_points, place_raster
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -34,13 +34,13 @@ _MAP_PIXELS = 2**22
 _TUMOUR_NAMES = frozenset({"tumour", "tumor", "positive", "cancer", "1"})
 
 
-def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: Mpp) -> LayerData:
+def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: Where) -> LayerData:
     """Return the slide itself: a lazy RGB pyramid."""
     keywords = {"name": info.slide_id, "rgb": True, "multiscale": True, **place_raster(Frame(), mpp)}
     return levels, keywords, "image"
 
 
-def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Mpp) -> LayerData:
+def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Where) -> LayerData:
     """Outlines of the tissue; a piece with holes is one polygon with these holes."""
     keywords = {
         "name": "tissue",
@@ -68,7 +68,7 @@ def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
 
 
 def segments_layer(
-    segments: Segments, table: Mapping[str, Column], *, mpp: Mpp, segmenter: str | None = None
+    segments: Segments, table: Mapping[str, Column], *, mpp: Where, segmenter: str | None = None
 ) -> LayerData:
     """All segments in one label image, small ones over large ones, drawn as contours; named for what made them."""
     keywords = {
@@ -81,7 +81,7 @@ def segments_layer(
 
 
 def attention_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Mpp, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
 ) -> LayerData | None:
     """Attention x number of patches (1 = uniform); None where the model has none."""
     relative = scores.relative_attention
@@ -94,7 +94,7 @@ def attention_layer(
 
 
 def probability_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Mpp, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
 ) -> LayerData:
     """Probability of every patch, from 0 to 1."""
     return _map(
@@ -115,7 +115,7 @@ def class_title(name: str) -> str:
 
 
 def evidence_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Mpp, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
 ) -> LayerData | None:
     """Signed contribution of every patch to the slide's logit; None where the head is not linear."""
     if scores.evidence is None:
@@ -139,7 +139,7 @@ def _map(
     *,
     colormap: str,
     limits: tuple[float, float],
-    mpp: Mpp,
+    mpp: Where,
     visible: bool,
     tissue: TissueRegions | None,
 ) -> LayerData:
@@ -180,7 +180,7 @@ def cut_to_tissue(
 def result_layers(
     *,
     info: SlideInfo,
-    mpp: Mpp,
+    mpp: Where,
     tissue: TissueRegions | None = None,
     segments: Segments | None = None,
     table: Mapping[str, Column] | None = None,

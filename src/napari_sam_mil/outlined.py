@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sam_mil_engine.annotations.model import Annotation
 
-    from .session import SlideSession
+    from .slide_session import SlideSession
 
 Bounds = tuple[float, float, float, float]
 
@@ -95,7 +95,7 @@ class Outlined:
 
     def layers(self, session: SlideSession) -> dict[str, LayerData]:
         """Kind -> the layer that shows these outlines; takes a while for thousands."""
-        info, mpp = session.source.info, session.source.mpp
+        info, mpp = session.source.info, session.source.place
         found: dict[str, LayerData] = {}
         if self.many:
             found["outlines"] = picture_layer(self.many, info, mpp=mpp)
@@ -108,7 +108,7 @@ def taken(session: SlideSession) -> Callable[[], Outlined]:
     """Take what the layers of a slide hold now; the call makes outlines of it, in any thread."""
     held = {kind: session.layers[kind] for kind in ("outlines", "annotations") if kind in session.layers}
     states = {kind: _state(layer) for kind, layer in held.items()}
-    mpp = session.source.mpp
+    mpp = session.source.place
 
     def make() -> Outlined:
         found = {kind: tuple(shape_annotations(data, meta, mpp=mpp)) for kind, (data, meta) in states.items()}

@@ -16,7 +16,7 @@ from sam_mil_engine.report.colours import ANNOTATION, css
 from .layer_place import data_to_world
 from .layers import LayerData, with_holes
 from .outline_picture import outline_levels, pictured
-from .placement import Mpp, place_points, place_raster, world_to_points
+from .placement import Where, place_points, place_raster, world_to_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ def editable(annotations: Sequence[Annotation]) -> bool:
     )
 
 
-def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Mpp) -> LayerData:
+def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
     """Outlines in the report's blue: as shapes, or as a picture where there are too many to be edited.
 
     Shapes drawn into the layer later get the class ``Tumour``.
@@ -60,7 +60,7 @@ def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp
     return picture_layer(annotations, info, mpp=mpp)
 
 
-def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Mpp) -> LayerData:
+def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
     """Outlines as shapes: one for every polygon of an annotation, with its name, class and part."""
     from sam_mil_engine.annotations.model import polygons_of
 
@@ -85,7 +85,7 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Mpp
     return [_vertices(polygon) for polygon in every], keywords, "shapes"
 
 
-def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Mpp) -> LayerData:
+def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
     """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
     import pandas as pd
     from napari.utils.colormaps import CyclicLabelColormap
@@ -129,7 +129,7 @@ def renewed_picture(layer: Any, data: LayerData) -> bool:
     return True
 
 
-def place_outlines(data: Any, mpp: Mpp) -> dict[str, Any]:
+def place_outlines(data: Any, mpp: Where) -> dict[str, Any]:
     """Scale, translate and units of a layer of outlines with this data."""
     if pictured(data) is None:
         return place_points(mpp)
@@ -144,7 +144,7 @@ def line_width(polygons: Sequence[Polygon], info: SlideInfo) -> float:
 
 
 def shape_annotations(
-    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: Mpp, unnamed: str | None = None
+    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: Where, unnamed: str | None = None
 ) -> list[Annotation]:
     """Return the areas of a layer of outlines as annotations in level-0 pixels; lines and paths have none.
 
@@ -232,7 +232,7 @@ def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return points
 
 
-def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Mpp) -> Area | None:
+def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Where) -> Area | None:
     import shapely
 
     from sam_mil_engine.annotations.model import as_area
@@ -249,7 +249,7 @@ def _union(areas: Sequence[Area], as_area: Any) -> Area:
     return joined
 
 
-def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: Mpp) -> list[Annotation]:
+def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: Where) -> list[Annotation]:
     """Annotations behind a picture, where the layer shows them."""
     from dataclasses import replace
 

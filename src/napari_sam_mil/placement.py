@@ -7,6 +7,7 @@ speak of *corners*. Both meanings are turned into each other here and nowhere el
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,38 @@ from sam_mil_engine.geometry import Frame
 Mpp = tuple[float, float] | None
 
 
-def pixel_size(mpp: Mpp) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a slide lies in the world.
+
+    Attributes
+    ----------
+    mpp
+        Micrometres per level-0 pixel (x, y), or None.
+    origin
+        World point (row, column) of the centre of the slide's first pixel: several slides lie side by side.
+    """
+
+    mpp: Mpp
+    origin: tuple[float, float] = (0.0, 0.0)
+
+
+#: A place, or the resolution alone of a slide that lies at the origin.
+Where = Mpp | Place
+
+
+def place_of(where: Where) -> Place:
+    """Return the place that a resolution alone stands for."""
+    return where if isinstance(where, Place) else Place(where)
+
+
+def pixel_size(where: Where) -> tuple[float, float]:
     """Size (x, y) of a level-0 pixel in world units."""
+    mpp = place_of(where).mpp
     return (1.0, 1.0) if mpp is None else mpp
 
 
-def place_raster(frame: Frame, mpp: Mpp) -> dict[str, Any]:
+def place_raster(frame: Frame, mpp: Where) -> dict[str, Any]:
     """Scale, translate and units of a layer whose array lies in ``frame``, axes (row, column)."""
     size, origin, step = (
         np.asarray(pair, dtype=float) for pair in (pixel_size(mpp), frame.origin_px0, frame.downsample)
@@ -30,28 +57,29 @@ def place_raster(frame: Frame, mpp: Mpp) -> dict[str, Any]:
     centre = origin + (step - 1) / 2
     return {
         "scale": tuple((step * size)[::-1].tolist()),
-        "translate": tuple((centre * size)[::-1].tolist()),
+        "translate": tuple(((centre * size)[::-1] + place_of(mpp).origin).tolist()),
         "units": _units(mpp),
     }
 
 
-def place_points(mpp: Mpp) -> dict[str, Any]:
+def place_points(mpp: Where) -> dict[str, Any]:
     """Scale, translate and units of a layer whose vertices are level-0 points (y, x), as polygons are."""
-    width, height = pixel_size(mpp)
-    return {"scale": (height, width), "translate": (-height / 2, -width / 2), "units": _units(mpp)}
+    (width, height), (row, column) = pixel_size(mpp), place_of(mpp).origin
+    return {"scale": (height, width), "translate": (row - height / 2, column - width / 2), "units": _units(mpp)}
 
 
-def points_to_world(points_px0: npt.ArrayLike, mpp: Mpp) -> npt.NDArray[np.float64]:
+def points_to_world(points_px0: npt.ArrayLike, mpp: Where) -> npt.NDArray[np.float64]:
     """Level-0 points (..., 2) as (x, y) -> world points (..., 2) as (row, column)."""
     world: npt.NDArray[np.float64] = ((np.asarray(points_px0, dtype=np.float64) - 0.5) * pixel_size(mpp))[..., ::-1]
-    return world
+    return world + place_of(mpp).origin
 
 
-def world_to_points(points_world: npt.ArrayLike, mpp: Mpp) -> npt.NDArray[np.float64]:
+def world_to_points(points_world: npt.ArrayLike, mpp: Where) -> npt.NDArray[np.float64]:
     """World points (..., 2) as (row, column) -> level-0 points (..., 2) as (x, y)."""
-    points: npt.NDArray[np.float64] = np.asarray(points_world, dtype=np.float64)[..., ::-1] / pixel_size(mpp) + 0.5
+    here = np.asarray(points_world, dtype=np.float64) - place_of(mpp).origin
+    points: npt.NDArray[np.float64] = here[..., ::-1] / pixel_size(mpp) + 0.5
     return points
 
 
-def _units(mpp: Mpp) -> tuple[str, str]:
-    return ("pixel", "pixel") if mpp is None else ("micrometer", "micrometer")
+def _units(mpp: Where) -> tuple[str, str]:
+    return ("pixel", "pixel") if place_of(mpp).mpp is None else ("micrometer", "micrometer")

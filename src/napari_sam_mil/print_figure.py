@@ -20,7 +20,7 @@ from sam_mil_engine.report.pictures import Picture, draw_outlines, draw_segments
 
 from .layers import KINDS
 from .outlined import taken
-from .placement import points_to_world
+from .placement import Place, points_to_world
 from .recolour import bar_of
 from .view import view_px0
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sam_mil_engine.slide.slide import Slide
 
     from .analysis import Analysis
-    from .session import SlideSession
+    from .slide_session import SlideSession
 
 _UNITS = {"attention": "attention (1 = all patches alike)", "evidence": "evidence (adds to the slide's logit)"}
 
@@ -51,6 +51,7 @@ class Scene:
 
     slide: Slide
     mpp: tuple[float, float] | None
+    origin: tuple[float, float]
     bounds_px0: tuple[float, float, float, float]
     analysis: Analysis | None
     painted: tuple[Painted, ...] = ()
@@ -70,7 +71,7 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
         If the view shows nothing of the slide.
     """
     width, height = session.source.info.size_px0
-    left, top, right, bottom = view_px0(viewer, session.source.mpp)
+    left, top, right, bottom = view_px0(viewer, session.source.place)
     bounds = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
     if not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
         raise SettingsError(
@@ -88,6 +89,7 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
     return Scene(
         slide=session.source.slide,
         mpp=session.source.mpp,
+        origin=session.source.origin,
         bounds_px0=bounds,
         analysis=session.analysis,
         painted=tuple(_paint(layer) for kind, layer in painted if not (kind == "segments" and contours)),
@@ -126,7 +128,7 @@ def save_figure(
     picture, frame = _read(scene, pixels)
     progress(Progress("figure", 1, 2, "steps", "drawing"))
     for layer in scene.painted:
-        picture = _blend(picture, frame, layer, scene.mpp)
+        picture = _blend(picture, frame, layer, Place(scene.mpp, scene.origin))
     line = max(1, round(pixels / 700))
     processed = None if scene.analysis is None else scene.analysis.processed
     if scene.contours and processed is not None and processed.segments is not None:
@@ -180,10 +182,10 @@ def _paint(layer: Layer) -> Painted:
     return Painted(rgba, (float(scale[0]), float(scale[1])), (float(translate[0]), float(translate[1])))
 
 
-def _blend(picture: Picture, frame: Frame, layer: Painted, mpp: tuple[float, float] | None) -> Picture:
+def _blend(picture: Picture, frame: Frame, layer: Painted, place: Place) -> Picture:
     height, width = picture.shape[:2]
     centres = np.stack([np.arange(max(height, width)) + 0.5] * 2, axis=-1)
-    world = points_to_world(frame.to_px0(centres), mpp)
+    world = points_to_world(frame.to_px0(centres), place)
     cells = np.rint((world - layer.translate) / layer.scale).astype(np.int64)
     rows, columns = cells[:height, 0], cells[:width, 1]
     inside_y = (rows >= 0) & (rows < layer.rgba.shape[0])

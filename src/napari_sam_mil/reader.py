@@ -41,7 +41,7 @@ def _read(path: str) -> LayerData:
     name = Path(path).name
     slide, pyramid = wait_for(lambda progress: open_levels(path, values, progress), f"Opening {name}")
     source = SlideSource(slide)
-    levels, keywords, kind = slide_layer(pyramid, slide.info, mpp=source.mpp)
+    levels, keywords, kind = slide_layer(pyramid, slide.info, mpp=source.place)
     prepare_window(slide, values)
     return levels, keywords | {"metadata": {METADATA_KEY: LayerTag("slide", source)}}, kind
 

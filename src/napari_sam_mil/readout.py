@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> str:
     """Say where a point (row, column) of the world lies: ``x 1,234.5 µm, y 87.1 µm · px 2473, 175``."""
-    x_px0, y_px0 = world_to_points(position_world, source.mpp).tolist()
+    x_px0, y_px0 = world_to_points(position_world, source.place).tolist()
     pixel = f"px {int(x_px0 // 1)}, {int(y_px0 // 1)}"
     if source.mpp is None:
         return pixel

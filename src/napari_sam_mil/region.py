@@ -46,7 +46,7 @@ def chosen_region(kind: str, viewer: Viewer, source: SlideSource) -> Rings | Non
 
 def _view(viewer: Viewer, source: SlideSource) -> Rings | None:
     width, height = source.info.size_px0
-    left, top, right, bottom = view_px0(viewer, source.mpp)
+    left, top, right, bottom = view_px0(viewer, source.place)
     # whole pixels: a camera that comes back to its place finds its results again
     left, top = max(0, round(left)), max(0, round(top))
     right, bottom = min(width, round(right)), min(height, round(bottom))
@@ -85,7 +85,7 @@ def _rings(layer: Shapes, numbers: Sequence[int], source: SlideSource) -> Rings:
         "features": {},
         "shape_type": kinds if isinstance(kinds, str) else [kinds[number] for number in numbers],
     }
-    areas = shape_annotations([data[number] for number in numbers], chosen, mpp=source.mpp)
+    areas = shape_annotations([data[number] for number in numbers], chosen, mpp=source.place)
     if not areas:
         raise SettingsError("the selected shape has no area", hint="Select a polygon, a rectangle or an ellipse")
     from sam_mil_engine.annotations.model import polygons_of

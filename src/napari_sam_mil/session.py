@@ -6,28 +6,24 @@ One :class:`SlideSession` a slide layer; all docks of a viewer share one :class:
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Layer
-from napari.utils.notifications import show_info
 from psygnal import Signal
 
-from sam_mil_engine.geometry import Frame
-
-from .group_table import Column, group_table
-from .layers import KINDS, LayerData, result_layers
+from .closing import take_results
+from .keeping_place import keep_place, lay_beside, put_in_place
+from .layers import KINDS, LayerData
 from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
 from .napari_compat.layers import insert_unselected
 from .napari_compat.viewers import real_viewer
 from .outlines import OUTLINES, place_outlines
-from .placement import place_raster
-from .prompting import Regions
 from .recolour import colour_segments
 from .renewing import renewed
-from .source import METADATA_KEY, LayerTag, SlideSource, tag_of
+from .slide_session import SlideSession
+from .source import METADATA_KEY, LayerTag, tag_of
 from .thin_lines import keep_lines_thin
 from .view import sees_all, show_px0, view_px0
 from .whole_view import WholeView
@@ -35,82 +31,10 @@ from .whole_view import WholeView
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from .agreement import Agreement
     from .analysis import Analysis
 
 #: Kinds of layers in which the user draws: new ones come with nothing of the old.
 _DRAWN = frozenset({*OUTLINES, "prompts"})
-
-
-@dataclass(eq=False, slots=True)
-class SlideSession:
-    """One open slide.
-
-    Attributes
-    ----------
-    layer, source
-        The layer that shows the slide, and the slide behind it.
-    analysis
-        What the engine found so far, or None.
-    layers
-        Kind (:data:`~napari_sam_mil.layers.KINDS`, :data:`~napari_sam_mil.outlines.OUTLINES`, ``above``,
-        ``prompts``) -> the layer that shows it now.
-    agreement
-        The segments compared with the annotations; None while that is not known.
-    colour_by
-        Column of :meth:`table` that colours the segments; None gives every segment a colour of its own.
-    regions
-        Parts of the slide that a SAM has looked at.
-    earlier
-        What was known before each edit by hand, the last one last.
-    on_disk
-        What the project holds of the slide; ``analysis`` is another where edits are not saved.
-    """
-
-    layer: Layer
-    source: SlideSource
-    analysis: Analysis | None = None
-    layers: dict[str, Layer] = field(default_factory=dict)
-    agreement: Agreement | None = None
-    colour_by: str | None = None
-    regions: Regions = field(default_factory=Regions)
-    earlier: list[Analysis] = field(default_factory=list)
-    on_disk: Analysis | None = None
-
-    def outline_layers(self) -> list[Layer]:
-        """Return the layers that hold outlines: the picture of many, and those that can be edited."""
-        return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
-
-    def table(self) -> dict[str, Column]:
-        """Return one row a segment with all that is known of it; empty where there are no segments."""
-        processed = None if self.analysis is None else self.analysis.processed
-        if self.analysis is None or processed is None or processed.segments is None:
-            return {}
-        return group_table(
-            processed.segments,
-            groups=processed.bag.groups if processed.bag is not None else None,
-            scores=self.analysis.scores,
-            comparison=None if self.agreement is None else self.agreement.comparison,
-            others=None if self.agreement is None else self.agreement.others,
-            names=self.analysis.names,
-            mpp=self.source.mpp,
-        )
-
-    def result_layers(self) -> dict[str, LayerData]:
-        """Return layer data for everything that the analysis knows."""
-        if self.analysis is None:
-            return {}
-        processed, scores = self.analysis.processed, self.analysis.scores
-        return result_layers(
-            info=self.source.info,
-            mpp=self.source.mpp,
-            tissue=processed.tissue,
-            segments=processed.segments,
-            table=self.table(),
-            grid=processed.grid,
-            scores=scores,
-            segmenter=processed.segmenter,
-        )
 
 
 class Sessions:
@@ -180,7 +104,7 @@ class Sessions:
                 # a layer takes napari a tenth of a second, and its first picture another
                 layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
                 process_events()
-                if session not in self._sessions:  # its slide was closed meanwhile
+                if session not in self._sessions:  # its slide was closed in the meantime
                     return
                 if first and keywords.get("visible", True):
                     layer.visible = True
@@ -233,19 +157,17 @@ class Sessions:
         self.changed.emit()
 
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
-        """Take the user's micrometres a pixel for a slide that does not say, and place all layers anew.
+        """Take the user's micrometres per pixel for a slide that does not say, and place all layers again.
 
         Where the slide is looked at, the same part of it stays in view.
         """
-        in_view = view_px0(self.viewer, session.source.mpp) if session is self._current else None
+        in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
         session.source.user_mpp = mpp
-        placed = place_raster(Frame(), session.source.mpp)
-        session.layer.scale, session.layer.translate = placed["scale"], placed["translate"]
-        session.layer.units = placed["units"]
+        put_in_place(session)
         if in_view is not None:
-            show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.mpp)
+            show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.place)
         for layer in session.outline_layers():
-            placed = place_outlines(layer.data, session.source.mpp)
+            placed = place_outlines(layer.data, session.source.place)
             layer.scale, layer.translate, layer.units = placed.values()
         for kind in set(session.layers) - {*OUTLINES, *KINDS}:
             self.drop(session, kind)
@@ -268,7 +190,7 @@ class Sessions:
         gone = [session for session in self._sessions if session.layer not in present]
         for session in gone:
             self._sessions.remove(session)
-            later(partial(self._take_results, session))
+            later(partial(take_results, self._viewer, session))
         for session in self._sessions:
             before = session.outline_layers()
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
@@ -280,36 +202,19 @@ class Sessions:
             tag = tag_of(layer.metadata)
             if tag is not None and tag.kind == "slide" and id(layer) not in known:
                 opened.append(SlideSession(layer, tag.source))
+                lay_beside(opened[-1], [*self._sessions, *opened[:-1]])
+                keep_place(opened[-1])
         self._sessions += opened
         if opened or self._current in gone:
             self._current = self._sessions[-1] if self._sessions else None
             self.changed.emit()
-
-    def _take_results(self, session: SlideSession) -> None:
-        """Take away what lay on a slide that was closed; what is not saved anywhere stays, and the user is told."""
-        if self._viewer() is None:  # the window was closed in the meantime
-            return
-        unsaved = {"annotations"} if session.layers.get("annotations") in self.viewer.layers else set()
-        if session.analysis is not session.on_disk:
-            unsaved.add("segments")
-        left = [layer for kind, layer in session.layers.items() if kind in unsaved and layer in self.viewer.layers]
-        for kind, layer in list(session.layers.items()):
-            if kind not in unsaved and layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
-        session.layers.clear()
-        if left:
-            names = " and ".join(f"'{layer.name}'" for layer in left)
-            show_info(
-                f"{session.source.info.slide_id} was closed. {names} may hold unsaved work and stayed: "
-                "save the layer with File > Save Selected Layer(s), or remove it."
-            )
 
     def _sees_all(self) -> bool:
         slide, viewer = self._current, self._viewer()
         return (
             slide is not None
             and viewer is not None
-            and sees_all(viewer, slide.source.info.size_px0, slide.source.mpp)
+            and sees_all(viewer, slide.source.info.size_px0, slide.source.place)
         )
 
     def _on_active(self, _event: Any = None) -> None:

@@ -10,6 +10,8 @@ from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.slide import Slide
 
+from .placement import Place
+
 if TYPE_CHECKING:
     from .kept import Kept
 
@@ -51,11 +53,14 @@ class SlideSource:
         What the user said where the file does not.
     kept
         Where its results lie, for a slide that was opened from a project, a RUN or predictions.
+    origin
+        World point (row, column) of the centre of its first pixel.
     """
 
     slide: Slide = field(repr=False)
     user_mpp: float | None = None
     kept: Kept | None = None
+    origin: tuple[float, float] = (0.0, 0.0)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SlideSource:
         """Return the slide itself: napari copies a layer's metadata when it duplicates the layer."""
@@ -79,6 +84,11 @@ class SlideSource:
     def mpp(self) -> tuple[float, float] | None:
         """Micrometres per level-0 pixel (x, y): the file's, else the user's, else None."""
         return self.facts.mpp
+
+    @property
+    def place(self) -> Place:
+        """Where it lies in the world."""
+        return Place(self.mpp, self.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
     tag = _tag(path, meta)
 
     def write(_progress: object) -> str:
-        annotations = shape_annotations(data, meta, mpp=tag.source.mpp, unnamed=_CLASSES.get(tag.kind))
+        annotations = shape_annotations(data, meta, mpp=tag.source.place, unnamed=_CLASSES.get(tag.kind))
         return str(write_geojson(path, annotations, info=tag.source.info))
 
     return [wait_for(write, f"Saving {Path(path).name}")]

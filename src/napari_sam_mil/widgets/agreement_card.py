@@ -25,7 +25,7 @@ from ..recolour import scale_of
 from .parts import Card, ColourBar, clear, text_label
 
 if TYPE_CHECKING:
-    from ..session import SlideSession
+    from ..slide_session import SlideSession
 
 #: What the user reads -> column of the table that colours the segments.
 COLOURS: dict[str, str | None] = {

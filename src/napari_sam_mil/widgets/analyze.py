@@ -22,7 +22,7 @@ from ..notices import describe, show_error
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
-from ..session import SlideSession
+from ..slide_session import SlideSession
 from .choices_card import ChoicesCard
 from .dock import Dock
 from .fold import Fold

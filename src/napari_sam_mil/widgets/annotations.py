@@ -20,7 +20,7 @@ from ..notices import show_error
 from ..outlined import Outlined, classes_of, same_objects, taken
 from ..outlines import CLASS, annotations_layer, keep_rows, renewed_picture, shapes_layer
 from ..preload import while_loading
-from ..session import SlideSession
+from ..slide_session import SlideSession
 from ..view import view_px0
 from ..waiting import wait_for
 from ..writer import write_segments_file
@@ -129,7 +129,7 @@ class AnnotationsDock(Dock):
         if session is None:
             return
         before = taken(session)
-        bounds = view_px0(self._sessions.viewer, session.source.mpp) if classification is None else None
+        bounds = view_px0(self._sessions.viewer, session.source.place) if classification is None else None
         what = "in view" if classification is None else f"of the class {classification}"
 
         def change(_progress: object) -> dict[str, LayerData]:
@@ -149,7 +149,7 @@ class AnnotationsDock(Dock):
         if session is None:
             return
         if "annotations" not in session.layers:
-            empty = shapes_layer([], session.source.info, mpp=session.source.mpp)
+            empty = shapes_layer([], session.source.info, mpp=session.source.place)
             self._show_layers(session, {"annotations": empty}, keep=True)
         layer = session.layers["annotations"]
         layer.visible = True
@@ -190,7 +190,7 @@ class AnnotationsDock(Dock):
 
         def work(progress: ProgressCallback) -> tuple[list[Side], LayerData]:
             found = sides(analysis, candidates(analysis), progress=progress)
-            return found, annotations_layer(outlines().all, session.source.info, mpp=session.source.mpp)
+            return found, annotations_layer(outlines().all, session.source.info, mpp=session.source.place)
 
         def show(found: tuple[list[Side], LayerData]) -> None:
             self.beside_dock = open_beside(session, analysis, *found)

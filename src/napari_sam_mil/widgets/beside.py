@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..analysis import Analysis
     from ..layers import LayerData
-    from ..session import SlideSession
+    from ..slide_session import SlideSession
 
 #: Layers of one cell, from below: slide, map, patches above the threshold, outlines.
 CELL = 4

@@ -14,7 +14,8 @@ from ..layers import KINDS
 from .parts import Card, text_label
 
 if TYPE_CHECKING:
-    from ..session import Sessions, SlideSession
+    from ..session import Sessions
+    from ..slide_session import SlideSession
 
 _STEPS = 1000
 _NO_SCORES = "Press Segment/Classify in the Analyze dock; then patches can be cut by a threshold."
@@ -146,7 +147,7 @@ class FigureCard(Card):
         if layer is not None and layer.data.shape == picture.shape:
             layer.data = picture
             return
-        data = above_layer(quantity.values, self.spin.value(), grid, mpp=session.source.mpp)
+        data = above_layer(quantity.values, self.spin.value(), grid, mpp=session.source.place)
         self._sessions.put(session, "above", data)
         layers = self._sessions.viewer.layers
         for outlines in session.outline_layers():  # they lie on top

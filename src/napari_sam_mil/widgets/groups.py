@@ -27,7 +27,7 @@ from sam_mil_engine.errors import Cancelled, SamMilError, SettingsError
 from ..group_table import Column, matching
 from ..notices import show_error
 from ..picking import without_words
-from ..session import SlideSession
+from ..slide_session import SlideSession
 from ..view import show_px0
 from ..words import sentence_case
 from ..writer import save_segments
@@ -261,7 +261,7 @@ class GroupsDock(Dock):
         x, y, width, height = segments.boxes_raster[number - 1].tolist()
         corners = segments.frame.to_px0([(x, y), (x + width, y + height)])
         viewer = self._sessions.viewer
-        show_px0(viewer, corners, session.source.mpp, share=0.6)
+        show_px0(viewer, corners, session.source.place, share=0.6)
         if layer is not None:
             layer.selected_label = number
             viewer.layers.selection.active = layer

@@ -12,7 +12,8 @@ from ..picking import after, segments_at
 from ..placement import world_to_points
 
 if TYPE_CHECKING:
-    from ..session import Sessions, SlideSession
+    from ..session import Sessions
+    from ..slide_session import SlideSession
 
 #: Canvas pixels that the mouse may move in a click.
 _STEADY = 4
@@ -63,7 +64,7 @@ class Picker(QObject):
         segments = None if session.analysis is None else session.analysis.processed.segments
         if segments is None or session is not self._sessions.current:
             return
-        x, y = world_to_points([place], session.source.mpp)[0].tolist()
+        x, y = world_to_points([place], session.source.place)[0].tolist()
         number = after(segments_at(segments, x, y), self.chosen)
         if number is not None:
             self.picked.emit(number)

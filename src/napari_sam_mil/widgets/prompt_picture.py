@@ -18,7 +18,8 @@ from .dock import Dock
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from ..session import Sessions, SlideSession
+    from ..session import Sessions
+    from ..slide_session import SlideSession
 
 #: Canvas pixels that the mouse may move in a click.
 _STEADY = 4
@@ -64,7 +65,7 @@ class PromptPicture(QObject):
                 layer.add(shapes, **style)
             layer.selected_data = set()
             return layer
-        layer = self._sessions.put(session, "prompts", prompts_layer(shapes, style, mpp=session.source.mpp))
+        layer = self._sessions.put(session, "prompts", prompts_layer(shapes, style, mpp=session.source.place))
         layer.mouse_drag_callbacks.append(self._on_mouse)
         give_keys(layer, self._keys)
         return layer
@@ -75,7 +76,7 @@ class PromptPicture(QObject):
             _empty(session, "candidate")
             return
         first = "candidate" not in session.layers
-        self._sessions.put(session, "candidate", candidate_layer(answer, number, mpp=session.source.mpp))
+        self._sessions.put(session, "candidate", candidate_layer(answer, number, mpp=session.source.place))
         if first and "prompts" in session.layers:  # what was clicked stays on top
             layers = self._sessions.viewer.layers
             layers.move(layers.index(session.layers["prompts"]), len(layers))
@@ -101,7 +102,7 @@ class PromptPicture(QObject):
         yield
         while event.type == "mouse_move":
             yield
-        first, last = world_to_points([start, event.position[-2:]], session.source.mpp).tolist()
+        first, last = world_to_points([start, event.position[-2:]], session.source.place).tolist()
         moved = np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY
         if tool == "box" and moved:
             self.prompted.emit(Prompt("box", (tuple(first), tuple(last))))
@@ -115,8 +116,8 @@ def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -
     if number is None or segments is None or number >= len(segments):
         _empty(session, "chosen")
         return
-    mask, mpp = segments.mask(number), session.source.mpp
-    sessions.put(session, "chosen", mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=mpp))
+    mask, place = segments.mask(number), session.source.place
+    sessions.put(session, "chosen", mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=place))
     layer = session.layers.get("segments")
     if layer is not None:
         layer.selected_label = number + 1

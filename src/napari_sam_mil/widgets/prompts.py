@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from ..docks import open_dock
 from ..other_process import make_ready
 from ..prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
-from ..session import SlideSession
+from ..slide_session import SlideSession
 from ..view import view_px0
 from .dock import Dock
 from .news import news
@@ -128,7 +128,7 @@ class PromptsDock(Dock):
             self._show_answer()
             return
         self._show_prompts(session)
-        view = view_px0(self._sessions.viewer, session.source.mpp)
+        view = view_px0(self._sessions.viewer, session.source.place)
         if self.worker.busy:
             self._again = True
             if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
@@ -175,7 +175,7 @@ class PromptsDock(Dock):
         session, sam = self._session, self.card.sam
         if session is None or sam is None:
             return
-        view = view_px0(self._sessions.viewer, session.source.mpp)
+        view = view_px0(self._sessions.viewer, session.source.place)
         slide, regions = session.source.slide, session.regions
         job = self.worker.start(
             lambda progress: look(slide, regions, view, sam=sam, progress=progress),

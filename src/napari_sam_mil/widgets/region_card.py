@@ -13,7 +13,7 @@ from .parts import Card, text_label
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from ..session import SlideSession
+    from ..slide_session import SlideSession
     from ..source import SlideSource
 
 _ENTRIES = (

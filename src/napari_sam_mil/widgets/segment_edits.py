@@ -13,7 +13,8 @@ from ..analysis import Analysis
 from ..edits import added, deleted, merged, names_of, renamed, saved
 from ..group_table import shown_class
 from ..prompting import Answer
-from ..session import Sessions, SlideSession
+from ..session import Sessions
+from ..slide_session import SlideSession
 from .segments_card import SegmentsCard
 from .work import Worker
 

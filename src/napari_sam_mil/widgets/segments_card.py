@@ -11,7 +11,7 @@ from ..edits import names_of
 from .parts import Card, text_label
 
 if TYPE_CHECKING:
-    from ..session import SlideSession
+    from ..slide_session import SlideSession
 
 _NUMBER = Qt.ItemDataRole.UserRole
 _EMPTY = "Press Segment or Segment/Classify in the Analyze dock; its segments are listed here."
