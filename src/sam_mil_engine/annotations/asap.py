@@ -17,7 +17,7 @@ from .xml_numbers import number_of
 
 #: Names of groups whose areas are taken away (CAMELYON16's description of its annotations; ASAP users' habit).
 EXCLUSION_GROUPS = frozenset({"_2", "exclusion"})
-#: CAMELYON17's exclusion group. Elsewhere it may be a class, so that it excludes only next to other groups.
+#: CAMELYON17's exclusion group. Elsewhere it may be a class, so it excludes only where the file has other outlines.
 CAMELYON17_EXCLUSION = "normal"
 #: What the groups of CAMELYON16 (numbered) and of CAMELYON17 mean.
 CAMELYON_CLASSES = {"_0": "Tumor", "_1": "Tumor", "metastases": "Tumor"}
@@ -53,9 +53,9 @@ def read(reader: Reader, root: Element) -> None:
 
 def _exclusions(lineages: list[list[str]]) -> frozenset[str]:
     """Return the names of the groups that exclude in this file."""
-    if any(CAMELYON17_EXCLUSION not in lineage for lineage in lineages):
-        return EXCLUSION_GROUPS | {CAMELYON17_EXCLUSION}
-    return EXCLUSION_GROUPS
+    every = EXCLUSION_GROUPS | {CAMELYON17_EXCLUSION}
+    outlined = any(every.isdisjoint(name.lower() for name in lineage) for lineage in lineages)
+    return every if outlined else EXCLUSION_GROUPS
 
 
 def _points(reader: Reader, node: Element, element: str) -> Points:

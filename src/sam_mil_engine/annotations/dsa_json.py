@@ -52,7 +52,7 @@ def read(reader: Reader, content: Any) -> None:
 def _outline(reader: Reader, item: Mapping[str, Any], kind: str, element: str) -> object | None:
     """Return the outer ring of an element, or None where it has no area by its kind."""
     if kind == "polyline":
-        return item.get("points") if item.get("closed") else None
+        return (item.get("points") or []) if item.get("closed") else None
     if kind not in ("rectangle", "circle", "ellipse"):
         return None
     middle = np.array([_number(reader, value, "center", element) for value in _pair(item.get("center"))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -18,7 +19,9 @@ from ..files import atomic_write
 from ..slide.info import SlideInfo
 from ..slide.place import SlidePlace
 from .model import Annotation, Area, require_placed
-from .outlines import Reader
+from .outlines import OTHER_PLANE, Reader
+
+logger = logging.getLogger(__name__)
 
 _LINES = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
 _GEOMETRIES = _LINES | {"Polygon", "MultiPolygon", "GeometryCollection"}
@@ -83,10 +86,10 @@ def _elsewhere(reader: Reader, geometry: Any, plane: tuple[int, int], element: s
     where = geometry.get("plane") if isinstance(geometry, dict) else None
     if not isinstance(where, dict):
         return False
-    z, t = (where.get(name, 0) for name in "zt")
+    z, t = (where.get(name) or 0 for name in "zt")
     if (z, t) == plane:
         return False
-    reader.left_out["shape on another plane"] += 1
+    reader.left_out[OTHER_PLANE] += 1
     reader.note(f"{element} lies on the plane z={z}, t={t}, not on z={plane[0]}, t={plane[1]}; it was left out")
     return True
 
@@ -109,9 +112,10 @@ def _area(reader: Reader, geometry: Any, element: str) -> Area | None:
         return reader.union(parts, element=element)
     if kind not in ("Polygon", "MultiPolygon"):
         raise reader.error(f"there is no GeoJSON geometry {kind!r}", element=element)
+    coordinates = [] if coordinates is None else coordinates
     if not isinstance(coordinates, list):
         raise reader.error(f"the {kind} has no coordinates", element=element)
-    polygons = [coordinates] if kind == "Polygon" else coordinates
+    polygons = [coordinates] if kind == "Polygon" else [rings or [] for rings in coordinates]
     if not all(isinstance(rings, list) for rings in polygons):
         raise reader.error(f"the {kind} is not made of rings", element=element)
     if not polygons:
@@ -158,7 +162,8 @@ def write_geojson(
         Areas in level-0 pixels.
     info
         The slide: coordinates are moved to the corner of its bounds, where QuPath counts from. None says that there
-        is no slide with bounds, and nothing is moved.
+        is no slide with bounds, and nothing is moved. Where it is not known whether the slide has bounds, the log
+        says so.
     properties
         More properties for each annotation, JSON values by name; numbers among them become QuPath measurements.
 
@@ -174,6 +179,10 @@ def write_geojson(
         raise AnnotationError(f"{len(annotations)} annotations have {len(properties)} properties", where=path)
     require_placed(annotations)
     place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
+    if not place.bounds_known:
+        logger.warning(
+            "%s: whether the slide has bounds is not known; it counts from the corner of the slide", path
+        )
     features = (
         _feature(number, annotation, place, {} if properties is None else properties[number])
         for number, annotation in enumerate(annotations)
@@ -192,11 +201,13 @@ def _feature(number: int, annotation: Annotation, place: SlidePlace, extra: Mapp
     if annotation.classification is not None:
         colour = _COLOURS.get(annotation.classification.lower(), _OTHER_COLOUR)
         plain["classification"] = {"name": annotation.classification, "color": list(colour)}
+    # a name may hold half a surrogate pair, which is JSON but has no bytes in UTF-8
+    content = f"{number} {annotation.name} {annotation.polygon.wkb_hex}".encode("utf-8", "replace").decode()
     numbers = {key: value for key, value in extra.items() if type(value) in (int, float)}
     return {
         "type": "Feature",
         # QuPath wants a UUID; made from the content, the same input gives the same file
-        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number} {annotation.name} {annotation.polygon.wkb_hex}")),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, content)),
         "geometry": shapely.geometry.mapping(
             annotation.polygon if place.bounds_px0 is None else _moved(annotation.polygon, place.to_bounds)
         ),

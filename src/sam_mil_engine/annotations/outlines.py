@@ -20,8 +20,10 @@ logger = logging.getLogger(__name__)
 
 _HINT = "Correct the annotation in the program that made it and export it again"
 _NO_AREA = "outline without an area"
-#: Share of an outline that may lie outside an excluded area in which it is an island: two hands draw no line twice.
-_ISLAND_SLACK = 0.01
+#: Kind of a shape that lies on a plane of the slide that was not asked for.
+OTHER_PLANE = "shape on another plane"
+#: Share of an island that may lie outside its hole: people draw a little over the edge.
+_ISLAND_SLACK = 0.1
 
 
 @dataclass(slots=True)
@@ -74,8 +76,10 @@ class Reader:
         Raises
         ------
         AnnotationError
-            For anything but a list of pairs of finite numbers.
+            For anything but a list of pairs of finite numbers; None counts as an empty list.
         """
+        if points is None:
+            return np.empty((0, 2))
         try:
             ring = np.asarray(points, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
@@ -113,25 +117,30 @@ class Reader:
         """Subtract areas from the annotations from number ``start`` on.
 
         An excluded area is taken out of the outlines around it. An outline that lies in an excluded area is an
-        island there and stays, if another outline is around that area; else the whole outline is excluded.
+        island there and stays, if it also lies in another outline; else the whole outline is excluded. An excluded
+        area that meets no outline is counted and noted.
         """
         areas = [area for area in excluded if area is not None]
         if not areas:
             return
         outlines = self.annotations[start:]
         if not outlines:
-            self.left_out["excluded area"] += len(areas)
-            self.note(f"{len(areas)} excluded areas have no outline to lie in; they were left out")
+            self._unused(len(areas))
             return
         del self.annotations[start:]
         taken: list[list[Area]] = [[] for _ in outlines]
+        unused = 0
         tree = shapely.STRtree([annotation.polygon for annotation in outlines])
         for area in areas:
             near = [int(number) for number in tree.query(area, predicate="intersects")]
             inside = [number for number in near if _mostly_in(outlines[number].polygon, area)]
             around = [number for number in near if number not in inside]
-            for number in around or inside:
+            islands = [number for number in inside if _lies_in(number, around, outlines)]
+            for number in set(near).difference(islands):
                 taken[number].append(area)
+            unused += not near
+        if unused:
+            self._unused(unused)
         for annotation, gone in zip(outlines, taken, strict=True):
             rest = as_area(shapely.difference(annotation.polygon, shapely.union_all(gone))) if gone else None
             if rest is None:
@@ -142,14 +151,25 @@ class Reader:
                 self.left_out["fully excluded outline"] += 1
                 self.note(f"nothing of {annotation.name} is left without the excluded area; it was left out")
 
+    def _unused(self, count: int) -> None:
+        """Note excluded areas that have no outline around them."""
+        self.left_out["excluded area outside every outline"] += count
+        self.note(f"excluded areas that lie in no outline: {count}; they were left out")
+
     def finish(self) -> list[Annotation]:
         """Return the annotations; an error if there were shapes in the file and none had an area."""
         if self.left_out and not self.annotations:
             kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.left_out.items()))
-            raise self.error(f"there is no polygon in it, only {kinds}", hint="Draw closed outlines around areas")
+            planes = set(self.left_out) == {OTHER_PLANE}
+            hint = "Read the plane that they lie on" if planes else "Draw closed outlines around areas"
+            raise self.error(f"there is no polygon in it, only {kinds}", hint=hint)
         if not self.annotations:
             logger.warning("%s: there is no annotation in it", self.path)
         return self.annotations
+
+
+def _lies_in(number: int, others: Sequence[int], outlines: Sequence[Annotation]) -> bool:
+    return any(_mostly_in(outlines[number].polygon, outlines[other].polygon) for other in others)
 
 
 def _mostly_in(outline: Area, area: Area) -> bool:

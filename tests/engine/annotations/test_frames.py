@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import shapely
@@ -50,3 +52,19 @@ def test_formats_that_count_from_the_corner_of_the_file_are_placed_without_it(pu
     content = {"positive": [{"name": "p", "vertices": RING}], "negative": []}
     assert read_annotation_file(put(content)).annotations[0].placed
     assert read_annotation_file(put(content), info=CROPPED).annotations[0].polygon.bounds == (0, 0, 10, 10)
+
+
+@pytest.mark.parametrize(("place", "said"), [(UNKNOWN_PLACE, True), (CROPPED, False), (None, False)])
+def test_a_file_written_without_knowing_the_bounds_says_so(tmp_path, caplog, place, said) -> None:
+    with caplog.at_level(logging.WARNING):
+        write_geojson(tmp_path / "a.geojson", [Annotation("a", None, shapely.box(0, 0, 9, 9))], info=place)
+    assert ("bounds is not known" in caplog.text) == said
+
+
+@pytest.mark.parametrize("name", ["Tümör 腫瘍", "half a pair \ud800", 'quoted "name"\n'])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_names_and_parts_survive_writing_and_reading(tmp_path, name, parts) -> None:
+    area = shapely.MultiPolygon([shapely.box(2000 + 20 * k, 3000, 2009 + 20 * k, 3009) for k in range(parts)])
+    drawn = Annotation(name, "Tumor", area if parts > 1 else area.geoms[0])
+    path = write_geojson(tmp_path / "a.geojson", [drawn], info=CROPPED)
+    assert read_annotation_file(path, info=CROPPED).annotations == (drawn,)

@@ -19,6 +19,15 @@ POLYGON = {"type": "Polygon", "coordinates": [RING]}
 FEATURES = [{"type": "Feature", "geometry": POLYGON, "properties": {"name": "a"}}]
 
 
+def damaged_lzma() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", " " * 5000)
+    data = bytearray(stream.getvalue())
+    data[50:60] = b"\xff" * 10
+    return bytes(data)
+
+
 def zipped(*names: str, text: str = "[]") -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -45,6 +54,7 @@ def test_packed_files(put) -> None:
         gzip.compress(text.encode()),
         zipped("a", text=text),
         zipped("d/a.json", "__MACOSX/a", "d/", text=text),
+        zipped("a.json", ".DS_Store", "d/._a", text=text),
     ):
         (found,) = read_annotations(put(content, "any.geojson"))
         assert found.polygon.area == 100
@@ -57,6 +67,8 @@ def test_packed_files(put) -> None:
         (zipped("a")[:-8], "cannot be unpacked"),
         (zipped("a", "b"), "holds 2 files"),
         (zipped("d/"), "holds 0 files"),
+        (zipped(), "holds 0 files"),
+        (damaged_lzma(), "cannot be unpacked"),
     ],
 )
 def test_damaged_and_ambiguous_archives_are_refused(put, content, reason) -> None:
@@ -108,6 +120,7 @@ def test_digital_slide_archive(put) -> None:
         {"type": "rectangle", **shape, "rotation": np.pi / 2, "label": {"value": "turned"}},
         {"type": "ellipse", **shape},
         {"type": "circle", "center": [50, 50, 0], "radius": 5},
+        line | {"points": None},
         line | {"closed": False},
         {"type": "point", "center": [1, 1, 0]},
     )
@@ -115,13 +128,21 @@ def test_digital_slide_archive(put) -> None:
         found = read_annotation_file(put(wrapped))
         areas = [round(item.polygon.area, 1) for item in found.annotations]
         assert areas == [100, 96, 200, 200, pytest.approx(157.0, abs=0.2), pytest.approx(78.5, abs=0.1)]
-        assert found.left_out == {"open line": 1, "point": 1}
+        assert found.left_out == {"open line": 1, "point": 1, "outline without an area": 1}
     plain, named, flat, turned, *_ = found.annotations
     assert (plain.name, plain.classification) == ("Annotation 0", "Tumor")
     assert (named.name, named.classification, turned.classification) == ("core", "Tumor", "turned")
     assert flat.polygon.bounds == (40, 45, 60, 55)
     assert turned.polygon.bounds == pytest.approx((45, 40, 55, 60))
     assert all(item.placed for item in found.annotations)
+
+
+def test_a_rectangle_of_the_digital_slide_archive_turns_from_x_towards_y(put) -> None:
+    flat = {"type": "rectangle", "center": [0, 0, 0], "width": 20, "height": 10, "rotation": np.pi / 6}
+    (found,) = read_annotations(put(dsa(flat)))
+    x, y = np.array([10, -5]) @ [[np.sqrt(3) / 2, 0.5], [-0.5, np.sqrt(3) / 2]]
+    corners = np.array(found.polygon.exterior.coords)
+    assert np.abs(corners - (x, y)).sum(axis=1).min() == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,9 @@ def test_members_of_a_collection_cover_their_union(put) -> None:
 
 STRAY = {
     "null": {"type": "Feature", "geometry": None},
+    "null coordinates": feature(None),
+    "null ring": feature([None]),
+    "null part": feature([None], "MultiPolygon"),
     "no ring": feature([]),
     "no part": feature([], "MultiPolygon"),
     "no point": feature([[]]),
@@ -175,11 +178,43 @@ def test_an_excluded_area_around_a_whole_outline_excludes_it(put) -> None:
     assert found.left_out == {"fully excluded outline": 1}
 
 
+def test_an_island_drawn_a_little_over_the_edge_of_its_hole_is_kept(put) -> None:
+    found = read_annotations(put(scope((BIG, 0), (HOLE, 1), (box(190, 250, 350, 350), 0))))
+    assert sorted(item.polygon.area for item in found) == [16000, 120000]
+
+
+def test_an_excluded_outline_is_not_an_island_because_its_exclusion_meets_a_neighbour(put) -> None:
+    neighbour = box(390, 200, 600, 400)
+    found = read_annotation_file(put(scope((ISLAND, 0), (neighbour, 0), (HOLE, 1))))
+    assert [item.polygon.area for item in found.annotations] == [40000]
+    assert found.left_out == {"fully excluded outline": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        scope((BIG, 0), (box(600, 600, 700, 700), 1)),
+        asap((BIG, "Tumor"), (box(600, 600, 700, 700), "_2")),
+        asap((BIG, "metastases"), (box(600, 600, 700, 700), "normal")),
+        camelyon([BIG], [box(600, 600, 700, 700)]),
+    ],
+    ids=["ImageScope", "ASAP", "CAMELYON17", "CAMELYON JSON"],
+)
+def test_an_excluded_area_outside_every_outline_is_counted(put, content) -> None:
+    found = read_annotation_file(put(content))
+    assert [item.polygon.area for item in found.annotations] == [160000]
+    assert found.left_out == {"excluded area outside every outline": 1}
+    assert len(found.notes) == 1
+
+
 def test_camelyon17_normal_excludes_next_to_other_groups_and_is_a_class_alone(put) -> None:
     (tumour,) = read_annotations(put(asap((BIG, "metastases"), (HOLE, "normal"))))
     assert (tumour.classification, tumour.polygon.area) == ("Tumor", 120000)
-    (normal,) = read_annotations(put(asap((BIG, "normal"))))
-    assert (normal.classification, normal.polygon.area) == ("normal", 160000)
+    for group in ("normal", "Normal"):
+        (normal,) = read_annotations(put(asap((BIG, group))))
+        assert (normal.classification, normal.polygon.area) == (group, 160000)
+    (normal,) = read_annotations(put(asap((BIG, "normal"), (HOLE, "_2"))))
+    assert (normal.classification, normal.polygon.area) == ("normal", 120000)
 
 
 def test_one_plane_is_read_and_the_others_are_named(put) -> None:
@@ -190,3 +225,11 @@ def test_one_plane_is_read_and_the_others_are_named(put) -> None:
     assert "z=2" in found.notes[0]
     (other,) = read_annotation_file(path, plane=(2, 0)).annotations
     assert other.polygon.area == 40000
+
+
+def test_a_plane_without_numbers_is_the_first_and_a_file_of_other_planes_says_so(put) -> None:
+    (found,) = read_annotations(put([feature([BIG], plane={"c": -1, "z": None, "t": None})]))
+    assert found.polygon.area == 160000
+    with pytest.raises(AnnotationError, match="only 1 x shape on another plane") as caught:
+        read_annotations(put([feature([BIG], plane={"z": 1})]))
+    assert "plane" in caught.value.hint
