@@ -13,6 +13,7 @@ import pytest
 from sam_mil_engine.annotations import read_annotation_file, read_annotations, unpacking
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.slide.place import SlidePlace
+from sam_mil_engine.slide.reader import open_slide
 
 RING = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
 POLYGON = {"type": "Polygon", "coordinates": [RING]}
@@ -199,6 +200,17 @@ def test_ndpa_needs_a_slide_that_says_where_the_glass_is(put, place) -> None:
     with pytest.raises(AnnotationError, match="centre of the glass") as caught:
         read_annotations(put(ndpa(freehand([(0, 0), (9, 0), (9, 9)]))), info=place)
     assert "slide" in caught.value.hint
+
+
+def test_ndpa_lies_on_a_real_ndpi_where_it_was_drawn(put, shared_data) -> None:
+    with open_slide(shared_data / "slides" / "hamamatsu" / "test3-DAPI-2-387.ndpi") as slide:
+        info = slide.info
+    # what the file's tags say: centre of the scan in nm, nm per pixel, size
+    nm, centre, middle = 228.1750559028887, np.array([12538720, -96063]), np.array([1984, 2432])
+    drawn = np.array([(100, 200), (300, 200), (300, 500), (100, 500)])
+    points = [(x, y) for x, y in np.rint((drawn - middle) * nm + centre).astype(int).tolist()]
+    (found,) = read_annotations(put(ndpa(freehand(points))), info=info)
+    assert found.polygon.bounds == pytest.approx((100, 200, 300, 500), abs=0.01)
 
 
 def test_a_real_ndpa(shared_data) -> None:

@@ -67,6 +67,18 @@ def test_the_bag_knows_the_bounds(project: Path) -> None:
         assert place_of_bag(project / "study/bags/slide.h5").bounds_px0 == slide.info.bounds_px0
 
 
+@pytest.mark.parametrize("value", [[1, 2], "x", [float("nan")] * 4, 5], ids=str)
+def test_a_bag_with_other_bounds_than_four_numbers_does_not_know_them(project: Path, tmp_path: Path, value) -> None:
+    bag = Path(shutil.copy(project / "study/bags/slide.h5", tmp_path))
+    with h5py.File(bag, "a") as file:
+        file.attrs["bounds_px0"] = value
+        file.attrs["centre_offset_um"] = value
+        del file.attrs["slide_path"]
+    place = place_of_bag(bag)
+    assert (place.bounds_px0, place.bounds_known) == (None, False)
+    assert place.centre_offset_um is None or value == [1, 2]
+
+
 def test_compare_groups_gives_the_same_for_qupath_and_for_asap(project: Path, tmp_path: Path) -> None:
     bag = project / "study/bags/slide.h5"
     there = outline(place_of_bag(bag))

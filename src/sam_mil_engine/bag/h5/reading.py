@@ -77,21 +77,34 @@ def read_attributes(path: Path) -> dict[str, Any]:
 def read_place(path: Path) -> SlidePlace:
     """Return where the coordinates of other programs lie on the slide of a bag, as far as the bag says it.
 
-    ``bounds_known`` is False for bags of other tools and of earlier versions, which do not say it.
+    ``bounds_known`` is False for bags of other tools and of earlier versions, which do not say it, and where the
+    attribute is not four numbers.
     """
     with _open(path) as file:
         attrs = plain(file.attrs)
         sizes = plain(file["coords"].attrs) if "coords" in file else {}
-    bounds, size = attrs.get("bounds_px0"), None
+    bounds, size = _finite_numbers(attrs.get("bounds_px0"), 4), None
+    mpp, offset = (_finite_numbers(attrs.get(name), 2) for name in ("mpp", "centre_offset_um"))
     if "level0_width" in sizes and "level0_height" in sizes:
         size = (int(sizes["level0_width"]), int(sizes["level0_height"]))
     return SlidePlace(
         size_px0=size,
-        bounds_px0=None if bounds is None or not any(bounds) else (bounds[0], bounds[1], bounds[2], bounds[3]),
-        mpp=attrs.get("mpp"),
-        centre_offset_um=attrs.get("centre_offset_um"),
+        bounds_px0=None
+        if bounds is None or not any(bounds)
+        else (int(bounds[0]), int(bounds[1]), int(bounds[2]), int(bounds[3])),
+        mpp=None if mpp is None else (mpp[0], mpp[1]),
+        centre_offset_um=None if offset is None else (offset[0], offset[1]),
         bounds_known=bounds is not None,
     )
+
+
+def _finite_numbers(value: object, count: int) -> tuple[float, ...] | None:
+    """Return an attribute that is so many finite numbers; None where it is anything else."""
+    if not isinstance(value, tuple) or len(value) != count:
+        return None
+    if not all(isinstance(number, int | float) and np.isfinite(number) for number in value):
+        return None
+    return value
 
 
 class SegmentOrigin(NamedTuple):
