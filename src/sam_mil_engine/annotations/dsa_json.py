@@ -10,6 +10,8 @@ import numpy as np
 from .outlines import Reader
 from .rings import Points, box_points, ellipse_points, turned
 
+_SHAPES = frozenset({"rectangle", "circle", "ellipse"})
+
 
 def fits(content: object) -> bool:
     """Whether parsed JSON is one annotation document, or a list of them."""
@@ -38,10 +40,10 @@ def read(reader: Reader, content: Any) -> None:
             label = item.get("label")
             label = str(label.get("value") or "") if isinstance(label, dict) else ""
             kind = str(item.get("type", "element without a type"))
-            outline = _outline(reader, item, kind, element)
-            if outline is None:
+            if not _closed(item, kind):
                 reader.skip("open line" if kind == "polyline" else kind, element=element)
                 continue
+            outline = _outline(reader, item, kind, element)
             holes = item.get("holes") or []
             if not isinstance(holes, list):
                 raise reader.error("its holes are not a list", element=element)
@@ -49,12 +51,15 @@ def read(reader: Reader, content: Any) -> None:
             reader.add(label or f"Annotation {number}", str(item.get("group") or "") or label or None, area)
 
 
-def _outline(reader: Reader, item: Mapping[str, Any], kind: str, element: str) -> object | None:
-    """Return the outer ring of an element, or None where it has no area by its kind."""
+def _closed(item: Mapping[str, Any], kind: str) -> bool:
+    """Whether an element has an area by its kind."""
+    return bool(item.get("closed")) if kind == "polyline" else kind in _SHAPES
+
+
+def _outline(reader: Reader, item: Mapping[str, Any], kind: str, element: str) -> object:
+    """Return the outer ring of a closed element; None where a polyline has no points."""
     if kind == "polyline":
-        return (item.get("points") or []) if item.get("closed") else None
-    if kind not in ("rectangle", "circle", "ellipse"):
-        return None
+        return item.get("points")
     middle = np.array([_number(reader, value, "center", element) for value in _pair(item.get("center"))])
     if len(middle) != 2:
         raise reader.error("its center is not a point", element=element)
