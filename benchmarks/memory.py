@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--sides 12500 25000 50000 100000] [--radius 1500] [--json FILE]
 
-The slides are square, 0.25 µm a pixel, tiled, JPEG, with a pyramid; equal tiles are stored once, so that the
+The slides are square, 0.25 µm per pixel, tiled, JPEG, with a pyramid; equal tiles are stored once, so that the
 largest is made in seconds and takes some MB (``tests/sparse_slides.py``). All hold the same three pieces of
 tissue, far apart, so that only the size differs; the last row is the largest slide with pieces of three times the
 radius, nine times the patches.

@@ -3,8 +3,8 @@
     python benchmarks/stalls.py [--slide FILE] [--mpp F] [--json FILE]
 
 Without ``--slide`` a slide is generated. A timer of 5 ms in the real window notes every gap between two of its
-ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack meanwhile, so
-that the table can say what ran. Stages come with wall and processor seconds, from opening to the result.
+ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack, so that the
+table can say what ran. Stages come with wall and processor seconds, from opening to the result.
 ``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read; it has no prompts.
 """
 
@@ -272,7 +272,7 @@ def show(slide: Path, results: dict[str, Any], most: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slide", type=Path)
-    parser.add_argument("--mpp", type=float, help="micrometres a pixel, where the slide does not say")
+    parser.add_argument("--mpp", type=float, help="micrometres per pixel, where the slide does not say")
     parser.add_argument("--most", type=int, default=15, help="stalls that are shown of each")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--alone", choices=CONTENDERS, help=argparse.SUPPRESS)

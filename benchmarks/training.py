@@ -1,4 +1,4 @@
-"""Training as a cohort needs it: epochs a minute over bags in memory, and peak memory of one step by bag size.
+"""Training as a cohort needs it: epochs per minute over bags in memory, and peak memory of one step by bag size.
 
     python benchmarks/training.py [--slides 400] [--patches 10000] [--dim 1024] [--models sam-mil ...] [--json FILE]
 
@@ -70,7 +70,7 @@ def epochs(args: argparse.Namespace) -> list[dict[str, float | str]]:
     print(
         f"{args.slides} bags of {args.patches} x {args.dim}: {store.kept_bytes / 2**30:.1f} GiB in half precision"
     )
-    print(f"{'model':>10} {'s an epoch':>11} {'epochs a minute':>16} {'ms a bag':>9}")
+    print(f"{'model':>10} {'s per epoch':>11} {'epochs per minute':>16} {'ms per bag':>9}")
     rows: list[dict[str, float | str]] = []
     for model_name in args.models:
         model = build_aggregator(ModelSettings(name=model_name), dim=args.dim, n_classes=2).to(args.device)

@@ -27,7 +27,7 @@ FOLDERS = (
 SUFFIXES = {".py", ".md", ".yaml", ".toml", ".html", ".jinja", ".css", ".sh"}
 
 _COUNTED = "micromet(?:re|er)s|µm|pixels|px|numbers|bags|patches|slides|seconds|bytes|tiles|rows|images|epochs"
-_BY = "pixel|second|minute|slide|bag|patch|fold|core|worker|block|batch|epoch|class|group|file|process|model|node"
+_BY = "pixel|second|minute|slide|bag|patch|fold|core|worker|block|batch|epoch|class|group|file|model|node"
 #: Why -> what is searched for.
 WORDS: dict[str, str] = {
     'say "per": µm per pixel, numbers per patch': rf"\b(?:{_COUNTED}) an? (?:{_BY})\b(?! of)",

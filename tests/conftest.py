@@ -41,7 +41,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def cmu_slide(shared_data: Path) -> Path:
-    """CMU-1-Small-Region.svs (2220 x 2967 px, 0.499 µm a pixel, CC0)."""
+    """CMU-1-Small-Region.svs (2220 x 2967 px, 0.499 µm per pixel, CC0)."""
     return shared_data / "slides" / "aperio" / "CMU-1-Small-Region.svs"
 
 

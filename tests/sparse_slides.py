@@ -19,7 +19,7 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5
 
 
 def write_sparse_slide(path: Path, *, side: int, radius: int, pieces: Sequence[tuple[float, float]]) -> Path:
-    """Write a square slide of 0.25 µm a pixel with round pieces of tissue on nothing.
+    """Write a square slide of 0.25 µm per pixel with round pieces of tissue on nothing.
 
     Parameters
     ----------

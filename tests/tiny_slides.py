@@ -10,7 +10,7 @@ import tifffile
 
 
 def write_tiny_slide(path: Path, *, seed: int = 0, tissue: bool = True, size: tuple[int, int] = (640, 512)) -> Path:
-    """A tiled TIFF of 0.5 µm a pixel with one pink blob that holds darker blobs, or with nothing but white."""
+    """A tiled TIFF of 0.5 µm per pixel with one pink blob that holds darker blobs, or with nothing but white."""
     rng = np.random.default_rng(seed)
     width, height = size
     image = np.full((height, width, 3), 244, np.uint8)

@@ -55,7 +55,7 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
 
 
 def above_picture(values: FloatVector, threshold: float, grid: TileGrid) -> npt.NDArray[np.float32]:
-    """Return one pixel a patch: 1 where the value reaches the threshold, else not-a-number."""
+    """Return one pixel per patch: 1 where the value reaches the threshold, else NaN."""
     picture, _ = grid.raster(np.where(values >= threshold, np.float32(1), np.float32(np.nan)))
     return picture
 

@@ -1,4 +1,4 @@
-"""One row a segment: what the segments layer shows on hovering and the Groups dock lists."""
+"""One row per segment: what the segments layer shows on hovering and the Groups dock lists."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def group_table(
     names: Sequence[str] = (),
     mpp: Mpp = None,
 ) -> dict[str, Column]:
-    """Name -> column with one entry a segment; a number that does not exist is not-a-number.
+    """Name -> column with one entry per segment; a number that does not exist is NaN.
 
     ``index`` is the segment's label in the picture (1, 2, ...). Columns appear as far as is known: area and the
     segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with

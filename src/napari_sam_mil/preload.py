@@ -37,7 +37,7 @@ def load_for_results() -> None:
 
 
 def while_loading(work: Callable[[], Result]) -> Result:
-    """Do some work, and :func:`load_for_results` in another thread meanwhile; without a window, only the work.
+    """Do some work, and :func:`load_for_results` in another thread; without a window, only the work.
 
     Loading is an optimisation: if it fails, the log says so, and the result of the work is returned all the same.
     """

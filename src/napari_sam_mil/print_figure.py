@@ -1,4 +1,4 @@
-"""What is in view, as a figure for print: the same layers, drawn anew at the resolution of the paper. No Qt."""
+"""What is in view, as a figure for print: the same layers, drawn again at the resolution of the paper. No Qt."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _CLEAR = (0.0, 0.0, 0.0, 0.0)
 def colour_segments(layer: Labels, table: Mapping[str, Column], column: str | None) -> None:
     """Draw the segments as contours of many colours, or filled by a column of their table.
 
-    Where the column is not there (any more), or is not-a-number for a segment, that is as without one.
+    Where the column is not there (any more), or is NaN for a segment, that is as without one.
     """
     values = table.get(column) if column is not None else None
     if values is None:

@@ -18,6 +18,7 @@ from sam_mil_engine.errors import SamMilError
 
 from .analysis import BUNDLED
 from .display import has_display, some_display
+from .napari_compat.event_loop import process_events
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -78,8 +79,6 @@ def present(
     viewer: Viewer, slide: str | Path, project: str | Path, *, model: str | Path, size: tuple[int, int]
 ) -> AnalyzeDock:
     """Open the slide and the Analyze dock in a viewer and wait for the result."""
-    from qtpy.QtWidgets import QApplication
-
     from .docks import open_dock
 
     viewer.window.resize(*size)
@@ -95,7 +94,7 @@ def present(
     job.failed.connect(failures.append)
     end = time.monotonic() + PATIENCE
     while dock.job is not None:
-        QApplication.processEvents()
+        process_events()
         if time.monotonic() > end:
             dock.cancel()
             raise SamMilError(f"the analysis took longer than {PATIENCE:.0f} s", where=slide)
@@ -114,7 +113,7 @@ def settle(seconds: float = 1.0) -> None:
 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        QApplication.processEvents()
+        process_events()
         # what was closed is gone from the picture: processing events alone leaves it there
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         time.sleep(0.01)

@@ -58,7 +58,7 @@ class SlideSession:
         return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
 
     def table(self) -> dict[str, Column]:
-        """Return one row a segment with all that is known of it; empty where there are no segments."""
+        """Return one row per segment with all that is known of it; empty where there are no segments."""
         processed = None if self.analysis is None else self.analysis.processed
         if self.analysis is None or processed is None or processed.segments is None:
             return {}

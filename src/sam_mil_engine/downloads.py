@@ -87,7 +87,7 @@ def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) ->
     report()
     for item in _arriving(file.url, start=done):
         if isinstance(item, _Answer):
-            if item.start != done:  # the server begins anew
+            if item.start != done:  # the server begins again
                 stream.truncate(0)
             done, total = item.start, item.total or total
             if file.size and item.total not in (0, file.size):
@@ -120,7 +120,7 @@ class _Answer:
 def _arriving(url: str, *, start: int) -> Iterator[_Answer | bytes]:
     """Yield the answer, then the content as it arrives, and empty bytes while nothing does.
 
-    A thread waits for the server, so that the caller is heard meanwhile; left early, it ends at the next block.
+    A thread waits for the server, so that the caller is heard; left early, it ends at the next block.
     """
     blocks: Queue[_Answer | bytes | Exception | None] = Queue(maxsize=8)
     left = Event()

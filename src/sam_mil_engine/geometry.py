@@ -55,10 +55,10 @@ class Frame:
 
 
 def px0_to_um(points_px0: npt.ArrayLike, mpp: tuple[float, float]) -> FloatArray:
-    """Level-0 points or sizes (..., 2) -> micrometres (..., 2), with ``mpp`` in µm a pixel for x and y."""
+    """Level-0 points or sizes (..., 2) -> micrometres (..., 2), with ``mpp`` in µm per pixel for x and y."""
     return np.asarray(points_px0, dtype=np.float64) * mpp
 
 
 def um_to_px0(points_um: npt.ArrayLike, mpp: tuple[float, float]) -> FloatArray:
-    """Micrometres (..., 2) -> level-0 pixels (..., 2), with ``mpp`` in µm a pixel for x and y."""
+    """Micrometres (..., 2) -> level-0 pixels (..., 2), with ``mpp`` in µm per pixel for x and y."""
     return np.asarray(points_um, dtype=np.float64) / mpp

@@ -39,7 +39,7 @@ def write_ome_zarr(
     frame
         Where the picture lies on the slide.
     mpp
-        Micrometres a level-0 pixel (x, y); without it the axes are in level-0 pixels and carry no unit.
+        Micrometres per level-0 pixel (x, y); without it the axes are in level-0 pixels and carry no unit.
 
     Raises
     ------

@@ -140,7 +140,7 @@ def _what_it_says(model: TrainedModel, output: AggregatorOutput) -> list[str]:
     notes = [f"{name} defines no {part}" for part, values in parts.items() if values is None]
     if output.attention_class is not None:
         of = model.classes[int(output.attention_class)]
-        notes.append(f"{name} attends anew for every class: attention is that of the class {of}")
+        notes.append(f"{name} attends separately for every class: attention is that of the class {of}")
     return notes
 
 

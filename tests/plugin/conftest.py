@@ -158,7 +158,7 @@ def annotations_dock(qtbot, analysed, processed, monkeypatch):
 
 @pytest.fixture
 def blank_slide(tmp_path: Path) -> Path:
-    """A slide of white glass, 0.5 µm a pixel."""
+    """A slide of white glass, 0.5 µm per pixel."""
     path = tmp_path / "blank.tiff"
     white = np.full((512, 512, 3), 244, np.uint8)
     tifffile.imwrite(path, white, tile=(128, 128), photometric="rgb", resolution=(20000, 20000), resolutionunit=3)

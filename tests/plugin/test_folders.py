@@ -73,7 +73,7 @@ def test_a_project_shows_its_slide_with_all_layers_and_lists_its_slides(qtbot, m
     assert dock.choices_card.choices().project == study
     slides = find_dock(viewer, "Slides")
     assert slides.title.text() == "Project study: 1 slide."
-    assert not (study / "superseded").exists(), "nothing was computed anew"
+    assert not (study / "superseded").exists(), "nothing was computed again"
 
 
 def test_a_run_is_dropped_into_the_picture(qtbot, make_napari_viewer, run):

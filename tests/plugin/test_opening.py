@@ -186,5 +186,5 @@ def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_sl
 def _target(link: Path) -> str:
     try:
         return str(link.readlink())
-    except OSError:  # closed meanwhile
+    except OSError:  # closed in the meantime
         return ""

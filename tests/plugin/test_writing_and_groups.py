@@ -131,7 +131,7 @@ def test_columns_are_hidden_by_the_menu_and_stay_hidden(qtbot, analysed):
     action.trigger()
     assert dock.table.isColumnHidden(place)
     dock._sessions.retable(session)
-    assert dock.table.isColumnHidden(place), "also when the table is made anew"
+    assert dock.table.isColumnHidden(place), "also when the table is made again"
     next(one for one in dock.columns.menu().actions() if one.text() == "evidence").trigger()
     assert not dock.table.isColumnHidden(place)
 

@@ -61,7 +61,7 @@ def write_card(figures: Mapping[str, Any], labels: pd.DataFrame, outside: pd.Dat
 
 
 def _wrapped(paragraph: str) -> str:
-    """Break the lines of running text anew, now that the figures are in it."""
+    """Break the lines of running text again, now that the figures are in it."""
     if paragraph.startswith(("#", "|")):
         return paragraph
     end = "\n" if paragraph.endswith("\n") else ""
@@ -75,7 +75,7 @@ Adenocarcinoma of the colon against normal mucosa, for demonstration. **Not for 
 | | |
 |---|---|
 | method | SAM-MIL (Fang et al. 2024) with group tokens, SG2M, pseudo-bags and the consistency loss |
-| input | patches of 224 px at {mpp} µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
+| input | patches of 224 px at {mpp} µm per pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour; threshold {threshold:.3f} from validation slides |
 | data | slides composed of colon tiles of LC25000 (Borkowski et al. 2019, arXiv 1912.12142), slide labels alone |
 | licence | weights Apache-2.0; LC25000 is, as its authors state, free for AI researchers to use in any way |

@@ -56,7 +56,7 @@ class Laboratory:
         return cls(vectors, strength, 243 + rng.normal(0, 2.0) + rng.normal(0, 1.5, 3))
 
     def density(self, rng: np.random.Generator, tile: StainedTile) -> Density:
-        """Stain one tile anew: (side, side, 3) optical density."""
+        """Stain one tile again: (side, side, 3) optical density."""
         amounts = self.strength * np.exp(rng.normal(0, 0.05, 2))
         stained = tile.density @ (amounts[:, None] * self.vectors).astype(np.float32)
         density: Density = np.maximum(stained + np.float32(0.6) * tile.rest, 0)

@@ -84,7 +84,7 @@ nothing.
 | | |
 |---|---|
 | method | SAM-MIL (Fang et al. 2024) with group tokens, SG2M, pseudo-bags and the consistency loss |
-| input | patches of 224 px at 0.7 µm a pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
+| input | patches of 224 px at 0.7 µm per pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour |
 | data | {slides} generated H&E-like slides in all (`workflow/synthetic`, seed {seed}) |
 | trained on | {train} of them, slide labels alone; {val} validation slides chose the epoch and the threshold |

@@ -51,8 +51,8 @@ def run_until(stopped: Callable[[Callable[[], Any]], Any]) -> None:
     """Run an event loop inside the one that runs, until what ``stopped`` connects is called.
 
     Why
-        napari asks for sample data in the window's thread and goes on when it has it; meanwhile the window must
-        live.
+        napari asks for sample data in the window's thread and goes on when it has it; the window must live
+        while it waits.
     Seen in
         Qt 6 (``QEventLoop``); napari 0.9.2 has no asynchronous sample data.
 

@@ -72,7 +72,7 @@ class AgreementCard(Card):
         colour_form.addRow("Colour segments &by", self.colours)
         self._legend_place = QVBoxLayout()
         self.csv, self.geojson = QPushButton("Sav&e CSV…"), QPushButton("Save &GeoJSON…")
-        self.csv.setToolTip("Save one row a segment with all its figures")
+        self.csv.setToolTip("Save one row per segment with all its figures")
         self.geojson.setToolTip("Save the segments with their figures as measurements; QuPath opens it")
         self.csv.clicked.connect(lambda: self._ask("CSV (*.csv)", ".csv"))
         self.geojson.clicked.connect(lambda: self._ask("GeoJSON (*.geojson)", ".geojson"))

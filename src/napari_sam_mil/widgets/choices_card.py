@@ -94,7 +94,7 @@ class ChoicesCard(Card):
             self.set_project(Path(folder))
 
     def _refill(self) -> None:
-        """Offer what was fetched, added or forgotten meanwhile; what is chosen stays chosen."""
+        """Offer what was fetched, added or forgotten in the meantime; what is chosen stays chosen."""
         boxes = (self.preset, self.segmenter, self.encoder, self.classifier)
         chosen = [box.currentData() for box in boxes]
         for box in boxes:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _NOTHING = "Open a slide first: drag it into the window."
 _WHAT = (
-    "The figure shows what is in view: the same layers, drawn anew for print, with scale bar, legend and caption."
+    "The figure shows what is in view: the same layers, drawn again for print, with scale bar, legend and caption."
 )
 _DOING = "Saving the figure"
 

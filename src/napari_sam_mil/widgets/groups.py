@@ -67,7 +67,7 @@ _EMPTY = "Press Segment/Classify in the Analyze dock; the groups of the slide ar
 
 
 class GroupsDock(Dock):
-    """One row a segment; a click selects it in the picture and brings it into view."""
+    """One row per segment; a click selects it in the picture and brings it into view."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)

@@ -1,4 +1,4 @@
-"""One row a stage: what runs, how far it is, how fast, how long it still takes."""
+"""One row per stage: what runs, how far it is, how fast, how long it still takes."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class PromptsDock(Dock):
                 self._look()
 
     def _look(self) -> None:
-        """Let SAM look at the view while the user looks for where to click; a click meanwhile waits for it."""
+        """Let SAM look at the view while the user looks for where to click; a click waits for it."""
         session, sam = self._session, self.card.sam
         if session is None or sam is None:
             return

@@ -125,7 +125,7 @@ class SegmentEdits(QObject):
 
     def _keep(self, session: SlideSession, before: Analysis, after: Analysis, words: str) -> None:
         if session.analysis is not before:
-            self._card.say("The slide was analysed again meanwhile; the edit was not kept")
+            self._card.say("The slide was analysed again in the meantime; the edit was not kept")
             return
         if before.scores is not None and after.scores is not None:
             column = shown_class(after.scores)

@@ -56,7 +56,7 @@ class FeatureBag:
         Raises
         ------
         BagError
-            Naming the first thing that is wrong: empty, wrong shapes, not-a-number, duplicate coordinates,
+            Naming the first thing that is wrong: empty, wrong shapes, NaN, duplicate coordinates,
             groups that do not fit.
         """
         where = str(self.attrs.get("path", self.slide_id))

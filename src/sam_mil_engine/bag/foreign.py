@@ -63,7 +63,7 @@ class Known:
     patch_size_px0
         Side of a patch in level-0 pixels.
     mpp
-        Micrometres a level-0 pixel (x, y).
+        Micrometres per level-0 pixel (x, y).
     level_downsamples
         Of the slide's levels, for SAM-MIL's segments.
     encoder

@@ -49,7 +49,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
     coords_um, tile_um, tile_px = _in_um(coords, attributes, path)
     if known.mpp is None:
         raise BagError(
-            "its coordinates are micrometres, and the slide's micrometres a pixel are not known",
+            "its coordinates are micrometres, and the slide's micrometres per pixel are not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
         )

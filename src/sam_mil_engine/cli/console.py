@@ -102,7 +102,7 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
 
 
 def _draw(bars: Bars) -> ProgressCallback:
-    """One bar a stage; of many slides at once, one bar a slide, with the name of its stage."""
+    """One bar per stage; of many slides at once, one bar per slide, with the name of its stage."""
     tasks: dict[str, TaskID] = {}
     names: dict[str, str] = {}
 

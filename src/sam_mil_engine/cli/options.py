@@ -24,11 +24,11 @@ PatchSize = Annotated[
 ]
 Mpp = Annotated[
     float | None,
-    typer.Option("--mpp", help="Micrometres a pixel to read at. (default: level 0 as it is)"),
+    typer.Option("--mpp", help="Micrometres per pixel to read at. (default: level 0 as it is)"),
 ]
 SourceMpp = Annotated[
     float | None,
-    typer.Option("--source-mpp", help="Micrometres a level-0 pixel, for slides that don't say."),
+    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that don't say."),
 ]
 Preset = Annotated[
     str | None,

@@ -38,7 +38,7 @@ PatchSizePx0 = Annotated[
 ]
 SourceMpp = Annotated[
     float | None,
-    typer.Option("--source-mpp", help="Micrometres a level-0 pixel, if no slide says it.", min=1e-3),
+    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, if no slide says it.", min=1e-3),
 ]
 EncoderName = Annotated[
     str | None,

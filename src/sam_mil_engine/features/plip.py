@@ -1,4 +1,4 @@
-"""PLIP: CLIP ViT-B/32 trained on pathology (Huang et al. 2023): its image half, 512 numbers a patch."""
+"""PLIP: CLIP ViT-B/32 trained on pathology (Huang et al. 2023): its image half, 512 numbers per patch."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..model_files import ModelFile
 #: The weights of the paper's encoder.
 RESNET50_FILE = ModelFile(
     "resnet50",
-    "ResNet-50 up to layer3, ImageNet weights, 1024 numbers a patch (the paper's)",
+    "ResNet-50 up to layer3, ImageNet weights, 1024 numbers per patch (the paper's)",
     "resnet50-0676ba61.pth",
     "https://download.pytorch.org/models/resnet50-0676ba61.pth",
     "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
@@ -28,7 +28,7 @@ RESNET50_FILE = ModelFile(
 #: The one encoder of pictures and words; its repository on the Hugging Face hub is open to everybody.
 PLIP_FILE = ModelFile(
     "plip",
-    "PLIP, CLIP ViT-B/32 trained on pathology, 512 numbers a patch; needs the extra plip",
+    "PLIP, CLIP ViT-B/32 trained on pathology, 512 numbers per patch; needs the extra plip",
     "plip_pytorch_model.bin",
     "https://huggingface.co/vinid/plip/resolve/main/pytorch_model.bin",
     "98a7f8d2a1f4a8fc8f6dedb3a16ff7efbe02a7ef67c93904c80bca9767c69630",

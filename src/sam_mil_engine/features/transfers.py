@@ -1,4 +1,4 @@
-"""Pixels to the device and features back; on CUDA neither waits for what the device computes meanwhile."""
+"""Pixels to the device and features back; on CUDA neither waits for what the device computes."""
 
 from __future__ import annotations
 

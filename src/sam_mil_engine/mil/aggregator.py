@@ -147,7 +147,7 @@ class AggregatorOutput:
         ``logits = softmax(scores) @ values + bias``. Tokens can then be removed without running the model
         again. None for any other model.
     attention_class
-        () int64: the class that ``attention`` belongs to, where the model attends anew for every class.
+        () int64: the class that ``attention`` belongs to, where the model attends separately for every class.
     """
 
     logits: Tensor

@@ -13,10 +13,10 @@ _BLOCK = 4_000_000
 
 
 def logits_without_groups(model: Aggregator, bag: BagTensors, output: AggregatorOutput) -> Tensor:
-    """Logits (L, C) of the bag without each group's patches and token; not-a-number where no patch is left.
+    """Logits (L, C) of the bag without each group's patches and token; NaN where no patch is left.
 
     A group's patches are all its members, also those it shares with other groups. Softmax pooling only
-    normalises the known scores anew over what stays; any other model is run again for each group.
+    normalises the known scores again over what stays; any other model is run again for each group.
     """
     everything = torch.bincount(bag.member_group, minlength=bag.n_groups) == len(bag)
     if output.scores is None or output.values is None:

@@ -56,7 +56,7 @@ class SamMil(AbMil):
         return settings.consistency_weight * (n_patches / settings.consistency_patches) ** 2
 
     def masked_bag(self, bag: BagTensors, n_tokens: int) -> Tensor:
-        """(T,) bool: the tokens that stay in the masked bag, drawn anew in every call."""
+        """(T,) bool: the tokens that stay in the masked bag, drawn again in every call."""
         keep = STRATEGIES[self.settings.mask](bag, n_tokens, self.settings)
         if self.settings.as_released:
             keep[len(bag) :] = False

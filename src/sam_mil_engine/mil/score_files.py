@@ -3,9 +3,9 @@
 ::
 
     SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, domain_distance, attrs
-    SLIDE.patches.csv   x, y, attention, evidence_CLASS, p_CLASS: one row a patch
+    SLIDE.patches.csv   x, y, attention, evidence_CLASS, p_CLASS: one row per patch
     SLIDE.groups.csv    group, attention_mass, token_attention, p_CLASS, evidence_CLASS, token_evidence_CLASS,
-                        p_CLASS_without: one row a group; only where the slide has groups
+                        p_CLASS_without: one row per group; only where the slide has groups
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def patch_table(scores: SlideScores) -> pd.DataFrame:
-    """One row a patch; columns that the model does not define are left out."""
+    """One row per patch; columns that the model does not define are left out."""
     import pandas as pd
 
     columns: dict[str, Any] = {"x": scores.coords_px0[:, 0], "y": scores.coords_px0[:, 1]}
@@ -39,7 +39,7 @@ def patch_table(scores: SlideScores) -> pd.DataFrame:
 
 
 def group_table(scores: SlideScores) -> pd.DataFrame | None:
-    """One row a group, or None where the slide has no groups."""
+    """One row per group, or None where the slide has no groups."""
     import pandas as pd
 
     groups, classes = scores.groups, scores.classes

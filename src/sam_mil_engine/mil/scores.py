@@ -27,7 +27,7 @@ class GroupScores:
     token_attention, token_evidence
         (L,), (L, C) of the group's own token alone; zero where the model has no group tokens.
     probability_without
-        (L, C) prediction for the bag without the group's patches and token; not-a-number where that is empty.
+        (L, C) prediction for the bag without the group's patches and token; NaN where that is empty.
     """
 
     attention_mass: FloatVector

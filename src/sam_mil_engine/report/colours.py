@@ -95,7 +95,7 @@ def _places(values: npt.ArrayLike, limits: tuple[float, float]) -> npt.NDArray[n
 
 
 def segment_colours(count: int) -> Colours:
-    """(count, 3) uint8: one colour a segment, always the same for the same number.
+    """(count, 3) uint8: one colour per segment, always the same for the same number.
 
     Hues go round by the golden angle at moderate chroma in CIE Lab, so that numbers close to each other differ
     clearly while no colour shouts.

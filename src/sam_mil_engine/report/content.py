@@ -95,7 +95,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Figure:
-        """Mean and sample standard deviation of the finite values; not-a-number where there is none."""
+        """Mean and sample standard deviation of the finite values; NaN where there is none."""
         finite = np.asarray([value for value in values if np.isfinite(value)], dtype=np.float64)
         if len(finite) == 0:
             return cls(mean=float("nan"), count=0)

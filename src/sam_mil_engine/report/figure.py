@@ -69,7 +69,7 @@ def write_figure(
     picture, frame
         RGB (height, width, 3) with everything drawn on it, and the frame it lies in.
     mpp
-        Micrometres a level-0 pixel (x, y): gives the scale bar; None leaves it out.
+        Micrometres per level-0 pixel (x, y): gives the scale bar; None leaves it out.
     bars, entries, caption
         What stands below the picture.
     dpi

@@ -146,7 +146,7 @@ def draw_map(
     numbers = np.asarray(values, dtype=np.float64)
     coords = np.asarray(coords_px0, dtype=np.float64).reshape(-1, 2)
     if numbers.shape != (len(coords),):
-        raise SettingsError(f"a map needs one value a patch: {numbers.shape} values for {len(coords)} patches")
+        raise SettingsError(f"a map needs one value per patch: {numbers.shape} values for {len(coords)} patches")
     seen = np.flatnonzero(np.isfinite(numbers))
     owner = np.full(picture.shape[:2], -1, dtype=np.int64)
     for number, (left, top, right, bottom) in zip(seen, _cells(frame, coords[seen], size_px0), strict=True):

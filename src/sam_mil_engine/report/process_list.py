@@ -29,7 +29,7 @@ def read_process_list(path: Path) -> list[dict[str, str]]:
 
 
 def process_table(rows: Sequence[Mapping[str, str]], shown: frozenset[str]) -> Table:
-    """Return one row a slide: state, counts, seconds, what went wrong; slides in ``shown`` are linked."""
+    """Return one row per slide: state, counts, seconds, what went wrong; slides in ``shown`` are linked."""
     stages = [stage for stage in STAGES if any(row.get(f"seconds_{stage}") for row in rows)]
     columns = [
         Column("Slide", numeric=False),

@@ -105,7 +105,7 @@ def predictions_table(predictions: Sequence[PredictionRow], *, linked: frozenset
 
 
 def groups_table(section: SlideSection) -> Table | None:
-    """Return one row a group, the most attended first (else the largest); None where there are no groups."""
+    """Return one row per group, the most attended first (else the largest); None where there are no groups."""
     groups, scores = section.groups, None if section.scores is None else section.scores.groups
     if groups is None or len(groups) == 0:
         return None

@@ -27,7 +27,7 @@ class Groups:
     area_raster
         (L,) float64: pixels of the segment on its segmentation image.
     area_um2
-        (L,) float64: the same in µm², not-a-number where the slide has no mpp.
+        (L,) float64: the same in µm², NaN where the slide has no mpp.
     group_of_patch
         (N,) int32: number of the smallest group that holds the patch, ``UNSEGMENTED`` where none does.
     segment_of_group

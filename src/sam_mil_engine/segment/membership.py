@@ -50,7 +50,7 @@ def assign_groups(
           ``size // downsample``; the corner lies in the mask's box and a pixel of that square in the mask. The box
           is SAM's, which ends at the mask's last column and row, not behind them.
     mpp
-        Micrometres a level-0 pixel (x, y), for areas in µm².
+        Micrometres per level-0 pixel (x, y), for areas in µm².
 
     Returns
     -------

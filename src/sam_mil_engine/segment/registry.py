@@ -69,7 +69,7 @@ def available_segmenters() -> list[SegmenterDescription]:
     ]
     listed.append(
         SegmenterDescription(
-            TISSUE_SAM, "a small SAM for tissue, for prompts before all; comes with its weights", True, "Apache-2.0"
+            TISSUE_SAM, "a small SAM for tissue, mainly for prompts; comes with its weights", True, "Apache-2.0"
         )
     )
     listed += [SegmenterDescription(name, "a SAM that you added", True, "see its source") for name in added_sams()]

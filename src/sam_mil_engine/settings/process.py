@@ -18,7 +18,7 @@ OPENSLIDE_CACHE_BYTES = 64 * 2**20
 PYRAMID_CACHE_BYTES = 512 * 2**20
 #: Slides that are opened, and whose first patches are read, while another one is encoded.
 SLIDES_AHEAD = 1
-#: Micrometres a pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.
+#: Micrometres per pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.
 MPP_RANGE = (0.02, 40.0)
 
 
@@ -67,9 +67,9 @@ class TileSettings(Settings):
 
     #: Side of a patch in pixels of the resolution it is read at.
     patch_size: Annotated[int, Field(ge=8, le=8192)] = 512
-    #: Micrometres a pixel to read at; None reads level 0 as it is.
+    #: Micrometres per pixel to read at; None reads level 0 as it is.
     mpp: Positive | None = None
-    #: Micrometres a level-0 pixel, for slides that do not say.
+    #: Micrometres per level-0 pixel, for slides that do not say.
     source_mpp: Positive | None = None
     #: CLAM's centre tests: ``four_point`` keeps a patch when any of four points around its centre is in tissue.
     rule: Literal["four_point", "centre"] = "four_point"

@@ -55,7 +55,7 @@ class TileGrid:
         return x, y
 
     def raster(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], Frame]:
-        """(N,) numbers -> a picture of one pixel a patch, not-a-number where no patch is, and its frame."""
+        """(N,) numbers -> a picture of one pixel per patch, NaN where no patch is, and its frame."""
         cells = self.cells
         first, last = cells.min(axis=0), cells.max(axis=0)
         width, height = (last - first + 1).tolist()

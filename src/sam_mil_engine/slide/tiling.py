@@ -55,9 +55,9 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
         output_mpp = None if mpp is None else (mpp[0] + mpp[1]) / 2
     elif mpp is None:
         raise SlideError(
-            f"patches at {settings.mpp:g} µm a pixel were asked for, but the slide does not know its resolution",
+            f"patches at {settings.mpp:g} µm per pixel were asked for, but the slide does not know its resolution",
             where=info.path,
-            hint="State it with --source-mpp, in µm a level-0 pixel",
+            hint="State it with --source-mpp, in µm per level-0 pixel",
         )
     else:
         scale = (settings.mpp / mpp[0], settings.mpp / mpp[1])

@@ -60,7 +60,7 @@ def resampled_figures(scored: Scored, weights: FloatArray) -> dict[str, FloatArr
     Returns
     -------
     dict
-        Not-a-number where a resample lacks a class that the figure needs.
+        NaN where a resample lacks a class that the figure needs.
     """
     rows = max(1, _BLOCK // max(len(scored.labels), 1))
     blocks = [_figures(scored, weights[start : start + rows]) for start in range(0, len(weights), rows)]
@@ -125,7 +125,7 @@ def _tied_sums(positive: npt.NDArray[np.bool_], scores: FloatArray, weights: Flo
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
-    """``part / whole``, not-a-number where the whole is zero."""
+    """``part / whole``, NaN where the whole is zero."""
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 

@@ -29,7 +29,7 @@ class Cohort:
     Attributes
     ----------
     table
-        ``slide_id``, ``label``, and ``patient_id``, ``split`` where the labels file has them; one row a slide.
+        ``slide_id``, ``label``, and ``patient_id``, ``split`` where the labels file has them; one row per slide.
     classes
         Names of the classes; a slide's target is the position of its label. The positive class is the last.
     paths

@@ -54,7 +54,7 @@ def delong(positive: npt.NDArray[np.bool_], first: FloatArray, second: FloatArra
     ----------
     positive
         (n,) which slides are positive; at least two must be and two not, else there is no variance and p is
-        not-a-number.
+        NaN.
     first, second
         (n,) scores.
     """

@@ -47,7 +47,7 @@ def compute_metrics(
     dict
         ``accuracy``, ``balanced_accuracy``, ``f1`` (of the positive class; macro beyond two), ``auc`` and
         ``average_precision`` (one-vs-rest macro beyond two), ``brier`` (mean squared error over slides, of the
-        positive class for two classes and summed over classes beyond), ``ece``. Not-a-number where a figure
+        positive class for two classes and summed over classes beyond), ``ece``. NaN where a figure
         needs a class that is not there.
     """
     from sklearn import metrics

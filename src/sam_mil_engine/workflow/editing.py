@@ -35,7 +35,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
     Raises
     ------
     SegmentError
-        If there are no segments, or the bag has been made anew meanwhile.
+        If there are no segments, or the bag was made again in the meantime.
     ProjectError
         If the project cannot be written, or another process works on the slide.
     """
@@ -49,7 +49,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
         grid = h5.read_grid(path)
         if origin is None or (bag is not None and (grid is None or len(grid) != len(bag))):
             raise SegmentError(
-                "the bag has been made anew meanwhile, its patches or segments are others",
+                "the bag was made again in the meantime, its patches or segments are others",
                 where=path,
                 hint="Analyze the slide again and repeat the edits",
             )

@@ -235,7 +235,7 @@ def _failed(home: Project, files: SlideFiles, path: Path, error: SamMilError) ->
 
 
 def write_bag(home: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:
-    """Write the bag of a slide anew; an older one of another origin is kept under ``superseded/``."""
+    """Write the bag of a slide again; an older one of another origin is kept under ``superseded/``."""
     bag, path = found.bag, home.bag(found.bag.slide_id)
     if path.exists():
         home.supersede(bag.slide_id)

@@ -59,7 +59,7 @@ def verify(name: str) -> str:
         from ..features.registry import load_encoder
 
         encoder = load_encoder(name, device="cpu")
-        return f"loads, {encoder.dim} numbers a patch, SHA-256 {encoder.weights_sha256}"
+        return f"loads, {encoder.dim} numbers per patch, SHA-256 {encoder.weights_sha256}"
     if entry.path is not None:
         return f"a SAM of {_sam_weights(entry.path)}, SHA-256 {file_sha256(entry.path)}"
     return "needs no weights"

@@ -80,7 +80,7 @@ def settings_for(
     Parameters
     ----------
     source_mpp
-        Micrometres a level-0 pixel, for a slide that does not say.
+        Micrometres per level-0 pixel, for a slide that does not say.
     slide_mpp
         What the slide says; where that is what the model expects, patches are read as they are, not resampled.
     segmenter, encoder, preset

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import SlideError
 from ..progress import Progress, ProgressCallback, silent
 
-#: OpenSlide's test data: a region of an H&E slide scanned by Aperio, CC0, 2220 x 2967 px, 0.499 µm a pixel.
+#: OpenSlide's test data: a region of an H&E slide scanned by Aperio, CC0, 2220 x 2967 px, 0.499 µm per pixel.
 CMU_URL = "https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/CMU-1-Small-Region.svs"
 CMU_SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
 

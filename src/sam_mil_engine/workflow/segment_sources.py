@@ -45,7 +45,7 @@ def load_segments(path: Path, *, info: SlideInfo | None = None, mpp: tuple[float
     info
         The slide, where it is at hand.
     mpp
-        Micrometres a level-0 pixel: a label image with a unit needs it.
+        Micrometres per level-0 pixel: a label image with a unit needs it.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         raise SegmentError(f"not readable as OME-Zarr ({error})", where=path, hint="Write it again") from error
     if unit is not None and (unit != "micrometer" or mpp is None):
         raise SegmentError(
-            f"its unit is {unit}, and the slide's micrometres a pixel are not known",
+            f"its unit is {unit}, and the slide's micrometres per pixel are not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
         )

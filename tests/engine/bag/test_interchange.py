@@ -99,7 +99,7 @@ def test_stamp_coordinates_become_level_0_pixels(tmp_path: Path) -> None:
     assert found.bag.features.dtype == np.float16
     assert (found.grid.size_px0, found.grid.output_size, found.grid.mpp) == ((64.0, 64.0), 32, 0.5)
     assert found.bag.attrs["encoder"] == "uni2"
-    with pytest.raises(BagError, match="micrometres a pixel are not known"):
+    with pytest.raises(BagError, match="micrometres per pixel are not known"):
         read_one(path)
 
 

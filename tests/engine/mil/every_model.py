@@ -43,7 +43,7 @@ ORDERLESS = [name for name in MODELS if "transmil" not in name]
 #: Those whose logits are no sum over the tokens, and that say so.
 NO_EVIDENCE = ["transmil", "transmil+groups", "mhim on transmil", "srmil"]
 LINEAR = [name for name in MODELS if name not in NO_EVIDENCE]
-#: Those without attention, and those that attend anew for every class.
+#: Those without attention, and those that attend again for every class.
 NO_ATTENTION = ["max", "mean"]
 CLASS_ATTENTION = ["dsmil", "dsmil+groups", "clam-mb"]
 SMALL: dict[str, object] = {

@@ -45,7 +45,7 @@ def test_golden(name: str, n_classes: int, subtyping: bool, gated: bool, make_ba
     model = clam(name, n_classes, subtyping=subtyping, gated=gated, instances=2)
     w = {key: value.double().numpy() for key, value in model.state_dict().items()}
     hidden = [np.maximum(w["project.0.weight"] @ x + w["project.0.bias"], 0) for x in bag.features.astype(float)]
-    raw = []  # one row a patch, one column a branch
+    raw = []  # one row per patch, one column a branch
     for h in hidden:
         u = np.tanh(w["attend.tanh.weight"] @ h + w["attend.tanh.bias"])
         if gated:

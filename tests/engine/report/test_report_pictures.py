@@ -123,7 +123,7 @@ def test_patches_outside_the_picture_and_values_that_are_not_numbers_are_left_ou
 
 
 def test_map_refuses_values_that_do_not_fit() -> None:
-    with pytest.raises(SettingsError, match="one value a patch"):
+    with pytest.raises(SettingsError, match="one value per patch"):
         draw_map(grey(2, 2), Frame(), [(0, 0)], (1, 1), [1, 2], colormap="gray", limits=(0, 1))
     with pytest.raises(SettingsError, match="no colour map 'nope'"):
         draw_map(grey(2, 2), Frame(), [(0, 0)], (1, 1), [1], colormap="nope", limits=(0, 1))

@@ -124,7 +124,7 @@ def test_one_model_is_one_run_and_equals_the_same_of_several(runs: Path, cohort:
 def test_a_stopped_cross_validation_goes_on_with_the_same_numbers(
     steps: int, runs: Path, cohort: Cohort, tmp_path: Path
 ) -> None:
-    """Stopped in the first fold, in the third, and in the first fold of the second model; 16 bags a fold."""
+    """Stopped in the first fold, in the third, and in the first fold of the second model; 16 bags per fold."""
     left, told = steps, []
 
     def stop(progress: Progress) -> None:

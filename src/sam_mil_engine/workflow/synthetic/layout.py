@@ -40,7 +40,7 @@ class Layout:
     size
         Width and height of the slide.
     mpp
-        Micrometres a pixel.
+        Micrometres per pixel.
     tissue, tumour
         Outlines of the tissue pieces and of the tumour islands, which lie inside them.
     tissue_mask, tumour_mask, lymphoid_mask, fat_mask

@@ -34,7 +34,7 @@ class SyntheticSlide:
     label
         ``normal`` or ``tumour``.
     size_px0, mpp
-        Width and height, and µm a pixel.
+        Width and height, and µm per pixel.
     tissue_polygons, tumour_polygons
         Outlines in level-0 pixels; the centre of every tumour cell lies inside the latter.
     tumour_fraction
@@ -84,7 +84,7 @@ def make_slide(
     tumour
         Whether it has tumour islands, which then take about 5 to 22 % of its tissue.
     size_px0, mpp
-        Width and height in pixels, at least 512; µm a pixel, 0.2 to 2.
+        Width and height in pixels, at least 512; µm per pixel, 0.2 to 2.
     annotations
         Where to write the tumour outlines as GeoJSON, or None.
 
@@ -97,8 +97,8 @@ def make_slide(
     """
     if min(size_px0) < 512 or not 0.2 <= mpp <= 2:
         raise SettingsError(
-            f"a synthetic slide of {size_px0[0]} x {size_px0[1]} px at {mpp} µm a pixel cannot be drawn",
-            hint="Sides of at least 512 px and 0.2 to 2 µm a pixel are possible",
+            f"a synthetic slide of {size_px0[0]} x {size_px0[1]} px at {mpp} µm per pixel cannot be drawn",
+            hint="Sides of at least 512 px and 0.2 to 2 µm per pixel are possible",
         )
     place, stains, cells, finish = (np.random.default_rng([seed, int(tumour), part]) for part in range(4))
     layout = plan(place, size=size_px0, mpp=mpp, tumour=tumour)
