@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import SettingsError
 from ..settings import Settings
@@ -16,12 +16,25 @@ def setting_names(kind: type[Settings], *, prefix: str = "") -> list[str]:
     """Return the dotted name of every single setting of ``kind``."""
     names: list[str] = []
     for name, field in kind.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
+        inner = next((one for one in (field.annotation, *get_args(field.annotation)) if _is_settings(one)), None)
+        if inner is not None:
             names += setting_names(inner, prefix=f"{prefix}{name}.")
         else:
             names.append(prefix + name)
     return names
+
+
+def _is_settings(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Settings)
+
+
+def merge(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return nested ``values`` with those of ``over`` in their places."""
+    merged = _copy(values)
+    for name, value in over.items():
+        inner = merged.get(name)
+        merged[name] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settings]) -> dict[str, Any]:
@@ -54,7 +67,9 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
         place = changed
         *path, last = name.split(".")
         for part in path:
-            place = place.setdefault(part, {})
+            if place.get(part) is None:
+                place[part] = {}
+            place = place[part]
         place[last] = _value(value.strip())
     return changed
 

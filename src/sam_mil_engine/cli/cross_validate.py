@@ -13,12 +13,11 @@ from .assignments import read_config
 from .comparison_tables import print_comparison, records
 from .console import err, print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
-from .options import Json, Quiet
+from .options import Config, Json, Quiet, Set
 from .train_options import (
     MODELS,
     AsReleased,
     Bags,
-    Config,
     Epochs,
     Groups,
     Labels,
@@ -27,7 +26,6 @@ from .train_options import (
     Patience,
     Resume,
     Seed,
-    Set,
     TensorBoard,
     TrainDevice,
     check_as_released,

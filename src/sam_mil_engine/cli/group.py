@@ -9,7 +9,7 @@ import typer
 
 from .console import progress
 from .imported import tell
-from .options import Device, Json, Preset, Quiet, SegmenterName
+from .options import Config, Device, Json, Preset, Quiet, SegmenterName, Set, process_settings
 from .source_options import (
     EncoderName,
     Features,
@@ -47,6 +47,8 @@ def command(
     patch_size_px0: PatchSizePx0 = None,
     source_mpp: SourceMpp = None,
     encoder: EncoderName = None,
+    config: Config = None,
+    assignments: Set = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
@@ -60,7 +62,6 @@ def command(
     sam-mil-engine group features/pt_files -o study --patches patches/ --segments Segments/  ·
     sam-mil-engine group trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/ --segmenter vit_b
     """
-    from ..settings import GroupSettings, ProcessSettings, SegmentSettings
     from ..workflow.grouping import group_slides
 
     source = make_source(
@@ -73,10 +74,9 @@ def command(
         source_mpp=source_mpp,
         encoder=encoder,
     )
-    settings = ProcessSettings.of(
-        preset=preset, segments=SegmentSettings.of(segmenter=segmenter), groups=GroupSettings.of(rule=rule)
+    settings = process_settings(
+        preset=preset, segmenter=segmenter, rule=rule, config=config, assignments=assignments
     )
-    settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
     with progress(quiet=quiet) as report:
         outcomes = group_slides(
             source, project, segments=segments, settings=settings, device=device, progress=report

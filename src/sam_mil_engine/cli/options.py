@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import DataError
-from ..settings import STAGES, TISSUE_PRESETS, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
+from ..settings import (
+    STAGES,
+    TISSUE_PRESETS,
+    FeatureSettings,
+    GroupSettings,
+    ProcessSettings,
+    SegmentSettings,
+    TileSettings,
+    tissue_preset,
+)
+from .assignments import assign, merge, read_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -65,6 +75,13 @@ FeatureType = Annotated[
     str | None,
     typer.Option("--dtype", help=f"Numbers in the bag: float16 or float32. (default: {_features.dtype})"),
 ]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings as TOML; options win over it.", metavar="FILE.toml")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting by its name. Repeatable.", metavar="NAME=VALUE"),
+]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
 
@@ -80,10 +97,14 @@ def process_settings(
     precision: str | None = None,
     batch_size: int | None = None,
     dtype: str | None = None,
+    rule: str | None = None,
+    config: Path | None = None,
+    assignments: Sequence[str] | None = None,
 ) -> ProcessSettings:
     """Build the settings of preprocessing from what was typed; None leaves the default.
 
-    The first of ``encoders`` makes the slide's own bag.
+    Options win over the file ``config``, and ``assignments`` (``--set``) over both. The first of ``encoders`` makes
+    the slide's own bag.
 
     Raises
     ------
@@ -91,14 +112,35 @@ def process_settings(
         Naming each value that is out of range.
     """
     encoder, *more = encoders or (None,)
-    settings = ProcessSettings.of(
+    typed = ProcessSettings.of(
         preset=preset,
         tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
         segments=SegmentSettings.of(segmenter=segmenter),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype
         ),
+        groups=GroupSettings.of(rule=rule),
     )
+    return changed_settings(typed.model_dump(exclude_unset=True), config=config, assignments=assignments)
+
+
+def changed_settings(
+    values: dict[str, Any], *, config: Path | None, assignments: Sequence[str] | None
+) -> ProcessSettings:
+    """Put nested ``values`` over those of a file, and ``NAME=VALUE`` over both.
+
+    Tissue settings of which only some are given keep the rest of their preset.
+
+    Raises
+    ------
+    SettingsError
+        Naming each value that is unknown or out of range.
+    """
+    merged = assign(merge(read_config(config), values), assignments or [], ProcessSettings)
+    if merged.get("tissue") is not None:
+        preset = tissue_preset(str(merged.get("preset", ProcessSettings().preset)))
+        merged["tissue"] = merge(preset.model_dump(), merged["tissue"])
+    settings = ProcessSettings.parse(merged)
     settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
     return settings
 

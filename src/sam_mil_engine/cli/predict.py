@@ -9,8 +9,20 @@ from typing import Annotated
 
 import typer
 
+from .assignments import merge, read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
-from .options import Device, Json, Preset, Quiet, SegmenterName, SourceMpp, slide_paths
+from .options import (
+    Config,
+    Device,
+    Json,
+    Preset,
+    Quiet,
+    SegmenterName,
+    Set,
+    SourceMpp,
+    changed_settings,
+    slide_paths,
+)
 
 
 def command(
@@ -28,15 +40,18 @@ def command(
     segmenter: SegmenterName = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,
+    config: Config = None,
+    assignments: Set = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
-    Slides are processed first, as the model expects it. Writes predictions.csv and, for every slide, tables (CSV),
-    groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a slide lies outside of what the
-    model was trained on (domain_distance above 1). Ends with exit code 1 if some failed.
+    Slides are processed first, as the model expects it; --config and --set change that. Writes predictions.csv and,
+    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a
+    slide lies outside of what the model was trained on (domain_distance above 1). Ends with exit code 1 if some
+    failed.
 
     Examples:  sam-mil-engine predict auto slide.svs -o result  ·
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
@@ -47,7 +62,9 @@ def command(
 
     models = load_candidates(model, device=device)
     paths = _inputs(inputs)
-    settings = settings_for(models[0], source_mpp=source_mpp, segmenter=segmenter, preset=preset)
+    expected = settings_for(models[0], source_mpp=source_mpp, segmenter=segmenter, preset=preset)
+    values = merge(expected.model_dump(exclude_none=True), read_config(config))
+    settings = changed_settings(values, config=None, assignments=assignments)
     rows: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:

@@ -12,6 +12,7 @@ from .console import err, print_dashboard, print_error, print_json, print_line, 
 from .options import (
     ALL_STAGES,
     BatchSize,
+    Config,
     Device,
     EncoderNames,
     FeatureType,
@@ -22,6 +23,7 @@ from .options import (
     Preset,
     Quiet,
     SegmenterName,
+    Set,
     SourceMpp,
     Stages,
     process_settings,
@@ -41,6 +43,8 @@ def command(
     batch_size: BatchSize = None,
     dtype: FeatureType = None,
     precision: Precision = None,
+    config: Config = None,
+    assignments: Set = None,
     stages: Stages = ALL_STAGES,
     scheduler: Annotated[
         str | None,
@@ -60,7 +64,8 @@ def command(
 
     Examples:  sam-mil-engine process slides/ -o study  ·
     sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
-    sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18
+    sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
+    sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..workflow.process import process_slides
     from ..workflow.project import Project, side_folder
@@ -76,6 +81,8 @@ def command(
         precision=precision,
         batch_size=batch_size,
         dtype=dtype,
+        config=config,
+        assignments=assignments,
     )
     names = [name.strip() for name in stages.split(",") if name.strip()]
     paths = slide_paths(slides)

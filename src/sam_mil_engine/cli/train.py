@@ -12,12 +12,11 @@ from ..tables.columns import Columns
 from .assignments import read_config
 from .console import err, print_json, print_line, print_table, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
-from .options import Json, Quiet
+from .options import Config, Json, Quiet, Set
 from .train_options import (
     MODELS,
     AsReleased,
     Bags,
-    Config,
     Epochs,
     Groups,
     Labels,
@@ -26,7 +25,6 @@ from .train_options import (
     Patience,
     Resume,
     Seed,
-    Set,
     TensorBoard,
     TrainDevice,
     check_as_released,

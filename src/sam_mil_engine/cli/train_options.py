@@ -25,13 +25,6 @@ Groups = Annotated[
     bool | None,
     typer.Option("--groups/--no-groups", help="Group features as tokens. (default: as the model has it)"),
 ]
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings as TOML; options win over it.", metavar="FILE.toml")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Any setting by its name: --set model.mask=none. Repeatable.", metavar="NAME=VALUE"),
-]
 Epochs = Annotated[int | None, typer.Option(help=f"Epochs at most. (default: {OWN}, else {_train.epochs})")]
 Patience = Annotated[
     int | None, typer.Option(help=f"Epochs without a better validation loss. (default: {_train.patience})")

@@ -1,0 +1,62 @@
+"""Every setting of preprocessing can be set from the command line: options, a file, and ``--set``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sam_mil_engine.cli.assignments import merge, setting_names
+from sam_mil_engine.cli.options import process_settings
+from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.settings import TISSUE_PRESETS, ProcessSettings
+
+
+def test_set_wins_over_options_and_options_over_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text('preset = "biopsy"\n[tiles]\npatch_size = 64\nmpp = 0.5\n[segments]\npred_iou_thresh = 0.5\n')
+    settings = process_settings(patch_size=128, config=config, assignments=["segments.pred_iou_thresh=0.7"])
+    assert (settings.preset, settings.tiles.patch_size, settings.tiles.mpp) == ("biopsy", 128, 0.5)
+    assert settings.segments.pred_iou_thresh == 0.7
+    assert process_settings() == ProcessSettings()
+
+
+def test_one_value_of_the_tissue_keeps_the_rest_of_its_preset() -> None:
+    settings = process_settings(preset="biopsy", assignments=["tissue.otsu=true"])
+    assert settings.tissue == TISSUE_PRESETS["biopsy"].model_copy(update={"otsu": True})
+
+
+def test_every_setting_has_a_name_and_unknown_ones_are_refused_with_near_ones() -> None:
+    names = setting_names(ProcessSettings)
+    assert {"tissue.otsu", "segments.stability_score_thresh", "groups.rule", "features.block"} <= set(names)
+    with pytest.raises(SettingsError, match="pred_iou_tresh") as caught:
+        process_settings(assignments=["segments.pred_iou_tresh=1"])
+    assert "segments.pred_iou_thresh" in caught.value.hint
+    with pytest.raises(SettingsError, match="pred_iou_thresh"):
+        process_settings(assignments=["segments.pred_iou_thresh=7"])
+
+
+def test_values_are_merged_at_every_depth() -> None:
+    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": 5}) == {"a": {"b": 1, "c": 4}, "d": 3, "e": 5}
+
+
+@pytest.mark.parametrize("command", ["process", "group", "predict", "train", "cross-validate"])
+def test_every_command_with_settings_takes_them(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sam_mil_engine", command, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--set" in done.stdout
+    assert "--config" in done.stdout
+
+
+def test_process_records_what_was_set(tiny_slide: Path, tmp_path: Path) -> None:
+    words = ["process", tiny_slide, "-o", tmp_path / "p", "--stages", "tissue,segments", "--preset", "biopsy", "-q"]
+    words += ["--set", "segments.cuts=[2, 4]", "--set", "tissue.max_holes=1"]
+    subprocess.run([sys.executable, "-m", "sam_mil_engine", *map(str, words)], check=True)
+    saved = json.loads((tmp_path / "p" / "settings.json").read_text(encoding="utf-8"))["settings"]
+    assert saved["segments"]["cuts"] == [2, 4]
+    assert saved["tissue"]["max_holes"] == 1
+    assert saved["tissue"]["saturation_threshold"] == TISSUE_PRESETS["biopsy"].saturation_threshold
