@@ -40,7 +40,8 @@ def test_every_setting_has_a_name_and_unknown_ones_are_refused_with_near_ones() 
 
 
 def test_values_are_merged_at_every_depth() -> None:
-    assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": 5}) == {"a": {"b": 1, "c": 4}, "d": 3, "e": 5}
+    merged = merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": 5})
+    assert merged == {"a": {"b": 1, "c": 4}, "d": 3, "e": 5}
 
 
 @pytest.mark.parametrize("command", ["process", "group", "predict", "train", "cross-validate"])
