@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from .bag.feature_bag import FeatureBag
-from .errors import ModelError
+from .errors import BagError, ModelError
 from .mil.aggregator import AggregatorOutput, BagTensors
-from .mil.counterfactual import logits_without_groups
+from .mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
 from .mil.patch_probability import patch_probability
 from .mil.score_files import read_scores, save_scores
 from .mil.scores import FloatVector, GroupScores, SlideScores
 from .train.checkpoint import TrainedModel
 from .train.expects import Expects
 
-__all__ = ["best_fit", "check_bag", "predict", "read_scores", "save_scores"]
+__all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
 
 #: By how much the resolution of a bag may differ from that of the training, relative.
 MPP_TOLERANCE = 0.10
@@ -67,7 +67,8 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
     groups = None
     if bag.groups is not None:
         without = torch.softmax(logits_without_groups(net, tensors, output), dim=-1)
-        groups = _group_scores(bag, output, patches, _array(without))
+        only = torch.softmax(logits_of_groups(net, tensors, output), dim=-1)
+        groups = _group_scores(bag, output, patches, without=_array(without), only=_array(only))
     return SlideScores(
         slide_id=bag.slide_id,
         classes=model.classes,
@@ -83,6 +84,49 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         domain_distance=None if model.domain is None else model.domain.distance(bag.features),
         attrs={**_attributes(bag), "model": model.name, "patch_probability": derivation, "notes": tuple(notes)},
     )
+
+
+def predict_without(model: TrainedModel, bag: FeatureBag, groups: Sequence[int]) -> FloatVector:
+    """Predict the slide without the patches of several groups at once (methods §3).
+
+    Parameters
+    ----------
+    groups
+        Numbers of groups of the bag.
+
+    Returns
+    -------
+    (C,) probabilities, those of the model on the bag without this tissue; NaN where no patch stays.
+
+    Raises
+    ------
+    BagError
+        If the bag has no such group.
+    ModelError
+        As :func:`predict`.
+    """
+    return _predict_part(model, bag, groups, only=False)
+
+
+def predict_only(model: TrainedModel, bag: FeatureBag, groups: Sequence[int]) -> FloatVector:
+    """Predict the patches of one or several groups as a bag of their own; otherwise as :func:`predict_without`."""
+    return _predict_part(model, bag, groups, only=True)
+
+
+@torch.inference_mode()
+def _predict_part(model: TrainedModel, bag: FeatureBag, groups: Sequence[int], *, only: bool) -> FloatVector:
+    check_bag(model, bag.check())
+    count = 0 if bag.groups is None else len(bag.groups)
+    unknown = sorted({int(group) for group in groups if not 0 <= group < count})
+    if unknown:
+        raise BagError(
+            f"there is no group {', '.join(map(str, unknown))}: the bag has {count} groups",
+            where=str(bag.attrs.get("path", bag.slide_id)),
+            hint="Groups are numbered from 0, in the order of the bag",
+        )
+    net, tensors = model.model.eval(), BagTensors.of(bag, device=model.device)
+    logits = logits_of_parts(net, tensors, net(tensors), [list(groups)], only=only)[0]
+    return _array(torch.softmax(logits, dim=-1))
 
 
 def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:
@@ -153,7 +197,12 @@ def _mismatch(model: TrainedModel, meaning: str, ours: Any, theirs: Any, where: 
 
 
 def _group_scores(
-    bag: FeatureBag, output: AggregatorOutput, patches: FloatVector, without: FloatVector
+    bag: FeatureBag,
+    output: AggregatorOutput,
+    patches: FloatVector,
+    *,
+    without: FloatVector,
+    only: FloatVector,
 ) -> GroupScores:
     """Sum the patches' scores over every group with the sparse membership matrix M (L, N)."""
     groups = bag.groups
@@ -181,6 +230,7 @@ def _group_scores(
         token_attention=token_attention,
         token_evidence=token_evidence,
         probability_without=without,
+        probability_only=only,
     )
 
 

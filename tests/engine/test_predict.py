@@ -16,7 +16,7 @@ from sam_mil_engine.errors import BagError, DataError, ModelError
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.predict import predict, read_scores, save_scores
+from sam_mil_engine.predict import predict, predict_only, predict_without, read_scores, save_scores
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.train.checkpoint import TrainedModel
 from sam_mil_engine.train.expects import Expects
@@ -70,7 +70,13 @@ def test_groups_by_loops(name: str, make_bag: MakeBag) -> None:
         np.testing.assert_allclose(found.evidence[k], expected, atol=1e-5)
         np.testing.assert_allclose(found.mean_probability[k], scores.patch_probability[members].mean(0), atol=1e-5)
         with torch.no_grad():
-            rest = model.model(BagTensors.of(bag).without_group(k)).logits
+            stays = torch.ones(len(bag), dtype=torch.bool)
+            stays[torch.from_numpy(members)] = False
+            rest = model.model(BagTensors.of(bag).keeping(stays)).logits
+            alone = model.model(BagTensors.of(bag).keeping(~stays)).logits
+        np.testing.assert_allclose(predict_without(model, bag, [k]), torch.softmax(rest, 0).numpy(), atol=1e-5)
+        np.testing.assert_allclose(predict_only(model, bag, [k]), torch.softmax(alone, 0).numpy(), atol=1e-5)
+        np.testing.assert_allclose(found.probability_only[k], torch.softmax(alone, 0).numpy(), atol=1e-5)
         np.testing.assert_allclose(found.probability_without[k], torch.softmax(rest, 0).numpy(), atol=1e-5)
 
 
@@ -185,3 +191,10 @@ def test_the_threshold_decides_for_two_classes(make_bag: MakeBag) -> None:
     positive = float(scores.probabilities[1])
     assert replace(scores, threshold=positive + 0.01).predicted == "normal"
     assert replace(scores, threshold=positive - 0.01).predicted == "tumour"
+
+
+def test_an_unknown_group_is_named(make_bag: MakeBag) -> None:
+    with pytest.raises(BagError, match="there is no group 3, 7: the bag has 3 groups"):
+        predict_without(trained(), make_bag(10, 3), [7, 0, 3])
+    with pytest.raises(BagError, match="the bag has 0 groups"):
+        predict_only(trained(), make_bag(10, 0), [0])

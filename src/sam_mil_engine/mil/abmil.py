@@ -27,7 +27,14 @@ class AbMil(Aggregator):
 
     def score_tokens(self, bag: BagTensors) -> tuple[Tensor, Tensor, Tensor]:
         """Embeddings (T, H), attention scores (T,) and head values (T, C) of all tokens, before any softmax."""
-        embeddings = self.project(self.tokens(bag))
+        return self._score(self.tokens(bag))
+
+    def pooling_parts(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (T,) and values (T, C): each token has its own, whatever the others are."""
+        return self._score(tokens)[1:]
+
+    def _score(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        embeddings = self.project(tokens)
         values = nn.functional.linear(embeddings, self.head.weight).float()
         return embeddings, self.attend(embeddings), values
 

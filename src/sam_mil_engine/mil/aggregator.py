@@ -9,121 +9,16 @@ tokens (attention, evidence, scores and values) it says in its output, and what 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
-from ..bag.feature_bag import FeatureBag
 from ..errors import SettingsError
 from ..settings import ModelSettings
+from .bag_tensors import BagTensors
 
-
-@dataclass(frozen=True, slots=True)
-class BagTensors:
-    """A bag on a device, float32.
-
-    Patches and group features lie in one tensor from the start, so that joining them (Eq. 4) copies nothing.
-
-    Attributes
-    ----------
-    tokens
-        (N + L, D): patches, then groups; (N, D) where the bag has no groups or the model is to see none.
-    coords_px0
-        (N, 2) int64 positions, for models that look at neighbourhoods.
-    group_of_patch
-        (N,) int64: the smallest group of every patch, -1 = unsegmented.
-    group_area
-        (L,) area of every group's segment in pixels of the segmentation image (A_k of Eq. 5).
-    member_group, member_patch
-        (nnz,) int64: the pairs of the membership matrix.
-    step_px0
-        Distance of two neighbouring patches (x, y).
-    """
-
-    tokens: Tensor
-    coords_px0: Tensor
-    group_of_patch: Tensor
-    group_area: Tensor
-    member_group: Tensor
-    member_patch: Tensor
-    step_px0: tuple[float, float]
-
-    def __len__(self) -> int:
-        return len(self.group_of_patch)
-
-    @property
-    def n_groups(self) -> int:
-        """L: groups of the slide, whether their features are among the tokens or not."""
-        return len(self.group_area)
-
-    @property
-    def width(self) -> int:
-        """D: numbers in a token."""
-        return int(self.tokens.shape[1])
-
-    @property
-    def features(self) -> Tensor:
-        """(N, D): the patches alone, a view."""
-        return self.tokens[: len(self)]
-
-    @property
-    def group_features(self) -> Tensor:
-        """(L, D) or (0, D): the group tokens alone, a view."""
-        return self.tokens[len(self) :]
-
-    @classmethod
-    def of(cls, bag: FeatureBag, *, device: torch.device | str = "cpu") -> BagTensors:
-        """Move a bag to ``device``; a bag without groups has L = 0 and every patch unsegmented."""
-
-        def tensor(array: npt.ArrayLike, dtype: type[np.generic]) -> Tensor:
-            return torch.from_numpy(np.array(array, dtype=dtype)).to(device)
-
-        groups = bag.groups
-        steps = np.broadcast_to(np.asarray(bag.attrs.get("step_px0", 1.0), dtype=float), 2)
-        rows = [bag.features] if bag.group_features is None else [bag.features, bag.group_features]
-        none: list[int] = []
-        return cls(
-            tokens=tensor(np.concatenate(rows), np.float32),
-            coords_px0=tensor(bag.coords_px0, np.int64),
-            group_of_patch=tensor(np.full(len(bag), -1) if groups is None else groups.group_of_patch, np.int64),
-            group_area=tensor(none if groups is None else groups.area_raster, np.float32),
-            member_group=tensor(
-                none if groups is None else np.repeat(np.arange(len(groups)), groups.sizes), np.int64
-            ),
-            member_patch=tensor(none if groups is None else groups.indices, np.int64),
-            step_px0=(float(steps[0]), float(steps[1])),
-        )
-
-    def without_group_tokens(self) -> BagTensors:
-        """Return the same patches and partition, without group features as tokens."""
-        return replace(self, tokens=self.features)
-
-    def without_group(self, group: int) -> BagTensors:
-        """Return the bag without the patches of ``group`` (all its members) and without its token.
-
-        The other groups keep their features; a patch keeps its group under the group's new number.
-        """
-        n = len(self)
-        stays = torch.ones(n, dtype=torch.bool, device=self.tokens.device)
-        stays[self.member_patch[self.member_group == group]] = False
-        others = torch.arange(self.n_groups, device=stays.device) != group
-        keep_tokens = torch.cat([stays, others]) if len(self.tokens) > n else stays
-        pairs = stays[self.member_patch] & others[self.member_group]
-        new_patch, new_group = stays.cumsum(0) - 1, others.cumsum(0) - 1
-        of_patch = self.group_of_patch[stays]
-        return replace(
-            self,
-            tokens=self.tokens[keep_tokens],
-            coords_px0=self.coords_px0[stays],
-            group_of_patch=torch.where(of_patch < 0, of_patch, new_group[of_patch]),
-            group_area=self.group_area[others],
-            member_group=new_group[self.member_group[pairs]],
-            member_patch=new_patch[self.member_patch[pairs]],
-        )
+__all__ = ["Aggregator", "AggregatorOutput", "BagTensors", "Loss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +126,10 @@ class Aggregator(nn.Module):
     def activation_parts(self, output: AggregatorOutput) -> tuple[Tensor, Tensor] | None:
         """Scores (T,) and values (T, C) that make a patch's class activation; None where there are none."""
         return None if output.scores is None or output.values is None else (output.scores, output.values)
+
+    def pooling_parts(self, tokens: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Scores (T,) and values (T, C) of these tokens (T, D), as in the output of ``forward``; None as there."""
+        return None
 
     def loss(self, bag: BagTensors, label: Tensor) -> Loss:
         """Loss of one bag in training mode; cross-entropy of the logits unless the model does more."""

@@ -64,6 +64,10 @@ class Mhim(Aggregator):
         """(N, C): those of the student."""
         return self.student.patch_logits(output, n_patches)
 
+    def pooling_parts(self, tokens: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Those of the student."""
+        return self.student.pooling_parts(tokens)
+
     def loss(self, bag: BagTensors, label: Tensor) -> Loss:
         """Loss of the baseline in stage 1; in stage 2 ``terms`` holds ``bag`` and the weighted ``consistency``."""
         if self.stage == "baseline":

@@ -5,7 +5,7 @@
     SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, domain_distance, attrs
     SLIDE.patches.csv   x, y, attention, evidence_CLASS, p_CLASS: one row per patch
     SLIDE.groups.csv    group, attention_mass, token_attention, p_CLASS, evidence_CLASS, token_evidence_CLASS,
-                        p_CLASS_without: one row per group; only where the slide has groups
+                        p_CLASS_without, p_CLASS_only: one row per group; only where the slide has groups
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def group_table(scores: SlideScores) -> pd.DataFrame | None:
     groups, classes = scores.groups, scores.classes
     if groups is None:
         return None
+    only = groups.probability_only
     return pd.DataFrame(
         {
             "group": np.arange(len(groups.attention_mass)),
@@ -54,6 +55,7 @@ def group_table(scores: SlideScores) -> pd.DataFrame | None:
             **_by_class("evidence_{}", classes, groups.evidence),
             **_by_class("token_evidence_{}", classes, groups.token_evidence),
             **_by_class("p_{}_without", classes, groups.probability_without),
+            **({} if only is None else _by_class("p_{}_only", classes, only)),
         }
     )
 
@@ -140,6 +142,7 @@ def _group_scores(table: pd.DataFrame, classes: tuple[str, ...]) -> GroupScores:
         token_attention=_vector(table, "token_attention"),
         token_evidence=_matrix(table, "token_evidence_{}", classes),
         probability_without=_matrix(table, "p_{}_without", classes),
+        probability_only=_matrix(table, "p_{}_only", classes) if f"p_{classes[0]}_only" in table else None,
     )
 
 

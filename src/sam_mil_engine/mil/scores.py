@@ -27,7 +27,10 @@ class GroupScores:
     token_attention, token_evidence
         (L,), (L, C) of the group's own token alone; zero where the model has no group tokens.
     probability_without
-        (L, C) prediction for the bag without the group's patches and token; NaN where that is empty.
+        (L, C) prediction for the bag without the group's patches; the tokens of the other groups are the means of
+        the patches that stay. NaN where no patch stays.
+    probability_only
+        (L, C) prediction for the group's patches as a bag of their own, or None (files of version 0.1).
     """
 
     attention_mass: FloatVector
@@ -36,6 +39,7 @@ class GroupScores:
     token_attention: FloatVector
     token_evidence: FloatVector
     probability_without: FloatVector
+    probability_only: FloatVector | None = None
 
 
 @dataclass(frozen=True, slots=True)

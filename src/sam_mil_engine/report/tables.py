@@ -161,6 +161,12 @@ def _score_columns(slide: SlideScores, scores: GroupScores, shown: int) -> Itera
         yield Column("Evidence", unit="logit", help=meaning), [_signed(float(v)) for v in scores.evidence[:, shown]]
     meaning = "prediction for the slide without this group"
     yield Column("Slide without it", unit=name, help=meaning), [number(float(v)) for v in without]
+    if scores.probability_only is not None:
+        alone, meaning = scores.probability_only[:, shown], "prediction for this group's patches alone"
+        yield (
+            Column("Group alone", unit=name, help=meaning),
+            [number(float(v)) for v in alone],
+        )
     change = without - float(slide.probabilities[shown])
     meaning = "what leaving the group out does to the probability"
     yield Column("Change", help=meaning), [_signed(float(v)) for v in change]

@@ -186,6 +186,8 @@ def group_annotations(
             values[f"evidence_{name}"] = float(table.evidence[number, c])
             without = float(table.probability_without[number, c])
             values[f"p_{name}_without"] = None if np.isnan(without) else without
+            if table.probability_only is not None:
+                values[f"p_{name}_only"] = float(table.probability_only[number, c])
         properties.append(values)
     return segment_annotations(segments, groups.segment_of_group.tolist()), properties
 

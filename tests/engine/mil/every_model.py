@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.segment.groups import Groups
+from sam_mil_engine.segment.membership import smallest_group
 from sam_mil_engine.settings import ModelSettings
 
 MakeBag = Callable[..., FeatureBag]
@@ -101,3 +104,39 @@ def reordered(bag: BagTensors, order: np.ndarray) -> BagTensors:
         group_of_patch=bag.group_of_patch[order],
         member_patch=new_row[bag.member_patch],
     )
+
+
+def made_again(bag: FeatureBag, stays: np.ndarray) -> FeatureBag:
+    """The bag of the patches that stay, made from features and segments as if the others had never been there."""
+    rest = csr_array(bag.groups.matrix().toarray()[:, stays])
+    alive = np.flatnonzero(np.diff(rest.indptr))
+    rest = rest[alive]
+    sizes, area = np.diff(rest.indptr), bag.groups.area_raster[alive]
+    bare = replace(bag, coords_px0=bag.coords_px0[stays], features=bag.features[stays]).without_groups()
+    return bare.with_groups(
+        Groups(
+            indptr=rest.indptr.astype(np.int64),
+            indices=rest.indices.astype(np.int32),
+            area_raster=area,
+            area_um2=bag.groups.area_um2[alive],
+            group_of_patch=smallest_group(area, sizes, rest.indices, len(bare)),
+            segment_of_group=bag.groups.segment_of_group[alive],
+        )
+    )
+
+
+def nested_bag(make_bag: MakeBag, n: int = 60, n_groups: int = 4, **options: object) -> FeatureBag:
+    """Groups that overlap, one that holds most patches and one inside another; a patch's group is the smallest."""
+    bag = make_bag(n, n_groups, dim=DIM, **options)
+    members = bag.groups.matrix().toarray()
+    members[-1, : int(0.8 * n)] = 1  # the largest segment
+    members[1] = np.maximum(members[1], members[0])
+    rows = csr_array(members)
+    sizes = np.diff(rows.indptr)
+    groups = replace(
+        bag.groups,
+        indptr=rows.indptr.astype(np.int64),
+        indices=rows.indices.astype(np.int32),
+        group_of_patch=smallest_group(bag.groups.area_raster, sizes, rows.indices, n),
+    )
+    return bag.with_groups(groups)

@@ -8,10 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from every_model import CLASS_ATTENTION, DIM, MODELS, NO_ATTENTION, NO_EVIDENCE, MakeBag, build, some_bags, trained
+from every_model import (
+    CLASS_ATTENTION,
+    DIM,
+    MODELS,
+    NO_ATTENTION,
+    NO_EVIDENCE,
+    MakeBag,
+    build,
+    made_again,
+    nested_bag,
+    some_bags,
+    trained,
+)
 
+from sam_mil_engine.mil import counterfactual
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
-from sam_mil_engine.mil.counterfactual import logits_without_groups
+from sam_mil_engine.mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
 from sam_mil_engine.predict import predict
 from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
 from sam_mil_engine.train.expects import Expects
@@ -23,12 +36,33 @@ def as_trained(model: Aggregator, classes: tuple[str, ...]) -> TrainedModel:
     return TrainedModel(model, classes, 0.5, Expects(DIM, encoder="fake"), name="m")
 
 
+@pytest.mark.parametrize("block", [2_000_000, 300], ids=["one block", "blocks"])
 @pytest.mark.parametrize("name", MODELS)
-def test_without_a_group_is_a_second_run_on_the_rest(name: str, make_bag: MakeBag) -> None:
-    bag, model = BagTensors.of(make_bag(60, 4, dim=DIM)), build(name, 3)
-    found = logits_without_groups(model, bag, model(bag))
-    expected = torch.stack([model(bag.without_group(k)).logits for k in range(4)])
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+def test_a_part_of_the_bag_is_predicted_as_a_bag_made_of_it(
+    name: str, block: int, make_bag: MakeBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without each group, each alone, without several: as the model on a bag made of features and segments."""
+    monkeypatch.setattr(counterfactual, "_BLOCK", block)
+    bag, model = nested_bag(make_bag), build(name, 3)
+    tensors, members = BagTensors.of(bag), bag.groups.matrix().toarray() > 0
+    sets, n = [[0, 2], [1], [], [2, 1, 2]], len(bag)
+    with torch.no_grad():
+        output = model(tensors)
+        found = {
+            "without": logits_without_groups(model, tensors, output),
+            "only": logits_of_groups(model, tensors, output),
+            "without several": logits_of_parts(model, tensors, output, sets),
+            "several alone": logits_of_parts(model, tensors, output, sets, only=True),
+        }
+        unions = np.array([members[group].any(axis=0) if group else np.zeros(n, bool) for group in sets])
+        parts = {"without": ~members, "only": members, "without several": ~unions, "several alone": unions}
+        for what, stays in parts.items():
+            for row, patches in zip(found[what], stays, strict=True):
+                if not patches.any():
+                    assert row.isnan().all()
+                    continue
+                expected = model(BagTensors.of(made_again(bag, patches))).logits
+                torch.testing.assert_close(row, expected, atol=1e-5, rtol=0, msg=what)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from every_model import made_again, nested_bag
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import SettingsError
@@ -83,19 +85,20 @@ def test_golden_mean_and_max(make_bag: MakeBag) -> None:
         torch.testing.assert_close(mean(bag).logits, expected, atol=1e-5, rtol=0)
 
 
-def test_without_group_removes_patches_token_and_renumbers(make_bag: MakeBag) -> None:
-    bag = make_bag(30, 4, dim=DIM)
-    tensors = BagTensors.of(bag)
-    left = tensors.without_group(1)
-    gone = set(bag.groups.patches(1).tolist())
-    stay = [i for i in range(30) if i not in gone]
-    assert torch.equal(left.features, tensors.features[stay])
-    assert torch.equal(left.group_features, tensors.group_features[[0, 2, 3]])
-    assert torch.equal(left.group_area, tensors.group_area[[0, 2, 3]])
-    number = {-1: -1, 0: 0, 2: 1, 3: 2}
-    assert left.group_of_patch.tolist() == [number[int(bag.groups.group_of_patch[i])] for i in stay]
-    pairs = {(number[k], stay.index(int(i))) for k in (0, 2, 3) for i in bag.groups.patches(k) if i not in gone}
-    assert set(zip(left.member_group.tolist(), left.member_patch.tolist(), strict=True)) == pairs
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_keeping_a_part_of_a_bag_is_making_it_again(dtype: type, make_bag: MakeBag) -> None:
+    bag = nested_bag(make_bag, 40, 5)
+    bag = replace(bag, features=bag.features.astype(dtype)).with_groups(bag.groups)
+    tensors, rng = BagTensors.of(bag), np.random.default_rng(0)
+    for share in (0.1, 0.5, 0.9, 1.0):
+        stays = rng.random(40) <= share
+        left = tensors.keeping(torch.from_numpy(stays))
+        expected = BagTensors.of(made_again(bag, stays))
+        assert left.n_groups == expected.n_groups
+        # half precision: a mean that falls between two numbers may be rounded to either
+        torch.testing.assert_close(left.tokens, expected.tokens, atol=1e-6, rtol=0 if dtype == np.float32 else 1e-3)
+        for name in ("coords_px0", "group_of_patch", "group_area", "member_group", "member_patch"):
+            assert torch.equal(getattr(left, name), getattr(expected, name)), name
 
 
 def test_names_and_flags() -> None:
