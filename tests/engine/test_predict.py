@@ -198,3 +198,13 @@ def test_an_unknown_group_is_named(make_bag: MakeBag) -> None:
         predict_without(trained(), make_bag(10, 3), [7, 0, 3])
     with pytest.raises(BagError, match="the bag has 0 groups"):
         predict_only(trained(), make_bag(10, 0), [0])
+
+
+@pytest.mark.parametrize("name", ["abmil", "abmil+groups", "sam-mil"])
+def test_the_mean_patch_has_relative_attention_one(name: str, make_bag: MakeBag) -> None:
+    scores = predict(trained(name), make_bag(60, 5))
+    assert scores.relative_attention.mean() == pytest.approx(1, abs=1e-5)
+    expected = scores.attention / scores.attention.sum() * 60
+    np.testing.assert_allclose(scores.relative_attention, expected, rtol=1e-5)
+    nothing = replace(scores, attention=np.zeros_like(scores.attention))
+    np.testing.assert_array_equal(nothing.relative_attention, 1)

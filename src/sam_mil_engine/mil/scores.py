@@ -109,5 +109,9 @@ class SlideScores:
 
     @property
     def relative_attention(self) -> FloatVector | None:
-        """(N,) attention x number of patches: 1.0 is uniform."""
-        return None if self.attention is None else self.attention * np.float32(len(self.coords_px0))
+        """(N,) attention in units of the mean patch's, also where group tokens take a part of the attention."""
+        if self.attention is None:
+            return None
+        mean = self.attention.mean(dtype=np.float64)
+        # without any attention on patches, all of them are alike
+        return np.ones_like(self.attention) if mean == 0 else np.asarray(self.attention / mean, dtype=np.float32)

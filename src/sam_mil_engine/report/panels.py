@@ -176,8 +176,8 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
     )
     peak = float(finite.max()) if len(finite) else float("nan")
     ticks = [(0.0, "0"), (1.0, "1"), (top, f"{top:.1f}" + (" and more" if peak > top * 1.005 else ""))]
-    bar = colour_bar(ATTENTION_MAP, (0, top), title="attention (1 = uniform)", ticks=ticks)
-    caption = f"Where the model looked: weight times the number of patches; the highest is {peak:.1f}."
+    bar = colour_bar(ATTENTION_MAP, (0, top), title="attention (1 = the mean patch)", ticks=ticks)
+    caption = f"Where the model looked, compared with the mean patch; the highest is {peak:.1f}."
     return _panel(section, frame, drawn, title="Attention", caption=caption, legend=bar)
 
 
