@@ -25,7 +25,9 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compare models on the same folds: paired bootstrap over slides, and DeLong's test of the AUC.
+    """Compare models on the same folds: paired bootstrap over slides and DeLong's test of the AUC.
+
+    Where patients have several slides, the bootstrap draws patients, and there is no DeLong's test.
 
     Example:  sam-mil-engine compare-models study/runs/first/sam-mil study/runs/first/abmil -o study
     """

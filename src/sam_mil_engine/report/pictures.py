@@ -209,7 +209,7 @@ def soften(picture: Picture, *, colour: float = 0.15, contrast: float = 0.75) ->
 
 
 def attention_limit(relative: npt.ArrayLike) -> float:
-    """Relative attention (1 = the mean patch) at which a colour map ends, so that outliers do not wash out the rest."""
+    """Relative attention (1 = the mean patch) at which a colour map ends: outliers must not wash out the rest."""
     finite = np.asarray(relative, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     return max(2.0, float(np.percentile(finite, 99))) if len(finite) else 2.0

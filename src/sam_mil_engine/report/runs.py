@@ -139,7 +139,11 @@ def differences_table(file: Path) -> Table | None:
         Column("Against", numeric=False),
         Column("Difference", help="of the pooled figures, with its 95% interval"),
         Column("p", help="two-sided, not corrected for the number of models"),
-        Column("Test", help="paired bootstrap over slides, or DeLong's test of the AUC", numeric=False),
+        Column(
+            "Test",
+            help="paired bootstrap over slides (over patients where one has several), or DeLong's test of the AUC",
+            numeric=False,
+        ),
     )
     note = "Pooled: all predictions of all folds together, as each fold's threshold called them."
     return Table("Differences between models", columns, tuple(rows), note=note) if rows else None

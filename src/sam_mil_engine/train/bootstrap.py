@@ -1,6 +1,7 @@
-"""How sure a figure is: the bootstrap over slides (Efron 1979).
+"""How sure a figure is: the bootstrap over slides (Efron 1979), or over patients where one has several slides.
 
-A resample of slides is a weight for every slide, the number of times it was drawn. All figures of all resamples
+Slides of a patient are alike: drawn one by one, they would pass for more evidence than they are. A resample is a
+weight for every slide, the number of times that it or its patient was drawn. All figures of all resamples
 are thus computed at once, from sums over weighted slides; no figure is computed slide by slide.
 """
 
@@ -33,17 +34,38 @@ class Scored:
         (n,) positions of classes.
     probabilities
         (n, C).
+    patients
+        (n,) names, or None where they are not known.
     """
 
     slides: Sequence[str]
     labels: IntVector
     predicted: IntVector
     probabilities: FloatArray
+    patients: Sequence[str] | None = None
+
+    @property
+    def by_patient(self) -> bool:
+        """Whether a patient has several slides, so that patients are drawn and not slides."""
+        if self.patients is None:
+            return False
+        return len(set(self.patients)) < len(set(self.slides))
+
+    @property
+    def units(self) -> Sequence[str]:
+        """(n,) names of what is drawn: the slide's, or its patient's."""
+        return self.patients if self.patients is not None and self.by_patient else self.slides
 
 
-def resample(slides: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED) -> FloatArray:
-    """Draw slides with replacement -> (resamples, n) weights; all rows of a slide have the same weight."""
-    names, place = np.unique(np.asarray(slides, dtype=str), return_inverse=True)
+def resample(units: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED) -> FloatArray:
+    """Draw units with replacement -> (resamples, n) weights; all rows of a unit have the same weight.
+
+    Parameters
+    ----------
+    units
+        (n,) names of what is drawn, for every row (:attr:`Scored.units`).
+    """
+    names, place = np.unique(np.asarray(units, dtype=str), return_inverse=True)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return counts[:, place].astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,11 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     DataFrame
         One row a figure and model, with the columns :data:`COLUMNS`: ``mean`` and ``sd`` over the folds;
         ``pooled`` with its 95% interval ``low``, ``high``; and for every model but the first, the difference of
-        the pooled figures from the first model's with 95% interval and two-sided p-value of a paired bootstrap
-        over slides. For two classes, one more row a model (test ``delong``) holds DeLong's test of the AUC, on
-        each slide's mean probability over repeats. p-values are not corrected for the number of models.
+        the pooled figures from the first model's with 95% interval and two-sided p-value of a paired bootstrap:
+        over slides (test ``bootstrap``), or over patients where one has several slides (``bootstrap over
+        patients``). For two classes and one slide per patient, one more row a model (test ``delong``) holds
+        DeLong's test of the AUC, on each slide's mean probability over repeats. p-values are not corrected for
+        the number of models.
 
     Raises
     ------
@@ -54,8 +57,10 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     tables = {name: run.predictions.sort_values(_KEYS, ignore_index=True) for name, run in runs.items()}
     _check_same(runs, tables)
     first = runs[names[0]]
-    scored = {name: scored_of(table, first.classes) for name, table in tables.items()}
-    weights = resample(scored[names[0]].slides)
+    patients = _patients(tables)
+    scored = {name: replace(scored_of(table, first.classes), patients=patients) for name, table in tables.items()}
+    by_patient = scored[names[0]].by_patient
+    weights = resample(scored[names[0]].units)
     resampled = {name: resampled_figures(value, weights) for name, value in scored.items()}
     pooled = {name: pooled_figures(value) for name, value in scored.items()}
     rows: list[dict[str, object]] = []
@@ -79,11 +84,11 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
                     "difference": pooled[name][figure] - pooled[names[0]][figure],
                     "difference_low": low,
                     "difference_high": high,
-                    "test": "bootstrap",
+                    "test": "bootstrap over patients" if by_patient else "bootstrap",
                     "p": two_sided(differences),
                 }
             rows.append(row)
-    if len(first.classes) == 2:
+    if len(first.classes) == 2 and not by_patient:
         rows += [_delong_row(tables, name, names[0], first.classes[-1]) for name in names[1:]]
     # A column of None alone, as the SD of a single fold, would hold no numbers.
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(set(COLUMNS) - _WORDS, float))
@@ -110,6 +115,21 @@ def _delong_row(tables: Mapping[str, pd.DataFrame], name: str, first: str, posit
         "test": "delong",
         "p": found.p,
     }
+
+
+def _patients(tables: Mapping[str, pd.DataFrame]) -> list[str] | None:
+    """Patient of every row; None where no run knows them. Runs may be older than the column."""
+    known = {name: list(table["patient_id"]) for name, table in tables.items() if "patient_id" in table}
+    if not known:
+        return None
+    first, patients = next(iter(known.items()))
+    for name, others in known.items():
+        if others != patients:
+            raise DataError(
+                f"the patients of the slides are not the same in {name} and {first}",
+                hint="Cross-validate the models with the same labels",
+            )
+    return patients
 
 
 def _check_same(runs: Mapping[str, TrainResult], tables: Mapping[str, pd.DataFrame]) -> None:

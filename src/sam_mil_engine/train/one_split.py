@@ -149,3 +149,11 @@ def predictions_of(
             "predicted": [classes[c] for c in called],
         }
     )
+
+
+def with_patients_of(table: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Add the patient of every slide to the predictions, where the labels (``table``) name them."""
+    if "patient_id" not in table:
+        return predictions
+    patients = dict(zip(table["slide_id"], table["patient_id"], strict=True))
+    return predictions.assign(patient_id=predictions["slide_id"].map(patients))

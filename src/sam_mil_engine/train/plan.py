@@ -18,7 +18,7 @@ from ..settings import TrainSettings
 from .data import Cohort, LoadedBags, load_bags
 from .epoch_log import check_tensorboard
 from .folds import Split
-from .one_split import CHECKPOINT, train_split
+from .one_split import CHECKPOINT, train_split, with_patients_of
 from .run_files import TrainResult, begin_run, read_run, write_results
 
 _DONE = "done.json"
@@ -130,7 +130,9 @@ class RunPlan:
                 classes=self.cohort.classes,
                 folds=[result["figures"] for result in results],
                 history=pd.DataFrame([row for result in results for row in result["history"]]),
-                predictions=pd.DataFrame([row for result in results for row in result["predictions"]]),
+                predictions=with_patients_of(
+                    self.cohort.table, pd.DataFrame([row for result in results for row in result["predictions"]])
+                ),
             )
         for job in self.jobs:
             for left_over in [*job.folder.glob(f"*{CHECKPOINT}*"), *job.folder.glob(f"*{_DONE}*")]:

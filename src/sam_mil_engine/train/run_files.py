@@ -43,7 +43,8 @@ class TrainResult:
     predictions
         One row a test slide and split (validation slides where a split has no test part).
     summary
-        The run as a whole (:func:`~sam_mil_engine.train.summary.summarise`): ``mean``, ``sd``, ``pooled``.
+        The run as a whole (:func:`~sam_mil_engine.train.summary.summarise`): ``mean``, ``sd``, ``pooled``,
+        ``bootstrap``.
     """
 
     out_dir: Path
@@ -123,7 +124,7 @@ def read_run(out_dir: str | Path) -> TrainResult:
     metrics = _read_json(out_dir / "metrics.json")
     history = out_dir / "history.csv"
     try:
-        predictions = read_frame(out_dir / "predictions.csv", text=("slide_id", "label", "predicted"))
+        predictions = read_frame(out_dir / "predictions.csv", text=("slide_id", "label", "predicted", "patient_id"))
         predictions["slide_id"] = predictions["slide_id"].map(nfc)
         # a run of version 0.1 says nothing of itself as a whole
         whole = metrics if "pooled" in metrics else summarise(metrics["folds"], predictions, metrics["classes"])
@@ -134,7 +135,7 @@ def read_run(out_dir: str | Path) -> TrainResult:
             # an evaluation on other data has no history
             history=read_frame(history) if history.exists() else pd.DataFrame(),
             predictions=predictions,
-            summary={name: whole[name] for name in ("part", "mean", "sd", "pooled")},
+            summary={name: whole[name] for name in ("part", "mean", "sd", "pooled", "bootstrap")},
         )
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"the run is not complete ({error})", where=out_dir, hint="Resume it") from error

@@ -22,6 +22,7 @@ def scored_of(predictions: pd.DataFrame, classes: Sequence[str]) -> Scored:
         labels=np.array([place[name] for name in predictions["label"]], dtype=np.int64),
         predicted=np.array([place[name] for name in predictions["predicted"]], dtype=np.int64),
         probabilities=predictions[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64),
+        patients=list(predictions["patient_id"]) if "patient_id" in predictions else None,
     )
 
 
@@ -40,13 +41,14 @@ def summarise(
     dict
         ``part``: ``test``, or ``val`` where a run has no test slides. ``mean`` and ``sd`` over the folds (sample
         deviation; None with one fold). ``pooled``: figure -> ``value``, ``low``, ``high``: the figure of all
-        predictions together, and the 95% interval of a bootstrap over slides. ``bootstrap``: how it was made.
+        predictions together, and the 95% interval of a bootstrap over slides, or over patients where one has
+        several slides. ``bootstrap``: how it was made.
     """
     shown = [fold["test"] if fold["test"] is not None else fold["val"] for fold in folds]
     names = list(shown[0])
     values = {name: np.array([fold[name] for fold in shown], dtype=np.float64) for name in names}
     scored = scored_of(predictions, classes)
-    resampled = resampled_figures(scored, resample(scored.slides))
+    resampled = resampled_figures(scored, resample(scored.units))
     pooled = {}
     for name, value in pooled_figures(scored).items():
         low, high = interval(resampled[name])
@@ -56,7 +58,12 @@ def summarise(
         "mean": {name: _finite(np.mean, column) for name, column in values.items()},
         "sd": {name: _finite(_deviation, column) for name, column in values.items()},
         "pooled": pooled,
-        "bootstrap": {"over": "slides", "resamples": RESAMPLES, "seed": SEED, "level": 0.95},
+        "bootstrap": {
+            "over": "patients" if scored.by_patient else "slides",
+            "resamples": RESAMPLES,
+            "seed": SEED,
+            "level": 0.95,
+        },
     }
 
 

@@ -18,7 +18,7 @@ from ..train.data import load_bags, match_bags
 from ..train.fitting import evaluate
 from ..train.labels import read_labels
 from ..train.model_folders import find_models
-from ..train.one_split import figures_of, predictions_of
+from ..train.one_split import figures_of, predictions_of, with_patients_of
 from ..train.run_files import TrainResult, read_run, write_results
 from ..train.split_files import read_splits
 
@@ -89,9 +89,8 @@ def evaluate_run(
         "versions": versions(),
     }
     atomic_write(out_dir / "settings.json", json.dumps(content, indent=2) + "\n")
-    write_results(
-        out_dir, classes=first.classes, folds=folds, history=pd.DataFrame(), predictions=pd.concat(tables)
-    )
+    predictions = with_patients_of(cohort.table, pd.concat(tables))
+    write_results(out_dir, classes=first.classes, folds=folds, history=pd.DataFrame(), predictions=predictions)
     return read_run(out_dir)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ import sam_mil_engine as sme
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
+from sam_mil_engine.train.bootstrap import interval, resample, resampled_figures
 from sam_mil_engine.train.comparison import COLUMNS, compare_runs
 from sam_mil_engine.train.cross_validation import cross_validate, with_patients
 from sam_mil_engine.train.labels import read_labels
 from sam_mil_engine.train.metrics import compute_metrics
 from sam_mil_engine.train.run_files import find_runs, read_run
 from sam_mil_engine.train.split_files import read_splits
+from sam_mil_engine.train.summary import scored_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -318,3 +321,32 @@ def test_folds_side_by_side_give_the_same_numbers(runs: Path, cohort: Cohort, tm
     for model in MODELS:
         for name in FILES:
             assert (tmp_path / model / name).read_bytes() == (runs / model / name).read_bytes()
+
+
+def test_patients_with_several_slides_are_drawn_as_one(cohort: Cohort, tmp_path: Path) -> None:
+    labels = pd.read_csv(cohort[1])
+    labels["patient_id"] = [f"0{number // 4}{number % 2}" for number in range(len(labels))]
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    found = cross_validate(
+        cohort[0],
+        tmp_path / "labels.csv",
+        tmp_path / "runs",
+        models=["mean", "max"],
+        settings=quick(epochs=2),
+        folds=2,
+    )
+    run = read_run(tmp_path / "runs" / "mean")
+    patients = dict(zip(labels["slide_id"], labels["patient_id"], strict=True))
+    assert run.predictions["patient_id"].tolist() == [patients[name] for name in run.predictions["slide_id"]]
+    assert run.summary["bootstrap"]["over"] == "patients"
+    assert set(found.comparison["test"].dropna()) == {"bootstrap over patients"}, "and no DeLong's test"
+    scored = scored_of(run.predictions, run.classes)
+    low, high = interval(resampled_figures(scored, resample(scored.patients))["auc"])
+    assert (run.summary["pooled"]["auc"]["low"], run.summary["pooled"]["auc"]["high"]) == (low, high)
+    # a run of a version that did not keep the patients
+    old = replace(run, predictions=run.predictions.drop(columns="patient_id"))
+    again = compare_runs({"mean": old, "max": read_run(tmp_path / "runs" / "max")})
+    assert set(again["test"].dropna()) == {"bootstrap over patients"}
+    other = replace(run, predictions=run.predictions.assign(patient_id="one"))
+    with pytest.raises(DataError, match="patients of the slides are not the same in other and mean"):
+        compare_runs({"mean": run, "other": other})

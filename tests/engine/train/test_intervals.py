@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sam_mil_engine.train.bootstrap import (
+    FloatArray,
     Scored,
     interval,
     resample,
@@ -93,6 +95,48 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         low, high = interval(resampled_figures(scored, resample(scored.slides, resamples=400))["accuracy"])
         inside += low <= 0.7 <= high
     assert 88 <= inside <= 100
+
+
+def correlated(rng: np.random.Generator, patients: int, slides: int) -> tuple[Scored, FloatArray, FloatArray]:
+    """Two models that are equally good, each with its own opinion of a patient that all of its slides share."""
+    patient = np.repeat(np.arange(patients), slides)
+    labels = patient % 2
+    first, second = (
+        1.2 * labels + 0.85 * rng.normal(size=patients)[patient] + 0.5 * rng.normal(size=len(patient))
+        for _ in range(2)
+    )
+    names = [f"s{i}" for i in range(len(patient))]
+    return Scored(names, labels, labels, np.zeros((len(patient), 2)), [f"p{i}" for i in patient]), first, second
+
+
+def test_a_true_null_is_rejected_as_often_as_it_should_be() -> None:
+    """At 5%, 3 to 7% of 600 cohorts when patients are drawn; drawn one by one, their slides find far too much."""
+    rng, rejected, naive = np.random.default_rng(0), 0, 0
+    for number in range(600):
+        scored, first, second = correlated(rng, patients=40, slides=3)
+        positive = scored.labels > 0
+        for names in (scored.units, scored.slides):
+            weights = resample(names, resamples=300, seed=number)
+            p = two_sided(weighted_auc(positive, first, weights) - weighted_auc(positive, second, weights))
+            rejected += p < 0.05 and names is scored.units
+            naive += p < 0.05 and names is scored.slides
+    assert 0.03 <= rejected / 600 <= 0.07
+    assert naive / 600 > 0.15
+
+
+def test_patients_are_drawn_only_where_one_has_several_slides() -> None:
+    scored = made_up(4, 2, 0)
+    assert not scored.by_patient
+    assert scored.units == scored.slides
+    single = replace(scored, patients=["a", "b", "c", "d"])
+    assert not single.by_patient
+    assert single.units == single.slides
+    several = replace(scored, patients=["a", "b", "a", "c"])
+    assert several.by_patient
+    assert several.units == ["a", "b", "a", "c"]
+    # a slide that is predicted several times is one slide
+    repeats = replace(scored, slides=["s", "s", "t", "t"], patients=["a", "a", "b", "b"])
+    assert not repeats.by_patient
 
 
 def test_delong_by_hand() -> None:
