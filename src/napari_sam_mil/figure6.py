@@ -46,7 +46,9 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
     column = shown_class(scores)
     title = class_title(scores.classes[column])
     found = {
-        "probability": Quantity(sentence_case(title), scores.patch_probability[:, column], 1.0, scores.threshold)
+        "probability": Quantity(
+            sentence_case(title), scores.patch_probability[:, column], 1.0, scores.patch_threshold(column)
+        )
     }
     relative = scores.relative_attention
     if relative is not None:

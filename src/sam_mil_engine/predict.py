@@ -14,7 +14,9 @@ from .bag.feature_bag import FeatureBag
 from .errors import BagError, ModelError
 from .mil.aggregator import AggregatorOutput, BagTensors
 from .mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
+from .mil.patch_calibration import class_probabilities, logistic
 from .mil.patch_probability import patch_probability
+from .mil.patch_scores import patch_scores
 from .mil.score_files import read_scores, save_scores
 from .mil.scores import FloatVector, GroupScores, SlideScores
 from .train.checkpoint import TrainedModel
@@ -58,22 +60,29 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
     tensors = BagTensors.of(bag, device=model.device)
     output = net(tensors)
     n = len(bag)
-    probability, derivation = patch_probability(net, output, n)
-    patches = _array(probability)
+    probabilities = _array(model.probabilities(output.logits))
+    raw, derivation = patch_probability(net, output, n)
+    patches, score, calibration = _array(raw), None, None
+    if model.calibration is not None:
+        negative = model.classes.index(model.calibration.negative)
+        of_slide = 1 - float(probabilities[negative])
+        score = model.calibration.score(patch_scores(net, output, n, negative=negative).cpu().numpy())
+        patches = class_probabilities(of_slide * logistic(score), patches, negative)
+        calibration = model.calibration.reading(of_slide)
     evidence = None if output.evidence is None else _array(output.evidence[:n])
     if net.group_tokens and bag.groups is None:
         notes.append("the bag has no groups: the model saw patches only")
     notes += _what_it_says(model, output)
     groups = None
     if bag.groups is not None:
-        without = torch.softmax(logits_without_groups(net, tensors, output), dim=-1)
-        only = torch.softmax(logits_of_groups(net, tensors, output), dim=-1)
+        without = model.probabilities(logits_without_groups(net, tensors, output))
+        only = model.probabilities(logits_of_groups(net, tensors, output))
         groups = _group_scores(bag, output, patches, without=_array(without), only=_array(only))
     return SlideScores(
         slide_id=bag.slide_id,
         classes=model.classes,
         coords_px0=bag.coords_px0,
-        probabilities=_array(torch.softmax(output.logits, dim=-1)),
+        probabilities=probabilities,
         attention=None if output.attention is None else _array(output.attention[:n]),
         evidence=evidence,
         patch_probability=patches,
@@ -82,6 +91,8 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         groups=groups,
         threshold=model.threshold,
         domain_distance=None if model.domain is None else model.domain.distance(bag.features),
+        patch_score=None if score is None else _float32(score),
+        calibration=calibration,
         attrs={**_attributes(bag), "model": model.name, "patch_probability": derivation, "notes": tuple(notes)},
     )
 
@@ -126,7 +137,7 @@ def _predict_part(model: TrainedModel, bag: FeatureBag, groups: Sequence[int], *
         )
     net, tensors = model.model.eval(), BagTensors.of(bag, device=model.device)
     logits = logits_of_parts(net, tensors, net(tensors), [list(groups)], only=only)[0]
-    return _array(torch.softmax(logits, dim=-1))
+    return _array(model.probabilities(logits))
 
 
 def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:

@@ -91,7 +91,8 @@ class ResultCard(Card):
 def _counts(analysis: Analysis) -> str:
     scores, segments = analysis.scores, analysis.processed.segments
     assert scores is not None
-    above = int(np.sum(scores.patch_probability[:, shown_class(scores)] >= scores.threshold))
+    column = shown_class(scores)
+    above = int(np.sum(scores.patch_probability[:, column] >= scores.patch_threshold(column)))
     parts = [f"{len(scores.coords_px0)} patches, {above} of them above the threshold"]
     if segments is not None:
         parts.append(f"{len(segments)} segments")

@@ -23,6 +23,7 @@ from .train_options import (
     Labels,
     LearningRate,
     MinEpochs,
+    NegativeClass,
     Patience,
     Resume,
     Seed,
@@ -71,6 +72,7 @@ def command(
     min_epochs: MinEpochs = None,
     learning_rate: LearningRate = None,
     seed: Seed = None,
+    negative_class: NegativeClass = None,
     device: TrainDevice = None,
     as_released: AsReleased = False,
     tensorboard: TensorBoard = False,
@@ -106,6 +108,7 @@ def command(
         min_epochs=min_epochs,
         learning_rate=learning_rate,
         seed=seed,
+        negative_class=negative_class,
         device=device,
     )
     base = settings.model.model_dump(exclude_unset=True)

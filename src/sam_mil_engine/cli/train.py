@@ -22,6 +22,7 @@ from .train_options import (
     Labels,
     LearningRate,
     MinEpochs,
+    NegativeClass,
     Patience,
     Resume,
     Seed,
@@ -57,6 +58,7 @@ def command(
     min_epochs: MinEpochs = None,
     learning_rate: LearningRate = None,
     seed: Seed = None,
+    negative_class: NegativeClass = None,
     device: TrainDevice = None,
     as_released: AsReleased = False,
     tensorboard: TensorBoard = False,
@@ -80,6 +82,7 @@ def command(
         min_epochs=min_epochs,
         learning_rate=learning_rate,
         seed=seed,
+        negative_class=negative_class,
         device=device,
     )
     check_as_released(as_released, [settings.model.name])

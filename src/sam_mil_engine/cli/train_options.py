@@ -41,6 +41,14 @@ AsReleased = Annotated[
     bool,
     typer.Option("--as-released", help="sam-mil as the code released with its paper behaves, for comparison only."),
 ]
+NegativeClass = Annotated[
+    str | None,
+    typer.Option(
+        "--negative-class",
+        help="The class of slides without what is looked for; calibrates the patches. (default: by its name)",
+        metavar="NAME",
+    ),
+]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write every epoch for TensorBoard too.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 

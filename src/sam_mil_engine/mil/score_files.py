@@ -2,8 +2,9 @@
 
 ::
 
-    SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, domain_distance, attrs
-    SLIDE.patches.csv   x, y, attention, evidence_CLASS, p_CLASS: one row per patch
+    SLIDE.json          classes, probabilities, predicted, logits, bias, threshold, domain_distance, calibrated,
+                        calibration (null: p_CLASS of patches are raw), attrs
+    SLIDE.patches.csv   x, y, attention, evidence_CLASS, score (where calibrated), p_CLASS: one row per patch
     SLIDE.groups.csv    group, attention_mass, token_attention, p_CLASS, evidence_CLASS, token_evidence_CLASS,
                         p_CLASS_without, p_CLASS_only: one row per group; only where the slide has groups
 """
@@ -11,6 +12,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_write
 from ..tables.reading import read_frame
+from .patch_calibration import CalibratedPatches
 from .scores import FloatVector, GroupScores, SlideScores
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ def patch_table(scores: SlideScores) -> pd.DataFrame:
         columns["attention"] = scores.attention
     if scores.evidence is not None:
         columns.update(_by_class("evidence_{}", scores.classes, scores.evidence))
+    if scores.patch_score is not None:
+        columns["score"] = scores.patch_score
     columns.update(_by_class("p_{}", scores.classes, scores.patch_probability))
     return pd.DataFrame(columns)
 
@@ -84,6 +90,8 @@ def save_scores(scores: SlideScores, folder: str | Path) -> Path:
         "predicted": scores.predicted,
         "threshold": scores.threshold,
         "domain_distance": scores.domain_distance,
+        "calibrated": scores.calibrated,
+        "calibration": None if scores.calibration is None else asdict(scores.calibration),
         "logits": scores.logits.tolist(),
         "bias": scores.bias.tolist(),
         "n_groups": None if groups is None else len(groups),
@@ -107,7 +115,7 @@ def read_scores(file: str | Path) -> SlideScores:
         description = json.loads(file.read_text(encoding="utf-8"))
         name, classes = str(description["slide_id"]), tuple(description["classes"])
         patches = read_frame(file.with_name(f"{name}.patches.csv"))
-        groups = None
+        groups, calibration = None, description.get("calibration")
         if description["n_groups"] is not None:
             groups = _group_scores(read_frame(file.with_name(f"{name}.groups.csv")), classes)
         return SlideScores(
@@ -123,6 +131,8 @@ def read_scores(file: str | Path) -> SlideScores:
             groups=groups,
             threshold=float(description["threshold"]),
             domain_distance=description.get("domain_distance"),
+            patch_score=_vector(patches, "score") if "score" in patches else None,
+            calibration=None if calibration is None else _calibration(calibration),
             attrs=description["attrs"],
         )
     except DataError as error:
@@ -132,6 +142,11 @@ def read_scores(file: str | Path) -> SlideScores:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}" if str(error) else type(error).__name__
         raise DataError(f"not readable as scores ({reason})", where=file, hint="Predict the slide again") from error
+
+
+def _calibration(values: Mapping[str, Any]) -> CalibratedPatches:
+    lists = {name: tuple(values[name]) for name in ("thresholds", "shares")}
+    return CalibratedPatches(**{**values, **lists})
 
 
 def _group_scores(table: pd.DataFrame, classes: tuple[str, ...]) -> GroupScores:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .patch_calibration import CalibratedPatches
+
 FloatVector = npt.NDArray[np.float32]
 
 
@@ -61,7 +63,7 @@ class SlideScores:
         (N, C) signed contribution of every patch to the logits; with the groups' ``token_evidence`` and ``bias``
         it adds up to ``logits`` exactly. None where the model's head is not linear in its tokens.
     patch_probability
-        (N, C) class probability of every patch.
+        (N, C) class probability of every patch: calibrated (``calibration``), else the raw one of the model.
     logits, bias
         (C,) the slide's logits, and the part of them that belongs to no token.
     groups
@@ -71,6 +73,10 @@ class SlideScores:
     domain_distance
         How far the slide's features lie from those the model was trained on, in units of the limit that validation
         slides set: above 1 the slide is outside. None where the model does not keep its domain.
+    patch_score
+        (N,) log odds of tumour in a positive slide, by which patches are ranked; None where not calibrated.
+    calibration
+        How the patch probabilities are to be read, or None: they are raw, and their size means little.
     attrs
         Model name, encoder, patch size in level-0 pixels, mpp and so on.
     """
@@ -87,6 +93,8 @@ class SlideScores:
     groups: GroupScores | None = None
     threshold: float = 0.5
     domain_distance: float | None = None
+    patch_score: FloatVector | None = None
+    calibration: CalibratedPatches | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -95,6 +103,23 @@ class SlideScores:
         if len(self.classes) == 2:
             return self.classes[int(self.probabilities[1] >= self.threshold)]
         return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def calibrated(self) -> str:
+        """``calibrated on 38 validation slides``, or ``raw``: what a patch probability is."""
+        if self.calibration is None:
+            return "raw"
+        return f"calibrated on {self.calibration.slides} validation slides"
+
+    def patch_threshold(self, column: int) -> float:
+        """Probability of class ``column`` from which a patch is marked and counted.
+
+        The operating point, which at most 1% of normal tissue reaches; where there is none, and for the negative
+        class, the threshold of the slide.
+        """
+        if self.calibration is None or self.classes[column] == self.calibration.negative:
+            return self.threshold
+        return self.calibration.operating_point
 
     @property
     def warning(self) -> str | None:

@@ -195,10 +195,24 @@ def _probability_panel(section: SlideSection, picture: Picture, frame: Frame) ->
         tissue=section.tissue,
     )
     ticks = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
-    bar = colour_bar(PROBABILITY_MAP, (0, 1), title=f"probability of {name}, per patch", ticks=ticks)
-    share = float((values >= 0.5).mean()) if len(values) else 0.0
-    caption = f"{share:.0%} of the patches reach 0.5."
+    title = f"probability of {name}, per patch ({scores.calibrated})"
+    bar = colour_bar(PROBABILITY_MAP, (0, 1), title=title, ticks=ticks)
+    threshold = scores.patch_threshold(section.shown_class)
+    share = float((values >= threshold).mean()) if len(values) else 0.0
+    caption = f"{share:.0%} of the patches reach {threshold:.2g}{_of_normal(section)}."
     return _panel(section, frame, drawn, title=f"Probability of {name}", caption=caption, legend=bar)
+
+
+def _of_normal(section: SlideSection) -> str:
+    """Say what the threshold of patches means; empty where the model is not calibrated."""
+    scores = section.scores
+    if scores is None or scores.calibration is None:
+        return ""
+    threshold = scores.patch_threshold(section.shown_class)
+    if threshold != scores.calibration.operating_point:
+        return ""
+    share = scores.calibration.normal_share(threshold)
+    return f", the operating point: of normal tissue, {share:.1%} would be marked"
 
 
 def _annotation_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel | None:
@@ -208,9 +222,10 @@ def _annotation_panel(section: SlideSection, picture: Picture, frame: Frame) -> 
     entries = [(ANNOTATION, "annotation", "line")]
     drawn, caption = picture, "The annotation."
     if scores is not None and size is not None:
-        chosen = scores.patch_probability[:, section.shown_class] >= 0.5
+        threshold = scores.patch_threshold(section.shown_class)
+        chosen = scores.patch_probability[:, section.shown_class] >= threshold
         drawn = draw_patches(drawn, frame, scores.coords_px0[chosen], size, colour=POSITIVE)
-        entries.append((POSITIVE, "patch probability at least 0.5", "area"))
+        entries.append((POSITIVE, f"patch probability ({scores.calibrated}) at least {threshold:.2g}", "area"))
         caption = "The annotation, and the patches that the model calls positive."
     drawn = draw_outlines(drawn, frame, section.annotation)
     title = "Annotation" if scores is None else "Annotation and prediction"

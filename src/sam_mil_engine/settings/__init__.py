@@ -30,9 +30,10 @@ from .process import (
     TissueSettings,
     tissue_preset,
 )
-from .train import PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
+from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
 
 __all__ = [
+    "LATER",
     "MPP_RANGE",
     "OPENSLIDE_CACHE_BYTES",
     "PLACE",

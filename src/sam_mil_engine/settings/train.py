@@ -33,6 +33,10 @@ class TrainSettings(Settings):
     threshold_rule: Literal["youden", "accuracy"] = "youden"
     #: Class names in their order, the positive one last; None sorts the labels.
     classes: tuple[str, ...] | None = None
+    #: Calibrate slide and patch probabilities on the validation slides (train/calibration.py).
+    calibrate: bool = True
+    #: The class whose slides hold nothing that is looked for; None: found by its name (normal, benign ...).
+    negative_class: str | None = None
     device: str = "auto"
     #: Matrix products on CUDA; elsewhere always float32.
     precision: Literal["bf16", "float32"] = "bf16"
@@ -82,6 +86,8 @@ def protocol_named(name: str | None) -> ProtocolSettings:
         raise SettingsError(f"there is no protocol {name!r}", hint=f"Choose one of: {known}") from None
 
 
+#: Fields of :class:`TrainSettings` that runs of version 0.1 do not have: no part of a run's key while unchanged.
+LATER: frozenset[str] = frozenset({"calibrate", "negative_class"})
 #: Fields of :class:`TrainSettings` that say where and how fast a run is computed, not which one it is.
 PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 

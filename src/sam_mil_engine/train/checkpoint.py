@@ -17,6 +17,7 @@ from ..devices import pick_device
 from ..errors import ModelError, SettingsError
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
+from ..mil.patch_calibration import PatchCalibration
 from ..mil.registry import build_aggregator
 from ..provenance import versions
 from ..settings import ModelSettings
@@ -49,6 +50,10 @@ class TrainedModel:
         Text of the model card, or None.
     domain
         The distribution of the features it was trained on, or None where that was not kept.
+    temperature
+        What the slide's logits are divided by before the softmax, from validation slides.
+    calibration
+        How its patch scores become probabilities, or None: they are raw.
     """
 
     model: Aggregator
@@ -60,11 +65,17 @@ class TrainedModel:
     seed: int | None = None
     card: str | None = None
     domain: FeatureDomain | None = None
+    temperature: float = 1.0
+    calibration: PatchCalibration | None = None
 
     @property
     def settings(self) -> ModelSettings:
         """The architecture."""
         return self.model.settings
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the probabilities of logits (..., C)."""
+        return torch.softmax(logits / self.temperature, dim=-1)
 
     @property
     def device(self) -> torch.device:
@@ -82,6 +93,8 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         "classes": trained.classes,
         "threshold": trained.threshold,
         "expects": asdict(trained.expects),
+        "temperature": trained.temperature,
+        "calibration": None if trained.calibration is None else trained.calibration.to_dict(),
         "seed": trained.seed,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "versions": versions(),
@@ -113,6 +126,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     description = _description(folder)
     weights = _weights(folder, description.get("weights_sha256"))
     card, domain = folder / CARD, description.get("domain_sha256")
+    calibration = description.get("calibration")
     try:
         expects = Expects(**description["expects"])
         classes = tuple(str(name) for name in description["classes"])
@@ -128,6 +142,8 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             seed=description.get("seed"),
             card=card.read_text(encoding="utf-8") if card.is_file() else None,
             domain=None if domain is None else load_domain(folder, sha256=str(domain)),
+            temperature=float(description.get("temperature", 1.0)),
+            calibration=None if calibration is None else PatchCalibration.from_dict(calibration),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"

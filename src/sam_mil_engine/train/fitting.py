@@ -21,6 +21,7 @@ from ..mil.aggregator import Aggregator
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import TrainSettings
 from .bag_store import Example, bags_of, in_order
+from .calibration import at_temperature
 from .metrics import compute_metrics
 from .progress_file import read_progress, restore, save_progress
 
@@ -36,6 +37,13 @@ class Evaluation:
     probabilities: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     loss: float
+
+    def at_temperature(self, temperature: float) -> Evaluation:
+        """Return the predictions with the logits divided by the temperature."""
+        probabilities = at_temperature(self.probabilities, temperature)
+        of_label = probabilities[np.arange(len(self.labels)), self.labels]
+        loss = self.loss if temperature == 1 else float(-np.log(np.maximum(of_label, 1e-300)).mean())
+        return Evaluation(probabilities, self.labels, loss)
 
 
 def fit(

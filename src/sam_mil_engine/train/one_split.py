@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..bag.feature_bag import FloatFeatures
 from ..devices import pick_device
+from ..mil.aggregator import Aggregator
+from ..mil.patch_calibration import PatchCalibration
 from ..mil.registry import build_aggregator
-from ..progress import Progress, ProgressCallback, silent
+from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, TrainSettings
+from ..tables.cells import listing
 from .bag_store import Example, in_order
+from .calibration import FEWEST, calibrate_patches, find_negative, fit_temperature
 from .checkpoint import TrainedModel, save_model
 from .data import LoadedBags
 from .domain import FeatureDomain
@@ -70,6 +74,10 @@ def train_split(
         )
         val = evaluate(model, val_bags, settings=settings)
         test = evaluate(model, test_bags, settings=settings) if test_bags else None
+    temperature = fit_temperature(val.probabilities, val.labels) if settings.calibrate else 1.0
+    val = val.at_temperature(temperature)
+    test = None if test is None else test.at_temperature(temperature)
+    calibration = _calibration(model, val_bags, classes, settings, progress)
     threshold = 0.5
     if len(classes) == 2:
         threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
@@ -78,7 +86,16 @@ def train_split(
     save_model(
         folder,
         TrainedModel(
-            model.eval(), classes, threshold, bags.expects, name=name, path=folder, seed=seed, domain=known
+            model.eval(),
+            classes,
+            threshold,
+            bags.expects,
+            name=name,
+            path=folder,
+            seed=seed,
+            domain=known,
+            temperature=temperature,
+            calibration=calibration,
         ),
     )
     steps = len(model.stages) * settings.epochs * len(train_bags)
@@ -92,6 +109,8 @@ def train_split(
             "best_epoch": best_epoch(history),
             "threshold": threshold,
             "threshold_rule": settings.threshold_rule,
+            "temperature": temperature,
+            "patches_calibrated_on": 0 if calibration is None else calibration.slides,
             "val": figures_of(val, threshold),
             "test": None if test is None else figures_of(test, threshold),
         },
@@ -106,6 +125,30 @@ def train_split(
             part=part,
         ),
     )
+
+
+def _calibration(
+    model: Aggregator,
+    val_bags: Sequence[Example],
+    classes: tuple[str, ...],
+    settings: TrainSettings,
+    progress: ProgressCallback,
+) -> PatchCalibration | None:
+    """Calibrate the patch scores, or say why they stay raw."""
+    negative = find_negative(classes, settings.negative_class) if settings.calibrate else None
+    if negative is not None:
+        found = calibrate_patches(model, val_bags, classes, negative=negative)
+        if found is not None:
+            return found
+        reason = (
+            f"the validation slides do not tell enough: {FEWEST} of the class {classes[negative]} and {FEWEST}"
+            " others are needed, with patches that differ"
+        )
+    else:
+        reason = f"none of the classes {listing(classes)} is known as negative" if settings.calibrate else ""
+    if reason:
+        progress(notice("train", f"patch probabilities are not calibrated: {reason}"))
+    return None
 
 
 def _features(bags: Sequence[Example]) -> Iterator[FloatFeatures]:

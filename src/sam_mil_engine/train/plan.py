@@ -15,6 +15,7 @@ from ..devices import pick_device
 from ..files import atomic_write
 from ..progress import ProgressCallback, silent
 from ..settings import TrainSettings
+from .calibration import find_negative
 from .data import Cohort, LoadedBags, load_bags
 from .epoch_log import check_tensorboard
 from .folds import Split
@@ -112,8 +113,9 @@ class RunPlan:
         ProjectError
             If the folder holds a run and ``resume`` is off, or the run there has other settings or splits.
         SettingsError
-            If TensorBoard is asked for and not installed.
+            If TensorBoard is asked for and not installed, or the negative class is not a class.
         """
+        find_negative(self.cohort.classes, self.settings.negative_class)
         if self.settings.tensorboard:
             check_tensorboard()
         finished = begin_run(self.out_dir, self.settings, self.splits, classes=self.cohort.classes, resume=resume)

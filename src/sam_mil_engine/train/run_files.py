@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
-from ..settings import PLACE, TrainSettings, key
+from ..settings import LATER, PLACE, TrainSettings, key
 from ..tables.cells import nfc
 from ..tables.reading import read_frame, read_records
 from .curves import draw_curves
@@ -78,7 +78,8 @@ def begin_run(
         If the folder holds a run and ``resume`` is off, or the run there has other settings or splits.
     """
     file = out_dir / "settings.json"
-    plan = settings.model_dump(mode="json", exclude=set(PLACE))
+    unchanged = {name for name in LATER if getattr(settings, name) == getattr(TrainSettings(), name)}
+    plan = settings.model_dump(mode="json", exclude={*PLACE, *unchanged})
     # Other settings or other slides are another run.
     run_key = key(plan, list(classes), [[s.repeat, s.fold, s.train, s.val, s.test] for s in splits])
     if file.exists():

@@ -73,7 +73,7 @@ def evaluate_run(
     for done, model in enumerate(models):
         progress(Progress("evaluate", done, len(models), "models", str(model.path)))
         repeat, fold = _place(model, done)
-        found = evaluate(model.model, bags.pick(slides))
+        found = evaluate(model.model, bags.pick(slides)).at_temperature(model.temperature)
         where = {"repeat": repeat, "fold": fold}
         figures = figures_of(found, model.threshold)
         folds.append({**where, "threshold": model.threshold, "val": None, "test": figures})

@@ -59,6 +59,7 @@ class Prediction:
             **{f"p_{name}": chance for name, chance in chances},
             "predicted": self.scores.predicted,
             "threshold": self.scores.threshold,
+            "patch_probabilities": self.scores.calibrated,
             "model": self.scores.attrs["model"],
             "domain_distance": self.scores.domain_distance,
             "outside": self.scores.warning is not None,
