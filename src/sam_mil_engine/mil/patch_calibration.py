@@ -151,18 +151,18 @@ def operating_point(negative: Sequence[FloatArray], share: float = NORMAL_SHARE)
     """Score that at most ``share`` of the patches of negative slides reach, and of slides left out in turn.
 
     A quantile of few slides is too low for the next one. So the share that counts is that of each slide at the
-    quantile of the others, mean over the slides; the quantile is raised until it is ``share`` at most, and ends
-    above all patches.
+    quantile of the others, mean over the slides plus its standard error; the quantile is raised until this is
+    ``share`` at most, and ends above all patches.
     """
     together = np.concatenate(list(negative))
-    for level in share * np.array([1.0, 0.75, 0.5, 0.3, 0.2, 0.1]):
+    for level in share * np.array([1.0, 0.75, 0.5, 0.3, 0.2, 0.1, 0.05]):
         if len(negative) == 1:
             break
         left_out = [
             (own > np.quantile(np.concatenate([*negative[:place], *negative[place + 1 :]]), 1 - level)).mean()
             for place, own in enumerate(negative)
         ]
-        if np.mean(left_out) <= share:
+        if np.mean(left_out) + np.std(left_out, ddof=1) / np.sqrt(len(left_out)) <= share:
             return float(np.nextafter(np.quantile(together, 1 - level, method="higher"), np.inf))
     return float(np.nextafter(together.max(), np.inf))
 
