@@ -11,6 +11,8 @@ from .console import print_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..workflow.localisation import Localisation
+
 
 def print_comparison(table: pd.DataFrame, *, title: str) -> None:
     """Print one row a model with mean ± SD of every figure, then the differences from the first model."""
@@ -39,6 +41,15 @@ def print_comparison(table: pd.DataFrame, *, title: str) -> None:
         if row["figure"] in {"auc", "accuracy", "f1"}
     ]
     print_table(differences, title="differences of the pooled figures")
+
+
+def print_localisation(found: Localisation, *, title: str) -> None:
+    """Print one row per figure of the maps."""
+    rows = []
+    for one in found.figures:
+        value = f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if np.isfinite(one.value) else "none"
+        rows.append({"figure": one.name, "value (95%)": value})
+    print_table(rows, title=f"{title}: maps against annotations")
 
 
 def records(table: pd.DataFrame) -> list[dict[str, object]]:

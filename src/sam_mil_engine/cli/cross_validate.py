@@ -10,12 +10,13 @@ import typer
 from ..settings import PROTOCOLS, ModelSettings, ProtocolSettings
 from ..tables.columns import Columns
 from .assignments import read_config
-from .comparison_tables import print_comparison, records
+from .comparison_tables import print_comparison, print_localisation, records
 from .console import err, print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Config, Json, Quiet, Set
 from .train_options import (
     MODELS,
+    Annotations,
     AsReleased,
     Bags,
     Epochs,
@@ -73,6 +74,7 @@ def command(
     learning_rate: LearningRate = None,
     seed: Seed = None,
     negative_class: NegativeClass = None,
+    annotations: Annotations = None,
     device: TrainDevice = None,
     as_released: AsReleased = False,
     tensorboard: TensorBoard = False,
@@ -95,7 +97,9 @@ def command(
     from ..train.cross_validation import cross_validate
     from ..train.plan import in_turn
     from ..workflow.fold_workers import on_cluster
+    from ..workflow.localisation import bags_of_run, localise_run
 
+    maps = {}
     values = read_config(config)
     variants = values.pop("models", {})
     settings = train_settings(
@@ -131,11 +135,30 @@ def command(
             resume=resume,
             progress=report,
         )
+        if annotations is not None:
+            for name, run in result.runs.items():
+                maps[name] = localise_run(
+                    run,
+                    bags_of_run(run, bags),
+                    annotations,
+                    negative=settings.negative_class,
+                    device=settings.device,
+                    progress=report,
+                )
     if json:
-        runs = {name: {"run": str(run.out_dir), **run.summary} for name, run in result.runs.items()}
+        runs = {
+            name: {
+                "run": str(run.out_dir),
+                **run.summary,
+                **({"maps": maps[name].plain()} if name in maps else {}),
+            }
+            for name, run in result.runs.items()
+        }
         print_json({"runs": runs, "comparison": records(result.comparison)})
         return
     print_comparison(result.comparison, title=f"{len(next(iter(result.runs.values())).folds)} folds")
+    for name, found in maps.items():
+        print_localisation(found, title=name)
     print_line(f"{'run' if len(result.runs) == 1 else 'runs'}: {output}")
     if not quiet:
         err.print(f"next: sam-mil-engine report {output}", markup=False)

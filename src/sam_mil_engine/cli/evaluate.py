@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from ..tables.columns import Columns
-from .comparison_tables import print_comparison
+from .comparison_tables import print_comparison, print_localisation
 from .console import print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Device, Json, Quiet
-from .train_options import Bags, Labels
+from .train_options import Annotations, Bags, Labels
 
 
 def command(
@@ -28,17 +28,22 @@ def command(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Also slides with the name of one that the run was trained on.")
     ] = False,
+    annotations: Annotations = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Figures of a trained run on other data: every fold's model, with the threshold it was given in training.
 
+    With --annotations also how well its maps find what is outlined (localisation.csv, localisation.json).
+
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
     """
     from ..train.comparison import compare_runs
     from ..workflow.evaluation import evaluate_run
+    from ..workflow.localisation import bags_of_run, localise_evaluation
 
+    found = None
     with progress(quiet=quiet) as report:
         result = evaluate_run(
             run,
@@ -50,10 +55,16 @@ def command(
             device=device,
             progress=report,
         )
+        if annotations is not None:
+            paths = bags_of_run(result, bags)
+            found = localise_evaluation(result, run, paths, annotations, device=device, progress=report)
     if json:
-        print_json({"output": str(output), **result.summary, "folds": result.folds})
+        maps = {} if found is None else {"maps": found.plain()}
+        print_json({"output": str(output), **result.summary, **maps, "folds": result.folds})
         return
     n = len(result.folds)
     title = f"{n} model{'s' if n > 1 else ''} on other data"
     print_comparison(compare_runs({Path(run).name: result}), title=title)
+    if found is not None:
+        print_localisation(found, title=title)
     print_line(f"figures: {output}")

@@ -49,6 +49,12 @@ NegativeClass = Annotated[
         metavar="NAME",
     ),
 ]
+Annotations = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotations", help="Folder of outlines, a file per slide: how well the maps find them.", metavar="DIR"
+    ),
+]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write every epoch for TensorBoard too.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 

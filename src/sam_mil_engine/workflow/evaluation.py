@@ -72,7 +72,7 @@ def evaluate_run(
     folds, tables = [], []
     for done, model in enumerate(models):
         progress(Progress("evaluate", done, len(models), "models", str(model.path)))
-        repeat, fold = _place(model, done)
+        repeat, fold = place_of_model(model, done)
         found = evaluate(model.model, bags.pick(slides)).at_temperature(model.temperature)
         where = {"repeat": repeat, "fold": fold}
         figures = figures_of(found, model.threshold)
@@ -94,7 +94,7 @@ def evaluate_run(
     return read_run(out_dir)
 
 
-def _place(model: TrainedModel, number: int) -> tuple[int, int]:
+def place_of_model(model: TrainedModel, number: int) -> tuple[int, int]:
     """Repeat and fold, from the name of the model's folder; a single model is the first."""
     parts = ("" if model.path is None else model.path.name).split("-")
     if len(parts) == 3 and parts[0] == "fold" and parts[1].isdigit() and parts[2].isdigit():
