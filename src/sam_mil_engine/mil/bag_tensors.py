@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ..bag.feature_bag import FeatureBag
 
+#: Numbers that are copied at once when features are summed.
+_BLOCK = 4_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class BagTensors:
@@ -153,8 +156,9 @@ class BagTensors:
 
     def _sums(self, row: Tensor, patch: Tensor, n_rows: int) -> Tensor:
         """(R, D): sums of the features of the patches of each row."""
-        places = torch.stack([row, patch])
-        ones = self.tokens.new_ones(len(row))
-        chosen = torch.sparse_coo_tensor(places, ones, (n_rows, len(self)), check_invariants=False)
-        sums: Tensor = torch.sparse.mm(chosen, self.features)
+        sums = self.tokens.new_zeros((n_rows, self.width))
+        step = max(1, _BLOCK // self.width)
+        for first in range(0, len(row), step):
+            part = slice(first, first + step)
+            sums.index_add_(0, row[part], self.tokens[patch[part]])
         return sums

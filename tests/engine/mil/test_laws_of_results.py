@@ -25,6 +25,7 @@ from every_model import (
 from sam_mil_engine.mil import counterfactual
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
+from sam_mil_engine.mil.patch_scores import patch_scores
 from sam_mil_engine.predict import predict
 from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
 from sam_mil_engine.train.expects import Expects
@@ -98,3 +99,20 @@ def test_a_result_says_what_it_cannot(name: str, make_bag: MakeBag) -> None:
     winner = classes[int(scores.logits.argmax())]
     assert (f"attention is that of the class {winner}" in notes) == (name in CLASS_ATTENTION)
     assert scores.attrs["patch_probability"] == "instance"
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_model_gives_scores_that_rank_patches(name: str, n_classes: int, make_bag: MakeBag) -> None:
+    """The odds of not being negative, and the attention in front of the softmax where it is one for all classes."""
+    bag, model = BagTensors.of(make_bag(50, 4, dim=DIM)), build(name, n_classes)
+    with torch.no_grad():
+        output = model(bag)
+        found = patch_scores(model, output, 50, negative=1)
+        p = torch.softmax(model.patch_logits(output, 50), dim=1)[:, 1]
+    torch.testing.assert_close(found[:, 0], torch.log((1 - p) / p), atol=1e-4, rtol=1e-4)
+    softmax_pooling = model.activation_parts(output) is not None and output.attention is not None
+    assert found.shape == (50, 2 if softmax_pooling else 1)
+    if softmax_pooling and output.scores is not None:
+        order = torch.argsort(output.attention[:50])
+        assert (found[order, 1].diff() >= 0).all()
