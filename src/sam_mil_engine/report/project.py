@@ -17,6 +17,7 @@ from ..mil.scores import SlideScores
 from ..progress import Progress, ProgressCallback, silent
 from .annotated import with_annotations
 from .content import PredictionRow, ReportContent, SlideSection
+from .localisation import localisation_table
 from .process_list import process_table, read_process_list
 from .runs import (
     charts_beside,
@@ -156,6 +157,7 @@ class _Builder:
             notes.append("Some slides below are validation slides: the run has no test slides for them.")
         sections, why_none = self._run_slides(runs[0], first) if single and evaluated is None else ([], [])
         differences = None if single else differences_table(folder / "comparison.csv")
+        maps = localisation_table(dict(zip(names, runs, strict=True)))
         return ReportContent(
             title=_name(folder),
             date=_now(),
@@ -165,7 +167,7 @@ class _Builder:
             figures=tuple(figures_of(name, result) for name, result in zip(names, results, strict=True)),
             charts=charts_of(first.history) if single else charts_beside(dict(zip(names, results, strict=True))),
             predictions=predictions_of(first) if single else (),
-            tables=() if differences is None else (differences,),
+            tables=tuple(table for table in (differences, maps) if table is not None),
             slides=tuple(sections),
             notes=(*notes, *why_none),
         )

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sam_mil_engine.cli.main import app
+from sam_mil_engine.report.project import report_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -55,6 +56,12 @@ def test_maps_are_compared_with_outlines(cohort: Cohort, tmp_path: Path) -> None
     written = json.loads((tmp_path / "run" / "localisation.json").read_text())
     assert written["figures"] == one["maps"]
     assert written["without_annotations"] == []
+
+    (shown,) = [table for table in report_of(tmp_path / "run").tables if table.title == "Maps against annotations"]
+    cells = {row[0].text: row[1] for row in shown.rows}
+    assert set(cells) == set(written["figures"])
+    assert cells["recall"].sort == written["figures"]["recall"]["value"]
+    assert f"{written['figures']['recall']['low']:.3f} to" in cells["recall"].text
 
     (folder / "s01.geojson").unlink()
     again = run("evaluate", tmp_path / "run", "--bags", bags, "--labels", labels, "--annotations", folder,
