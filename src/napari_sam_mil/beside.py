@@ -109,7 +109,7 @@ def _how_to_get_one(found: Sequence[Side]) -> str:
     names = {side.model.settings.name for side in found}
     wanted = next((name for name in reversed(_PAIR) if name not in names), "abmil")
     return (
-        f"Train one on the same bags (sam-mil-engine train --model {wanted} …), then import its folder in the"
+        f"Import another classifier that was trained on features like these, such as {_TITLES[wanted]}, in the"
         " Models dock"
     )
 

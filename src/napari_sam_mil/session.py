@@ -196,7 +196,7 @@ class Sessions:
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
             if len(session.outline_layers()) < len(before):
                 session.agreement = None  # with outlines that are no longer there
-                self.retable(session)
+                later(partial(self._retable_open, session))  # the window may be closing
         opened = []
         for layer in present:
             tag = tag_of(layer.metadata)
@@ -208,6 +208,11 @@ class Sessions:
         if opened or self._current in gone:
             self._current = self._sessions[-1] if self._sessions else None
             self.changed.emit()
+
+    def _retable_open(self, session: SlideSession) -> None:
+        """Write the tables of a slide again, where it and the window are still open."""
+        if session in self._sessions and self._viewer() is not None:
+            self.retable(session)
 
     def _sees_all(self) -> bool:
         slide, viewer = self._current, self._viewer()

@@ -170,6 +170,6 @@ def _error(file: ModelFile, what: str) -> ModelError:
     return ModelError(
         f"{what}; wanted are the weights of {file.name!r} ({file.file})",
         where=file.url,
-        hint=f"Where there is a network, download it, and put the file into {file.path.parent}, which"
-        f" `sam-mil-engine models add {file.file}` also does",
+        hint=f"Where there is a network, download it and put the file into {file.path.parent}."
+        f" `sam-mil-engine models add {file.file}` does that too",
     )

@@ -142,7 +142,7 @@ def test_with_one_classifier_the_message_says_what_is_missing(qtbot, annotations
     assert "only SAM-MIL · stand-in fits this slide" in message
     assert "patches of 128 px" in message
     assert "other: the model stand-in expects patch size 512" in message
-    assert "sam-mil-engine train --model abmil" in message
+    assert "such as AB-MIL, in the Models dock" in message
     assert annotations_dock.beside_dock is None
 
 

@@ -37,7 +37,7 @@ NAMES = re.compile(
     r"SAM|AB-M|MIL|Segment/Classify|GeoJSON|CS|JSON|XML|QuPath|ASAP|ImageScope|HALO|CAMELYON|IoU|AUC|Figure|Plugins"
     r"|Models|Analyze|Annotations|Groups|Tissue|File|Open|Sample|Segment|Ctrl|Shift|Esc|Enter|Preferences|Shortcuts"
     r"|Viewer|Anything|PNG|PDF|Alt|Tab|F2|MiB|GiB|TCGA|Apache|AI|LC25000|C$|V$|G$|R$|Z$|I$|Tumour$|Point|ResNet|ICC|Light"
-    r"|SVS|NDPI|MRXS|SCN|BIF|VMS|TIFF|DICOM"
+    r"|SVS|NDPI|NDPA|MRXS|SCN|BIF|VMS|TIFF|DICOM"
 )
 
 

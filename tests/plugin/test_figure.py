@@ -37,7 +37,7 @@ def test_a_png_has_the_width_asked_for_and_the_colours_of_the_view(qtbot, figure
         session.layers[kind].visible = False
     layer = session.layers["probability"]
     layer.opacity = 1.0
-    layer.contrast_limits = (2.0, 3.0)  # all patches at the low end: dark blue
+    layer.contrast_limits = (-2.0, -1.0)  # all patches at the high end: dark red
     save(qtbot, dock, monkeypatch, tmp_path / "a.png")
     assert dock.said.text().startswith("Saved a.png")
     with Image.open(tmp_path / "a.png") as saved:
@@ -47,7 +47,7 @@ def test_a_png_has_the_width_asked_for_and_the_colours_of_the_view(qtbot, figure
     # slide pixel in the middle of a patch -> the same place in the figure
     left, top = session.analysis.processed.grid.coords_px0[len(session.analysis.processed.grid) // 2]
     scale = picture.shape[1] / session.source.info.size_px0[0]
-    assert np.abs(picture[round((top + 64) * scale), round((left + 64) * scale)] - [5, 48, 97]).max() < 12
+    assert np.abs(picture[round((top + 64) * scale), round((left + 64) * scale)] - [103, 0, 13]).max() < 12
     below = picture[round(session.source.info.size_px0[1] * scale) + 4 :]
     assert below.shape[0] > 60
     assert (below.min(axis=(1, 2)) < 90).mean() > 0.3, "legend and caption are black on white"

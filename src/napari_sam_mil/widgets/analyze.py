@@ -267,7 +267,14 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(row)
-        for widget in (self.slide_card, self.button, self.fold, self.progress_card, self.result_card):
+        for widget in (
+            self.slide_card,
+            self.button,
+            self.fold,
+            self.region_card.facts,
+            self.progress_card,
+            self.result_card,
+        ):
             column.addWidget(widget)
         column.addStretch(1)
         self._column = column
@@ -278,7 +285,7 @@ class AnalyzeDock(Dock):
 
     def _put_first(self, card: Card) -> None:
         """Put the progress, or the result, first below the button and the choices, and bring it into view."""
-        self._column.insertWidget(self._column.indexOf(self.fold) + 1, card)
+        self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
         later(lambda: self._area.verticalScrollBar().setValue(0))
 
     def _say_choices(self) -> None:

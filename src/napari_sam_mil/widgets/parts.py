@@ -23,7 +23,7 @@ from superqt import QElidingLabel
 from sam_mil_engine.report.colours import legend_table
 
 #: Width below which a dock scrolls sideways rather than cut its text; a small screen needs the rest for the slide.
-DOCK_WIDTH = 270
+DOCK_WIDTH = 280
 
 
 class Card(QFrame):

@@ -36,10 +36,10 @@ class RegionCard(Card):
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Anal&yze", self.choice)
+        #: what the results are of; the dock shows it outside the card, which may be folded
         self.facts = text_label(faint=True)
         self.facts.hide()
         self.body.addLayout(form)
-        self.body.addWidget(self.facts)
         self._asked = ""
 
     def region(self, viewer: Viewer, source: SlideSource) -> Rings | None:
