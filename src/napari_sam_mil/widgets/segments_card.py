@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton
+from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QListWidget, QListWidgetItem, QPushButton
 
 from ..edits import names_of
 from .parts import Card, text_label
@@ -54,13 +54,13 @@ class SegmentsCard(Card):
         self.save = QPushButton("Save edits to the pro&ject")
         self.save.setToolTip("Keep the edited segments for the next start and for the command line")
         self.save.clicked.connect(self.save_clicked)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        for button in (self.delete, self.merge, self.rename, self.undo):
-            row.addWidget(button)
+        rows = QGridLayout()
+        rows.setSpacing(4)
+        for i, button in enumerate((self.delete, self.merge, self.rename, self.undo)):
+            rows.addWidget(button, i // 2, i % 2)
         for widget in (self._hint, self.list):
             self.body.addWidget(widget)
-        self.body.addLayout(row)
+        self.body.addLayout(rows)
         self.body.addWidget(self.save)
         self.body.addWidget(self._said)
         self._undoable = self._savable = False
