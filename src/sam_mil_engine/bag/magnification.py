@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Upper ends of the micrometres a pixel of the usual objectives, as TRIDENT divides them.
+#: Upper limits in micrometres per pixel of the usual objectives, as TRIDENT divides them.
 _POWERS = ((0.16, 80.0), (0.2, 60.0), (0.3, 40.0), (0.6, 20.0), (1.2, 10.0), (2.4, 5.0))
 
 

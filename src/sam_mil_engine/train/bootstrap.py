@@ -159,7 +159,7 @@ def _mean_of_known(values: FloatArray) -> FloatArray:
 
 
 def interval(values: FloatArray, *, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the finite values; not-a-numbers where there is none."""
+    """Percentile interval of the finite values; NaN where there is none."""
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return float("nan"), float("nan")
