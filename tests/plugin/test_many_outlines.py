@@ -141,6 +141,7 @@ def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, ann
     assert "IoU" in groups._columns
     viewer.layers.remove(session.layers["annotations"])
     assert session.agreement is None
+    qtbot.waitUntil(lambda: "IoU" not in groups._columns)
     for column in ("IoU", "purity", "recall"):
         assert column not in groups._columns
         assert column not in session.layers["segments"].features

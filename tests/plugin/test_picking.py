@@ -69,7 +69,9 @@ def test_a_row_says_what_the_prediction_is_without_its_group(qtbot, groups):
     click_row(qtbot, dock, 0)
     (number,) = chosen(dock)
     table, scores = session.table(), session.analysis.scores
-    without = table["slide without"][number - 1]
+    place = list(session.analysis.processed.bag.groups.segment_of_group).index(number - 1)
+    without = scores.groups.probability_without[place, 1]
+    assert table["slide without"][number - 1] == pytest.approx(without, abs=1e-4), "the table rounds"
     assert f"probability of tumour {scores.probabilities[1]:.3f} → {without:.3f}" in dock.without.text()
     assert dock.without.text() == without_words(session.analysis, number - 1)
     assert dock.without.isVisible()
