@@ -90,7 +90,7 @@ def is_collection(folder: Path) -> bool:
 
 
 def open_collection(folder: str | Path) -> Collection:
-    """Read which slides a folder names.
+    """Return the slides that a folder lists.
 
     Raises
     ------

@@ -46,10 +46,6 @@ class Fold(QWidget):
         """Whether the content is shown."""
         return bool(self.line.isChecked())
 
-    def set_open(self, *, on: bool) -> None:
-        """Show the content, or fold it away."""
-        self.line.setChecked(on)
-
     def set_text(self, text: str) -> None:
         """Say what is chosen; what does not fit the width is in the tooltip."""
         self._text = text

@@ -53,7 +53,7 @@ def usable_levels(stored: Sequence[Size], tiles: Sequence[Size | None]) -> Usabl
     factors = [1.0]
     padding = _is_padded(stored, tiles)
     for number, size in enumerate(stored[1:], start=1):
-        factor = _padded_factor(full, size, tiles[number], factors) if padding and tiles[number] else None
+        factor = _padded_factor(full, size, tiles[number], factors) if padding else None
         if factor is not None:
             shown = (_shown(full[0], size[0], factor), _shown(full[1], size[1], factor))
             if shown != size:
@@ -61,7 +61,7 @@ def usable_levels(stored: Sequence[Size], tiles: Sequence[Size | None]) -> Usabl
                     f"{_described(number, full, size)}: it is padded; its first {shown[0]} x {shown[1]} px are "
                     f"used ({factor:g} times less)."
                 )
-        elif _one_factor(full, size):
+        elif in_proportion(full, size, slack=ROUNDING):
             shown, factor = size, full[0] / size[0]
         else:
             warnings.append(f"{_described(number, full, size)}: it is left out.")
@@ -79,12 +79,16 @@ def _described(number: int, full: Size, size: Size) -> str:
     )
 
 
-def _one_factor(full: Size, size: Size) -> bool:
-    """Whether one factor explains width and height, within rounding."""
-    least, most = 0.0, math.inf
-    for long, short in zip(full, size, strict=True):
-        least = max(least, long / (short + ROUNDING))
-        most = min(most, long / (short - ROUNDING) if short > ROUNDING else math.inf)
+def in_proportion(size: tuple[int, int], smaller: tuple[int, int], *, slack: float = 1.0) -> bool:
+    """Whether both sides of a picture are reduced by one factor, within ``slack`` pixels of rounding."""
+    (width, height), (small_width, small_height) = size, smaller
+    if min(small_width, small_height) < 1:
+        return False
+    least = max(width / (small_width + slack), height / (small_height + slack))
+    most = min(
+        width / (small_width - slack) if small_width > slack else float("inf"),
+        height / (small_height - slack) if small_height > slack else float("inf"),
+    )
     return least <= most
 
 
@@ -100,7 +104,7 @@ def _is_padded(stored: Sequence[Size], tiles: Sequence[Size | None]) -> bool:
     ]
     if len(whole) != len(stored) or not all(whole[1:]):
         return False
-    if any(not _one_factor(stored[0], size) for size in stored[1:]):
+    if any(not in_proportion(stored[0], size, slack=ROUNDING) for size in stored[1:]):
         return True
     odd = any(not _is_whole_factor(stored[0], size) for size in stored[1:]) or len(set(stored)) < len(stored)
     return odd and whole[0] and len(stored) >= _PYRAMID

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..errors import SlideError
 from .facts import UInt8Image
+from .levels import in_proportion
 from .tiff_header import DAMAGE
 from .tiff_layout import LARGEST_CHUNK_BYTES, chunk_bytes, length
-from .tiff_routing import COMPARABLE_SIDE, in_proportion
+from .tiff_routing import COMPARABLE_SIDE
 
 if TYPE_CHECKING:
     import tifffile

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from .levels import in_proportion
 from .tiff_header import UPRIGHT, TiffDirectory, read_directories
 
 #: Formats of OpenSlide whose pixels libtiff decodes: its colours are wrong where samples are not plain 8-bit ones.
 _DECODED_BY_LIBTIFF = frozenset({"aperio", "generic-tiff", "huron", "leica", "philips", "trestle", "ventana"})
 _GREY, _RGB = (0, 1), 2
-_ALPHA = (1, 2)
 #: Longest side of another picture in the file, as a part of the largest one's, from which it is not just a label.
 COMPARABLE_SIDE = 1 / 8
 
@@ -63,16 +63,3 @@ def _pictures_are_missed(directories: Sequence[TiffDirectory]) -> bool:
         if larger or (not one.reduced and (comparable or level)):
             return True
     return False
-
-
-def in_proportion(size: tuple[int, int], smaller: tuple[int, int], *, slack: float = 1.0) -> bool:
-    """Whether both sides of a picture are reduced by one factor, within ``slack`` pixels of rounding."""
-    (width, height), (small_width, small_height) = size, smaller
-    if min(small_width, small_height) < 1:
-        return False
-    least = max(width / (small_width + slack), height / (small_height + slack))
-    most = min(
-        width / (small_width - slack) if small_width > slack else float("inf"),
-        height / (small_height - slack) if small_height > slack else float("inf"),
-    )
-    return least <= most

@@ -13,9 +13,10 @@ import pytest
 import tifffile
 
 from sam_mil_engine.errors import SlideError
+from sam_mil_engine.slide.levels import in_proportion
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tiff_header import read_directories
-from sam_mil_engine.slide.tiff_routing import in_proportion, openslide_misreads
+from sam_mil_engine.slide.tiff_routing import openslide_misreads
 
 HALF_A_MICRON: dict[str, Any] = {"resolutionunit": "CENTIMETER", "resolution": (20000, 20000)}
 TILED: dict[str, Any] = {"tile": (128, 128), "metadata": None, **HALF_A_MICRON}
