@@ -11,8 +11,10 @@ from hypothesis import settings
 from tiny_slides import write_tiny_slide
 
 ROOT = Path(__file__).resolve().parents[1]
-#: How long an example takes says more of the machine than of the code.
-settings.register_profile("steady", deadline=None)
+#: No deadline: how long an example takes says more about the machine than about the code. The same examples in
+#: every run, so that a commit passes everywhere or nowhere; ``pytest --hypothesis-profile=search`` finds new ones.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("steady")
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import SettingsError
@@ -86,6 +86,7 @@ def test_map_gives_a_pixel_to_the_patch_that_holds_its_centre() -> None:
     assert drawn[0, :, 0].tolist() == [0, 0, 255, 255, 255]
 
 
+@example(step=20, downsample=4.0, origin=(0.0, 49.99999999999999))
 @given(
     step=st.integers(3, 40),
     downsample=st.floats(1, 30),
@@ -100,12 +101,15 @@ def test_neighbouring_patches_leave_no_gap_and_no_pixel_is_shared(
     picture = grey(40, 40)
     drawn = draw_map(picture, frame, coords, (step, step), np.zeros(30), colormap="gray", limits=(0, 1), opacity=1)
     centres = frame.to_px0(np.stack(np.meshgrid(np.arange(40) + 0.5, np.arange(40) + 0.5), axis=-1))
-    inside = ((centres >= 0) & (centres < (6 * step, 5 * step))).all(axis=-1)
+    # a centre that lies on an edge, but for rounding, may go to either side
+    inner, outer = (
+        ((centres >= margin) & (centres < np.array([6 * step, 5 * step]) - margin)).all(axis=-1)
+        for margin in (1e-6, -1e-6)
+    )
     black = (drawn == 0).all(axis=-1)
+    assert black[inner].all()
     if step >= downsample:
-        np.testing.assert_array_equal(black, inside)
-    else:
-        assert black[inside].all()
+        assert outer[black].all()
 
 
 def test_a_patch_thinner_than_a_pixel_is_still_seen() -> None:
