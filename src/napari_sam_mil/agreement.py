@@ -55,6 +55,8 @@ class Agreement:
 def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
     """Read an annotation file of any known program, with what was left out or repaired.
 
+    The slide shows its first plane: outlines of that plane are read, or those of the first plane that has some.
+
     Raises
     ------
     AnnotationError
@@ -63,7 +65,7 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
     from sam_mil_engine.annotations.reading import read_annotation_file
 
     progress(Progress("annotations", 0, 1, "files"))
-    found = read_annotation_file(path, info=info)
+    found = read_annotation_file(path, info=info, plane=None)
     width, height = info.size_px0
     if found.annotations and not any(_touches(item.polygon.bounds, width, height) for item in found.annotations):
         raise AnnotationError(
@@ -73,21 +75,6 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
         )
     progress(Progress("annotations", 1, 1, "files"))
     return found
-
-
-def left_out(found: AnnotationFile) -> str:
-    """Say in a sentence what was left out of a file and what was repaired; empty where nothing was."""
-    parts = []
-    if found.left_out:
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(found.left_out.items()))
-        parts.append(f"{_counted(sum(found.left_out.values()), 'shape')} left out ({kinds})")
-    if found.repaired:
-        parts.append(f"{_counted(found.repaired, 'outline')} repaired")
-    return f"{' and '.join(parts)}." if parts else ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun} was" if count == 1 else f"{count:,} {noun}s were"
 
 
 def _touches(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:

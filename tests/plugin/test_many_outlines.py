@@ -259,6 +259,24 @@ def test_what_was_left_out_and_repaired_is_said_and_named_on_a_click(dock, tmp_p
     dialog.reject()
 
 
+def test_outlines_of_other_planes_are_named_and_a_file_of_another_plane_is_shown(dock, tmp_path):
+    square = [[100, 100], [500, 100], [500, 500], [100, 500], [100, 100]]
+
+    def put(name, *planes):
+        shapes = [
+            {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [square], "plane": {"z": z, "t": 0}}}
+            for z in planes
+        ]
+        (tmp_path / name).write_text(json.dumps(shapes))
+        return tmp_path / name
+
+    loaded(dock, put("several.geojson", 0, 3))
+    assert "1 × shape on plane z=3, t=0" in dock.outlines._said.text()
+    loaded(dock, put("deep.geojson", 3))
+    assert dock.outlines._said.text() == "Loaded from deep.geojson. The outlines lie on plane z=3, t=0."
+    assert len(dock._annotations(dock._sessions.current)) == 1
+
+
 def test_a_file_is_dropped_and_added_to_what_was_drawn(analysed, annotations_dock, tmp_path):
     viewer, session = analysed
     before = annotations_dock._annotations(session)

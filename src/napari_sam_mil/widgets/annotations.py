@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.errors import Cancelled, SamMilError
 
-from ..agreement import Agreement, compare, left_out, load
+from ..agreement import Agreement, compare, load
 from ..beside import Side, candidates, sides
 from ..layers import LayerData
 from ..notices import show_error
@@ -108,7 +108,7 @@ class AnnotationsDock(Dock):
             for path in paths:
                 found = load(path, info, progress=progress)
                 outlined = outlined.with_more(found.annotations)
-                said += [sentence] if (sentence := left_out(found)) else []
+                said += [found.summary] if found.summary else []
                 notes += found.notes
             return outlined.layers(session), said, notes
 

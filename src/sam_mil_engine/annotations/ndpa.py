@@ -41,12 +41,13 @@ def read(reader: Reader, root: Element) -> None:
         for shape in view.iterfind("annotation"):
             element = f"ndpviewstate {view.get('id', number + 1)} {name!r}"
             kind = shape.get("displayname") or shape.get("type") or "shape without a type"
-            points = _points(reader, shape, element)
-            if points is None:
-                reader.skip(kind, element=element)
-                continue
-            area = reader.area(_on_slide(reader, place, points), element=element)
-            reader.add(name, title or None, area)
+            with reader.each_shape():
+                points = _points(reader, shape, element)
+                if points is None:
+                    reader.skip(kind, element=element)
+                    continue
+                area = reader.area(_on_slide(reader, place, points), element=element)
+                reader.add(name, title or None, area)
 
 
 def _points(reader: Reader, shape: Element, element: str) -> Points | None:

@@ -16,7 +16,7 @@ from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .json_items import load_json
 from .model import Annotation
-from .outlines import Reader
+from .outlines import Reader, plane_name, said_of
 from .unpacking import unpacked
 
 _KNOWN = (
@@ -40,20 +40,23 @@ class AnnotationFile:
         Number of repairs: outlines that cross themselves, holes outside their outline, parts that overlap.
     notes
         One sentence for each shape that was left out or repaired.
+    plane
+        Plane (z, t) of the slide that was read.
     """
 
     annotations: tuple[Annotation, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
     notes: tuple[str, ...] = ()
+    plane: tuple[int, int] = (0, 0)
 
     @property
     def summary(self) -> str:
-        """What was left out and repaired, in one sentence; empty where nothing was."""
-        parts = [f"{count} x {kind}" for kind, count in sorted(self.left_out.items())]
-        said = [f"Left out: {', '.join(parts)}."] if parts else []
-        said += [f"Repaired: {self.repaired}."] if self.repaired else []
-        return " ".join(said)
+        """What was left out and repaired, and the plane unless it is the first, in sentences; may be empty."""
+        said = [said_of(self.left_out, self.repaired)]
+        if self.plane != (0, 0):
+            said.append(f"The outlines lie on plane {plane_name(self.plane)}")
+        return " ".join(f"{sentence}." for sentence in said if sentence)
 
 
 def read_annotations(path: str | PathLike[str], *, info: SlideInfo | SlidePlace | None = None) -> list[Annotation]:
@@ -65,12 +68,13 @@ def read_annotation_file(
     path: str | PathLike[str],
     *,
     info: SlideInfo | SlidePlace | None = None,
-    plane: tuple[int, int] = (0, 0),
+    plane: tuple[int, int] | None = (0, 0),
 ) -> AnnotationFile:
     """Read the polygons of an annotation file, in level-0 pixels, and what was left out or repaired.
 
-    Shapes without an area (points, lines, rulers, accidental clicks) are left out; outlines that cross themselves
-    are repaired. Each is in the result's ``notes`` and in the log of ``sam_mil_engine.annotations``.
+    Shapes without an area (points, lines, rulers, accidental clicks) and shapes whose coordinates are not numbers
+    are left out; outlines that cross themselves are repaired. Each is in the result's ``notes`` and in the log of
+    ``sam_mil_engine.annotations``.
 
     Parameters
     ----------
@@ -81,7 +85,8 @@ def read_annotation_file(
         The slide, or its place. Some formats count from elsewhere than from the corner of the slide's file: without
         the slide, GeoJSON gives annotations that say they are not placed, and NDPA is refused.
     plane
-        Plane (z, t) to read, of formats that have several.
+        Plane (z, t) to read, of formats that have several. None: the first plane of the slide, or of the file where
+        nothing lies on that.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def read_annotation_file(
     else:
         _read_json(reader, data, plane)
     found = tuple(reader.finish())
-    return AnnotationFile(found, Counter(reader.left_out), reader.repaired, tuple(reader.notes))
+    return AnnotationFile(found, Counter(reader.left_out), reader.repaired, tuple(reader.notes), reader.plane)
 
 
 def _read_xml(reader: Reader, data: bytes) -> None:
@@ -130,7 +135,7 @@ def _read_xml(reader: Reader, data: bytes) -> None:
         raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
 
 
-def _read_json(reader: Reader, data: bytes, plane: tuple[int, int]) -> None:
+def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> None:
     try:
         content: Any = load_json(data)
     except UnicodeDecodeError as error:

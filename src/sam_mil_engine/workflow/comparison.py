@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..annotations.compare import Comparison, Row, compare_groups
 from ..annotations.model import by_class
-from ..annotations.reading import read_annotations
+from ..annotations.reading import read_annotation_file
 from ..bag import h5
 from ..errors import BagError
 from ..files import atomic_write
@@ -16,7 +16,12 @@ from .places import place_of_bag
 
 
 def compare_bag(
-    bag_path: Path, annotations: Path, *, model: str | None = None, device: str = "auto"
+    bag_path: Path,
+    annotations: Path,
+    *,
+    model: str | None = None,
+    plane: tuple[int, int] = (0, 0),
+    device: str = "auto",
 ) -> list[Comparison]:
     """Compare the groups of a bag with every class of an annotation file.
 
@@ -28,6 +33,8 @@ def compare_bag(
         Any file that :func:`~sam_mil_engine.read_annotations` reads.
     model
         A run or model; with it, the patches' attention and probability are compared too.
+    plane
+        Plane (z, t) of the annotation file.
 
     Raises
     ------
@@ -48,9 +55,10 @@ def compare_bag(
         from ..train.checkpoint import load_model
 
         scores = predict(load_model(model, device=device), bag)
+    found = read_annotation_file(annotations, info=place_of_bag(bag_path), plane=plane).annotations
     return [
         compare_groups(segments, outlines, groups=bag.groups, scores=scores, patch_size_px0=grid.size_px0)
-        for outlines in by_class(read_annotations(annotations, info=place_of_bag(bag_path))).values()
+        for outlines in by_class(found).values()
     ]
 
 

@@ -10,8 +10,10 @@ import h5py
 import pytest
 import shapely
 import tifffile
+from typer.testing import CliRunner
 
 from sam_mil_engine.annotations import Annotation, read_annotation_file, write_geojson
+from sam_mil_engine.cli.main import app
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.place import SlidePlace
@@ -97,6 +99,31 @@ def test_compare_groups_gives_the_same_for_qupath_and_for_asap(project: Path, tm
     assert one.cover.iou > 0.5
     (mask,) = compare_bag(bag, project / "study/masks/slide.geojson")
     assert mask.cover.recall > 0.9
+
+
+def test_compare_groups_reads_the_plane_that_is_asked_for(project: Path, tmp_path: Path) -> None:
+    bag, path = project / "study/bags/slide.h5", tmp_path / "planes.geojson"
+    on_plane = {"z": 2, "t": 1}
+    features = []
+    for number, half in enumerate((shapely.box(0, 0, 320, 512), shapely.box(320, 0, 640, 512))):
+        geometry = shapely.geometry.mapping(half) | ({"plane": on_plane} if number else {})
+        features.append({"type": "Feature", "geometry": geometry, "properties": {"classification": "Tumor"}})
+    path.write_text(json.dumps(features))
+
+    def first_row(*plane: str) -> list[str]:
+        words = ["compare-groups", str(bag), "-a", str(path), "-o", str(tmp_path / "rows.csv"), *plane]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return (tmp_path / "rows.csv").read_text().splitlines()
+
+    (left,), (right,) = compare_bag(bag, path), compare_bag(bag, path, plane=(2, 1))
+    assert left.summary() != right.summary()
+    assert first_row() == first_row("--plane", "0") == first_row("--plane", "0,0")
+    assert first_row("--plane", "2,1") != first_row()
+    for wrong in ("", "a", "1,2,3", "-1"):
+        result = CliRunner().invoke(app, ["compare-groups", str(bag), "-a", str(path), f"--plane={wrong}"])
+        assert result.exit_code == 2
+        assert "whole numbers" in result.output
 
 
 @pytest.mark.parametrize("with_slides", [True, False])
