@@ -11,6 +11,7 @@ import numpy as np
 from sam_mil_engine.errors import DataError
 
 from .layers import LayerData
+from .outline_features import outline_rows
 from .outline_picture import pictured
 from .outlines import (
     CLASS,
@@ -118,16 +119,13 @@ def taken(session: SlideSession) -> Callable[[], Outlined]:
 
 
 def classes_of(layer: Layer) -> list[str]:
-    """Return the class of every outline of a layer; polygons of one annotation count once."""
+    """Return the class of every outline of a layer, counted as they are compared and saved."""
     behind = pictured(layer.data)
     if behind is not None:
         return [item.classification or UNCLASSIFIED for item in behind]
     features = layer.features
-    owners = [
-        part.partition(".")[0] or f"shape {number}" for number, part in enumerate(features.get(PART, []))
-    ] or range(len(features))
-    first = {owner: number for number, owner in reversed(list(enumerate(owners)))}
-    return [str(features[CLASS][number]) for number in sorted(first.values())]
+    outlines = outline_rows(layer.shape_type[: len(features)], list(features.get(PART, ())))
+    return [str(features[CLASS][rows[0]]) for rows in outlines]
 
 
 def words_at(layer: Layer, position_world: Sequence[float]) -> str | None:

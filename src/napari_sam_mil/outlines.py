@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.report.colours import ANNOTATION, css
 
 from .layer_place import data_to_world
 from .layers import LayerData, with_holes
+from .outline_features import feature_rows, feature_text, outline_rows
 from .outline_picture import outline_levels, pictured
 from .placement import Where, place_points, place_raster, world_to_points
 
 if TYPE_CHECKING:
-    import pandas as pd
     from shapely import Polygon
 
     from sam_mil_engine.annotations.model import Annotation, Area
@@ -33,7 +32,6 @@ CLASS, NAME, PART = "class", "name", "part"
 DRAWN_CLASS, UNCLASSIFIED = "Tumour", "unclassified"
 #: More polygons, or more corners, are a picture that cannot be edited: a shapes layer would stop the window.
 MOST_SHAPES, MOST_CORNERS = 300, 50_000
-_WITHOUT_AREA = frozenset({"line", "path"})
 _ELLIPSE_CORNERS = 72
 #: Width of a line, as a share of the side of a square as large as the smallest outline.
 _LINE_SHARE = 0.1
@@ -170,27 +168,20 @@ def shape_annotations(
     behind = pictured(data)
     if behind is not None:
         return _moved(behind, data, meta, mpp)
-    rows = _rows(meta.get("features"), len(data))
+    rows = feature_rows(meta.get("features"), len(data))
     kinds = meta.get("shape_type", "polygon")
-    parts: dict[str, list[tuple[int, Area]]] = {}
-    seen: set[str] = set()
-    for number, vertices in enumerate(data):
-        kind = kinds if isinstance(kinds, str) else kinds[number]
-        area = None if kind in _WITHOUT_AREA or len(vertices) < 3 else _area(vertices, kind, meta, mpp)
-        if area is None:
-            continue
-        part = _text(rows, PART, number)
-        # a shape that was copied carries the part of the one it was copied from, and is an outline of its own
-        owner = part.partition(".")[0] if part and part not in seen else f"shape {number}"
-        seen.add(part)
-        parts.setdefault(owner, []).append((number, area))
+    kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
     found = []
-    for members in parts.values():
-        first, areas = members[0][0], [area for _, area in members]
-        classification = _text(rows, CLASS, first) or (unnamed if CLASS not in rows else "")
+    for outline in outline_rows(kinds, rows.get(PART, ())):
+        members = [(number, _area(data[number], kinds[number], meta, mpp)) for number in outline]
+        areas = [area for _, area in members if area is not None]
+        if not areas:
+            continue
+        first = next(number for number, area in members if area is not None)
+        classification = feature_text(rows, CLASS, first) or (unnamed if CLASS not in rows else "")
         found.append(
             Annotation(
-                _text(rows, NAME, first) or f"{meta.get('name', 'shape')} {first + 1}",
+                feature_text(rows, NAME, first) or f"{meta.get('name', 'shape')} {first + 1}",
                 None if classification in (None, "", UNCLASSIFIED) else classification,
                 areas[0] if len(areas) == 1 else _union(areas, as_area),
             )
@@ -237,6 +228,8 @@ def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Where) -> Area
 
     from sam_mil_engine.annotations.model import as_area
 
+    if len(vertices) < 3:
+        return None
     points = world_to_points(data_to_world(vertices, meta), mpp)
     area = as_area(shapely.make_valid(shapely.Polygon(_ellipse(points) if kind == "ellipse" else points)))
     return area if area.area > 0 else None
@@ -264,23 +257,3 @@ def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any]
         return list(annotations)
     areas = shapely.transform(np.array([item.polygon for item in annotations], dtype=object), place)
     return [replace(item, polygon=area) for item, area in zip(annotations, areas, strict=True)]
-
-
-def _rows(features: pd.DataFrame | Mapping[str, Any] | None, count: int) -> dict[str, Sequence[Any]]:
-    rows: dict[str, Sequence[Any]] = {}
-    if features is not None:
-        rows = {str(name): list(column) for name, column in features.items()}
-    for name, column in rows.items():
-        if len(column) != count:
-            raise AnnotationError(
-                f"the layer has {count} shapes and {len(column)} values of {name!r}: classes would be mixed up",
-                hint="Copy the shapes into a new layer and give them their classes there",
-            )
-    return rows
-
-
-def _text(rows: Mapping[str, Sequence[Any]], name: str, number: int) -> str:
-    """Return a text of the features; empty where there is none."""
-    value = rows[name][number] if name in rows else None
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if missing else str(value)

@@ -85,6 +85,7 @@ def test_a_copied_shape_is_an_outline_of_its_own_and_a_deleted_part_is_gone():
         ("ring", "Polygon"),
         ("core A", "Polygon"),
     ]
+    assert classes_of(layer) == ["Tumor", "unclassified", "Stroma", "Tumor"]
     layer.remove([1])
     assert back(layer)[0].polygon.geom_type == "Polygon"
 
@@ -94,6 +95,12 @@ def test_what_is_drawn_has_the_class_and_a_name_of_its_own():
     layer.add_polygons(np.array([(10, 10), (10, 50), (50, 50)]))
     drawn = back(layer)[-1]
     assert (drawn.classification, drawn.name) == ("Tumour", "annotations 5")
+
+
+def test_a_line_is_not_counted_as_it_is_not_saved():
+    layer = layer_of(few())
+    layer.add_lines(np.array([(10, 10), (50, 50)]))
+    assert len(classes_of(layer)) == len(back(layer)) == 3
 
 
 def test_a_missing_class_is_none_and_never_the_word_nan():
