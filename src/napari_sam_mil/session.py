@@ -17,6 +17,7 @@ from .keeping_place import keep_place, lay_beside, put_in_place
 from .layers import KINDS, LayerData
 from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
+from .napari_compat.layer_controls import narrow_layer_controls
 from .napari_compat.layers import insert_unselected
 from .napari_compat.viewers import real_viewer
 from .outlines import OUTLINES, place_outlines
@@ -48,6 +49,7 @@ class Sessions:
         self._sessions: list[SlideSession] = []
         self._current: SlideSession | None = None
         keep_context(viewer)
+        narrow_layer_controls(viewer)
         keep_lines_thin(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 _CLOSED, _OPEN = "▸", "▾"
-#: Lines that the text may take.
+#: Lines that the text takes where they hold its last two parts.
 _LINES = 2
+_INDENT = "    "
 
 
 class Fold(QWidget):
-    """A button of one line above a content that is folded away at first.
+    """A button of a line or two above a content that is folded away at first.
 
     Attributes
     ----------
@@ -63,15 +66,27 @@ class Fold(QWidget):
         self._draw()
 
     def _draw(self) -> None:
-        room, metrics = max(self.width() - 60, 40), self.fontMetrics()
-        lines = [""]
-        for part in self._text.split(" · "):
-            longer = f"{lines[-1]} · {part}" if lines[-1] else part
-            if lines[-1] and len(lines) < _LINES and metrics.horizontalAdvance(f"{longer} ·") > room:
-                lines[-1] += " ·"
-                lines.append(part)
-            else:
-                lines[-1] = longer
-        shown = [metrics.elidedText(line, Qt.TextElideMode.ElideRight, room) for line in lines]
-        text = "\n    ".join(shown).replace("&", "&&")
+        room, metrics = max(self.width() - 60, 40), self.line.fontMetrics()
+        lines = _lines(self._text.split(" · "), room, metrics.horizontalAdvance)
+        modes = [Qt.TextElideMode.ElideRight, *[Qt.TextElideMode.ElideMiddle] * (len(lines) - 1)]
+        shown = [metrics.elidedText(line, mode, room) for line, mode in zip(lines, modes, strict=True)]
+        text = f" ·\n{_INDENT}".join(shown).replace("&", "&&")
         self.line.setText(f"{_OPEN if self.is_open else _CLOSED} {text}")
+
+
+def _lines(parts: Sequence[str], room: int, width_of: Callable[[str], int]) -> list[str]:
+    """Break a text between its parts, where possible into two lines.
+
+    The last two parts are never cut for the others: where they do not fit, the parts before them share one line,
+    and each of the two has a line of its own if need be.
+    """
+    lines: list[str] = []
+    for part in parts:
+        if lines and width_of(f"{lines[-1]} · {part} ·") <= room:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    if len(lines) <= _LINES:
+        return lines
+    before, last = parts[:-2], " · ".join(parts[-2:])
+    return [" · ".join(before), *([last] if width_of(last) <= room else parts[-2:])]
