@@ -67,10 +67,12 @@ def command(
         source_mpp=source_mpp,
         encoder=encoder,
     )
+    labelled: list[str] = []
     with progress(quiet=quiet) as report:
         if labels is not None:
             columns = Columns(slide=slide_column, label=label_column, patient=patient_column)
-            import_labels(labels, project / "labels.csv", columns=columns, progress=report)
+            labelled = import_labels(labels, project / "labels.csv", columns=columns, progress=report)
             if not json:
                 print_line(f"labels: {project / 'labels.csv'}")
-        tell(import_slides(source, project, progress=report), project, quiet=quiet, json=json)
+        outcomes = import_slides(source, project, labelled=labelled, progress=report)
+        tell(outcomes, project, quiet=quiet, json=json)

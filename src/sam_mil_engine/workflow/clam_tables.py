@@ -81,8 +81,12 @@ def read_labels(
 
 def import_labels(
     source: Path, target: Path, *, columns: Columns = FOUND_BY_NAME, progress: ProgressCallback = silent
-) -> None:
+) -> list[str]:
     """Write a table of labels with all its columns as our ``labels.csv``; a table that is there is never replaced.
+
+    Returns
+    -------
+    The slides that are labelled.
 
     Raises
     ------
@@ -90,8 +94,9 @@ def import_labels(
         If the table cannot be read, or ``target`` holds another one.
     """
     table = read_labels(source, columns=columns, progress=progress)
+    slides = [str(name) for name in table["slide_id"]]
     if target.exists() and target.samefile(source):
-        return
+        return slides
     text = csv_text(list(table.columns), table.to_numpy().tolist())
     if not target.exists():
         atomic_write(target, text)
@@ -101,6 +106,7 @@ def import_labels(
             where=target,
             hint="Go on without --labels to use the one that is there, or rename it",
         )
+    return slides
 
 
 def write_labels(path: Path, table: pd.DataFrame, *, to: str, progress: ProgressCallback = silent) -> None:

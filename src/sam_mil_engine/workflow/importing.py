@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +12,14 @@ import numpy as np
 from ..bag import h5
 from ..bag.foreign import ForeignBag, Known, SlideFiles
 from ..bag.interchange import Format, find_slides
-from ..bag.names import file_name
+from ..bag.names import KnownNames, file_name
 from ..errors import Cancelled, DataError, SamMilError
-from ..progress import Progress, ProgressCallback, silent
+from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import key
 from ..slide.finding import require_own_names
 from ..slide.info import SlideInfo
 from ..slide.reader import open_slide
+from ..tables.cells import listing
 from .clam_tables import read_process_list
 from .project import ProcessRow, Project, slide_sha
 from .slide_files import slides_by_name
@@ -149,11 +150,20 @@ def source_key(source: Source, opened: Opened, files: SlideFiles) -> str:
 
 
 def import_slides(
-    source: Source, project: str | Path, *, progress: ProgressCallback = silent
+    source: Source,
+    project: str | Path,
+    *,
+    labelled: Sequence[str] = (),
+    progress: ProgressCallback = silent,
 ) -> Iterator[ImportedSlide]:
     """Make native bags of the features of another tool; one slide that fails does not stop the others.
 
     What was imported before from the same files is kept; a bag of another origin moves to ``superseded/``.
+
+    Parameters
+    ----------
+    labelled
+        Slides of the table of labels. A notice counts and names those without features and without a bag.
 
     Yields
     ------
@@ -166,6 +176,7 @@ def import_slides(
         Before anything is written, if the source is not understood.
     """
     opened, home = open_source(source), Project(project)
+    _tell_missing(labelled, opened, home, progress)
 
     def work(files: SlideFiles) -> ImportedSlide:
         made = source_key(source, opened, files)
@@ -178,6 +189,16 @@ def import_slides(
         return ImportedSlide(files.slide_id, files.features, len(found.bag), groups, segments, notes=found.notes)
 
     yield from each_slide(home, opened, work, stage="features", progress=progress)
+
+
+def _tell_missing(labelled: Sequence[str], opened: Opened, home: Project, progress: ProgressCallback) -> None:
+    """Say which labelled slides have neither features in the source nor a bag in the project."""
+    bags = (path.stem for path in home.bags.glob("*.h5"))
+    known = KnownNames([*(files.slide_id for files in opened.files), *opened.missing, *bags])
+    missing = [name for name in labelled if known.find(name) is None]
+    if missing:
+        slides = "1 labelled slide has" if len(missing) == 1 else f"{len(missing)} labelled slides have"
+        progress(notice("labels", f"warning: {slides} no features: {listing(missing)}"))
 
 
 def kept(home: Project, files: SlideFiles) -> ImportedSlide:

@@ -95,6 +95,28 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
     assert "nothing is written as 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
 
 
+def test_labelled_slides_without_features_are_counted_and_named(tmp_path: Path) -> None:
+    folder, project = made.clam_folder(tmp_path / "clam"), tmp_path / "study"
+    import_once = ("import", folder, "-o", project, "--encoder", "resnet50")
+    names = [f"gone-{number:02}" for number in range(12)]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("slide_id,label\n" + "".join(f"{name},a\n" for name in ("s0.svs", *names)))
+    told = run(*import_once, "--labels", labels).stderr
+    assert "labels: warning: 12 labelled slides have no features: gone-00, gone-01" in told
+    assert "gone-09 and 2 more" in told
+    assert "s0.svs" not in told
+
+    other = made.clam_folder(tmp_path / "more", "gone-00", seed=1)
+    shutil.rmtree(tmp_path / "clam")
+    (project / "labels.csv").unlink()
+    labels.write_text("slide_id,label\ns0,a\ngone-00,b\n")  # one is a bag of before, one is imported now
+    assert "warning" not in run("import", other, "-o", project, "--labels", labels).stderr
+    (project / "labels.csv").unlink()
+    labels.write_text("slide_id,label\ns0,a\ngone-01,b\n")
+    told = run("import", other, "-o", project, "--labels", labels).stderr
+    assert "warning: 1 labelled slide has no features: gone-01" in told
+
+
 @pytest.mark.parametrize("part", ["h5_files", "pt_files"])
 def test_group_gives_the_released_membership_without_a_slide(
     tmp_path: Path, sam_mil: tuple[Path, dict[int, list[int]]], part: str
