@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_info
 
 from sam_mil_engine.geometry import Frame
 
+from .notices import tell
 from .placement import pixel_size, place_raster
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _follow(session: SlideSession) -> None:
         for other in session.layers.values():
             other.translate = np.asarray(other.translate) + moved
     else:
-        show_info(PUT_BACK.format(name=source.info.slide_id))
+        tell(PUT_BACK.format(name=source.info.slide_id), "warning")
     put_in_place(session)
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
@@ -18,7 +17,7 @@ from ..kept import Found, Kept, OtherSlide, analyse_elsewhere, predict_kept, rea
 from ..keys import key_of
 from ..napari_compat.event_loop import later
 from ..napari_compat.scale_bar import show_scale_bar
-from ..notices import describe, show_error
+from ..notices import describe, show_error, tell
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
@@ -182,7 +181,7 @@ class AnalyzeDock(Dock):
 
         def then(found: Found | OtherSlide | None) -> None:
             if isinstance(found, OtherSlide) and session in self._sessions.all():
-                show_info(found.message)
+                tell(found.message, "warning")
             elif isinstance(found, Found):
                 known = found.analysis.processed.bag is not None
                 show(replace(found, note="Classifying…" if known else ""), None)

@@ -67,9 +67,7 @@ class ChoicesCard(Card):
         """Keep results in ``folder`` from now on."""
         self._project = folder
         self._folder.setText(str(folder))
-        self._folder.setToolTip(
-            f"{folder}\nThe same files that sam-mil-engine process writes; reused when they fit."
-        )
+        self._folder.setToolTip(f"{folder}\nWhat is kept here is used again where it fits.")
         self.changed.emit()
 
     def set_classifier(self, folder: Path) -> None:
@@ -144,7 +142,7 @@ _CLASSIFIERS = {
     "colon": ("Colon", "Adenocarcinoma of the colon against normal mucosa"),
     "demo": ("Generated slides", "Slides that this program made itself"),
 }
-_RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
+_RUN_TIP = "Choose the folder of a trained run"
 _PROJECT_TIP = "Choose another project folder"
 
 
