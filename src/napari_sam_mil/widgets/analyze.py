@@ -50,8 +50,8 @@ class AnalyzeDock(Dock):
         self._analysed: SlideSession | None = None
         #: The slide that the progress card speaks of.
         self._told: SlideSession | None = None
-        #: The slide whose resolution was asked for, and the step that goes on with it.
-        self._waiting: tuple[SlideSession, str] | None = None
+        #: What goes on once the job that runs has ended.
+        self._next: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = Worker(self)
         self._looked: list[tuple[SlideSession, Kept]] = []
@@ -80,12 +80,12 @@ class AnalyzeDock(Dock):
         """The job that runs now, or None."""
         return self._job
 
-    def run(self, step: str) -> Job | None:
-        """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on the current slide.
+    def run(self, step: str, session: SlideSession | None = None) -> Job | None:
+        """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on a slide, or the current one.
 
         Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
         """
-        session = self._sessions.current
+        session = session or self._sessions.current
         if session is None or self._job is not None:
             return None
         source, choices = session.source, self.choices_card.choices()
@@ -95,6 +95,8 @@ class AnalyzeDock(Dock):
         except SamMilError as error:
             show_error(error, doing=EVERYTHING if step == "Classify" else step)
             return None
+        session.question = None
+        self.slide_card.show_slide(self._sessions.current)
         self.reader.cancel()
         job = Job(lambda progress: analyse_elsewhere(source, choices, step=step, progress=progress))
         self._job, self._analysed, self._step = job, session, step
@@ -147,9 +149,10 @@ class AnalyzeDock(Dock):
         """Show what needs no resolution, ask for it, and go on with the step once it is given."""
         self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
         self._show(session, replace(analysis, asks=None))
+        session.question = (self._step, asked)
         if session is self._sessions.current:
-            self.slide_card.ask(asked)
-            self._waiting = (session, self._step)
+            self.slide_card.show_slide(session)
+            self.slide_card.take_answer()
 
     def _show(self, session: SlideSession, analysis: Analysis) -> None:
         self._sessions.show(session, analysis)
@@ -205,21 +208,30 @@ class AnalyzeDock(Dock):
         self._job = self._analysed = None
         self._enable()
         self._tell_of_current()
+        later(self._go_on)
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
         if session is None:
             return
+        if mpp and session.question is not None:
+            self._next, session.question = (session, session.question[0]), None
         self._sessions.set_mpp(session, mpp or None)
-        waiting, self._waiting = self._waiting, None
-        if mpp and waiting is not None and waiting[0] is session:
-            later(lambda: self.run(waiting[1]))
+        later(self._go_on)
+
+    def _go_on(self) -> None:
+        """Go on with a step that waited for its slide's resolution, unless a job runs: then at its end."""
+        if self._next is None or self._job is not None:
+            return
+        (session, step), self._next = self._next, None
+        if session in self._sessions.all():
+            self.run(step, session)
 
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.kept is not None:
             self._take_choices(session.source.kept)
-        self.slide_card.show_slide(None if session is None else session.source)
+        self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
         self.slide_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
