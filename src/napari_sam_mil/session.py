@@ -18,6 +18,7 @@ from .layers import KINDS, LayerData
 from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
 from .napari_compat.layers import insert_unselected
+from .napari_compat.units import draw_without_units
 from .napari_compat.viewers import real_viewer
 from .outlines import OUTLINES, place_outlines
 from .placement import pixel_size
@@ -50,6 +51,7 @@ class Sessions:
         self._current: SlideSession | None = None
         keep_context(viewer)
         keep_lines_thin(viewer)
+        draw_without_units(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)

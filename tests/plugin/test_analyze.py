@@ -253,6 +253,7 @@ def test_a_slide_without_mpp_gets_its_segments_is_asked_for_it_and_goes_on(qtbot
 def test_the_question_for_the_resolution_stays_with_its_slide(qtbot, open_dock, tiny_slide, tmp_path, monkeypatch):
     plain = tmp_path / "plain.png"
     Image.fromarray(tifffile.imread(tiny_slide)).save(plain)
+    notification_manager.records.clear()
     viewer, dock = open_dock(tiny_slide, plain)
     viewer.window.resize(1024, 768)
     click(qtbot, dock, dock.steps["Features"])
@@ -264,8 +265,6 @@ def test_the_question_for_the_resolution_stays_with_its_slide(qtbot, open_dock, 
     assert not card._entry.isVisible(), "this slide says its resolution"
     viewer.layers.selection.active = viewer.layers["plain"]
     assert (card.question.isVisible(), card.question.text()) == (True, words)
-    qtbot.wait(300)  # what napari says of slides with and without a resolution beside each other
-    notification_manager.records.clear()
     card._mpp.setValue(0.5)
     first, second = sessions_of(viewer).all()
     viewer.layers.selection.active = viewer.layers["tiny"]  # before the step went on

@@ -71,8 +71,8 @@ def read(toast: NapariQtNotification) -> str:
 def shown_whole(toast: NapariQtNotification) -> None:
     """Assert that no line of a notification is cut, and that all of it lies in the canvas."""
     label = toast.message
+    assert label.heightForWidth(label.width()) <= label.height(), "no line is cut below"
     needed = label.fontMetrics().boundingRect(0, 0, label.width(), 100_000, 0x1000, label.text())
-    assert needed.height() <= label.height(), "no line is cut below"
     assert needed.width() <= label.width(), "no line is cut at its end"
     inside = toast.rect().contains(label.geometry().translated(label.parentWidget().pos()))
     assert inside, "the text lies in the notification"
@@ -97,11 +97,13 @@ def test_a_notification_is_read_to_its_end(window, canvas: int | None, severity:
 @pytest.mark.parametrize("width", [1400, 1024])
 def test_an_error_says_what_was_tried_and_has_its_details_behind_a_button(window, width: int) -> None:
     window(width=width)
-    show_error(SlideError(LONG, where="slide.svs", hint="Copy it again from its source"), doing="Opening the slide")
+    name = "TCGA-02-0001-01Z-00-DX1.83fce43e-42ac-4dcd-b156-2908e75f2e47.svs"
+    hint = "Look at the slide; if it does hold tissue, try another tissue preset in the Analyze dock, as Biopsy"
+    show_error(SlideError("no tissue was found", where=name, hint=hint), doing="Segment/Classify")
     until(lambda: toasts("did not finish"), "the notification")
     (toast,) = toasts("did not finish")
     shown_whole(toast)
-    assert read(toast).endswith("(Opening the slide did not finish.)")
+    assert read(toast).endswith("(Segment/Classify did not finish.)")
     toast.close()
 
 

@@ -105,10 +105,10 @@ class _Fitted(QObject):
         room = width - _BESIDE_TEXT
         words = _broken(self._text, label.fontMetrics(), room)
         label.setElideMode(Qt.TextElideMode.ElideNone)
-        wrap = Qt.TextFlag.TextWordWrap
-        height = label.fontMetrics().boundingRect(0, 0, room, 100_000, wrap, words).height() + 8
-        label.setFixedSize(room, height)
         label.setText(words)
+        # as Qt lays out a text that can be selected; its font's metrics alone may be a line short
+        height = label.heightForWidth(room) + 8
+        label.setFixedSize(room, height)
         buttons = toast.row2_widget.maximumHeight() if toast.row2_widget.isVisibleTo(toast) else 0
         toast.setMinimumSize(width, height + buttons + 24)
         toast.setMaximumWidth(width)

@@ -278,15 +278,10 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(row)
-        for widget in (
-            self.slide_card,
-            self.button,
-            self.fold,
-            self.region_card.facts,
-            self.progress_card,
-            self.result_card,
-        ):
+        for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
             column.addWidget(widget)
+        column.addWidget(self.progress_card)
+        column.addWidget(self.result_card)
         column.addStretch(1)
         self._column = column
         outer = QVBoxLayout(self)
