@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info
+from .notices import tell
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -29,7 +29,8 @@ def take_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) 
     session.layers.clear()
     if left:
         names = " and ".join(f"'{layer.name}'" for layer in left)
-        show_info(
+        tell(
             f"{session.source.info.slide_id} was closed. {names} may hold unsaved work and stayed: "
-            "save the layer with File > Save Selected Layer(s), or remove it."
+            "save the layer with File › Save Selected Layer(s), or remove it.",
+            "warning",
         )

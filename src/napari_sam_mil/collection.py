@@ -105,7 +105,7 @@ def open_collection(folder: str | Path) -> Collection:
         raise ProjectError(
             "this folder is no project, no run and no predictions",
             where=folder,
-            hint="Choose the folder that `sam-mil-engine process`, `train` or `predict` wrote",
+            hint="Choose the folder of a project, of a trained run or of predictions",
         )
     return _predicted(table.parent)
 
@@ -131,7 +131,6 @@ def _project(folder: Path) -> Collection:
     project = Project(folder)
     entries = []
     for row in project.rows().values():
-        error = f"{row.error}. {row.hint}".strip(". ") if row.error else ""
         bag = project.bag(row.slide_id)
         entries.append(
             Entry(
@@ -141,7 +140,7 @@ def _project(folder: Path) -> Collection:
                 row.state,
                 row.tiles,
                 row.segments,
-                error,
+                row.error,
             )
         )
     return Collection(folder, f"Project {folder.name}", folder, tuple(entries))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
-
 from .docks import find_dock, open_dock, open_docks
+from .notices import tell
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -48,7 +47,7 @@ def cancel(viewer: Viewer) -> None:
     dock = find_dock(viewer, "Analyze")
     workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]
     if not workers and (dock is None or dock.job is None):
-        show_info("SAM-MIL does nothing that could be cancelled.")
+        tell("SAM-MIL does nothing that could be cancelled.")
     if dock is not None:
         dock.cancel()
     for worker in workers:
@@ -155,4 +154,4 @@ def _press(viewer: Viewer, dock_name: str, *path: str) -> None:
         button.click()
     else:
         words = button.text().replace("&", "").rstrip("…")
-        show_info(f"“{words}” cannot be pressed now; the {dock_name} dock says what is missing. {button.toolTip()}")
+        tell(f"“{words}” cannot be pressed now; the {dock_name} dock says what is missing. {button.toolTip()}")

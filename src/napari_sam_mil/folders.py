@@ -42,7 +42,7 @@ def read_folder(path: PathOrPaths) -> list[LayerData]:
         raise ProjectError(
             f"none of its {len(collection.entries)} slides is where it was",
             where=folder,
-            hint="Put the slide files into the folder `slides` in it or beside it",
+            hint="Put the slide files into the folder “slides” in it or beside it",
         )
     layers = slide_layers(collection, entry)
     _show_docks_soon(folder)
@@ -68,7 +68,7 @@ def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
         raise ProjectError(
             f"the slide {entry.slide_id} is not where it was",
             where=entry.path or collection.folder,
-            hint="Put the file into the folder `slides` in the project or beside it",
+            hint="Put the file into the folder “slides” in the project or beside it",
         )
     layers = read_slides(str(path))
     if entry.bag is not None:

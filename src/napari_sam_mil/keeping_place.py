@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import show_info
 
 from sam_mil_engine.geometry import Frame
 
-from .placement import pixel_size, place_raster
+from .notices import tell
+from .placement import Place, pixel_size, place_raster
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from .slide_session import SlideSession
 
 #: Gap between two slides, as a share of the width of the one on the left.
@@ -42,6 +44,15 @@ def put_in_place(session: SlideSession) -> None:
     layer = session.layer
     placed = place_raster(Frame(), session.source.place)
     layer.scale, layer.translate, layer.units = placed["scale"], placed["translate"], placed["units"]
+
+
+def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
+    """Scale a layer of results about its slide's first pixel: from pixels (x, y) of that size to those of now."""
+    ratio = (np.asarray(pixel_size(place)) / before)[::-1]
+    origin = np.asarray(place.origin)
+    scale, translate = np.asarray(layer.scale), np.asarray(layer.translate)
+    layer.scale, layer.translate = scale * ratio, (translate - origin) * ratio + origin
+    layer.units = place_raster(Frame(), place)["units"]
 
 
 def keep_place(session: SlideSession) -> None:
@@ -82,7 +93,7 @@ def _follow(session: SlideSession) -> None:
         for other in session.layers.values():
             other.translate = np.asarray(other.translate) + moved
     else:
-        show_info(PUT_BACK.format(name=source.info.slide_id))
+        tell(PUT_BACK.format(name=source.info.slide_id), "warning")
     put_in_place(session)
 
 

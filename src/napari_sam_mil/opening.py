@@ -6,7 +6,6 @@ Imports napari only where it runs already: reading a slide without a window stay
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from sam_mil_engine.slide.slide import Slide
 from .napari_compat.scale_bar import show_scale_bar
 from .preferences import Preferences, preferences, save_preferences
 from .preload import load_for_slides
+from .warning import warn
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.level_array import LevelArray
@@ -34,7 +34,7 @@ def read_preferences() -> Preferences:
     try:
         return preferences()
     except SamMilError as error:
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error.for_window()))
         return Preferences()
 
 
@@ -78,7 +78,7 @@ def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:
         try:
             colours = to_srgb(slide.info.icc_profile)
         except SlideError as error:
-            warnings.warn(f"{slide.info.path.name}: {error}", stacklevel=2)
+            warn(f"{slide.info.path.name}: {error.for_window()}")
     return open_pyramid(
         slide, cache_bytes=values.cache_bytes, colours=colours, on_bad_tile=_teller() if napari_runs() else None
     )
@@ -112,7 +112,8 @@ def prepare_window(slide: Slide, values: Preferences) -> None:
 def _load_in_background(values: Preferences) -> None:
     """Switch napari's asynchronous slicing on, once and for all, and say so; whoever switches it off is obeyed."""
     from napari.settings import get_settings
-    from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
+
+    from .notices import tell
 
     experimental = get_settings().experimental
     was_on = bool(experimental.async_)
@@ -120,29 +121,28 @@ def _load_in_background(values: Preferences) -> None:
         save_preferences(replace(values, background_offered=True))
     except SamMilError as error:
         # what cannot be remembered would come back at every start
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error.for_window()))
         return
     if was_on:
         return
     experimental.async_ = True
 
-    def undo(_notification: Notification) -> None:
+    def undo(_notification: object) -> None:
         experimental.async_ = False
 
-    notification_manager.dispatch(
-        Notification(BACKGROUND, NotificationSeverity.INFO, actions=[("Switch it off", undo)])
-    )
+    tell(BACKGROUND, actions=[("Switch it off", undo)])
 
 
 def _teller() -> Callable[[SlideError], None]:
     """Return what tells of the first damaged tile of a slide; it is called from any thread."""
-    from napari.utils.notifications import show_warning
-
     told: list[SlideError] = []
 
-    def tell(error: SlideError) -> None:
+    def told_once(error: SlideError) -> None:
+        from .notices import describe, tell
+
         told.append(error)
         if len(told) == 1:
-            show_warning(f"A part of the slide cannot be shown and is painted magenta; there may be more. {error}")
+            part = "A part of the slide cannot be shown and is painted magenta; there may be more."
+            tell(f"{part} {describe(error)}", "warning")
 
-    return tell
+    return told_once

@@ -13,7 +13,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -23,6 +22,7 @@ from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
 from .other_process_main import LOAD, STOP
+from .warning import warn
 
 #: Seconds between two looks whether the caller still wants the result.
 LOOK_EVERY = 0.1
@@ -107,7 +107,7 @@ class _Process:
                 last = content[0]
                 self._pass_on(last, progress)
             elif kind == "warned":
-                warnings.warn(content[0], content[1], stacklevel=3)
+                warn(*content)
             elif kind == "returned":
                 return content[0]
             else:

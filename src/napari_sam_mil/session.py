@@ -13,14 +13,16 @@ from napari.layers import Labels, Layer
 from psygnal import Signal
 
 from .closing import take_results
-from .keeping_place import keep_place, lay_beside, put_in_place
+from .keeping_place import keep_place, lay_beside, move_to_pixel_size, put_in_place
 from .layers import KINDS, LayerData
 from .napari_compat.event_loop import later, process_events
 from .napari_compat.graphics import keep_context
 from .napari_compat.layer_controls import narrow_layer_controls
 from .napari_compat.layers import insert_unselected
+from .napari_compat.units import draw_without_units
 from .napari_compat.viewers import real_viewer
 from .outlines import OUTLINES, place_outlines
+from .placement import pixel_size
 from .recolour import colour_segments
 from .renewing import renewed
 from .slide_session import SlideSession
@@ -51,6 +53,7 @@ class Sessions:
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)
+        draw_without_units(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)
@@ -164,8 +167,12 @@ class Sessions:
         Where the slide is looked at, the same part of it stays in view.
         """
         in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
+        before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
         put_in_place(session)
+        for kind in set(session.layers) & set(KINDS):
+            # at once: while layers differ in their units, napari draws without any, and warns
+            move_to_pixel_size(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
             show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.place)
         for layer in session.outline_layers():

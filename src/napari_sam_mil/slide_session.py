@@ -15,7 +15,7 @@ from .source import SlideSource
 
 if TYPE_CHECKING:
     from .agreement import Agreement
-    from .analysis import Analysis
+    from .analysis import Analysis, ResolutionAsked
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +39,8 @@ class SlideSession:
         Parts of the slide that a SAM has looked at.
     earlier
         What was known before each edit by hand, the last one last.
+    question
+        The step that waits for the slide's resolution, and what is asked; None where nothing waits.
     on_disk
         What the project holds of the slide; ``analysis`` is another where edits are not saved.
     """
@@ -52,6 +54,7 @@ class SlideSession:
     regions: Regions = field(default_factory=Regions)
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
+    question: tuple[str, ResolutionAsked] | None = None
 
     def outline_layers(self) -> list[Layer]:
         """Return the layers that hold outlines: the picture of many, and those that can be edited."""

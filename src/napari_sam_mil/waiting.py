@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from sam_mil_engine.errors import Cancelled
+from sam_mil_engine.errors import Cancelled, SamMilError
 from sam_mil_engine.progress import ProgressCallback, silent
 
-from .napari_compat.event_loop import in_window_thread, run_until
+from .napari_compat.event_loop import in_window_thread, later, run_until
 
 
 def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
@@ -20,7 +20,7 @@ def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
     Raises
     ------
     Exception
-        What the work raised.
+        What the work raised, with the hint for the window.
     Cancelled
         If the user stopped it in the activity panel, or closed napari.
     """
@@ -43,9 +43,20 @@ def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
 
     run_until(begin)
     if errors:
-        raise errors[0]
+        raise_in_window(errors[0])
     if not results:
         # napari was closed: that ends every loop of its thread
         job.cancel()
         raise Cancelled(f"{title} was not finished")
     return results[0]
+
+
+def raise_in_window(error: BaseException) -> NoReturn:
+    """Raise an error through napari, which shows it: with the hint for the window, and read to its end."""
+    if not isinstance(error, SamMilError):
+        raise error
+    from .napari_compat.toasts import open_toast
+
+    shown = error.for_window()
+    later(lambda: open_toast(str(shown), stays=True))
+    raise shown from error

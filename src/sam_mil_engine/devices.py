@@ -40,6 +40,7 @@ def pick_device(name: str = "auto") -> torch.device:
             f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
             hint="Use auto, cpu, cuda, cuda:1 or mps; several CUDA devices share slides with `--scheduler local`;"
             " `sam-mil-engine doctor` lists what this machine has",
+            window_hint="Close other programs that use the graphics card and start napari again",
         ) from error
     return device
 

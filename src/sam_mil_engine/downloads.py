@@ -172,4 +172,6 @@ def _error(file: ModelFile, what: str) -> ModelError:
         where=file.url,
         hint=f"Where there is a network, download it and put the file into {file.path.parent}."
         f" `sam-mil-engine models add {file.file}` does that too",
+        window_hint=f"Where there is a network, download it and put the file into {file.path.parent}, or press"
+        " “Add a file…” in the Models dock",
     )

@@ -33,12 +33,23 @@ class SamMilError(Exception):
         The file, row, element or setting that is wrong.
     hint
         What the reader can do about it.
+    window_hint
+        The same for a reader who sits at a window, where ``hint`` names commands or options: it names buttons and
+        fields. None where ``hint`` is right for both.
     """
 
-    def __init__(self, what: str, *, where: str | PathLike[str] | None = None, hint: str | None = None):
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | PathLike[str] | None = None,
+        hint: str | None = None,
+        window_hint: str | None = None,
+    ):
         self.what = what
         self.where = None if where is None else fspath(where)
         self.hint = hint
+        self.window_hint = window_hint
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -47,11 +58,18 @@ class SamMilError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with keyword arguments, so that workers can send errors home."""
-        return _rebuild, (type(self), self.what, self.where, self.hint)
+        return _rebuild, (type(self), self.what, self.where, self.hint, self.window_hint)
+
+    def for_window(self) -> SamMilError:
+        """Return the same error with the window's hint as its hint."""
+        hint = self.hint if self.window_hint is None else self.window_hint
+        return type(self)(self.what, where=self.where, hint=hint)
 
 
-def _rebuild(kind: type[SamMilError], what: str, where: str | None, hint: str | None) -> SamMilError:
-    return kind(what, where=where, hint=hint)
+def _rebuild(
+    kind: type[SamMilError], what: str, where: str | None, hint: str | None, window_hint: str | None
+) -> SamMilError:
+    return kind(what, where=where, hint=hint, window_hint=window_hint)
 
 
 class SettingsError(SamMilError):

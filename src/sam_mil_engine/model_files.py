@@ -92,6 +92,8 @@ class ModelFile:
                 where=path,
                 hint=f"Run `sam-mil-engine models get {self.name}`; or download {self.url} elsewhere and run"
                 f" `sam-mil-engine models add {self.file}`, which copies it to this place",
+                window_hint="Choose it in the Models dock and press Fetch; or download it elsewhere from"
+                f" {self.url} and press “Add a file…” there",
             )
         digest = file_sha256(path)
         if not digest.startswith(self.sha256):

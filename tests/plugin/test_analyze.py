@@ -16,6 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_sam_mil import analysis, kept
+from napari_sam_mil.docks import frame_of
 from napari_sam_mil.layers import KINDS
 from napari_sam_mil.session import sessions_of
 from napari_sam_mil.view import view_px0
@@ -73,6 +74,7 @@ def test_the_result_card_tells_class_probability_threshold_and_card(qtbot, open_
     text = " ".join(label.text() for label in dock.result_card.findChildren(type(dock.result_card.heading)))
     assert scores.predicted in text
     assert f"{scores.probabilities[1]:.3f}, threshold 0.40" in text
+    assert "Patch probabilities are not calibrated. No calibration is recorded for the slide's" in text
     assert "Not for diagnosis" in text, "said even where the model card forgets to"
     assert "stand-in" in text
     assert dock.progress_card.heading.text().startswith("Done in")
@@ -236,13 +238,59 @@ def test_a_slide_without_mpp_gets_its_segments_is_asked_for_it_and_goes_on(qtbot
     qtbot.waitUntil(lambda: viewer.window._qt_window.focusWidget() is dock.slide_card._mpp)
     viewer.scene.camera.zoom *= 1.7
     in_view = view_px0(viewer, None)
+    notification_manager.records.clear()
     dock.slide_card._mpp.setValue(0.5)
+    assert {str(layer.units[0]) for layer in viewer.layers} == {"micrometer"}
     assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
     assert view_px0(viewer, (0.5, 0.5)) == pytest.approx(in_view), "what is looked at stays in view"
     qtbot.waitUntil(lambda: dock.job is not None)  # it goes on by itself
     qtbot.waitUntil(lambda: dock.job is None)
     assert not dock.slide_card.question.isVisible()
+    assert notification_manager.records == [], "no warning of units"
     assert [layer.name for layer in viewer.layers] == ["plain", *NAMES]
+
+
+def test_the_question_for_the_resolution_stays_with_its_slide(qtbot, open_dock, tiny_slide, tmp_path, monkeypatch):
+    plain = tmp_path / "plain.png"
+    Image.fromarray(tifffile.imread(tiny_slide)).save(plain)
+    notification_manager.records.clear()
+    viewer, dock = open_dock(tiny_slide, plain)
+    viewer.window.resize(1024, 768)
+    click(qtbot, dock, dock.steps["Features"])
+    card = dock.slide_card
+    words = card.question.text()
+    assert card.question.isVisible()
+    viewer.layers.selection.active = viewer.layers["tiny"]
+    assert not card.question.isVisible()
+    assert not card._entry.isVisible(), "this slide says its resolution"
+    viewer.layers.selection.active = viewer.layers["plain"]
+    assert (card.question.isVisible(), card.question.text()) == (True, words)
+    card._mpp.setValue(0.5)
+    first, second = sessions_of(viewer).all()
+    viewer.layers.selection.active = viewer.layers["tiny"]  # before the step went on
+    qtbot.waitUntil(lambda: second.analysis.processed.bag is not None)
+    qtbot.waitUntil(lambda: dock.job is None)
+    assert first.analysis is None, "the step went on with the slide that it was asked for"
+    assert second.question is None
+    qtbot.wait(300)
+    assert notification_manager.records == [], "no warning of units, and no other"
+
+
+def test_the_field_of_the_resolution_shows_number_and_unit_whole(open_dock, tiny_slide, tmp_path):
+    plain = tmp_path / "plain.png"
+    Image.fromarray(tifffile.imread(tiny_slide)).save(plain)
+    _, dock = open_dock(plain)
+    frame = frame_of(dock)
+    frame.setFloating(True)
+    frame.resize(270, 700)
+    QApplication.processEvents()
+    field = dock.slide_card._mpp
+    for value, text in ((0.5, "0.5 µm/px"), (0.2525, "0.2525 µm/px")):
+        field.setValue(value)
+        assert field.text() == text
+        edit = field.lineEdit()
+        assert edit.fontMetrics().horizontalAdvance(text) + 4 <= edit.width()
+        assert field.mapTo(dock, field.rect().topRight()).x() <= dock.width()
 
 
 def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbot, open_dock, tmp_path):
@@ -256,8 +304,10 @@ def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbo
     label = dock.findChild(QLabel, "samMilLeftOut")
     assert not label.isVisible()
     choose(dock.choices_card.preset, "TCGA")
-    with pytest.warns(UserWarning, match="a piece of tissue is left out"):
-        click(qtbot, dock, dock.steps["Tissue"])
+    notification_manager.records.clear()
+    click(qtbot, dock, dock.steps["Tissue"])
+    (told,) = notification_manager.records
+    assert "a piece of tissue is left out" in told.message
     assert label.isVisible()
     assert label.text().startswith("A piece of tissue is left out as too small")
     choose(dock.choices_card.preset, "Biopsy")
@@ -311,7 +361,7 @@ def test_the_estimate_is_offered_as_one_and_taken_by_a_click(qtbot, open_dock, c
     click(qtbot, dock, dock.button)
     card = dock.slide_card
     assert "an estimate, check it" in card.question.text()
-    assert "0.5 µm per pixel" in card.suggested.text()
+    assert "0.5 µm/px" in card.suggested.text()
     by_hand_click(card.suggested)
     qtbot.waitUntil(lambda: dock.job is not None)
     qtbot.waitUntil(lambda: dock.job is None)
@@ -348,15 +398,26 @@ def test_the_order_of_the_dock_and_its_line_of_choices(qtbot, open_dock, tiny_sl
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_large_button_can_be_read(open_dock, tiny_slide, theme, enabled):
-    """Its words stand out from its colour by WCAG's ratio of 4.5 for text, drawn in both themes."""
+@pytest.mark.parametrize("words", ["button", "disabled button", "faint"])
+def test_words_can_be_read_in_both_themes(open_dock, tiny_slide, theme, words):
+    """They stand out from what is behind them by WCAG's ratio of 4.5 for text, as drawn."""
     viewer, dock = open_dock(tiny_slide)
-    viewer.theme = theme
-    dock.button.setEnabled(enabled)
+    viewer.theme = "light" if theme == "dark" else "dark"
+    shown = dock.button
+    if words == "faint":
+        shown = dock.region_card.facts
+        shown.setText("The results shown are those of a region, not of the whole slide.")
+        shown.show()
+    dock.button.setEnabled(words == "button")
     QApplication.processEvents()
-    picture = dock.button.grab().toImage()
-    shades = {picture.pixelColor(x, y).rgb() for x in range(20, picture.width() - 20) for y in range(8, 30)}
+    viewer.theme = theme  # words that are shown follow it
+    QApplication.processEvents()
+    picture = shown.grab().toImage()
+    shades = {
+        picture.pixelColor(x, y).rgb()
+        for x in range(2 if words == "faint" else 20, picture.width() - 20)
+        for y in range(2 if words == "faint" else 8, min(30, picture.height()))
+    }
 
     def luminance(rgb):
         parts = [((rgb >> shift) & 255) / 255 for shift in (16, 8, 0)]
@@ -364,4 +425,4 @@ def test_the_large_button_can_be_read(open_dock, tiny_slide, theme, enabled):
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     light = sorted(map(luminance, shades))
-    assert (light[-1] + 0.05) / (light[0] + 0.05) >= 4.5
+    assert (light[-1] + 0.05) / (light[0] + 0.05) >= (6 if words == "faint" else 4.5)

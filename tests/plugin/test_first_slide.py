@@ -228,7 +228,7 @@ def compare_with_outlines(walk):
     choose(field(dock, "Colour segments by"), "Purity")
     assert session.colour_by == "purity"
     pause()
-    click(button(dock, "Show patches above the threshold"))
+    click(button(dock, "Patches above the threshold"))
     above = session.layers["above"]
     until(lambda: above.loaded, "the patches")
     before = int((above.data > 0).sum())
@@ -247,7 +247,7 @@ def compare_with_outlines(walk):
     beside._viewer.close()
     pause()
     walk.viewer.window._qt_window.activateWindow()
-    click(button(dock, "Show patches above the threshold"))
+    click(button(dock, "Patches above the threshold"))
 
 
 def change_segments(walk):

@@ -1,10 +1,23 @@
-"""napari's notifications in the corner of the canvas: without an object's name, and open to their end."""
+"""napari's notifications in the corner of the canvas: without an object's name, and read to their end."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from napari.utils.notifications import Notification
+from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication
+from superqt.utils import ensure_main_thread
+
+#: Seconds after which information closes itself; warnings and errors stay until they are closed.
+CLOSE_AFTER_S = 15
+#: Pixels between a notification and the border of the canvas.
+_MARGIN = 8
+#: Pixels of a notification's width that are not text: the icon, the cross and what is around them.
+_BESIDE_TEXT = 92
+#: A word of more letters is broken where the text would be wider than the notification: a path has no spaces.
+_LONGEST_WORD = 12
 
 
 class PlainNotification(Notification):
@@ -24,49 +37,90 @@ class PlainNotification(Notification):
         return None
 
 
-def open_toast(message: str) -> bool:
-    """Open the notification with this message, so that all of it is read, and keep it until it is closed.
+@ensure_main_thread
+def open_toast(message: str, *, stays: bool) -> None:
+    """Open the notifications with this message that napari shows, so that all of each is read; from any thread.
 
     Why
-        napari shows one line of a message, cut before its reason, and takes it away after four seconds.
+        napari shows one line of a message, cut before its reason, and takes it away after four seconds: also an
+        error that the mouse was moved over. In a canvas that is narrower than 400 px, it is cut on the left too.
     Seen in
         napari 0.9.2 (``napari._qt.dialogs.qt_notification.NapariQtNotification``). There is no setting.
     Without it
         The message is cut, and the arrow next to it opens it.
 
-    Returns
-    -------
-    bool
-        Whether it was found.
+    Parameters
+    ----------
+    message
+        What was dispatched.
+    stays
+        Whether it stays until it is closed; else it closes itself after :data:`CLOSE_AFTER_S` seconds, later where
+        the mouse is on it.
     """
-    from qtpy.QtWidgets import QApplication
-
     for widget in QApplication.allWidgets():
+        if type(widget).__name__ != "NapariQtNotification" or widget.property("samMilOpened"):
+            continue
         label = getattr(widget, "message", None)
-        if type(widget).__name__ != "NapariQtNotification" or getattr(label, "text", str)() != message:
+        if label is None or label.text() != message:
             continue
         try:
-            _fit(widget, label, message)
+            _open(widget, stays=stays)
         except (AttributeError, TypeError):
-            return False
-        return True
-    return False
+            continue  # napari shows it in its own way
 
 
-def _fit(toast: Any, label: Any, message: str) -> None:
-    """Show the whole message, in a canvas that is narrower than napari's notifications too, until it is closed."""
-    from qtpy.QtCore import Qt
-
+def _open(toast: Any, *, stays: bool) -> None:
+    """Show the whole message, now and when the canvas changes its size."""
+    toast.setProperty("samMilOpened", True)
     toast.timer_stop()
+    toast.DISMISS_AFTER = 0  # else napari's own timer starts again when the mouse leaves it
     toast.geom_anim.stop()
-    label.setElideMode(Qt.TextElideMode.ElideNone)
-    width = min(toast.width(), toast.parent().width() - 16)
-    room = width - 130
-    wrap = Qt.TextFlag.TextWordWrap
-    height = label.fontMetrics().boundingRect(0, 0, room, 2000, wrap, message).height() + 8
-    label.setFixedSize(room, height)
-    buttons = toast.row2_widget.maximumHeight() if toast.row2_widget.isVisibleTo(toast) else 0
-    toast.setMinimumSize(width, height + buttons + 24)
-    toast.setMaximumWidth(width)
-    toast.resize(toast.minimumSize())
-    toast.move_to_bottom_right()
+    toast.source_label.setText("")
+    toast.expand_button.hide()
+    fitted = _Fitted(toast)
+    fitted.fit()
+    if hasattr(toast.parent(), "resized"):
+        toast.parent().resized.connect(fitted.fit)
+    if stays:
+        return
+    timer = QTimer(toast)
+    timer.setObjectName("samMilCloses")
+    timer.setInterval(1000 * CLOSE_AFTER_S)
+    timer.timeout.connect(lambda: None if toast.underMouse() else toast.close_with_fade())
+    timer.start()
+
+
+class _Fitted(QObject):
+    """Keeps a notification at the size that its text takes in the canvas; ends with the notification."""
+
+    def __init__(self, toast: Any):
+        super().__init__(toast)
+        self._toast, self._text = toast, toast.message.text()
+
+    def fit(self) -> None:
+        """Take the width and the height that the text needs now."""
+        toast, label = self._toast, self._toast.message
+        label.ensurePolished()
+        width = max(_BESIDE_TEXT + 40, min(toast.MIN_WIDTH, toast.parent().width() - 2 * _MARGIN))
+        room = width - _BESIDE_TEXT
+        words = _broken(self._text, label.fontMetrics(), room)
+        label.setElideMode(Qt.TextElideMode.ElideNone)
+        label.setText(words)
+        # as Qt lays out a text that can be selected; its font's metrics alone may be a line short
+        height = label.heightForWidth(room) + 8
+        label.setFixedSize(room, height)
+        buttons = toast.row2_widget.maximumHeight() if toast.row2_widget.isVisibleTo(toast) else 0
+        toast.setMinimumSize(width, height + buttons + 24)
+        toast.setMaximumWidth(width)
+        toast.resize(toast.minimumSize())
+        toast.move_to_bottom_right()
+
+
+def _broken(text: str, metrics: Any, room: int) -> str:
+    """Return a text whose words can be broken where they are wider than the room."""
+
+    def split(match: re.Match[str]) -> str:
+        word = match.group()
+        return word if metrics.horizontalAdvance(word) <= room else "\u200b".join(word)
+
+    return re.sub(rf"\S{{{_LONGEST_WORD},}}", split, text)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -22,7 +21,7 @@ from qtpy.QtWidgets import (
 from ..agreement import facts
 from ..group_table import Column
 from ..recolour import scale_of
-from .parts import Card, ColourBar, clear, text_label
+from .parts import Card, ColourBar, ShortCombo, clear, text_label
 
 if TYPE_CHECKING:
     from ..slide_session import SlideSession
@@ -58,7 +57,7 @@ class AgreementCard(Card):
         self._form = QFormLayout(self._body)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self.classes, self.colours = QComboBox(), QComboBox()
+        self.classes, self.colours = ShortCombo(), ShortCombo()
         self.classes.setToolTip("Outlines of this class are compared, here and in the Groups dock")
         self.colours.setToolTip("How the segments are coloured in the picture")
         for text, column in COLOURS.items():
@@ -69,6 +68,7 @@ class AgreementCard(Card):
         self._figures: list[QLabel] = []
         colour_form = QFormLayout()
         colour_form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        colour_form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         colour_form.addRow("Colour segments &by", self.colours)
         self._legend_place = QVBoxLayout()
         self.csv, self.geojson = QPushButton("Sav&e CSV…"), QPushButton("Save &GeoJSON…")

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
@@ -18,7 +17,7 @@ from ..kept import Found, Kept, OtherSlide, analyse_elsewhere, predict_kept, rea
 from ..keys import key_of
 from ..napari_compat.event_loop import later
 from ..napari_compat.scale_bar import show_scale_bar
-from ..notices import describe, show_error
+from ..notices import describe, show_error, tell
 from ..other_process import make_ready
 from ..preferences import preferences
 from ..region import project_of
@@ -51,8 +50,8 @@ class AnalyzeDock(Dock):
         self._analysed: SlideSession | None = None
         #: The slide that the progress card speaks of.
         self._told: SlideSession | None = None
-        #: The slide whose resolution was asked for, and the step that goes on with it.
-        self._waiting: tuple[SlideSession, str] | None = None
+        #: What goes on once the job that runs has ended.
+        self._next: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = Worker(self)
         self._looked: list[tuple[SlideSession, Kept]] = []
@@ -81,12 +80,12 @@ class AnalyzeDock(Dock):
         """The job that runs now, or None."""
         return self._job
 
-    def run(self, step: str) -> Job | None:
-        """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on the current slide.
+    def run(self, step: str, session: SlideSession | None = None) -> Job | None:
+        """Start a step of :data:`~napari_sam_mil.analysis.STEPS` on a slide, or the current one.
 
         Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
         """
-        session = self._sessions.current
+        session = session or self._sessions.current
         if session is None or self._job is not None:
             return None
         source, choices = session.source, self.choices_card.choices()
@@ -96,6 +95,8 @@ class AnalyzeDock(Dock):
         except SamMilError as error:
             show_error(error, doing=EVERYTHING if step == "Classify" else step)
             return None
+        session.question = None
+        self.slide_card.show_slide(self._sessions.current)
         self.reader.cancel()
         job = Job(lambda progress: analyse_elsewhere(source, choices, step=step, progress=progress))
         self._job, self._analysed, self._step = job, session, step
@@ -148,9 +149,10 @@ class AnalyzeDock(Dock):
         """Show what needs no resolution, ask for it, and go on with the step once it is given."""
         self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
         self._show(session, replace(analysis, asks=None))
+        session.question = (self._step, asked)
         if session is self._sessions.current:
-            self.slide_card.ask(asked)
-            self._waiting = (session, self._step)
+            self.slide_card.show_slide(session)
+            self.slide_card.take_answer()
 
     def _show(self, session: SlideSession, analysis: Analysis) -> None:
         self._sessions.show(session, analysis)
@@ -182,7 +184,7 @@ class AnalyzeDock(Dock):
 
         def then(found: Found | OtherSlide | None) -> None:
             if isinstance(found, OtherSlide) and session in self._sessions.all():
-                show_info(found.message)
+                tell(found.message, "warning")
             elif isinstance(found, Found):
                 known = found.analysis.processed.bag is not None
                 show(replace(found, note="Classifying…" if known else ""), None)
@@ -206,21 +208,30 @@ class AnalyzeDock(Dock):
         self._job = self._analysed = None
         self._enable()
         self._tell_of_current()
+        later(self._go_on)
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
         if session is None:
             return
+        if mpp and session.question is not None:
+            self._next, session.question = (session, session.question[0]), None
         self._sessions.set_mpp(session, mpp or None)
-        waiting, self._waiting = self._waiting, None
-        if mpp and waiting is not None and waiting[0] is session:
-            later(lambda: self.run(waiting[1]))
+        later(self._go_on)
+
+    def _go_on(self) -> None:
+        """Go on with a step that waited for its slide's resolution, unless a job runs: then at its end."""
+        if self._next is None or self._job is not None:
+            return
+        (session, step), self._next = self._next, None
+        if session in self._sessions.all():
+            self.run(step, session)
 
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.kept is not None:
             self._take_choices(session.source.kept)
-        self.slide_card.show_slide(None if session is None else session.source)
+        self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
         self.slide_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
@@ -267,15 +278,10 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(row)
-        for widget in (
-            self.slide_card,
-            self.button,
-            self.fold,
-            self.region_card.facts,
-            self.progress_card,
-            self.result_card,
-        ):
+        for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
             column.addWidget(widget)
+        column.addWidget(self.progress_card)
+        column.addWidget(self.result_card)
         column.addStretch(1)
         self._column = column
         outer = QVBoxLayout(self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from sam_mil_engine.geometry import Frame
 
@@ -17,7 +17,7 @@ from ..figure6 import above_picture
 from ..napari_compat.graphics import keep_context
 from ..placement import place_raster
 from ..thin_lines import keep_lines_thin
-from .parts import Card, scrolling, text_label
+from .parts import Card, ShortCombo, scrolling, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -52,8 +52,8 @@ class BesideDock(QWidget):
         self._viewer, self._analysis, self._sides, self._mpp = viewer, analysis, list(sides), session.source.mpp
         patches = None if session.agreement is None else session.agreement.comparison.patches
         self._inside = None if patches is None else patches.inside
-        self.models = (QComboBox(), QComboBox())
-        self.quantity, self.shown = QComboBox(), QComboBox()
+        self.models = (ShortCombo(), ShortCombo())
+        self.quantity, self.shown = ShortCombo(), ShortCombo()
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox()
         self.facts = (text_label(), text_label())
         self._lay_out()

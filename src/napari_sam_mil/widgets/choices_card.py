@@ -14,7 +14,7 @@ from sam_mil_engine.settings import FeatureSettings
 from ..analysis import BUNDLED, Choices
 from ..library import library
 from .news import news
-from .parts import Card, folder_label
+from .parts import Card, ShortCombo, folder_label
 
 
 class ChoicesCard(Card):
@@ -25,11 +25,12 @@ class ChoicesCard(Card):
     def __init__(self) -> None:
         super().__init__("Models")
         self._project = Choices().project
-        self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
+        self.preset, self.segmenter, self.encoder, self.classifier = (ShortCombo() for _ in range(4))
         self._folder = folder_label()
         self._fill()
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
         form.addRow("&Encoder", self.encoder)
@@ -37,8 +38,6 @@ class ChoicesCard(Card):
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
         self.body.addLayout(form)
         for box in (self.preset, self.segmenter, self.encoder, self.classifier):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
         news().models_changed.connect(self._refill)
@@ -67,9 +66,7 @@ class ChoicesCard(Card):
         """Keep results in ``folder`` from now on."""
         self._project = folder
         self._folder.setText(str(folder))
-        self._folder.setToolTip(
-            f"{folder}\nThe same files that sam-mil-engine process writes; reused when they fit."
-        )
+        self._folder.setToolTip(f"{folder}\nWhat is kept here is used again where it fits.")
         self.changed.emit()
 
     def set_classifier(self, folder: Path) -> None:
@@ -144,7 +141,7 @@ _CLASSIFIERS = {
     "colon": ("Colon", "Adenocarcinoma of the colon against normal mucosa"),
     "demo": ("Generated slides", "Slides that this program made itself"),
 }
-_RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
+_RUN_TIP = "Choose the folder of a trained run"
 _PROJECT_TIP = "Choose another project folder"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSlider
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSlider
 
 from sam_mil_engine.report.colours import ANNOTATION, POSITIVE, css
 
 from ..figure6 import Quantity, above_layer, above_picture, describe, quantities
 from ..layers import KINDS
-from .parts import Card, text_label
+from .parts import Card, ShortCombo, text_label
 
 if TYPE_CHECKING:
     from ..session import Sessions
@@ -32,9 +32,9 @@ class FigureCard(Card):
         self._session: SlideSession | None = None
         self._quantities: dict[str, Quantity] = {}
         self._hidden: list[str] = []
-        self.show_box = QCheckBox("Show pa&tches above the threshold")
+        self.show_box = QCheckBox("Pa&tches above the threshold")
         self.show_box.setToolTip("The paper's Figure 6: cyan patches under the blue outlines; the maps are hidden")
-        self.choice = QComboBox()
+        self.choice = ShortCombo()
         self.choice.setToolTip("Which number of the patches is cut")
         self.choice.setAccessibleName("Number that is cut")
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox()

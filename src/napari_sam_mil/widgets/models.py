@@ -219,7 +219,7 @@ class ModelsDock(Dock):
         self.add_button.setToolTip(
             "Take a weight file from this computer: Meta's SAM, ResNet-50, or a SAM of that shape"
         )
-        self.import_button.setToolTip("Take a run that sam-mil-engine train or cross-validate wrote")
+        self.import_button.setToolTip("Take the folder of a trained run into the list of classifiers")
         self.fetch_button.clicked.connect(self.fetch)
         self.verify_button.clicked.connect(self.verify)
         self.remove_button.clicked.connect(self.remove)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -20,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from ..notices import show_details
 from ..outlines import DRAWN_CLASS
-from .parts import Card, text_label
+from .parts import Card, ShortCombo, text_label
 
 _KINDS = "Outlines (*.geojson *.json *.xml *.annotations *.ndpa *.geojson.gz *.json.gz *.zip);;All files (*)"
 _NONE = "Load a file (QuPath GeoJSON, ASAP or ImageScope XML, HALO, NDPA), drop one, or draw around an area."
@@ -117,7 +116,7 @@ class OutlinesCard(Card):
 
     def _build_many(self) -> QWidget:
         many = QWidget()
-        self._many_facts, self.which, self.edit = text_label(), QComboBox(), QPushButton("Edit these &outlines")
+        self._many_facts, self.which, self.edit = text_label(), ShortCombo(), QPushButton("Edit these &outlines")
         self.which.setAccessibleName("Outlines to edit")
         self.which.setToolTip("The outlines in view, or those of a class")
         self.edit.setToolTip("Make shapes of these outlines, which the tools above the layer list edit")

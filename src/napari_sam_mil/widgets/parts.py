@@ -6,14 +6,18 @@ import math
 import re
 
 import numpy as np
-from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
+from qtpy.QtCore import QEvent, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QBoxLayout,
+    QComboBox,
     QFrame,
     QLabel,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -24,6 +28,10 @@ from sam_mil_engine.report.colours import legend_table
 
 #: Width below which a dock scrolls sideways rather than cut its text; a small screen needs the rest for the slide.
 DOCK_WIDTH = 280
+
+
+#: Opacity (0 to 255) of faint words: 6 to 1 against the background of both themes, where WCAG asks for 4.5.
+FAINT = 217
 
 
 class Card(QFrame):
@@ -47,14 +55,36 @@ class Card(QFrame):
 
 def text_label(text: str = "", *, faint: bool = False, rich: bool = False) -> QLabel:
     """Return a label that wraps and whose text can be selected with mouse and keyboard."""
-    label = QLabel(text)
+    label = _FaintLabel(text) if faint else QLabel(text)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    if faint:
-        label.setStyleSheet("color: rgba(122, 127, 137, 255);")
     return label
+
+
+class _FaintLabel(QLabel):
+    """A label in a fainter shade of the theme's colour of text; it follows the theme."""
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the colour of the theme that was chosen."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.ParentChange):
+            self._take_colour()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Take the colour of the theme in which it is shown."""
+        super().showEvent(event)
+        self._take_colour()
+
+    def _take_colour(self) -> None:
+        parent = self.parentWidget()
+        if parent is None:
+            return
+        colour = parent.palette().windowText().color()
+        wanted = f"color: rgba({colour.red()}, {colour.green()}, {colour.blue()}, {FAINT});"
+        if self.styleSheet() != wanted:  # setting it changes the style again
+            self.setStyleSheet(wanted)
 
 
 def warning_label(name: str) -> QLabel:
@@ -67,12 +97,53 @@ def warning_label(name: str) -> QLabel:
     return label
 
 
+class ShortCombo(QComboBox):
+    """A list of choices for a narrow dock: what does not fit ends in …, and is whole in the tooltip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tip = ""
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(4)
+        self.currentTextChanged.connect(lambda _text: self._tell())
+
+    def setToolTip(self, tip: str) -> None:  # noqa: N802 - Qt's name
+        """Say what the choice is for."""
+        self._tip = tip
+        self._tell()
+
+    def shown_text(self) -> str:
+        """Return the text as it is drawn."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
+        return str(self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room - 4))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Cut the text to the new width."""
+        super().resizeEvent(event)
+        self._tell()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the box with the text that fits."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self.shown_text()
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def _tell(self) -> None:
+        cut = self.shown_text() != self.currentText()
+        super().setToolTip(f"{self.currentText()}\n{self._tip}".strip() if cut else self._tip)
+
+
 def folder_label() -> QElidingLabel:
     """Return a label for a path: where it is too long, its beginning is left out."""
     label = QElidingLabel()
     label.setElideMode(Qt.TextElideMode.ElideLeft)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    label.setMinimumWidth(60)
+    label.setMinimumWidth(30)
     return label
 
 

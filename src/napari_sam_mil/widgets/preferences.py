@@ -50,7 +50,7 @@ class PreferencesDock(Dock):
             self._values = Preferences()
         self._napari, self._plugins = get_settings().experimental, get_settings().plugins
         self.folder, self.path = QPushButton("F&older…"), folder_label()
-        self.cache, self.slicing = QSpinBox(), QCheckBox("Load the picture in the &background")
+        self.cache, self.slicing = QSpinBox(), QCheckBox("Load in the &background")
         self.srgb = QCheckBox("Colou&rs by the ICC profile")
         self.readers = QCheckBox("Open slides without as&king")
         self.reset = QPushButton("Back to the &defaults")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QButtonGroup, QComboBox, QFormLayout, QHBoxLayout, QProgressBar, QPushButton
+from qtpy.QtWidgets import QButtonGroup, QFormLayout, QHBoxLayout, QProgressBar, QPushButton
 
 from ..keys import key_of
 from ..prompting import Answer
-from .parts import Card, text_label
+from .parts import Card, ShortCombo, text_label
 
 _TOOLS = {
     "positive": ("&+ Point", "Click on what belongs to the segment; Shift or the right button says what does not"),
@@ -31,7 +31,7 @@ class PromptCard(Card):
     def __init__(self) -> None:
         super().__init__("Prompts")
         self.hint = text_label()
-        self.sams = QComboBox()
+        self.sams = ShortCombo()
         self.sams.setToolTip("The SAM that answers; the largest is the best and the slowest")
         self.models = QPushButton("M&odels on this computer…")
         self.models.setToolTip("Open the Models dock, which fetches a SAM or takes a file that you have")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout
+from qtpy.QtWidgets import QFormLayout
 
 from ..region import SHAPE, VIEW, WHOLE, Rings, area_text, chosen_region, is_region
-from .parts import Card, text_label
+from .parts import Card, ShortCombo, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -28,7 +28,7 @@ class RegionCard(Card):
 
     def __init__(self) -> None:
         super().__init__("Region")
-        self.choice = QComboBox()
+        self.choice = ShortCombo()
         for place, (name, text, tip) in enumerate(_ENTRIES):
             self.choice.addItem(text, name)
             self.choice.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)

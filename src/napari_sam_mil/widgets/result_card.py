@@ -72,7 +72,7 @@ class ResultCard(Card):
         column = QVBoxLayout(about)
         column.setContentsMargins(0, 0, 0, 0)
         notes = [f"{sentence_case(note)}." for note in scores.attrs.get("notes", ())]
-        worth = " ".join([calibration_note(None if model is None else model.path), *notes])
+        worth = " ".join([calibration_note(None if model is None else model.path, scores), *notes])
         column.addWidget(text_label(worth, faint=True))
         words = _first_words(card)
         closing = "" if "not for diagnosis" in words.lower() else NOT_FOR_DIAGNOSIS

@@ -52,7 +52,7 @@ class SegmentsCard(Card):
         self.rename.clicked.connect(lambda: self.list.editItem(self.list.currentItem()))
         self.undo.clicked.connect(self.undo_clicked)
         self.save = QPushButton("Save edits to the pro&ject")
-        self.save.setToolTip("Keep the edited segments for the next start and for the command line")
+        self.save.setToolTip("Keep the edited segments in the project, for the next start")
         self.save.clicked.connect(self.save_clicked)
         rows = QGridLayout()
         rows.setSpacing(4)

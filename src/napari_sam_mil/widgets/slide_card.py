@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from html import escape
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ..analysis import ResolutionAsked
 from ..napari_compat.event_loop import later
+from ..slide_session import SlideSession
 from ..source import SlideSource
 from ..words import sentence_case
 from .parts import Card, text_label, warning_label
 
 NO_SLIDE = "No slide is open. Drag one into the window, or use File › Open File(s)… or File › Open Sample."
+#: Pixels that the buttons of a number take, on both sides, with the border.
+_BUTTONS = 56
 
 
 class SlideCard(Card):
@@ -27,7 +30,6 @@ class SlideCard(Card):
         super().__init__("Slide")
         self._facts = text_label(NO_SLIDE, rich=True)
         self._entry, self._mpp = self._mpp_row()
-        self._shown: SlideSource | None = None
         self._left_out = warning_label("samMilLeftOut")
         self._left_out.hide()
         self.body.addWidget(self._facts)
@@ -40,13 +42,11 @@ class SlideCard(Card):
             self.body.addWidget(widget)
             widget.hide()
 
-    def show_slide(self, source: SlideSource | None) -> None:
-        """Show a slide's facts; None where there is no slide."""
+    def show_slide(self, session: SlideSession | None) -> None:
+        """Show a slide's facts, and the question for its resolution where it is asked; None for no slide."""
+        source = None if session is None else session.source
         self._entry.setVisible(source is not None and source.info.mpp is None)
-        if source is None or source.mpp is not None or source is not self._shown:
-            self.question.hide()
-            self.suggested.hide()
-        self._shown = source
+        self._show_question(None if session is None or session.question is None else session.question[1])
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
         if source is not None:
             self.setToolTip(str(source.info.path))
@@ -54,9 +54,17 @@ class SlideCard(Card):
             self._mpp.setValue(source.user_mpp or 0.0)
             self._mpp.blockSignals(False)
 
-    def ask(self, asked: ResolutionAsked) -> None:
-        """Ask for the resolution in place, with the field focused and the estimate offered as such."""
-        estimate = asked.estimate
+    def take_answer(self) -> None:
+        """Put the cursor into the field of the question."""
+        later(self._take_focus)
+
+    def _show_question(self, asked: ResolutionAsked | None) -> None:
+        """Ask for the resolution in place, with the estimate offered as such."""
+        estimate = None if asked is None else asked.estimate
+        self.question.setVisible(asked is not None)
+        self.suggested.setVisible(estimate is not None)
+        if asked is None:
+            return
         words = f"The classifier expects {asked.expected:.3g} µm per pixel. How large is a pixel of this slide?"
         if estimate is not None:
             self._suggestion = estimate.usual
@@ -64,11 +72,8 @@ class SlideCard(Card):
                 f" The size of the nuclei suggests about {estimate.usual:.3g} ({estimate.low:.2g} to"
                 f" {estimate.high:.2g}): an estimate, check it."
             )
-            self.suggested.setText(f"Use {estimate.usual:.3g} µm per pixel")
+            self.suggested.setText(f"Use {estimate.usual:.3g} µm/px")
         self.question.setText(words)
-        self.question.show()
-        self.suggested.setVisible(estimate is not None)
-        later(self._take_focus)
 
     def _take_focus(self) -> None:
         self._mpp.setFocus()
@@ -88,12 +93,12 @@ class SlideCard(Card):
         row = QWidget()
         layout = QHBoxLayout(row)
         layout.setContentsMargins(0, 0, 0, 0)
-        field = QDoubleSpinBox()
+        field = _MppField()
         field.setRange(0.0, 40.0)
         field.setDecimals(4)
         field.setSingleStep(0.05)
         field.setSpecialValueText("not known")
-        field.setSuffix(" µm per pixel")
+        field.setSuffix(" µm/px")
         field.setKeyboardTracking(False)
         field.setToolTip(
             "The file does not say how large a pixel is. A scan at 40× usually has 0.25, at 20× 0.5 µm per pixel.\n"
@@ -105,6 +110,24 @@ class SlideCard(Card):
         layout.addWidget(label)
         layout.addWidget(field, 1)
         return row, field
+
+
+class _MppField(QDoubleSpinBox):
+    """A number without empty decimals, and wide enough for all of them."""
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
+        """Return ``0.5`` for 0.5000, with the decimal point of the language."""
+        text = f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
+        return text.replace(".", str(self.locale().decimalPoint()))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Leave room for the longest usual value and the buttons."""
+        size = super().minimumSizeHint()
+        return QSize(self.fontMetrics().horizontalAdvance("0.2525 µm/px") + _BUTTONS, size.height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the least size: the layout gives more where there is room."""
+        return self.minimumSizeHint()
 
 
 def describe(source: SlideSource) -> str:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _EMPTY = "Choose the folder of a project, a run or predictions; its slides are listed here."
+_TRY_AGAIN = "To try again, open the slide and press Segment/Classify in the Analyze dock"
 _TIPS = {
     "slide": "Name of the slide; a double click or Enter opens it with its results",
     "state": "How preprocessing ended; point at a row that failed to read why",
@@ -51,7 +52,7 @@ class SlidesDock(Dock):
         self._collection: Collection | None = None
         self._asleep: list[tuple[SlideSession, list[Layer]]] = []
         self.folder, self.open = QPushButton("&Choose folder…"), QPushButton("&Open slide")
-        self.folder.setToolTip("A folder that sam-mil-engine process, train, cross-validate or predict wrote")
+        self.folder.setToolTip("Open the folder of a project, of a trained run or of predictions")
         self.open.setToolTip("Open the chosen slide with its results; slides without unsaved work are closed")
         self.filter, self.wrong = QLineEdit(), QCheckBox("Only w&rong predictions")
         self.filter.setPlaceholderText("Filter by any word in a row")
@@ -151,7 +152,7 @@ class SlidesDock(Dock):
                     if place == 3 and value is not None:
                         cell.setText(f"{value:.3f}")
                 cell.setData(Qt.ItemDataRole.UserRole, entry)
-                cell.setToolTip(entry.error)
+                cell.setToolTip(f"{entry.error}. {_TRY_AGAIN}" if entry.error else "")
                 self.table.setItem(row, column, cell)
         self.table.setSortingEnabled(True)
         self.title.setText(_title(collection))

@@ -95,6 +95,7 @@ def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], 
             "nothing says where the patches lie",
             where=files.features,
             hint="Give the folder of the coordinate files with --patches",
+            window_hint="Import the features together with their coordinate files",
         )
     if len(coords) != len(features):
         raise BagError(

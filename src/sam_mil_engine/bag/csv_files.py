@@ -50,7 +50,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         return read_frame(path)
     except DataError as error:
-        raise BagError(error.what, where=path, hint=error.hint) from error
+        raise BagError(error.what, where=path, hint=error.hint, window_hint=error.window_hint) from error
 
 
 def write(folder: Path, bag: FeatureBag) -> list[Path]:

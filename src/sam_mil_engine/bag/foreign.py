@@ -180,6 +180,7 @@ def make_grid(
                 "nothing tells the size of the patches",
                 where=where,
                 hint="Give the coordinate files with --patches, or the size with --patch-size-px0",
+                window_hint="Import the features together with their coordinate files",
             )
         notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance of neighbours")
     output = facts.output_size or max(1, round(size))

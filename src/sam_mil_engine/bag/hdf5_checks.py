@@ -23,8 +23,12 @@ _ALWAYS_FINE = 2**20
 
 
 @contextmanager
-def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5py.File]:
+def open_checked(
+    path: Path, *, missing: str = "Check the path", window_hint: str | None = None
+) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, after a look at everything that is in it.
+
+    ``missing`` and ``window_hint`` say what to do where there is no file.
 
     Raises
     ------
@@ -34,7 +38,7 @@ def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5p
     """
     path = Path(path)
     if not path.is_file():
-        raise BagError("there is no such bag file", where=path, hint=missing)
+        raise BagError("there is no such bag file", where=path, hint=missing, window_hint=window_hint)
     try:
         with h5py.File(path, "r") as file:
             _check_group(file, path, seen=set())
@@ -50,14 +54,16 @@ def _why(error: OSError, path: Path) -> BagError:
     """Say in words why HDF5 could not open or read a file: it may well be whole, and hours of work."""
     text = str(error).splitlines()[0]
     code = error.errno or next((int(number) for number in re.findall(r"errno = (\d+)", text)), None)
-    locked = "to lock file" in text
+    locked, in_window = "to lock file" in text, None
     if locked and code in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
         what, hint = "its disk does not support locks", f"Move it to another disk, or {_WITHOUT_LOCKS}"
+        in_window = "Move it to another disk"
     elif locked:
         what, hint = (
             "another program holds the file open",
             f"Close it and run again. If none does: {_WITHOUT_LOCKS}",
         )
+        in_window = "Close it and try again; if none does, move the file to another disk"
     elif code in (errno.EACCES, errno.EPERM):
         what, hint = "the permissions of the file do not let it be read", "Ask its owner for the right to read it"
     elif "signature not found" in text:
@@ -71,7 +77,7 @@ def _why(error: OSError, path: Path) -> BagError:
         )
     else:
         what, hint = f"it cannot be read ({text})", _ANOTHER
-    return BagError(what, where=path, hint=hint)
+    return BagError(what, where=path, hint=hint, window_hint=in_window)
 
 
 def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:

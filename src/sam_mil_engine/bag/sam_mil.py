@@ -222,7 +222,12 @@ def write(
         If a file cannot be written.
     """
     if bag.groups is None or bag.group_features is None:
-        raise BagError("the bag has no groups", where=bag.slide_id, hint="Run `sam-mil-engine group` first")
+        raise BagError(
+            "the bag has no groups",
+            where=bag.slide_id,
+            hint="Run `sam-mil-engine group` first",
+            window_hint="Press Segment/Classify in the Analyze dock first",
+        )
     name, groups = file_name(bag.slide_id), bag.groups
     area = groups.area_raster
     written = [clam.write_patches(folder, bag, grid, slide_size_px0=slide_size_px0)]

@@ -43,6 +43,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
                 f"there is no /{absent[0]} in it" if absent else "it holds slide features, not those of tiles",
                 where=path,
                 hint="Name the folder that `stamp preprocess` wrote",
+                window_hint="Choose the folder that the preprocessing of STAMP wrote",
             )
         coords, features = (without_batch_axis(file[name][:]) for name in ("coords", "feats"))
         attributes = dict(file.attrs)
@@ -52,6 +53,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
             "its coordinates are micrometres, and the slide's micrometres per pixel are not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
+            window_hint="Import the features together with their slides",
         )
     facts = PatchFacts(size_px0=tile_um / float(np.mean(known.mpp)), output_size=tile_px)
     attrs = {"encoder": attributes.get("extractor")}

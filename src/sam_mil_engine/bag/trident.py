@@ -124,6 +124,7 @@ def write(
             "neither magnification nor mpp of the slide is known, TRIDENT needs one",
             where=name,
             hint="Process or import the slide with --source-mpp",
+            window_hint="Enter the resolution in the Analyze dock and press Segment/Classify",
         )
     target = level0 * grid.output_size / grid.size_px0[0]
     overlap = round((grid.size_px0[0] - grid.step_px0[0]) * grid.output_size / grid.size_px0[0])

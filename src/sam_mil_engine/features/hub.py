@@ -18,6 +18,12 @@ from ..progress import Progress, ProgressCallback, silent
 
 #: Stands before the name of a repository where a person names an encoder.
 PREFIX = "hf:"
+#: What to do at a window where the weights of the hub cannot be had.
+GATED_IN_WINDOW = (
+    "Check the network; where the model is gated, ask for access on its page and log in to the"
+    " Hugging Face hub on this"
+    " computer. Without a network, copy the hub's cache from a computer that has the model"
+)
 #: Files of weights that timm reads, the one it prefers first.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -180,6 +186,7 @@ def verify_repository(repository: str) -> str:
             f"the checksum is {digest[:16]}, that of the hub is {expected[:16]}",
             where=path,
             hint=f"Run `sam-mil-engine models remove {PREFIX}{repository}` and fetch it again",
+            window_hint="Press Remove and then Fetch in the Models dock",
         )
     return digest
 
@@ -229,4 +236,5 @@ def _error(repository: str, what: str) -> EncoderError:
         hint="Ask for access on its page where it is gated, then `hf auth login`. Without a network, run"
         f" `hf download {repository}` elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set"
         " HF_HUB_OFFLINE=1",
+        window_hint=GATED_IN_WINDOW,
     )

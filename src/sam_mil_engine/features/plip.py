@@ -26,7 +26,9 @@ class PlipImages(nn.Module):
             from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
         except ImportError as error:
             raise EncoderError(
-                "PLIP needs the package transformers", hint="pip install 'napari-sam-mil[plip]'"
+                "PLIP needs the package transformers",
+                hint="pip install 'napari-sam-mil[plip]'",
+                window_hint="Install the Python package transformers beside napari and start it again",
             ) from error
         # transformers' defaults are the shape of ViT-B/32
         self.clip: Any = CLIPVisionModelWithProjection(CLIPVisionConfig())

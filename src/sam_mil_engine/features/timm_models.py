@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from .hub import HUB_MODELS, HubModel
+from .hub import GATED_IN_WINDOW, HUB_MODELS, HubModel
 from .torch_encoder import TorchEncoder
 from .weights import state_sha256
 
@@ -83,6 +83,7 @@ def _pretrained(model_name: str, asked: str, known: HubModel | None) -> nn.Modul
             hint="Its weights come from the Hugging Face hub: check the name, the network and your access"
             f" (`hf auth login` for gated models). Without a network, run `hf download {_repository(model_name)}`"
             " elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set HF_HUB_OFFLINE=1",
+            window_hint=GATED_IN_WINDOW,
         ) from error
     return model
 

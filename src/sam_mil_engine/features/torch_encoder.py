@@ -137,7 +137,11 @@ class TorchEncoder:
             raise self._failed(error) from error
 
     def _failed(self, error: RuntimeError) -> EncoderError:
-        return EncoderError(f"{self.name} fails on {describe(self._device)}: {error}", hint="Try --device cpu")
+        return EncoderError(
+            f"{self.name} fails on {describe(self._device)}: {error}",
+            hint="Try --device cpu",
+            window_hint="Close other programs that use the graphics card, and try again",
+        )
 
     def _at_once(self, batch: UInt8Batch) -> int:
         """Patches of the batch that go through the model together."""

@@ -65,6 +65,8 @@ def _mobile_sam(path: Path) -> Sam:
             "this is MobileSAM, whose package mobile_sam is not installed",
             where=path,
             hint="pip install git+https://github.com/ChaoningZhang/MobileSAM.git, or use another SAM",
+            window_hint="Choose another SAM in the Models dock, or install the Python package"
+            " mobile_sam beside napari",
         ) from error
     return shapes["vit_t"]()
 

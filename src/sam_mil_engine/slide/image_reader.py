@@ -71,6 +71,7 @@ def open_with_pillow(path: Path) -> ImageReader | None:
         raise SlideError(
             "the image is too large to be held in memory",
             hint="Convert it to a tiled pyramid, for example with `vips tiffsave IN OUT.tif --tile --pyramid`",
+            window_hint="Convert it to a tiled TIFF with a pyramid, for example with libvips or QuPath",
         ) from error
     with image:
         try:

@@ -92,9 +92,11 @@ def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> Sl
     known = describe_start(start)
     if refusals:
         words = "; ".join(f"{name}: {error.what}" for name, error in refusals.items())
-        own = next((error.hint for error in refusals.values() if error.hint), None)
-        hint = own or (None if known is None else known.hint) or _COPY_AGAIN
-        return SlideError(f"the slide cannot be opened ({words})", where=path, hint=hint)
+        own = next((error for error in refusals.values() if error.hint), known)
+        what = f"the slide cannot be opened ({words})"
+        if own is None or own.hint is None:
+            return SlideError(what, where=path, hint=_COPY_AGAIN)
+        return SlideError(what, where=path, hint=own.hint, window_hint=own.window_hint)
     if known is not None:
         return SlideError(known.what, where=path, hint=known.hint)
     if has_parts(path):

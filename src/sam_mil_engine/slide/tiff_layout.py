@@ -212,4 +212,5 @@ def _refuse_unknown(page: tifffile.TiffPage) -> None:
         raise SlideError(
             f"the picture is stored in one piece of {chunk_bytes(page) / 2**30:.1f} GiB, not in tiles",
             hint="Convert it to a tiled pyramid, for example with `vips tiffsave IN OUT --tile --pyramid`",
+            window_hint="Convert it to a tiled TIFF with a pyramid, for example with libvips or QuPath",
         )

@@ -58,6 +58,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
             f"patches at {settings.mpp:g} µm per pixel were asked for, but the slide does not know its resolution",
             where=info.path,
             hint="State it with --source-mpp, in µm per level-0 pixel",
+            window_hint="Enter the resolution in the Analyze dock",
         )
     else:
         scale = (settings.mpp / mpp[0], settings.mpp / mpp[1])

@@ -147,4 +147,5 @@ def _check_same(runs: Mapping[str, TrainResult], tables: Mapping[str, pd.DataFra
                 f"the slides, folds or labels are not those of {names[0]}",
                 where=runs[name].out_dir,
                 hint="Cross-validate the models in one call, or with the splits.csv of the first: --splits",
+                window_hint="Choose runs that were cross-validated together",
             )

@@ -79,7 +79,12 @@ def match_bags(
     folder = Path(bags_dir)
     found = {nfc(path.stem): path for path in bags_in(folder)}
     if not found:
-        raise DataError("no bag (*.h5) is here", where=folder, hint="Run `sam-mil-engine process` first")
+        raise DataError(
+            "no bag (*.h5) is here",
+            where=folder,
+            hint="Run `sam-mil-engine process` first",
+            window_hint="Choose the folder bags of a project",
+        )
     labels = labels.assign(slide_id=_as_bags(labels["slide_id"], found, progress))
     ids = list(labels["slide_id"])
     missing = tuple(slide_id for slide_id in ids if slide_id not in found)

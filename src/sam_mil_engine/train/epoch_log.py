@@ -18,6 +18,7 @@ def check_tensorboard() -> None:
             "TensorBoard is not installed",
             where="TrainSettings.tensorboard",
             hint="pip install 'napari-sam-mil[tensorboard]', or leave the option out: history.csv has the same",
+            window_hint="Train without TensorBoard: history.csv has the same",
         )
 
 

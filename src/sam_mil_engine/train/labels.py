@@ -166,6 +166,7 @@ class _Labels:
             + (f" and {len(missing) - 10} more" if len(missing) > 10 else ""),
             where=self.text.path,
             hint=f"Fill it in, or remove these rows{hints.get(role, '')}",
+            window_hint="Fill it in, or remove these rows",
         )
 
 

@@ -80,6 +80,7 @@ def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSe
                 f"the file holds {len(found)} splits, training takes one",
                 where=splits,
                 hint="Use `sam-mil-engine cross-validate` for several, or keep one repeat and fold",
+                window_hint="Keep one repeat and fold in the file",
             )
         return check_split(found[0], table)
     if "split" in table:

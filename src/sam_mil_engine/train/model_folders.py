@@ -79,7 +79,10 @@ def find_models(path: str | Path) -> list[Path]:
     models = sorted((file.parent for file in folder.glob(f"**/{DESCRIPTION}")), key=_by_numbers)
     if not models:
         raise ModelError(
-            "no trained model is in this folder", where=folder, hint="Train one first: `sam-mil-engine train`"
+            "no trained model is in this folder",
+            where=folder,
+            hint="Train one first: `sam-mil-engine train`",
+            window_hint="Choose the folder of a trained run, or a folder with the file model.json",
         )
     return models
 

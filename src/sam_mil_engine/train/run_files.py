@@ -178,7 +178,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"not readable ({error})", where=file, hint="Is this a RUN that `train` wrote?") from error
+        raise DataError(f"not readable ({error})", where=file, hint="Choose the folder of a trained run") from error
 
 
 def _without_nan(value: Any) -> Any:

@@ -105,6 +105,7 @@ def import_labels(
             "there is another table of labels already, and it is not replaced",
             where=target,
             hint="Go on without --labels to use the one that is there, or rename it",
+            window_hint="Rename the one that is there",
         )
     return slides
 

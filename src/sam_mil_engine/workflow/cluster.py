@@ -59,6 +59,7 @@ def connected(address: str, *, device: str = "auto", most: int | None = None) ->
             f"the Dask scheduler does not answer ({error})",
             where=address,
             hint="Start one with `dask scheduler` and `dask worker ADDRESS`, or use --scheduler local",
+            window_hint="Start the scheduler and its workers first",
         ) from error
     with client:
         yield client

@@ -46,7 +46,10 @@ def compare_bag(
     segments, grid = h5.read_segments(bag_path), h5.read_grid(bag_path)
     if segments is None or grid is None:
         raise BagError(
-            "the bag has no segments", where=bag_path, hint="Run `sam-mil-engine process` with all stages"
+            "the bag has no segments",
+            where=bag_path,
+            hint="Run `sam-mil-engine process` with all stages",
+            window_hint="Press Segment/Classify in the Analyze dock first",
         )
     bag = h5.read_bag(bag_path)
     scores = None

@@ -113,4 +113,5 @@ def _check_unseen(run: Path, slides: set[str]) -> None:
             f"{len(both)} slides were used to train or to validate this run: {listing(both)}",
             where=file,
             hint="Leave them out of the labels; if they are other slides of the same name, say --allow-seen",
+            window_hint="Leave them out of the labels",
         )

@@ -104,7 +104,12 @@ def _properties(found: ForeignBag) -> list[dict[str, Any]]:
 
 def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
     if found.segments is None:
-        raise BagError("the bag has no segments", where=found.bag.slide_id, hint="Run `sam-mil-engine group` first")
+        raise BagError(
+            "the bag has no segments",
+            where=found.bag.slide_id,
+            hint="Run `sam-mil-engine group` first",
+            window_hint="Press Segment/Classify in the Analyze dock first",
+        )
     path, mpp = folder / f"{file_name(found.bag.slide_id)}.ome.zarr", found.bag.attrs.get("mpp")
     write_ome_zarr(
         path,

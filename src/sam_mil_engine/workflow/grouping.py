@@ -143,6 +143,7 @@ class _Grouping:
                 f"there are no segments of {files.slide_id!r}" + (f" in {self.folder}" if self.folder else ""),
                 where=files.features,
                 hint="Give their folder with --segments, or the slides with --slides to segment them now",
+                window_hint="Press Segment in the Analyze dock first",
             )
         return _Plan(
             path, slide, features_key, segments_key, key("groups", features_key, segments_key, settings.groups)

@@ -96,6 +96,7 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
             f"the checksum is {digest[:16]}, that of {name!r} is {published[name].sha256[:16]}",
             where=path,
             hint=f"Fetch {published[name].url} again, or add it under another name with --as",
+            window_hint=f"Fetch {published[name].url} again, or give the file another name and add it again",
         )
     chosen = name or path.stem
     _refuse_taken(chosen, path)
@@ -141,7 +142,11 @@ def _repository(name: str) -> str:
 
 def _refuse_taken(name: str, path: Path) -> None:
     if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name == "auto":
-        raise ModelError(f"{name!r} is no name for a model", hint="Use letters, digits, - and _ (--as NAME)")
+        raise ModelError(
+            f"{name!r} cannot be the name of a model",
+            hint="Use letters, digits, - and _ (--as NAME)",
+            window_hint="Rename the file: its name may have letters, digits, - and _",
+        )
     if name in {entry.name for entry in catalogue()}:
         raise ModelError(
             f"there is a model {name!r} already", where=path, hint="Remove that one first, or choose another name"
@@ -155,7 +160,10 @@ def _sam_weights(path: Path) -> str:
         sam = load_sam(path, device="cpu")
     except SegmentError as error:
         raise SegmentError(
-            f"it is no published file, and no SAM: {error.what}", where=path, hint=error.hint
+            f"it is no published file, and no SAM: {error.what}",
+            where=path,
+            hint=error.hint,
+            window_hint=error.window_hint,
         ) from error
     return f"{sum(weight.numel() for weight in sam.parameters()) / 1e6:.0f} million weights"
 

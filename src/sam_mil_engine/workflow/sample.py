@@ -58,7 +58,9 @@ def fetch_cmu(folder: Path | None = None, *, url: str = CMU_URL, progress: Progr
         import pooch
     except ImportError as error:
         raise SlideError(
-            "samples are downloaded with pooch, which is not installed", hint="pip install 'napari-sam-mil[sample]'"
+            "samples are downloaded with pooch, which is not installed",
+            hint="pip install 'napari-sam-mil[sample]'",
+            window_hint="Install the Python package pooch beside napari and start it again",
         ) from error
     pooch.get_logger().setLevel("WARNING")
     name = Path(CMU_URL).name

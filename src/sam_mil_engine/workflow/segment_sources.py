@@ -116,6 +116,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
             f"its unit is {unit}, and the slide's micrometres per pixel are not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
+            window_hint="Enter the resolution in the Analyze dock and press Segment",
         )
     downsample, shift = (np.divide(values, mpp or (1.0, 1.0)) for values in (scale, shift))
     left, top = (shift + 0.5 - downsample / 2).tolist()  # the format speaks of pixel centres

@@ -83,6 +83,8 @@ class SlideJob:
                 "no tissue was found",
                 where=self.slide.info.path,
                 hint="Look at the slide; if it does hold tissue, try --preset biopsy or another --preset",
+                window_hint="Look at the slide; if it does hold tissue, try another tissue preset in the"
+                " Analyze dock, for example Biopsy",
             )
         return tissue
 
@@ -94,5 +96,6 @@ class SlideJob:
                 "no patch lies in the tissue",
                 where=self.slide.info.path,
                 hint="Choose a smaller --patch-size, or look at the picture in masks/",
+                window_hint="In the Analyze dock, choose a classifier with smaller patches or another preset",
             )
         return grid

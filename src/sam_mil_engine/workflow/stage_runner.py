@@ -79,6 +79,7 @@ class StageRunner:
                 f"the stage {stage!r} needs {' and '.join(missing)} of {job.slide_id!r} first",
                 where=job.bag,
                 hint=f"Add {','.join(missing)} to --stages",
+                window_hint="Press Segment/Classify in the Analyze dock: it does all that is missing",
             )
         stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder)
         if done.get(stage) == stage_key:

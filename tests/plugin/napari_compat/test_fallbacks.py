@@ -16,7 +16,7 @@ from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_sam_mil import preload
-from napari_sam_mil.napari_compat import event_loop, first_use, graphics, scale_bar, spinner, viewers
+from napari_sam_mil.napari_compat import event_loop, first_use, graphics, scale_bar, spinner, units, viewers
 from napari_sam_mil.napari_compat.layers import insert_unselected, take_keys
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
 
@@ -28,8 +28,14 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def no_canvas(monkeypatch):
-    for module in (graphics, scale_bar):
+    for module in (graphics, scale_bar, units):
         monkeypatch.setattr(module, "qt_canvas", lambda _viewer: None)
+
+
+def test_without_a_canvas_napari_says_what_it_always_does_of_units(viewer, no_canvas):
+    before = viewer.window._qt_viewer.canvas._update_world_units
+    units.draw_without_units(viewer)
+    assert viewer.window._qt_viewer.canvas._update_world_units == before
 
 
 class Bare:

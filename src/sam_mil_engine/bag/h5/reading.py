@@ -21,9 +21,12 @@ from ..feature_bag import FeatureBag
 from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
 
+#: What to do at a window where a bag is missing or not complete.
+_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it does what is missing"
+
 
 def _open(path: Path) -> AbstractContextManager[h5py.File]:
-    return open_checked(path, missing="Run `sam-mil-engine process` first")
+    return open_checked(path, missing="Run `sam-mil-engine process` first", window_hint=_IN_WINDOW)
 
 
 def read_bag(path: str | Path) -> FeatureBag:
@@ -44,7 +47,10 @@ def read_bag(path: str | Path) -> FeatureBag:
         for name, stage in (("coords", "tiles"), ("features", "features")):
             if name not in file:
                 raise BagError(
-                    f"the bag has no /{name}", where=path, hint=f"Run the {stage} stage: `sam-mil-engine process`"
+                    f"the bag has no /{name}",
+                    where=path,
+                    hint=f"Run the {stage} stage: `sam-mil-engine process`",
+                    window_hint=_IN_WINDOW,
                 )
         groups, group_features = _groups(file)
         attrs = {**plain(file["coords"].attrs), **plain(file["features"].attrs), **plain(file.attrs)}
