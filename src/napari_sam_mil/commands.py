@@ -43,7 +43,7 @@ def classify(viewer: Viewer) -> None:
 
 def cancel(viewer: Viewer) -> None:
     """Stop whatever the docks of this window do."""
-    from .widgets.work import Worker
+    from .background.work import Worker
 
     dock = find_dock(viewer, "Analyze")
     workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 #: What the manifest calls a dock -> the class that it names (a test compares).
 DOCKS: dict[str, str] = {
-    "Analyze": "widgets.analyze:AnalyzeDock",
-    "Groups": "widgets.groups:GroupsDock",
-    "Annotations": "widgets.annotations:AnnotationsDock",
-    "Prompts": "widgets.prompts:PromptsDock",
+    "Analyze": "widgets.analyze.dock:AnalyzeDock",
+    "Groups": "widgets.groups.dock:GroupsDock",
+    "Annotations": "widgets.annotations.dock:AnnotationsDock",
+    "Prompts": "widgets.prompts.dock:PromptsDock",
     "Models": "widgets.models:ModelsDock",
-    "Figure": "widgets.figure:FigureDock",
+    "Figure": "widgets.figure.dock:FigureDock",
     "Slides": "widgets.slides:SlidesDock",
     "Preferences and keys": "widgets.preferences:PreferencesDock",
 }

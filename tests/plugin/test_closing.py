@@ -10,10 +10,11 @@ import time
 import pytest
 from by_hand import click, press, until
 
-from napari_sam_mil import docks, kept
-from napari_sam_mil.layers import KINDS
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.widgets.progress_card import STAGE_NAMES
+from napari_sam_mil import docks
+from napari_sam_mil.analysis import run
+from napari_sam_mil.layers.results import KINDS
+from napari_sam_mil.session.viewer import sessions_of
+from napari_sam_mil.widgets.analyze.progress_card import STAGE_NAMES
 
 #: A whole program: napari opens a slide, begins, and is closed as soon as a stage reports.
 PROGRAM = """
@@ -42,7 +43,7 @@ def held(monkeypatch):
 
     def hold(stage):
         there = threading.Event()
-        real = kept.analyse_elsewhere
+        real = run.analyse_elsewhere
 
         def analyse(source, choices, *, step, progress):
             def report(item):
@@ -56,7 +57,7 @@ def held(monkeypatch):
 
             return real(source, choices, step=step, progress=report)
 
-        monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse_elsewhere", analyse)
+        monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_elsewhere", analyse)
         return there, go_on
 
     yield hold

@@ -6,8 +6,8 @@ from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
 from napari_sam_mil.docks import DOCKS, find_dock, frame_of
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.view import sees_all
+from napari_sam_mil.layers.view import sees_all
+from napari_sam_mil.session.viewer import sessions_of
 
 
 def open_by_menu(viewer, name):

@@ -36,10 +36,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil import preferences, sample_data
+from napari_sam_mil.analysis.hit_testing import segments_at
+from napari_sam_mil.analysis.placement import points_to_world, world_to_points
 from napari_sam_mil.docks import find_dock
-from napari_sam_mil.picking import segments_at
-from napari_sam_mil.placement import points_to_world, world_to_points
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.workflow import synthetic
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from napari_sam_mil.analysis.hit_testing import after, segments_at, without_words
+from napari_sam_mil.analysis.placement import points_to_world
 from napari_sam_mil.docks import open_dock
-from napari_sam_mil.picking import after, segments_at, without_words
-from napari_sam_mil.placement import points_to_world
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.segments import Segments
 

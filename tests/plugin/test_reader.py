@@ -11,8 +11,8 @@ import pytest
 from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
+from napari_sam_mil.analysis.source import tag_of
 from napari_sam_mil.reader import get_reader, read_slides
-from napari_sam_mil.source import tag_of
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.slide.finding import EXTENSIONS
 

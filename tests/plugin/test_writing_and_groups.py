@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.group_table import matching
+from napari_sam_mil.analysis.segment_table import matching
 from napari_sam_mil.writer import write_table
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations

@@ -11,10 +11,10 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
+from ..background.work import Worker
 from ..docks import choose_tab, frame_of, join_others, to_front
 from ..keys import bind_defaults
-from ..session import sessions_of
-from .work import Worker
+from ..session.viewer import sessions_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

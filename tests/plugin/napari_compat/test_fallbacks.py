@@ -15,7 +15,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_sam_mil import preload
+from napari_sam_mil.layers import preload
 from napari_sam_mil.napari_compat import event_loop, first_use, graphics, scale_bar, spinner, viewers
 from napari_sam_mil.napari_compat.layers import insert_unselected, take_keys
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
