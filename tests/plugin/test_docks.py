@@ -5,8 +5,9 @@ from __future__ import annotations
 from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
-from napari_sam_mil.docks import DOCKS, find_dock, frame_of
+from napari_sam_mil.docks import DOCKS, find_dock
 from napari_sam_mil.layers.view import sees_all
+from napari_sam_mil.napari_compat.dock_frames import frame_of
 from napari_sam_mil.session.viewer import sessions_of
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..analysis.placement import world_to_points
 from ..analysis.source import SlideSource, tag_of
+from ..napari_compat.status_bar import tell_place
 from ..napari_compat.viewers import real_viewer
 from .annotations import words_at
 
@@ -25,30 +25,17 @@ def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> 
 
 
 def watch_cursor(viewer: Viewer) -> None:
-    """Tell the place in micrometres from now on, wherever a layer of a slide is selected; once for a viewer."""
-    viewer = real_viewer(viewer)
-    if viewer in _watched:
-        return
-    _watched.add(viewer)
-    seen = weakref.ref(viewer)
-
-    def rewrite(_event: Any) -> None:
-        viewer = seen()
-        status = None if viewer is None else viewer.status
-        if viewer is None or not isinstance(status, dict) or not status.get("coords"):
-            return
-        active = viewer.layers.selection.active
-        tag = None if active is None else tag_of(active.metadata)
-        if tag is None:
-            return
-        place = where_in_slide(tuple(viewer.cursor.position[-2:]), tag.source)
-        shape = words_at(active, viewer.cursor.position)
-        value = status.get("value", "") if shape is None else shape
-        words = f"{place}: {value}" if value else place
-        if status.get("coordinates") != words:
-            viewer.status = status | {"coordinates": words}
-
-    viewer.events.status.connect(rewrite)
+    """Tell the place in micrometres from now on, wherever a layer of a slide is selected; once per viewer."""
+    tell_place(real_viewer(viewer), _words)
 
 
-_watched: weakref.WeakSet[Viewer] = weakref.WeakSet()
+def _words(viewer: Viewer, value: str) -> str | None:
+    """Return place and value under the cursor, or None where no layer of a slide is selected."""
+    active = viewer.layers.selection.active
+    tag = None if active is None else tag_of(active.metadata)
+    if tag is None:
+        return None
+    place = where_in_slide(tuple(viewer.cursor.position[-2:]), tag.source)
+    shape = words_at(active, viewer.cursor.position)
+    value = value if shape is None else shape
+    return f"{place}: {value}" if value else place

@@ -12,8 +12,9 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
 from ..background.work import Worker
-from ..docks import choose_tab, frame_of, join_others, to_front
+from ..docks import join_others, to_front
 from ..keys import bind_defaults
+from ..napari_compat.dock_frames import choose_tab, frame_of
 from ..session.viewer import sessions_of
 
 if TYPE_CHECKING:
