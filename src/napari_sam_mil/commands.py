@@ -125,14 +125,14 @@ def show_beside(viewer: Viewer) -> None:
     _press(viewer, "Annotations", "figure", "beside")
 
 
-def export_groups_csv(viewer: Viewer) -> None:
-    """Press *Save as CSV…* of the groups."""
-    _press(viewer, "Groups", "csv")
+def export_segments_csv(viewer: Viewer) -> None:
+    """Press *Save as CSV…* of the segments."""
+    _press(viewer, "Segments", "csv")
 
 
-def export_groups_geojson(viewer: Viewer) -> None:
-    """Press *Save as GeoJSON…* of the groups."""
-    _press(viewer, "Groups", "geojson")
+def export_segments_geojson(viewer: Viewer) -> None:
+    """Press *Save as GeoJSON…* of the segments."""
+    _press(viewer, "Segments", "geojson")
 
 
 def save_figure(viewer: Viewer) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: What the manifest calls a dock -> the class that it names (a test compares).
 DOCKS: dict[str, str] = {
     "Analyze": "widgets.analyze.dock:AnalyzeDock",
-    "Groups": "widgets.groups.dock:GroupsDock",
+    "Segments": "widgets.segments.dock:SegmentsDock",
     "Annotations": "widgets.annotations.dock:AnnotationsDock",
     "Prompts": "widgets.prompts.dock:PromptsDock",
     "Models": "widgets.models:ModelsDock",

@@ -121,11 +121,11 @@ def test_table_outlines_and_edits_belong_to_their_slide(open_dock, tiny_slide, p
         viewer.layers.selection.active = session.layer
         press(dock, "Segment/Classify")
         until(lambda: dock.job is None, "the result")
-    notes, groups, prompts = (docks.open_dock(viewer, name) for name in ("Annotations", "Groups", "Prompts"))
+    notes, groups, prompts = (docks.open_dock(viewer, name) for name in ("Annotations", "Segments", "Prompts"))
     notes.load(processed[0].with_suffix(".geojson"))
     until(lambda: second.agreement is not None, "the agreement")
     count = len(second.analysis.processed.segments)
-    assert groups.table.rowCount() == count
+    assert groups.model.rowCount() == count
     rows = prompts.segments.list
     click(rows.viewport(), rows.visualItemRect(rows.item(0)).center())
     press(prompts, "Delete")
@@ -133,12 +133,12 @@ def test_table_outlines_and_edits_belong_to_their_slide(open_dock, tiny_slide, p
     viewer.layers.selection.active = first.layer
     assert first.agreement is None
     assert "purity" not in first.table()
-    assert groups.table.rowCount() == len(first.analysis.processed.segments)
+    assert groups.model.rowCount() == len(first.analysis.processed.segments)
     assert not prompts.segments.undo.isEnabled()
     assert not prompts.segments.save.isEnabled()
     assert notes.outlines._facts.text().startswith("Load a file")
     viewer.layers.selection.active = second.layer
     until(lambda: "purity" in second.table(), "the agreement of the edited segments")
-    assert groups.table.rowCount() == count - 1
+    assert groups.model.rowCount() == count - 1
     assert prompts.segments.undo.isEnabled()
     assert notes.outlines._facts.text().endswith("tumour")

@@ -125,7 +125,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
     viewer, session = analysed
     loaded(dock, cells_file)
     dock.save_outlines(tmp_path / "outlines.geojson")
-    open_dock(viewer, "Groups").save(tmp_path / "groups.geojson")
+    open_dock(viewer, "Segments").save(tmp_path / "groups.geojson")
     session.layers["tissue"].save(str(tmp_path / "tissue.geojson"), plugin="napari-sam-mil")
     session.layers["segments"].save(str(tmp_path / "segments.geojson"), plugin="napari-sam-mil")
     assert set(threads) == {
@@ -139,7 +139,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
 
 def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, annotations_dock):
     viewer, session = analysed
-    groups = open_dock(viewer, "Groups")
+    groups = open_dock(viewer, "Segments")
     assert "IoU" in groups._columns
     viewer.layers.remove(session.layers["annotations"])
     assert session.agreement is None

@@ -13,11 +13,13 @@ from .segment_table import shown_class
 def segments_at(segments: Segments, x: float, y: float) -> list[int]:
     """Return the numbers (from 0) of the segments that a level-0 point lies in, the smallest first."""
     column, row = np.floor(segments.frame.from_px0([(x, y)])[0]).astype(int).tolist()
-    found = []
-    for number, (left, top, width, height) in enumerate(segments.boxes_raster.tolist()):
-        inside = left <= column < left + width and top <= row < top + height
-        if inside and segments.crops[number][row - top, column - left]:
-            found.append(number)
+    left, top, width, height = segments.boxes_raster.T
+    near = (left <= column) & (column < left + width) & (top <= row) & (row < top + height)
+    found = [
+        number
+        for number in np.flatnonzero(near).tolist()
+        if segments.crops[number][row - top[number], column - left[number]]
+    ]
     return sorted(found, key=lambda number: (int(segments.area[number]), number))
 
 
