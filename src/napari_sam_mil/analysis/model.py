@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from platformdirs import user_data_path
@@ -42,6 +42,8 @@ class Choices:
         Name of the tissue preset; None takes that of the project.
     project
         Folder in which results are kept.
+    changes
+        Dotted name -> value of further settings, instead of what the project and the classifier have.
     """
 
     segmenter: str = SegmentSettings().segmenter
@@ -49,6 +51,7 @@ class Choices:
     classifier: str = BUNDLED
     preset: str | None = None
     project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

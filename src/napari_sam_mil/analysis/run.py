@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings
+from sam_mil_engine.settings.changes import with_changes
 
 from ..background.worker import in_other_process
 from .classifier import Classifier
@@ -33,7 +34,7 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource | Slide
     """Return what the classifier expects, on top of what the project has, so that its results are used."""
     from sam_mil_engine.workflow.prediction import settings_for
 
-    return settings_for(
+    settings = settings_for(
         model,
         source_mpp=source.user_mpp,
         slide_mpp=source.mpp,
@@ -42,6 +43,7 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource | Slide
         preset=choices.preset,
         kept=recorded_settings(choices.project),
     )
+    return with_changes(settings, choices.changes) if choices.changes else settings
 
 
 def analyse(

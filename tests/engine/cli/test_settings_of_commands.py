@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sam_mil_engine.cli.assignments import merge, setting_names
 from sam_mil_engine.cli.options import process_settings
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import TISSUE_PRESETS, ProcessSettings
+from sam_mil_engine.settings.changes import merge, setting_names
 
 
 def test_set_wins_over_options_and_options_over_the_file(tmp_path: Path) -> None:

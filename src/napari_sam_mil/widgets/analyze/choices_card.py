@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
+from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import automatic_segmenter, available_segmenters
 from sam_mil_engine.settings import FeatureSettings
 
 from ...analysis.library import library
 from ...analysis.model import BUNDLED, Choices
+from ...analysis.project_settings import recorded_settings
+from ...notices import show_error
 from ..events import news
-from ..parts import Card, folder_label
+from ..parts import Card, folder_label, text_label
+from ..settings_form import SettingsForm, form_settings
 
 
 class ChoicesCard(Card):
@@ -25,6 +30,7 @@ class ChoicesCard(Card):
     def __init__(self) -> None:
         super().__init__("Models")
         self._project = Choices().project
+        self._changes: dict[str, Any] = {}
         self.preset, self.segmenter, self.encoder, self.classifier = (QComboBox() for _ in range(4))
         self._folder = folder_label()
         self._fill()
@@ -35,6 +41,13 @@ class ChoicesCard(Card):
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
+        self.more = QPushButton("All se&ttings…")
+        self.more.setToolTip("Every other setting: patches, thresholds of SAM, tissue, membership, batches")
+        self.more.clicked.connect(self.browse_settings)
+        self._said = text_label(faint=True)
+        self._said.hide()
+        form.addRow(self.more)
+        form.addRow(self._said)
         self.body.addLayout(form)
         for box in (self.preset, self.segmenter, self.encoder, self.classifier):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -51,6 +64,7 @@ class ChoicesCard(Card):
             encoder=self.encoder.currentData(),
             classifier=self.classifier.currentData(),
             project=self._project,
+            changes=dict(self._changes),
         )
 
     def in_words(self) -> str:
@@ -61,6 +75,8 @@ class ChoicesCard(Card):
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in _CLASSIFIERS
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
         parts.append(self.classifier.currentText().lower())
+        if self._changes:
+            parts.append(f"{len(self._changes)} changed")
         return " · ".join(parts)
 
     def set_project(self, folder: Path) -> None:
@@ -80,6 +96,25 @@ class ChoicesCard(Card):
             self.classifier.addItem(folder.name, str(folder))
             self.classifier.setItemData(place, str(folder), Qt.ItemDataRole.ToolTipRole)
         self.classifier.setCurrentIndex(place)
+
+    def set_changes(self, changes: dict[str, Any]) -> None:
+        """Use further settings from now on: dotted name -> value."""
+        self._changes = dict(changes)
+        titles = {one.name: one.title for one in form_settings()}
+        said = ", ".join(f"{titles[name]} {_in_words(value)}" for name, value in changes.items())
+        self._said.setText(said)
+        self._said.setVisible(bool(said))
+        self.changed.emit()
+
+    def browse_settings(self) -> None:
+        """Let the user change every other setting."""
+        try:
+            form = SettingsForm(recorded_settings(self._project), self._changes, self)
+        except SamMilError as error:
+            show_error(error, doing="Showing the settings")
+            return
+        if form.exec() == SettingsForm.DialogCode.Accepted:
+            self.set_changes(form.changes)
 
     def browse_run(self) -> None:
         """Let the user pick the folder of a RUN."""
@@ -146,6 +181,15 @@ _CLASSIFIERS = {
 }
 _RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"
 _PROJECT_TIP = "Choose another project folder"
+
+
+def _in_words(value: object) -> str:
+    """Write the value of a setting."""
+    if value is None:
+        return "automatic"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _add(box: QComboBox, text: str, data: str, what: str, *, on_disk: bool) -> None:
