@@ -79,7 +79,11 @@ Config = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting by its name. Repeatable.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--set",
+        help="Any setting by its name (sam-mil-engine settings lists them). Repeatable.",
+        metavar="NAME=VALUE",
+    ),
 ]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
