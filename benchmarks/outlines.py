@@ -21,7 +21,7 @@ import shapely
 from measured import keep
 from stalls import Watch, live
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import some_display
 
 SIDE = (1536, 1024)
 STEPS = 40
@@ -53,8 +53,8 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     from napari.viewer import Viewer
 
     from napari_sam_mil.docks import open_dock
-    from napari_sam_mil.outlines import shapes_layer
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.layers.annotations import shapes_layer
+    from napari_sam_mil.session.viewer import sessions_of
     from sam_mil_engine.annotations.geojson import write_geojson
     from sam_mil_engine.workflow.synthetic import make_slide
 

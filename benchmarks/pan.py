@@ -30,7 +30,7 @@ import numpy as np
 from large_slide import make_large_slide
 from measured import keep
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import some_display
 
 SCREEN = (1920, 1080)
 CONTENDERS = ("ours", "napari-wsi", "dask", "floor")

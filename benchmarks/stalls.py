@@ -27,7 +27,7 @@ from typing import Any
 
 from measured import keep
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import some_display
 
 TICK = 0.005
 PHASES = ("opening", "working", "showing", "prompting", "accepting")
@@ -110,7 +110,7 @@ def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QApplication
 
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     viewer = Viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
@@ -164,7 +164,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
     from qtpy.QtTest import QTest
 
     from napari_sam_mil.docks import open_dock
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     def wait(holds: Callable[[], bool]) -> None:
         end = time.perf_counter() + 60
@@ -206,15 +206,16 @@ def napari_alone(slide: Path, project: Path, mpp: float | None) -> dict[str, Any
     from napari.viewer import Viewer
     from pan import floor
 
-    from napari_sam_mil.kept import Kept, predict_kept, read_kept
-    from napari_sam_mil.session import SlideSession
-    from napari_sam_mil.source import SlideSource
+    from napari_sam_mil.analysis.model import StoredResults
+    from napari_sam_mil.analysis.results import predict_stored, read_stored
+    from napari_sam_mil.analysis.source import SlideSource
+    from napari_sam_mil.session.viewer import SlideSession
     from sam_mil_engine.slide.reader import open_slide
 
     viewer = Viewer(show=True)
     with open_slide(slide) as opened:
         source = SlideSource(opened, user_mpp=mpp)
-        found = predict_kept(read_kept(source, Kept(project)), Kept(project))
+        found = predict_stored(read_stored(source, StoredResults(project)), StoredResults(project))
         session = SlideSession(viewer.layers, source, found.analysis)
         layers = session.result_layers()
     live(2)

@@ -16,8 +16,8 @@ from PIL import Image
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_sam_mil.display import some_display
 from napari_sam_mil.docks import open_dock
+from napari_sam_mil.napari_compat.display import some_display
 from sam_mil_engine.model_files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
@@ -63,7 +63,7 @@ class Gallery:
         """Make every picture, in the order of the walk-through."""
         from napari.viewer import Viewer
 
-        from napari_sam_mil.session import sessions_of
+        from napari_sam_mil.session.viewer import sessions_of
         from napari_sam_mil.showcase import present
 
         self.own_preferences()
@@ -105,12 +105,12 @@ class Gallery:
 
     def show_groups(self) -> None:
         """Filter the table, click a row."""
-        groups = self.open("Groups")
+        groups = self.open("Segments")
         self.only("segments", "tissue")
         groups.filter.setText("probability > 0.5, patches >= 3")
         row = next(row for row in range(groups.table.rowCount()) if not groups.table.isRowHidden(row))
         groups.table.selectRow(row)
-        self.save("groups")
+        self.save("segments")
         self.close(groups)
         self.viewer.reset_view()
 
@@ -139,8 +139,8 @@ class Gallery:
 
     def library_of_runs(self) -> None:
         """Let the plugin know both runs, in a library of the gallery's own."""
-        from napari_sam_mil import beside
-        from napari_sam_mil.library import Library
+        from napari_sam_mil.analysis import comparison as beside
+        from napari_sam_mil.analysis.library import Library
 
         shelf = Library(self.demo / "gallery-models.json")
         shelf.add("classifier", self.runs["abmil"])
@@ -148,7 +148,7 @@ class Gallery:
 
     def show_prompts(self) -> None:
         """Click into a tumour with the SAM that comes with the plugin, and let it propose a mask."""
-        from napari_sam_mil.prompting import Prompt
+        from napari_sam_mil.analysis.prompting import Prompt
 
         prompts = self.open("Prompts")
         self.only("tissue")

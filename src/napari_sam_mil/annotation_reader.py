@@ -54,7 +54,7 @@ def add_to_slide(path: PathOrPaths) -> list[tuple[Any, ...]]:
     viewer = current_viewer()
     if viewer is None:
         raise error
-    from .session import sessions_of
+    from .session.viewer import sessions_of
 
     if sessions_of(viewer).current is None:
         from .notices import show_error

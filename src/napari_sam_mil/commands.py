@@ -42,7 +42,7 @@ def classify(viewer: Viewer) -> None:
 
 def cancel(viewer: Viewer) -> None:
     """Stop whatever the docks of this window do."""
-    from .widgets.work import Worker
+    from .background.work import Worker
 
     dock = find_dock(viewer, "Analyze")
     workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]
@@ -124,14 +124,14 @@ def show_beside(viewer: Viewer) -> None:
     _press(viewer, "Annotations", "figure", "beside")
 
 
-def export_groups_csv(viewer: Viewer) -> None:
-    """Press *Save as CSV…* of the groups."""
-    _press(viewer, "Groups", "csv")
+def export_segments_csv(viewer: Viewer) -> None:
+    """Press *Save as CSV…* of the segments."""
+    _press(viewer, "Segments", "csv")
 
 
-def export_groups_geojson(viewer: Viewer) -> None:
-    """Press *Save as GeoJSON…* of the groups."""
-    _press(viewer, "Groups", "geojson")
+def export_segments_geojson(viewer: Viewer) -> None:
+    """Press *Save as GeoJSON…* of the segments."""
+    _press(viewer, "Segments", "geojson")
 
 
 def save_figure(viewer: Viewer) -> None:

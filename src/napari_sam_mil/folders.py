@@ -7,12 +7,11 @@ from pathlib import Path
 
 from sam_mil_engine.errors import ProjectError
 
-from .analysis import BUNDLED
-from .collection import Collection, Entry, find_slide, is_collection, open_collection
-from .kept import Kept
-from .layers import LayerData
+from .analysis.collection import Collection, Entry, find_slide, is_collection, open_collection
+from .analysis.model import BUNDLED, StoredResults
+from .analysis.source import tag_of
+from .layers.results import LayerData
 from .reader import PathOrPaths, read_slides
-from .source import tag_of
 
 
 def get_folder_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
@@ -76,7 +75,7 @@ def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
         for _, keywords, _ in layers:
             tag = tag_of(keywords["metadata"])
             if tag is not None:
-                tag.source.kept = Kept(entry.bag.parents[1], classifier, entry.scores)
+                tag.source.stored = StoredResults(entry.bag.parents[1], classifier, entry.scores)
     return layers
 
 

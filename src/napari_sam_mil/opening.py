@@ -14,9 +14,9 @@ from sam_mil_engine.errors import SamMilError, SlideError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.slide import Slide
 
+from .layers.preload import load_for_slides
 from .napari_compat.scale_bar import show_scale_bar
 from .preferences import Preferences, preferences, save_preferences
-from .preload import load_for_slides
 from .warning import warn
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def prepare_window(slide: Slide, values: Preferences) -> None:
         return
     from napari import current_viewer
 
-    from .readout import watch_cursor
-    from .session import sessions_of
+    from .session.cursor_readout import watch_cursor
+    from .session.viewer import sessions_of
 
     viewer = current_viewer()
     if viewer is None:

@@ -12,7 +12,7 @@ from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.settings import PYRAMID_CACHE_BYTES
 
-from .analysis import Choices
+from .analysis.model import Choices
 
 #: MiB of decoded tiles that one open slide may keep.
 CACHE_RANGE_MIB = (64, 16_384)

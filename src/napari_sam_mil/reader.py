@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sam_mil_engine.slide.finding import EXTENSIONS
 
-from .layers import LayerData, slide_layer
+from .analysis.source import METADATA_KEY, LayerTag, SlideSource
+from .background.waiting import wait_for
+from .layers.results import LayerData, slide_layer
 from .opening import open_levels, prepare_window, read_preferences
-from .source import METADATA_KEY, LayerTag, SlideSource
-from .waiting import wait_for
 
 PathOrPaths = str | Sequence[str]
 
@@ -26,7 +26,7 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 def read_slides(path: PathOrPaths) -> list[LayerData]:
     """Open one or several slides, each as one lazy RGB pyramid.
 
-    The layer's metadata holds the open slide (:func:`napari_sam_mil.source.tag_of`).
+    The layer's metadata holds the open slide (:func:`napari_sam_mil.analysis.source.tag_of`).
 
     Raises
     ------

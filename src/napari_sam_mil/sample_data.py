@@ -5,9 +5,9 @@ from __future__ import annotations
 from sam_mil_engine.progress import Progress, ProgressCallback
 from sam_mil_engine.workflow.sample import fetch_cmu, sample_folder
 
-from .layers import LayerData
+from .background.waiting import wait_for
+from .layers.results import LayerData
 from .reader import read_slides
-from .waiting import wait_for
 
 
 def generated_slide() -> list[LayerData]:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError
 
-from .analysis import BUNDLED
-from .display import has_display, some_display
+from .analysis.model import BUNDLED
+from .napari_compat.display import has_display, some_display
 from .napari_compat.event_loop import process_events
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from .widgets.analyze import AnalyzeDock
+    from .widgets.analyze.dock import AnalyzeDock
 
 #: Seconds that a slide may take before the showcase gives up.
 PATIENCE = 1800.0

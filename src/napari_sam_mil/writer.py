@@ -16,10 +16,10 @@ from sam_mil_engine.files import atomic_write
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.tables.writing import csv_text
 
-from .outline_picture import pictured
-from .outlines import shape_annotations
-from .source import LayerTag, tag_of
-from .waiting import wait_for
+from .analysis.source import LayerTag, tag_of
+from .background.waiting import wait_for
+from .layers.annotations import shape_annotations
+from .layers.outline_image import pictured
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.info import SlideInfo

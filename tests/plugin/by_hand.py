@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QRadioButton,
     QScrollArea,
-    QTableWidget,
+    QTableView,
     QWidget,
 )
 
@@ -160,10 +160,23 @@ def turn_wheel(viewer: object, place: QPoint, steps: int) -> None:
         QApplication.sendEvent(picture, event)
 
 
-def click_row(table: QTableWidget, row: int, keys: Qt.KeyboardModifier = NONE) -> None:
+def click_row(table: QTableView, row: int, keys: Qt.KeyboardModifier = NONE) -> None:
     """Click on a row of a table."""
-    table.scrollToItem(table.item(row, 0))
-    click(table.viewport(), table.visualItemRect(table.item(row, 0)).center(), keys)
+    index = table.model().index(row, 0)
+    table.scrollTo(index)
+    click(table.viewport(), table.visualRect(index).center(), keys)
+
+
+def texts(table: QTableView, column: int) -> list[str]:
+    """Return what a column of a table shows, from top to bottom."""
+    model = table.model()
+    return [model.index(row, column).data() for row in range(model.rowCount())]
+
+
+def headings(table: QTableView) -> list[str]:
+    """Return the names of the columns of a table."""
+    model = table.model()
+    return [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount())]
 
 
 def drop(viewer: object, *paths: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from by_hand import WAIT_S
 from pytestqt.qtbot import QtBot
 
-from napari_sam_mil import models, prompting
+from napari_sam_mil.analysis import models, prompting
 from sam_mil_engine.progress import silent
 from sam_mil_engine.workflow.synthetic import make_slide
 
@@ -27,7 +27,7 @@ if find_spec("triton") is not None:
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_sam_mil.widgets.analyze import AnalyzeDock
+    from napari_sam_mil.widgets.analyze.dock import AnalyzeDock
 
 
 class PatientBot(QtBot):
@@ -97,8 +97,9 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def processed(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A slide and a project in which the stand-in's preprocessing of it is done."""
-    from napari_sam_mil.analysis import Choices, analyse
-    from napari_sam_mil.source import SlideSource
+    from napari_sam_mil.analysis.model import Choices
+    from napari_sam_mil.analysis.run import analyse
+    from napari_sam_mil.analysis.source import SlideSource
     from sam_mil_engine.slide.reader import open_slide
 
     folder = tmp_path_factory.mktemp("processed")
@@ -131,7 +132,7 @@ def open_dock(
 @pytest.fixture
 def analysed(qtbot, open_dock, processed):
     """A window with an analysed slide, and its session."""
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     slide, project = processed
     viewer, dock = open_dock(slide)

@@ -9,8 +9,8 @@ from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from napari.utils.progress import progress as napari_progress
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.activity import Activity
-from napari_sam_mil.jobs import Job
+from napari_sam_mil.background.activity import Activity
+from napari_sam_mil.background.jobs import Job
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
 from sam_mil_engine.progress import Progress
 

@@ -7,11 +7,12 @@ import pytest
 import shapely
 from napari.layers import Labels
 
-from napari_sam_mil.agreement import facts, load
-from napari_sam_mil.figure6 import above_picture, describe
-from napari_sam_mil.group_table import group_table
-from napari_sam_mil.outlines import annotations_layer, shape_annotations
-from napari_sam_mil.recolour import CONTOUR, colour_segments, scale_of
+from napari_sam_mil.analysis.agreement import facts, load
+from napari_sam_mil.analysis.segment_table import group_table
+from napari_sam_mil.analysis.threshold import describe
+from napari_sam_mil.layers.annotations import annotations_layer, shape_annotations
+from napari_sam_mil.layers.recolour import CONTOUR, colour_segments, scale_of
+from napari_sam_mil.layers.threshold_map import above_picture
 from sam_mil_engine.annotations.compare import compare_groups
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation

@@ -15,11 +15,12 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel
 
-from napari_sam_mil import analysis, kept
-from napari_sam_mil.docks import frame_of
-from napari_sam_mil.layers import KINDS
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.view import view_px0
+from napari_sam_mil.analysis import run
+from napari_sam_mil.analysis.model import BUNDLED, Choices
+from napari_sam_mil.layers.results import KINDS
+from napari_sam_mil.layers.view import view_px0
+from napari_sam_mil.napari_compat.dock_frames import frame_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
 from sam_mil_engine.train.model_folders import bundled_models
@@ -127,7 +128,7 @@ def test_the_keyboard_starts_it(qtbot, open_dock, tiny_slide):
 def slowly(monkeypatch):
     """Make the encoder stage long: every report waits, so that a cancel lands in the middle."""
     seen: list[tuple[str, bool]] = []
-    real = kept.analyse_elsewhere
+    real = run.analyse_elsewhere
 
     def slow(source, choices, *, step, progress):
         def report(item: Progress) -> None:
@@ -141,7 +142,7 @@ def slowly(monkeypatch):
 
         return real(source, choices, step=step, progress=report)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse_elsewhere", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_elsewhere", slow)
     return seen
 
 
@@ -348,8 +349,8 @@ def test_every_bundled_classifier_can_be_chosen_and_the_one_that_fits_is_the_def
     _, dock = open_dock()
     box = dock.choices_card.classifier
     offered = {box.itemData(place) for place in range(box.count())}
-    assert offered == {analysis.BUNDLED, str(run_folder), *bundled_models()}
-    assert box.itemData(0) == analysis.Choices().classifier == analysis.BUNDLED
+    assert offered == {BUNDLED, str(run_folder), *bundled_models()}
+    assert box.itemData(0) == Choices().classifier == BUNDLED
 
 
 def test_the_estimate_is_offered_as_one_and_taken_by_a_click(qtbot, open_dock, cmu_slide, tmp_path):

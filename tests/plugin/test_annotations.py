@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+from by_hand import headings, texts
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog
@@ -56,10 +57,10 @@ def test_loading_shows_blue_outlines_and_the_figures_of_the_engine(outlined):
 
 def test_the_groups_table_gains_the_columns(outlined):
     viewer, session, _, _ = outlined
-    _, groups = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
-    names = [groups.table.horizontalHeaderItem(column).text() for column in range(groups.table.columnCount())]
+    _, groups = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
+    names = headings(groups.table)
     assert names[2:6] == ["purity", "recall", "IoU", "in best set"]
-    purity = [groups.table.item(row, 2).text() for row in range(groups.table.rowCount())]
+    purity = texts(groups.table, 2)
     assert sorted(map(float, purity)) == pytest.approx(
         sorted(session.agreement.comparison.purity), rel=1e-3, abs=1e-4
     )

@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from test_care import fields, name_of
 
-from napari_sam_mil.library import Library
+from napari_sam_mil.analysis.library import Library
 from sam_mil_engine.train import model_folders
 
 LEFT = Qt.MouseButton.LeftButton
@@ -21,7 +21,7 @@ LEFT = Qt.MouseButton.LeftButton
 def shelf(tmp_path, monkeypatch):
     """An empty library of the user, and no bundled model."""
     found = Library(tmp_path / "models.json")
-    monkeypatch.setattr("napari_sam_mil.beside.library", lambda: found)
+    monkeypatch.setattr("napari_sam_mil.analysis.comparison.library", lambda: found)
     monkeypatch.setattr(model_folders, "bundled_models", dict)
     return found
 

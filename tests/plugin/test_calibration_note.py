@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_sam_mil.calibration import calibration_note
+from napari_sam_mil.analysis.calibration import calibration_note
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.train.checkpoint import load_model
 

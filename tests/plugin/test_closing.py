@@ -10,10 +10,11 @@ import time
 import pytest
 from by_hand import click, press, until
 
-from napari_sam_mil import docks, kept
-from napari_sam_mil.layers import KINDS
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.widgets.progress_card import STAGE_NAMES
+from napari_sam_mil import docks
+from napari_sam_mil.analysis import run
+from napari_sam_mil.layers.results import KINDS
+from napari_sam_mil.session.viewer import sessions_of
+from napari_sam_mil.widgets.analyze.progress_card import STAGE_NAMES
 
 #: A whole program: napari opens a slide, begins, and is closed as soon as a stage reports.
 PROGRAM = """
@@ -42,7 +43,7 @@ def held(monkeypatch):
 
     def hold(stage):
         there = threading.Event()
-        real = kept.analyse_elsewhere
+        real = run.analyse_elsewhere
 
         def analyse(source, choices, *, step, progress):
             def report(item):
@@ -56,7 +57,7 @@ def held(monkeypatch):
 
             return real(source, choices, step=step, progress=report)
 
-        monkeypatch.setattr("napari_sam_mil.widgets.analyze.analyse_elsewhere", analyse)
+        monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_elsewhere", analyse)
         return there, go_on
 
     yield hold
@@ -120,11 +121,11 @@ def test_table_outlines_and_edits_belong_to_their_slide(open_dock, tiny_slide, p
         viewer.layers.selection.active = session.layer
         press(dock, "Segment/Classify")
         until(lambda: dock.job is None, "the result")
-    notes, groups, prompts = (docks.open_dock(viewer, name) for name in ("Annotations", "Groups", "Prompts"))
+    notes, groups, prompts = (docks.open_dock(viewer, name) for name in ("Annotations", "Segments", "Prompts"))
     notes.load(processed[0].with_suffix(".geojson"))
     until(lambda: second.agreement is not None, "the agreement")
     count = len(second.analysis.processed.segments)
-    assert groups.table.rowCount() == count
+    assert groups.model.rowCount() == count
     rows = prompts.segments.list
     click(rows.viewport(), rows.visualItemRect(rows.item(0)).center())
     press(prompts, "Delete")
@@ -132,12 +133,12 @@ def test_table_outlines_and_edits_belong_to_their_slide(open_dock, tiny_slide, p
     viewer.layers.selection.active = first.layer
     assert first.agreement is None
     assert "purity" not in first.table()
-    assert groups.table.rowCount() == len(first.analysis.processed.segments)
+    assert groups.model.rowCount() == len(first.analysis.processed.segments)
     assert not prompts.segments.undo.isEnabled()
     assert not prompts.segments.save.isEnabled()
     assert notes.outlines._facts.text().startswith("Load a file")
     viewer.layers.selection.active = second.layer
     until(lambda: "purity" in second.table(), "the agreement of the edited segments")
-    assert groups.table.rowCount() == count - 1
+    assert groups.model.rowCount() == count - 1
     assert prompts.segments.undo.isEnabled()
     assert notes.outlines._facts.text().endswith("tumour")

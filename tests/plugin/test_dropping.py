@@ -10,8 +10,8 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QFileDialog, QRadioButton
 
 from napari_sam_mil.docks import find_dock, open_dock
-from napari_sam_mil.reader_choice import SLIDE_PATTERNS, takes_slides
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.napari_compat.reader_choice import SLIDE_PATTERNS, takes_slides
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.slide.containers import UNREAD
 from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS

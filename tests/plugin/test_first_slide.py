@@ -36,10 +36,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil import preferences, sample_data
+from napari_sam_mil.analysis.hit_testing import segments_at
+from napari_sam_mil.analysis.placement import points_to_world, world_to_points
 from napari_sam_mil.docks import find_dock
-from napari_sam_mil.picking import segments_at
-from napari_sam_mil.placement import points_to_world, world_to_points
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.workflow import synthetic
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
@@ -188,9 +188,9 @@ def only_a_part(walk):
 
 def the_groups(walk):
     """4. The groups."""
-    dock = walk.dock("Groups")
+    dock = walk.dock("Segments")
     count = len(walk.session.analysis.processed.segments)
-    assert dock.table.rowCount() == count
+    assert dock.model.rowCount() == count
     click_row(dock.table, 0)
     assert "Without segment " in dock.without.text()
     walk.viewer.reset_view()
@@ -202,8 +202,8 @@ def the_groups(walk):
         QTest.mouseClick(canvas(walk.viewer), LEFT, NONE, place)
         until(lambda number=number: _chosen(dock) == [number], f"segment {number} chosen in the table")
     type_into(dock.filter, "probability > 0.5")
-    shown = [row for row in range(count) if not dock.table.isRowHidden(row)]
-    assert 0 < len(shown) < count
+    shown = dock.model.rowCount()
+    assert 0 < shown < count
     saved = walk.folder / "groups.csv"
     with Dialogs(give_path(saved)):
         press(dock, "Save as CSV…")
@@ -211,11 +211,11 @@ def the_groups(walk):
         assert all(float(row["probability"]) > 0.5 for row in csv.DictReader(file))
     with Dialogs(give_path(saved.with_suffix(".geojson"))):
         press(dock, "Save as GeoJSON…")
-    assert len(json.loads(saved.with_suffix(".geojson").read_text())["features"]) == len(shown)
+    assert len(json.loads(saved.with_suffix(".geojson").read_text())["features"]) == shown
 
 
 def _chosen(dock):
-    return [int(dock.table.item(one.row(), 0).text()) for one in dock.table.selectionModel().selectedRows(0)]
+    return [int(one.data()) for one in dock.table.selectionModel().selectedRows(0)]
 
 
 def compare_with_outlines(walk):
@@ -263,7 +263,7 @@ def change_segments(walk):
         click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
     press(dock, "Merge")
     until(lambda: len(session.analysis.processed.segments) == count, "the merged segments")
-    assert find_dock(walk.viewer, "Groups").table.rowCount() == count
+    assert find_dock(walk.viewer, "Segments").model.rowCount() == count
     press(dock, "Save edits to the project")
     until(lambda: "superseded/" in words_of(dock.segments), "the edits saved")
     assert list((walk.folder / "project" / "superseded").iterdir())

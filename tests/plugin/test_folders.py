@@ -11,10 +11,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam_mil.collection import find_slide, is_collection, open_collection
+from napari_sam_mil.analysis.collection import find_slide, is_collection, open_collection
 from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.folders import get_folder_reader
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.errors import DataError, ProjectError
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 

@@ -10,9 +10,9 @@ from by_hand import click, click_row, until, words_of
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.placement import points_to_world
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.view import show_px0, view_px0
+from napari_sam_mil.analysis.placement import points_to_world
+from napari_sam_mil.layers.view import show_px0, view_px0
+from napari_sam_mil.session.viewer import sessions_of
 from tiny_slides import write_tiny_slide
 
 

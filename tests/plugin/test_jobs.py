@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from napari_sam_mil.jobs import Job
-from napari_sam_mil.pace import Pace, duration
+from napari_sam_mil.background.eta import Pace, duration
+from napari_sam_mil.background.jobs import Job
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.progress import Progress
 

@@ -7,9 +7,9 @@ import pytest
 from by_hand import until
 from napari.utils.notifications import notification_manager
 
-from napari_sam_mil.readout import where_in_slide
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.view import show_px0, view_px0
+from napari_sam_mil.layers.view import show_px0, view_px0
+from napari_sam_mil.session.cursor_readout import where_in_slide
+from napari_sam_mil.session.viewer import sessions_of
 from tiny_slides import write_tiny_slide
 
 

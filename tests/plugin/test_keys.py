@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDialog, QLineEdit, QListWidget, QTableWidget
 
-from napari_sam_mil import sam_calls
+from napari_sam_mil.analysis import sam_calls
 from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.keys import PROMPT_KEYS, WINDOW_KEYS, key_of
 from sam_mil_engine.segment.predictor import SamPrompter
@@ -23,7 +23,7 @@ def prompts(make_napari_viewer, tiny_slide, monkeypatch, in_this_process):
     """A window with a slide, and the Prompts dock with a small SAM, its point tool in the hand."""
     sam = SamPrompter(build_small_sam(), name="small", version="1")
     monkeypatch.setattr(sam_calls, "prompter", lambda _name: sam)
-    monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", lambda: ["small"])
+    monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", lambda: ["small"])
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1200, 800)
     viewer.open(str(tiny_slide), plugin="napari-sam-mil")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_sam_mil.group_table import group_table
-from napari_sam_mil.layers import class_title, result_layers, with_holes
+from napari_sam_mil.analysis.segment_table import class_title, group_table
+from napari_sam_mil.layers.results import result_layers, with_holes
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.segment.groups import Groups

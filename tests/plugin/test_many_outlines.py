@@ -15,13 +15,15 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialog, QPlainTextEdit
 
-from napari_sam_mil import agreement, outlined, writer
+from napari_sam_mil import writer
+from napari_sam_mil.analysis import agreement
+from napari_sam_mil.analysis.placement import points_to_world
 from napari_sam_mil.annotation_reader import get_annotation_reader
 from napari_sam_mil.docks import find_dock, open_dock
-from napari_sam_mil.outlines import MOST_SHAPES
-from napari_sam_mil.placement import points_to_world
-from napari_sam_mil.region import SHAPE, chosen_region
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.layers.annotations import MOST_SHAPES
+from napari_sam_mil.session import annotations as outlined
+from napari_sam_mil.session.viewer import sessions_of
+from napari_sam_mil.widgets.analyze.region import SHAPE, chosen_region
 from sam_mil_engine.annotations.compare import compare_groups
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
@@ -123,7 +125,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
     viewer, session = analysed
     loaded(dock, cells_file)
     dock.save_outlines(tmp_path / "outlines.geojson")
-    open_dock(viewer, "Groups").save(tmp_path / "groups.geojson")
+    open_dock(viewer, "Segments").save(tmp_path / "groups.geojson")
     session.layers["tissue"].save(str(tmp_path / "tissue.geojson"), plugin="napari-sam-mil")
     session.layers["segments"].save(str(tmp_path / "segments.geojson"), plugin="napari-sam-mil")
     assert set(threads) == {
@@ -137,7 +139,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
 
 def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, annotations_dock):
     viewer, session = analysed
-    groups = open_dock(viewer, "Groups")
+    groups = open_dock(viewer, "Segments")
     assert "IoU" in groups._columns
     viewer.layers.remove(session.layers["annotations"])
     assert session.agreement is None
@@ -160,7 +162,7 @@ def test_a_comparison_that_was_under_way_when_its_layer_went_is_not_kept(analyse
         go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.annotations.compare", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.compare", slow)
     dock.compare()
     viewer.layers.remove(session.layers["outlines"])
     go_on.set()
@@ -176,7 +178,7 @@ def test_a_slide_that_is_closed_while_its_outlines_load_ends_quietly(analysed, d
         go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.annotations.load", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.load", slow)
     notification_manager.records.clear()
     dock.load(cells_file)
     viewer.layers.remove(session.layer)

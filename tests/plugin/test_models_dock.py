@@ -13,9 +13,9 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam_mil import library as library_module
-from napari_sam_mil import models as models_module
-from napari_sam_mil.prompting import sams_on_disk
+from napari_sam_mil.analysis import library as library_module
+from napari_sam_mil.analysis import models as models_module
+from napari_sam_mil.analysis.prompting import sams_on_disk
 from napari_sam_mil.widgets.parts import without_empty_rows
 from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
 from sam_mil_engine.segment import checkpoints, published

@@ -151,7 +151,7 @@ def test_a_warning_of_the_engine_is_told_in_the_window_where_there_is_one(window
 
 
 def test_an_error_that_napari_shows_itself_has_the_hint_of_the_window(window) -> None:
-    from napari_sam_mil.waiting import wait_for
+    from napari_sam_mil.background.waiting import wait_for
 
     def work(_progress: object) -> None:
         raise SlideError("no tiles", where="a.svs", hint="Use `vips tiffsave --tile`", window_hint="Convert it")

@@ -18,9 +18,9 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_sam_mil.analysis.source import SlideSource, tag_of
 from napari_sam_mil.preferences import preferences
-from napari_sam_mil.readout import where_in_slide
-from napari_sam_mil.source import SlideSource, tag_of
+from napari_sam_mil.session.cursor_readout import where_in_slide
 from sam_mil_engine.slide.reader import open_slide
 from tiny_slides import write_tiny_slide
 

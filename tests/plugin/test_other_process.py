@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from by_hand import until
 
-from napari_sam_mil.other_process import RemoteTraceback, end_all, in_other_process, make_ready
+from napari_sam_mil.background.worker import RemoteTraceback, end_all, in_other_process, make_ready
 from sam_mil_engine.errors import Cancelled, SamMilError, SlideError
 from sam_mil_engine.progress import Progress
 
@@ -186,7 +186,7 @@ def test_it_ends_when_the_caller_is_killed(work, tmp_path):
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from pathlib import Path\n"
         "import other_work\n"
-        "from napari_sam_mil.other_process import in_other_process\n"
+        "from napari_sam_mil.background.worker import in_other_process\n"
         f"print(in_other_process(other_work.add, 1, 1)[1], flush=True); Path({str(tmp_path)!r}, 'x').touch()\n"
         "import time; time.sleep(10_000)\n"
     )

@@ -9,16 +9,16 @@ import pytest
 import shapely
 from napari.layers import Layer, Shapes
 
-from napari_sam_mil.outline_drawing import edges_and_insides, fill
-from napari_sam_mil.outlined import Outlined, classes_of, words_at
-from napari_sam_mil.outlines import (
+from napari_sam_mil.analysis.placement import points_to_world, world_to_points
+from napari_sam_mil.layers.annotations import (
     MOST_SHAPES,
     annotations_layer,
     keep_rows,
     renewed_picture,
     shape_annotations,
 )
-from napari_sam_mil.placement import points_to_world, world_to_points
+from napari_sam_mil.layers.outline_raster import edges_and_insides, fill
+from napari_sam_mil.session.annotations import Outlined, classes_of, words_at
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.errors import AnnotationError, DataError
 from sam_mil_engine.slide.info import SlideInfo

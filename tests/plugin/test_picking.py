@@ -1,4 +1,4 @@
-"""The Groups table and the picture are linked both ways; what is chosen is saved, and what it changes is said."""
+"""The Segments table and the picture are linked both ways; what is chosen is saved, and what it changes is said."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from napari_sam_mil.analysis.hit_testing import after, segments_at, without_words
+from napari_sam_mil.analysis.placement import points_to_world
 from napari_sam_mil.docks import open_dock
-from napari_sam_mil.picking import after, segments_at, without_words
-from napari_sam_mil.placement import points_to_world
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.segments import Segments
 
@@ -19,9 +19,9 @@ LEFT = Qt.MouseButton.LeftButton
 
 @pytest.fixture
 def groups(qtbot, analysed):
-    """The window with the Groups dock, the segments selected as the layer."""
+    """The window with the Segments dock, the segments selected as the layer."""
     viewer, session = analysed
-    dock = open_dock(viewer, "Groups")
+    dock = open_dock(viewer, "Segments")
     viewer.layers.selection.active = session.layers["segments"]
     viewer.reset_view()
     qtbot.wait(200)
@@ -29,12 +29,12 @@ def groups(qtbot, analysed):
 
 
 def click_row(qtbot, dock, row, keys=Qt.KeyboardModifier.NoModifier):
-    place = dock.table.visualItemRect(dock.table.item(row, 0)).center()
-    qtbot.mouseClick(dock.table.viewport(), LEFT, keys, place)
+    index = dock.model.index(row, 0)
+    qtbot.mouseClick(dock.table.viewport(), LEFT, keys, dock.table.visualRect(index).center())
 
 
 def chosen(dock):
-    return [dock._number(index.row()) for index in dock.table.selectionModel().selectedRows(0)]
+    return [int(index.data()) for index in dock.table.selectionModel().selectedRows(0)]
 
 
 def test_a_click_in_the_picture_chooses_the_row_and_another_the_segment_around_it(qtbot, groups):
@@ -89,13 +89,13 @@ def test_several_chosen_rows_are_what_is_saved(qtbot, groups, tmp_path):
         assert sorted(int(row["index"]) for row in csv.DictReader(file)) == wanted
     click_row(qtbot, dock, 2)
     dock.save(tmp_path / "all.csv")
-    assert len((tmp_path / "all.csv").read_text().splitlines()) == dock.table.rowCount() + 1
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == dock.model.rowCount() + 1
 
 
-@pytest.mark.parametrize("name", ["Groups", "Prompts"])
+@pytest.mark.parametrize("name", ["Segments", "Prompts"])
 def test_closing_a_dock_takes_the_chosen_segment_away(qtbot, groups, name):
     viewer, _, dock, canvas = groups
-    if name == "Groups":
+    if name == "Segments":
         click_row(qtbot, dock, 0)
     else:
         dock = open_dock(viewer, "Prompts")
@@ -105,7 +105,7 @@ def test_closing_a_dock_takes_the_chosen_segment_away(qtbot, groups, name):
     qtbot.mouseClick(frame.title.close_button, LEFT)
     assert "chosen segment" not in viewer.layers
     assert dock not in viewer.window.dock_widgets.values()
-    if name == "Groups":
+    if name == "Segments":
         qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
         qtbot.wait(100)
         assert "chosen segment" not in viewer.layers, "a closed dock takes no clicks"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from napari.layers import Image, Shapes
 
-from napari_sam_mil.placement import place_points, place_raster, points_to_world, world_to_points
+from napari_sam_mil.analysis.placement import place_points, place_raster, points_to_world, world_to_points
 from sam_mil_engine.geometry import Frame
 
 number = st.floats(-1e4, 1e4)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam_mil import sam_calls
-from napari_sam_mil.analysis import Choices, analyse
-from napari_sam_mil.edits import added, deleted, merged, names_of, renamed, resample
-from napari_sam_mil.prompting import Prompt, PromptHistory, Regions, look, respond, view_bounds
-from napari_sam_mil.source import SlideSource
+from napari_sam_mil.analysis import sam_calls
+from napari_sam_mil.analysis.model import Choices
+from napari_sam_mil.analysis.prompting import Prompt, PromptHistory, Regions, look, respond, view_bounds
+from napari_sam_mil.analysis.run import analyse
+from napari_sam_mil.analysis.segment_edits import added, deleted, merged, names_of, renamed, resample
+from napari_sam_mil.analysis.source import SlideSource
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.predictor import SamPrompter

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_sam_mil import sam_calls
+from napari_sam_mil.analysis import sam_calls
 from napari_sam_mil.docks import find_dock
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.segment.predictor import SamPrompter
 from small_sams import build_small_sam
 
@@ -22,7 +22,7 @@ def prompts(qtbot, analysed, monkeypatch, in_this_process):
     """A window with an analysed slide, its session, the dock with a small SAM, and the canvas."""
     sam = SamPrompter(build_small_sam(), name="small", version="1")
     monkeypatch.setattr(sam_calls, "prompter", lambda _name: sam)
-    monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", lambda: ["small"])
+    monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", lambda: ["small"])
     viewer, session = analysed
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Prompts")
     viewer.reset_view()
@@ -159,7 +159,7 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
 
 
 def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_viewer, monkeypatch):
-    monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", list)
+    monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", list)
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Prompts")
     assert "none is on this computer" in dock.card.hint.text()

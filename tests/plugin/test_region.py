@@ -8,7 +8,7 @@ import shapely
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.bag import h5
 
 LEFT = Qt.MouseButton.LeftButton

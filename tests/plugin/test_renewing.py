@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Shapes
 
-from napari_sam_mil.renewing import renewed
+from napari_sam_mil.layers.update import renewed
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 9.0], [9.0, 9.0], [9.0, 0.0]])
 MAP = np.arange(12, dtype=np.float32).reshape(3, 4)

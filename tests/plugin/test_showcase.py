@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import some_display
 from sam_mil_engine.errors import SamMilError
 
 

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox
 
 from napari_sam_mil.napari_compat.layer_controls import WIDEST_CHOICE, narrow_layer_controls
 from napari_sam_mil.napari_compat.viewers import qt_viewer
-from napari_sam_mil.widgets.fold import Fold
+from napari_sam_mil.widgets.analyze.fold import Fold
 from sparse_slides import write_sparse_slide
 
 

@@ -10,9 +10,9 @@ import shapely
 from napari.components import ViewerModel
 from napari.layers import Layer, Shapes
 
-from napari_sam_mil.outlines import annotations_layer
-from napari_sam_mil.source import METADATA_KEY, LayerTag
-from napari_sam_mil.thin_lines import LINE, keep_lines_thin, set_line
+from napari_sam_mil.analysis.source import METADATA_KEY, LayerTag
+from napari_sam_mil.layers.annotations import annotations_layer
+from napari_sam_mil.layers.line_width import LINE, keep_lines_thin, set_line
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.slide.info import SlideInfo
 

@@ -1,4 +1,4 @@
-"""Saving layers, and the Groups dock."""
+"""Saving layers, and the Segments dock."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 
 import numpy as np
 import pytest
+from by_hand import headings, texts
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.group_table import matching
+from napari_sam_mil.analysis.segment_table import matching
 from napari_sam_mil.writer import write_table
 from sam_mil_engine.annotations.model import union_px0
 from sam_mil_engine.annotations.reading import read_annotations
@@ -63,17 +64,18 @@ def test_a_layer_of_no_slide_is_refused_with_the_reason(make_napari_viewer, tmp_
 
 def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, analysed):
     viewer, session = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     table = dock.table
-    names = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount())]
-    assert table.rowCount() == len(session.analysis.processed.segments)
+    names = headings(table)
+    assert table.model().rowCount() == len(session.analysis.processed.segments)
     areas = names.index("area (µm²)")
-    table.sortItems(areas, Qt.SortOrder.AscendingOrder)
-    shown = [float(table.item(row, areas).text().replace(",", "")) for row in range(table.rowCount())]
+    table.sortByColumn(areas, Qt.SortOrder.AscendingOrder)
+    shown = [float(text.replace(",", "")) for text in texts(table, areas)]
     assert shown == sorted(shown)
-    smallest = int(table.item(0, 0).text())
-    place = table.visualItemRect(table.item(0, 0)).center()
-    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    smallest = int(texts(table, 0)[0])
+    qtbot.mouseClick(
+        table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(dock.model.index(0, 0)).center()
+    )
     assert viewer.layers["segments (regions)"].selected_label == smallest
     x, y, width, height = session.analysis.processed.segments.boxes_raster[smallest - 1]
     middle = session.analysis.processed.segments.frame.to_px0((x + width / 2, y + height / 2))
@@ -82,35 +84,30 @@ def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, a
 
 def test_the_groups_dock_saves_its_table(analysed, tmp_path):
     viewer, _ = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     dock.save(tmp_path / "groups.csv")
-    assert len(read_csv(tmp_path / "groups.csv")) == dock.table.rowCount()
+    assert len(read_csv(tmp_path / "groups.csv")) == dock.model.rowCount()
 
 
 def test_the_groups_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     assert not dock._hint.isHidden()
     assert not dock.csv.isEnabled()
 
 
-def visible_rows(table):
-    return [row for row in range(table.rowCount()) if not table.isRowHidden(row)]
-
-
 def test_the_groups_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tmp_path):
     viewer, session = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
-    table, everything = session.table(), dock.table.rowCount()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
+    table, everything = session.table(), dock.model.rowCount()
     limit = float(np.median(table["area (µm²)"]))
     dock.filter.setFocus()
     qtbot.keyClicks(dock.filter, f"area > {limit}")
     expected = int((table["area (µm²)"] > limit).sum())
-    assert len(visible_rows(dock.table)) == expected
+    assert dock.model.rowCount() == expected
     assert dock._shown.text() == f"{expected} of {everything} segments"
-    numbers = [dock.table.horizontalHeaderItem(column).text() for column in range(dock.table.columnCount())]
-    areas = numbers.index("area (µm²)")
-    shown = [float(dock.table.item(row, areas).text().replace(",", "")) for row in visible_rows(dock.table)]
+    areas = headings(dock.table).index("area (µm²)")
+    shown = [float(text.replace(",", "")) for text in texts(dock.table, areas)]
     assert min(shown) >= limit * 0.999
     dock.save(tmp_path / "some.csv")
     assert len(read_csv(tmp_path / "some.csv")) == expected
@@ -118,14 +115,14 @@ def test_the_groups_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tm
     assert len(read_annotations(tmp_path / "some.geojson", info=SlidePlace())) == expected
     qtbot.keyClicks(dock.filter, ", nonsense > 1")
     assert "There is no column 'nonsense'" in dock._shown.text()
-    assert len(visible_rows(dock.table)) == everything
+    assert dock.model.rowCount() == everything
     dock.filter.clear()
-    assert len(visible_rows(dock.table)) == everything
+    assert dock.model.rowCount() == everything
 
 
 def test_columns_are_hidden_by_the_menu_and_stay_hidden(qtbot, analysed):
     viewer, session = analysed
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Groups")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     place = list(session.table()).index("evidence")
     action = next(one for one in dock.columns.menu().actions() if one.text() == "evidence")
     action.trigger()

@@ -1,1 +1,1 @@
-"""The docks: each reads the session of the open slide, calls the engine, and shows."""
+"""The docks, one folder each where a dock has several cards; what they share is in this folder itself."""

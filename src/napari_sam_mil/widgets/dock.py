@@ -11,10 +11,13 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
-from ..docks import choose_tab, frame_of, join_others, to_front
+from ..background.work import Worker
+from ..background.worker import show_warnings_with
+from ..docks import join_others, to_front
 from ..keys import bind_defaults
-from ..session import sessions_of
-from .work import Worker
+from ..napari_compat.dock_frames import choose_tab, frame_of
+from ..session.viewer import sessions_of
+from ..warning import warn
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -30,6 +33,7 @@ class Dock(QWidget):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__()
+        show_warnings_with(warn)
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)

@@ -26,14 +26,14 @@ from qtpy.QtWidgets import (
 from sam_mil_engine.model_files import models_folder
 from sam_mil_engine.progress import Progress
 
-from ..jobs import Work
-from ..models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
-from ..pace import Pace
+from ..analysis.models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
+from ..background.eta import Pace
+from ..background.jobs import Work
+from ..background.work import Worker
 from ..words import sentence_case
 from .dock import Dock
-from .news import news
+from .events import news
 from .parts import Card, plain_headings, scrolling, text_label, without_empty_rows
-from .work import Worker
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -222,13 +222,19 @@ def clear(layout: QBoxLayout, *, keep: int = 0) -> None:
             widget.deleteLater()
 
 
+def number_text(value: float) -> str:
+    """Write a number for a table: four digits, large ones whole; nothing where it does not exist."""
+    if math.isnan(value):
+        return ""
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
 class Number(QTableWidgetItem):
     """A cell that sorts by its number; what does not exist sorts below everything."""
 
     def __init__(self, value: float):
-        missing = math.isnan(value)
-        super().__init__("" if missing else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
-        self._value = -math.inf if missing else value
+        super().__init__(number_text(value))
+        self._value = -math.inf if math.isnan(value) else value
         self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def __lt__(self, other: QTableWidgetItem) -> bool:

@@ -22,10 +22,10 @@ from qtpy.QtWidgets import (
 from sam_mil_engine.errors import SamMilError
 
 from ..keys import all_keys
+from ..napari_compat.reader_choice import take_slides, takes_slides
 from ..notices import show_error
 from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
-from ..reader_choice import take_slides, takes_slides
 from .dock import Dock
 from .parts import Card, clear, folder_label, scrolling, text_label
 

@@ -22,10 +22,10 @@ from qtpy.QtWidgets import (
 
 from sam_mil_engine.errors import SamMilError
 
-from ..collection import Collection, Entry, find_slide, open_collection
+from ..analysis.collection import Collection, Entry, find_slide, open_collection
 from ..folders import places_of, slide_layers
 from ..notices import show_error
-from ..slide_session import SlideSession
+from ..session.slide import SlideSession
 from .dock import Dock
 from .parts import Number, text_label
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "compare-groups": "Segments against an annotation: purity, recall, overlap.",
     "report": "One HTML page of a project, a run or a prediction.",
     "models": "Models: list, get, verify, add, remove.",
+    "settings": "Every setting: name, default, unit and meaning.",
     "doctor": "What is installed, what is missing, and what to do.",
     "demo": "The whole story on slides made here, in a few minutes.",
 }

@@ -17,9 +17,8 @@ from ..settings import (
     ProcessSettings,
     SegmentSettings,
     TileSettings,
-    tissue_preset,
 )
-from .assignments import assign, merge, read_config
+from ..settings.changes import assign, complete, merge, read_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -80,7 +79,11 @@ Config = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting by its name. Repeatable.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--set",
+        help="Any setting by its name (sam-mil-engine settings lists them). Repeatable.",
+        metavar="NAME=VALUE",
+    ),
 ]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
@@ -136,13 +139,7 @@ def changed_settings(
     SettingsError
         Naming each value that is unknown or out of range.
     """
-    merged = assign(merge(read_config(config), values), assignments or [], ProcessSettings)
-    if merged.get("tissue") is not None:
-        preset = tissue_preset(str(merged.get("preset", ProcessSettings().preset)))
-        merged["tissue"] = merge(preset.model_dump(), merged["tissue"])
-    settings = ProcessSettings.parse(merged)
-    settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
-    return settings
+    return complete(assign(merge(read_config(config), values), assignments or [], ProcessSettings))
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:

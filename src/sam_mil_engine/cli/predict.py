@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .assignments import merge, read_config
+from ..settings.changes import merge, read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
 from .options import (
     Config,

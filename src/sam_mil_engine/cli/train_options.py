@@ -10,7 +10,7 @@ import typer
 from ..errors import SettingsError
 from ..mil.registry import AGGREGATORS
 from ..settings import ModelSettings, TrainSettings
-from .assignments import assign
+from ..settings.changes import assign
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(AGGREGATORS)

@@ -1,0 +1,22 @@
+"""The settings with which a project was made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sam_mil_engine.errors import ProjectError
+from sam_mil_engine.settings import ProcessSettings
+
+
+def recorded_settings(project: Path) -> ProcessSettings:
+    """Return the settings with which a project was made last; the defaults where it is new."""
+    path = project / "settings.json"
+    if not path.is_file():
+        return ProcessSettings()
+    try:
+        return ProcessSettings.parse(json.loads(path.read_text(encoding="utf-8"))["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(
+            f"its settings cannot be read ({error})", where=path, hint="Choose another project folder"
+        ) from error

@@ -1,0 +1,240 @@
+"""Prompts, regions and their embeddings: what the Prompts dock computes. No Qt, no napari."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.errors import SegmentError
+from sam_mil_engine.geometry import Frame
+from sam_mil_engine.progress import ProgressCallback, silent
+from sam_mil_engine.segment.registry import WITHOUT_WEIGHTS, available_segmenters
+
+from ..background.worker import in_other_process
+from .sam_calls import answer, embed, identify
+
+if TYPE_CHECKING:
+    from sam_mil_engine.slide.slide import Slide
+
+Bounds = tuple[float, float, float, float]
+#: Longest side of the picture that is embedded: what SAM's image encoder takes.
+SIDE = 1024
+#: Embeddings that are kept for a slide; one of ViT-H takes 4 MB.
+KEPT = 16
+#: A region serves a view in which a pixel is at most this much finer.
+_FINER = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One click (one point) or one box (two opposite corners), in level-0 pixels."""
+
+    kind: Literal["positive", "negative", "box"]
+    points_px0: tuple[tuple[float, float], ...]
+
+
+class PromptHistory:
+    """The prompts of one segment, with undo and redo."""
+
+    def __init__(self) -> None:
+        self.prompts: tuple[Prompt, ...] = ()
+        self._past: list[tuple[Prompt, ...]] = []
+        self._future: list[tuple[Prompt, ...]] = []
+
+    def add(self, prompt: Prompt) -> None:
+        """Take one more prompt; a new box takes the place of the old one."""
+        kept = tuple(one for one in self.prompts if prompt.kind != "box" or one.kind != "box")
+        self._change((*kept, prompt))
+
+    def clear(self) -> None:
+        """Take all prompts away; can be undone."""
+        if self.prompts:
+            self._change(())
+
+    def undo(self) -> None:
+        """Go one step back."""
+        if self._past:
+            self._future.append(self.prompts)
+            self.prompts = self._past.pop()
+
+    def redo(self) -> None:
+        """Take a step back again."""
+        if self._future:
+            self._past.append(self.prompts)
+            self.prompts = self._future.pop()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to go back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to take again."""
+        return bool(self._future)
+
+    def _change(self, prompts: tuple[Prompt, ...]) -> None:
+        self._past.append(self.prompts)
+        self._future.clear()
+        self.prompts = prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a slide that a SAM has looked at.
+
+    Attributes
+    ----------
+    bounds_px0
+        Left, top, right, bottom.
+    frame, size_raster
+        Where the picture lies, its width and height.
+    sam
+        Name and version of the SAM.
+    embedding
+        What it keeps of the picture, in the form in which the process beside napari takes it.
+    """
+
+    bounds_px0: Bounds
+    frame: Frame
+    size_raster: tuple[int, int]
+    sam: tuple[str, str]
+    embedding: bytes = field(repr=False)
+
+    def serves(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
+        """Whether all points lie in it, it is fine enough, and the SAM is the same."""
+        fine = max(self.frame.downsample) <= _FINER * max(downsample, 1.0)
+        return fine and sam == self.sam and _holds(self.bounds_px0, points_px0)
+
+
+class Regions:
+    """The regions of one slide that are kept, the last used last."""
+
+    def __init__(self) -> None:
+        self._kept: list[Region] = []
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> Region | None:
+        """Return a region that serves, the last used first; None where there is none."""
+        for region in reversed(self._kept):
+            if region.serves(points_px0, downsample, sam):
+                self._kept.remove(region)
+                self._kept.append(region)
+                return region
+        return None
+
+    def keep(self, region: Region) -> None:
+        """Keep one more; the one that was used longest ago goes."""
+        self._kept = [*self._kept, region][-KEPT:]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Masks (M, h, w) on the picture of a region, best first, and SAM's own estimate of their IoU (M,)."""
+
+    region: Region
+    masks: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float32]
+
+
+def sams_on_disk() -> list[str]:
+    """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
+    return [item.name for item in available_segmenters() if item.on_disk and item.name not in WITHOUT_WEIGHTS]
+
+
+def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
+    """Return the part of the slide in view, a little enlarged to a coarse grid, so that small pans change nothing.
+
+    Raises
+    ------
+    SegmentError
+        If the slide is not in view.
+    """
+    left, top, right, bottom = bounds_px0
+    width, height = size_px0
+    step = 2 ** max(0, math.floor(math.log2(max(right - left, bottom - top, 1.0) / 16)))
+    x0, y0 = max(0, math.floor(left / step) * step), max(0, math.floor(top / step) * step)
+    x1, y1 = min(width, math.ceil(right / step) * step), min(height, math.ceil(bottom / step) * step)
+    if x0 >= x1 or y0 >= y1:
+        raise SegmentError("the slide is not in view", hint="Move back to the slide, then click on it")
+    return x0, y0, x1, y1
+
+
+def look(
+    slide: Slide,
+    regions: Regions,
+    view_px0: Bounds,
+    *,
+    sam: str,
+    prompts: tuple[Prompt, ...] = (),
+    progress: ProgressCallback = silent,
+) -> Region:
+    """Return a region that serves the prompts; where none is kept, the SAM looks at the view, which then is.
+
+    Raises
+    ------
+    SegmentError
+        If the SAM cannot be loaded, the slide is not in view, or the prompts do not lie in the view.
+    """
+    identity = in_other_process(identify, sam, progress=progress)
+    bounds = view_bounds(view_px0, slide.info.size_px0)
+    points = [point for prompt in prompts for point in prompt.points_px0]
+    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
+    region = regions.find(points or [bounds[:2], bounds[2:]], downsample, identity)
+    if region is not None:
+        return region
+    if not _holds(bounds, points):
+        raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
+    picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
+    embedding = in_other_process(embed, sam, picture, progress=progress)
+    region = Region(bounds, frame, (picture.shape[1], picture.shape[0]), identity, embedding)
+    regions.keep(region)
+    return region
+
+
+def respond(
+    slide: Slide,
+    regions: Regions,
+    prompts: tuple[Prompt, ...],
+    view_px0: Bounds,
+    *,
+    sam: str,
+    progress: ProgressCallback = silent,
+) -> Answer:
+    """Answer prompts; the region in view is embedded first where no kept one serves.
+
+    Raises
+    ------
+    SegmentError
+        If the SAM cannot be loaded, or the prompts do not lie in the view.
+    """
+    region = look(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
+    asked = _arrays(prompts, region.frame)
+    masks, scores = in_other_process(answer, sam, region.embedding, *asked, progress=progress)
+    return Answer(region, masks, scores)
+
+
+def _holds(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
+    """Whether all points lie within the bounds."""
+    points = np.asarray(points_px0, dtype=np.float64).reshape(-1, 2)
+    left, top, right, bottom = bounds_px0
+    return bool(((points >= (left, top)) & (points <= (right, bottom))).all())
+
+
+def _arrays(
+    prompts: tuple[Prompt, ...], frame: Frame
+) -> tuple[npt.NDArray[np.float64] | None, list[int] | None, npt.NDArray[np.float64] | None]:
+    """Points, labels and box in pixels of the picture, as the predictor takes them."""
+    clicks = [prompt for prompt in prompts if prompt.kind != "box"]
+    boxes = [frame.from_px0(prompt.points_px0) for prompt in prompts if prompt.kind == "box"]
+    box = np.concatenate([boxes[0].min(axis=0), boxes[0].max(axis=0)]) if boxes else None
+    if not clicks:
+        return None, None, box
+    points = frame.from_px0([prompt.points_px0[0] for prompt in clicks])
+    return points, [int(prompt.kind == "positive") for prompt in clicks], box

@@ -1,0 +1,124 @@
+"""What the Analyze dock asks of the engine: from the user's choices to a result. No Qt, no napari."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.settings import STAGES, ProcessSettings
+from sam_mil_engine.settings.changes import with_changes
+
+from ..background.worker import in_other_process
+from .classifier import Classifier
+from .model import Analysis, Choices, ResolutionAsked
+from .project_settings import recorded_settings
+from .results import read_processed, with_saved_names
+from .source import SlideFacts, SlideSource
+
+if TYPE_CHECKING:
+    from sam_mil_engine.segment.nuclei_size import MppEstimate
+    from sam_mil_engine.train.checkpoint import TrainedModel
+    from sam_mil_engine.workflow.outcome import ProcessedSlide
+
+#: Step that the user can ask for -> engine stages it needs; *Classify* adds the prediction.
+STEPS: dict[str, tuple[str, ...]] = {
+    "Tissue": ("tissue",),
+    "Segment": ("tissue", "segments"),
+    "Features": ("tissue", "tiles", "features"),
+    "Classify": STAGES,
+}
+
+
+def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
+    """Return what the classifier expects, on top of what the project has, so that its results are used."""
+    from sam_mil_engine.workflow.prediction import settings_for
+
+    settings = settings_for(
+        model,
+        source_mpp=source.user_mpp,
+        slide_mpp=source.mpp,
+        segmenter=None if choices.segmenter == "auto" else choices.segmenter,
+        encoder=choices.encoder,
+        preset=choices.preset,
+        kept=recorded_settings(choices.project),
+    )
+    return with_changes(settings, choices.changes) if choices.changes else settings
+
+
+def analyse(
+    source: SlideSource | SlideFacts,
+    choices: Choices,
+    *,
+    step: str = "Classify",
+    progress: ProgressCallback = silent,
+) -> Analysis:
+    """Run one step of :data:`STEPS` and everything before it that is not done yet.
+
+    Where the step needs the resolution of a slide that does not say it, only tissue and segments are made, which do
+    not; the result then ``asks`` for it.
+
+    Raises
+    ------
+    SamMilError
+        Whatever the engine says; what was finished is kept in the project.
+    """
+    from sam_mil_engine.train.checkpoint import load_candidates
+    from sam_mil_engine.workflow.process import process_slide
+
+    models = load_candidates(choices.classifier)
+    expected = models[0].expects.mpp
+    asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
+    processed = process_slide(
+        source.info.path,
+        choices.project,
+        settings=_settings(choices, models[0], source),
+        stages=STEPS["Segment"] if asks else STEPS[step],
+        progress=progress,
+    )
+    if asks and expected is not None:
+        return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
+    if step != "Classify" or processed.bag is None:
+        return Analysis(processed)
+    from sam_mil_engine.predict import best_fit, predict
+
+    progress(Progress("classify", 0, 1, "slides"))
+    model = best_fit(models, processed.bag)
+    scores = predict(model, processed.bag)
+    progress(Progress("classify", 1, 1, "slides"))
+    return Analysis(processed, scores, Classifier.of(model))
+
+
+def _estimate(source: SlideSource | SlideFacts, processed: ProcessedSlide) -> MppEstimate | None:
+    """Estimate the resolution from the nuclei in the tissue."""
+    from sam_mil_engine.segment.nuclei_size import estimate_mpp
+    from sam_mil_engine.slide.reader import open_slide
+
+    if processed.tissue is None:
+        return None
+    with open_slide(source.info.path) as slide:
+        return estimate_mpp(slide, processed.tissue)
+
+
+def analyse_lightly(
+    facts: SlideFacts, choices: Choices, *, step: str, progress: ProgressCallback = silent
+) -> Analysis:
+    """Run :func:`analyse`, and leave in the bag file what is there: the rest is light enough to travel."""
+    found = analyse(facts, choices, step=step, progress=progress)
+    return replace(found, processed=found.processed.without_arrays())
+
+
+def analyse_elsewhere(
+    source: SlideSource, choices: Choices, *, step: str, progress: ProgressCallback = silent
+) -> Analysis:
+    """Run :func:`~napari_sam_mil.analysis.run.analyse` in another process, and read what it left in the project.
+
+    Raises
+    ------
+    SamMilError
+        Whatever the engine says; what was finished is kept in the project.
+    """
+    light: Analysis = in_other_process(analyse_lightly, source.facts, choices, step=step, progress=progress)
+    whole = read_processed(source, light.processed.bag_path)
+    ran = light.processed
+    return with_saved_names(replace(light, processed=replace(whole, seconds=ran.seconds, reused=ran.reused)))

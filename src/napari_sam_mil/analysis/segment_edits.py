@@ -1,0 +1,202 @@
+"""Segments added, deleted, merged or renamed by hand: groups and prediction follow. No Qt, no napari.
+
+Patch features stay as they are: only the groups, their mean features and the prediction are computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.errors import SegmentError
+from sam_mil_engine.geometry import Frame
+from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.segment.segments import Segments
+
+from ..background.worker import in_other_process
+from .classifier import predicted_by
+from .model import Analysis
+from .project_settings import recorded_settings
+
+#: Samples along each side of a pixel, of which half must lie in the mask.
+_SAMPLES = 4
+
+
+def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> npt.NDArray[np.bool_]:
+    """Bring a mask (h, w) in ``frame`` to the picture of the segments (height, width): pixels at least half inside.
+
+    Raises
+    ------
+    SegmentError
+        If nothing of it is left there.
+    """
+    width, height = segments.size_raster
+    result = np.zeros((height, width), dtype=bool)
+    if mask.any():
+        x, y, w, h = Segments.tight_box(mask)
+        corners = segments.frame.from_px0(frame.to_px0([(x, y), (x + w, y + h)]))
+        left, top = np.clip(np.floor(corners[0]), 0, (width, height)).astype(int)
+        right, bottom = np.clip(np.ceil(corners[1]), 0, (width, height)).astype(int)
+        columns = (np.arange(left * _SAMPLES, right * _SAMPLES) + 0.5) / _SAMPLES
+        rows = (np.arange(top * _SAMPLES, bottom * _SAMPLES) + 0.5) / _SAMPLES
+        source_x = _source(columns, 0, segments.frame, frame)
+        source_y = _source(rows, 1, segments.frame, frame)
+        inside_x = (source_x >= 0) & (source_x < mask.shape[1])
+        inside_y = (source_y >= 0) & (source_y < mask.shape[0])
+        fine = np.zeros((len(rows), len(columns)), dtype=bool)
+        fine[np.ix_(inside_y, inside_x)] = mask[np.ix_(source_y[inside_y], source_x[inside_x])]
+        share = fine.reshape(bottom - top, _SAMPLES, right - left, _SAMPLES).mean(axis=(1, 3))
+        result[top:bottom, left:right] = share >= 0.5
+    if not result.any():
+        raise SegmentError(
+            "the mask is smaller than a pixel of the picture that was segmented, or lies outside it",
+            hint="Segment something larger, inside the tissue",
+        )
+    return result
+
+
+def _source(positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame) -> npt.NDArray[np.int64]:
+    """Positions along one axis of one picture -> pixel numbers of another."""
+    px0 = positions * frame.downsample[axis] + frame.origin_px0[axis]
+    return np.floor((px0 - source.origin_px0[axis]) / source.downsample[axis]).astype(np.int64)
+
+
+def names_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return one name a segment, empty where it has none."""
+    segments = analysis.processed.segments
+    count = 0 if segments is None else len(segments)
+    return analysis.names if len(analysis.names) == count else ("",) * count
+
+
+def added(
+    analysis: Analysis,
+    mask: npt.NDArray[np.bool_],
+    frame: Frame,
+    *,
+    score: float,
+    mpp: tuple[float, float] | None,
+    name: str = "",
+    progress: ProgressCallback = silent,
+) -> Analysis:
+    """Return the analysis with one segment more, its last: a mask in ``frame`` and SAM's estimate of its IoU."""
+    segments = _segments(analysis)
+    full = resample(mask, frame, segments)
+    changed = _with(segments, range(len(segments)), [(full, score)])
+    return _regrouped(analysis, changed, (*names_of(analysis), name), mpp, progress)
+
+
+def deleted(
+    analysis: Analysis,
+    numbers: Collection[int],
+    *,
+    mpp: tuple[float, float] | None,
+    progress: ProgressCallback = silent,
+) -> Analysis:
+    """Return the analysis without the segments of these numbers (from 0)."""
+    segments, names = _segments(analysis), names_of(analysis)
+    kept = [number for number in range(len(segments)) if number not in set(numbers)]
+    changed = _with(segments, kept, [])
+    return _regrouped(analysis, changed, tuple(names[number] for number in kept), mpp, progress)
+
+
+def merged(
+    analysis: Analysis,
+    numbers: Sequence[int],
+    *,
+    mpp: tuple[float, float] | None,
+    progress: ProgressCallback = silent,
+) -> Analysis:
+    """Return the analysis with the union of these segments, as its last, in their place.
+
+    Raises
+    ------
+    SegmentError
+        If there are fewer than two.
+    """
+    if len(set(numbers)) < 2:
+        raise SegmentError("merging needs two segments", hint="Choose them with Ctrl or Shift in the list")
+    segments, names = _segments(analysis), names_of(analysis)
+    union = np.logical_or.reduce([segments.mask(number) for number in numbers])
+    score = float(segments.predicted_iou[list(numbers)].min())
+    kept = [number for number in range(len(segments)) if number not in set(numbers)]
+    name = next((names[number] for number in numbers if names[number]), "")
+    changed = _with(segments, kept, [(union, score)])
+    return _regrouped(analysis, changed, (*(names[number] for number in kept), name), mpp, progress)
+
+
+def renamed(analysis: Analysis, number: int, name: str) -> Analysis:
+    """Return the analysis with another name for one segment."""
+    names = list(names_of(analysis))
+    names[number] = name.strip()
+    return replace(analysis, names=tuple(names))
+
+
+def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
+    """Write the edited segments into the bag of the slide; return what to tell the user.
+
+    Raises
+    ------
+    SamMilError
+        If the project cannot be written, or its bag is another one by now.
+    """
+    from sam_mil_engine.workflow.editing import save_edited_segments
+
+    progress(Progress("save", 0, 1, "bags"))
+    kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
+    progress(Progress("save", 1, 1, "bags"))
+    was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
+    return f"Saved in {analysis.processed.bag_path.name}{was}"
+
+
+def _segments(analysis: Analysis) -> Segments:
+    segments = analysis.processed.segments
+    if segments is None:
+        raise SegmentError(
+            "the slide has no segments yet", hint="Press Segment or Segment/Classify in the Analyze dock"
+        )
+    return segments
+
+
+def _with(segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]) -> Segments:
+    boxes = [tuple(segments.boxes_raster[number].tolist()) for number in kept]
+    crops = [segments.crops[number] for number in kept]
+    for mask, _ in new:
+        x, y, width, height = Segments.tight_box(mask)
+        boxes.append((x, y, width, height))
+        crops.append(np.ascontiguousarray(mask[y : y + height, x : x + width]))
+    scores = [score for _, score in new]
+    return Segments.from_crops(
+        crops,
+        boxes,
+        frame=segments.frame,
+        size_raster=segments.size_raster,
+        predicted_iou=np.append(segments.predicted_iou[list(kept)], scores),
+        stability=np.append(segments.stability[list(kept)], [1.0] * len(new)),
+    )
+
+
+def _regrouped(
+    analysis: Analysis,
+    segments: Segments,
+    names: tuple[str, ...],
+    mpp: tuple[float, float] | None,
+    progress: ProgressCallback,
+) -> Analysis:
+    processed, scores = analysis.processed, analysis.scores
+    bag, grid = processed.bag, processed.grid
+    progress(Progress("groups", 0, 2, "steps"))
+    if bag is None or grid is None:
+        return replace(analysis, processed=replace(processed, segments=segments), names=names)
+    from sam_mil_engine.segment.membership import assign_groups
+
+    rule = recorded_settings(processed.bag_path.parents[1]).groups.rule
+    bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
+    progress(Progress("groups", 1, 2, "steps"))
+    if analysis.model is not None:
+        _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
+    progress(Progress("groups", 2, 2, "steps"))
+    changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
+    return replace(analysis, processed=changed, scores=scores, names=names)

@@ -1,0 +1,67 @@
+"""Numbers of every patch that a threshold can cut, and what lies above it: the paper's Figure 6."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.mil.scores import FloatVector, SlideScores
+from sam_mil_engine.report.pictures import attention_limit
+
+from ..words import sentence_case
+from .segment_table import class_title, shown_class
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of every patch that a threshold can cut.
+
+    Attributes
+    ----------
+    title
+        What the user reads.
+    values
+        (N,) one a patch.
+    high
+        Upper end of the slider; the lower one is 0.
+    start
+        Where the slider stands at first.
+    """
+
+    title: str
+    values: FloatVector
+    high: float
+    start: float
+
+
+def quantities(scores: SlideScores) -> dict[str, Quantity]:
+    """Return what can be cut: the shown class's probability, and attention where the model has it."""
+    column = shown_class(scores)
+    title = class_title(scores.classes[column])
+    found = {
+        "probability": Quantity(
+            sentence_case(title), scores.patch_probability[:, column], 1.0, scores.patch_threshold(column)
+        )
+    }
+    relative = scores.relative_attention
+    if relative is not None:
+        found["attention"] = Quantity("Attention (1 = all patches alike)", relative, attention_limit(relative), 1.0)
+    return found
+
+
+def describe(values: FloatVector, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
+    """Say how many patches are above the threshold, and how that fits the outlines (``inside``: share of each)."""
+    above = values >= threshold
+    text = f"{above.sum():,} of {len(values):,} patches are at or above {threshold:.2f}"
+    if inside is None:
+        return f"{text}."
+    truth = inside >= 0.5
+    hit = int((above & truth).sum())
+    parts = [text]
+    if above.any():
+        parts.append(f"{hit / above.sum():.0%} of them lie in the outlines")
+    if truth.any():
+        parts.append(f"{hit / truth.sum():.0%} of the outlined patches are found")
+    return "; ".join(parts) + "."

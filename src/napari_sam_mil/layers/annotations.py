@@ -1,0 +1,260 @@
+"""Annotations as a layer, and the shapes of a layer as annotations again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_mil_engine.geometry import Frame
+from sam_mil_engine.report.colours import ANNOTATION, css
+
+from ..analysis.agreement import UNCLASSIFIED
+from ..analysis.placement import Where, place_points, place_raster, world_to_points
+from .outline_features import feature_rows, feature_text, outline_rows
+from .outline_image import outline_levels, pictured
+from .results import LayerData, with_holes
+from .transform import data_to_world
+
+if TYPE_CHECKING:
+    from shapely import Polygon
+
+    from sam_mil_engine.annotations.model import Annotation, Area
+    from sam_mil_engine.slide.info import SlideInfo
+
+#: Kinds of layers that hold outlines: a picture of many, and shapes that can be edited.
+OUTLINES = ("outlines", "annotations")
+#: Columns of the layer's features: class and name of an outline, and which part of which annotation a shape is.
+CLASS, NAME, PART = "class", "name", "part"
+#: Class of what is drawn by hand, and what a class without a name is called.
+DRAWN_CLASS = "Tumour"
+#: More polygons, or more corners, are a picture that cannot be edited: a shapes layer would stop the window.
+MOST_SHAPES, MOST_CORNERS = 300, 50_000
+_ELLIPSE_CORNERS = 72
+#: Width of a line, as a share of the side of a square as large as the smallest outline.
+_LINE_SHARE = 0.1
+
+
+def editable(annotations: Sequence[Annotation]) -> bool:
+    """Whether there are few enough outlines for a layer in which each can be edited."""
+    import shapely
+
+    areas = [item.polygon for item in annotations]
+    return (
+        int(shapely.get_num_geometries(areas).sum()) <= MOST_SHAPES
+        and int(shapely.get_num_coordinates(areas).sum()) <= MOST_CORNERS
+    )
+
+
+def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+    """Outlines in the report's blue: as shapes, or as a picture where there are too many to be edited.
+
+    Shapes drawn into the layer later get the class ``Tumour``.
+    """
+    if editable(annotations):
+        return shapes_layer(annotations, info, mpp=mpp)
+    return picture_layer(annotations, info, mpp=mpp)
+
+
+def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+    """Outlines as shapes: one for every polygon of an annotation, with its name, class and part."""
+    from sam_mil_engine.annotations.model import polygons_of
+
+    polygons = [(number, polygons_of(item.polygon)) for number, item in enumerate(annotations)]
+    owners = [annotations[number] for number, parts in polygons for _ in parts]
+    every = [polygon for _, parts in polygons for polygon in parts]
+    keywords = {
+        "name": "annotations",
+        "ndim": 2,
+        "shape_type": "polygon",
+        "features": {
+            CLASS: _column(item.classification or UNCLASSIFIED for item in owners),
+            NAME: _column(item.name for item in owners),
+            PART: _column(f"{number + 1}.{part + 1}" for number, parts in polygons for part in range(len(parts))),
+        },
+        "feature_defaults": {CLASS: DRAWN_CLASS, NAME: "", PART: ""},
+        "edge_color": css(ANNOTATION),
+        "face_color": "transparent",
+        "edge_width": line_width(every, info),
+        **place_points(mpp),
+    }
+    return [_vertices(polygon) for polygon in every], keywords, "shapes"
+
+
+def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+    """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
+    import pandas as pd
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    levels = outline_levels(annotations, info.size_px0)
+    blue, clear = (*(np.asarray(ANNOTATION) / 255), 1.0), (0.0, 0.0, 0.0, 0.0)
+    step = levels[0].step
+    keywords = {
+        "name": "outlines",
+        "multiscale": True,
+        "features": pd.DataFrame(
+            {
+                "index": np.arange(1, 2 * len(annotations) + 1),
+                CLASS: np.repeat(_column(item.classification or UNCLASSIFIED for item in annotations), 2),
+                NAME: np.repeat(_column(item.name for item in annotations), 2),
+            }
+        ),
+        # odd numbers are lines, even numbers are insides
+        "colormap": CyclicLabelColormap(colors=np.array([clear, blue, clear]), background_value=0),
+        "opacity": 1.0,
+        **place_raster(Frame(downsample=(step, step)), mpp),
+    }
+    return levels, keywords, "labels"
+
+
+def renewed_picture(layer: Any, data: LayerData) -> bool:
+    """Give a picture of outlines those of another one, and tell whether it could take them.
+
+    napari collects all garbage when a layer goes, which takes a quarter of a second where there are many outlines.
+    A layer that the user moved does not take them.
+    """
+    levels, keywords, type_name = data
+    if type_name != "labels" or pictured(layer.data) is None:
+        return False
+    corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
+    world = np.array([layer.data_to_world(corner) for corner in corners])
+    if not np.allclose(world, corners * keywords["scale"] + keywords["translate"]):
+        return False
+    layer.features = keywords["features"]
+    layer.data = levels
+    return True
+
+
+def place_outlines(data: Any, mpp: Where) -> dict[str, Any]:
+    """Scale, translate and units of a layer of outlines with this data."""
+    if pictured(data) is None:
+        return place_points(mpp)
+    return place_raster(Frame(downsample=(data[0].step, data[0].step)), mpp)
+
+
+def line_width(polygons: Sequence[Polygon], info: SlideInfo) -> float:
+    """Width of a line in level-0 pixels before the zoom is known: a part of the smallest outline at most."""
+    widest = max(info.size_px0) / 500
+    smallest = min((polygon.area for polygon in polygons), default=math.inf)
+    return float(min(widest, _LINE_SHARE * math.sqrt(smallest)))
+
+
+def shape_annotations(
+    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: Where, unnamed: str | None = None
+) -> list[Annotation]:
+    """Return the areas of a layer of outlines as annotations in level-0 pixels; lines and paths have none.
+
+    Where the user moved, scaled or turned the layer, they lie where it shows them.
+
+    Parameters
+    ----------
+    data, meta
+        The layer's vertices (or its picture), and its ``scale``, ``translate``, ``features``, ``shape_type``,
+        ``name``, and its other transforms, as ``as_layer_data_tuple`` gives them.
+    mpp
+        Of the slide under the layer.
+    unnamed
+        Class of the shapes where the layer's features name none.
+
+    Raises
+    ------
+    AnnotationError
+        If the features have not one row for each shape, so that no class is known for sure.
+    """
+    from sam_mil_engine.annotations.model import Annotation, as_area
+
+    behind = pictured(data)
+    if behind is not None:
+        return _moved(behind, data, meta, mpp)
+    rows = feature_rows(meta.get("features"), len(data))
+    kinds = meta.get("shape_type", "polygon")
+    kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
+    found = []
+    for outline in outline_rows(kinds, rows.get(PART, ())):
+        members = [(number, _area(data[number], kinds[number], meta, mpp)) for number in outline]
+        areas = [area for _, area in members if area is not None]
+        if not areas:
+            continue
+        first = next(number for number, area in members if area is not None)
+        classification = feature_text(rows, CLASS, first) or (unnamed if CLASS not in rows else "")
+        found.append(
+            Annotation(
+                feature_text(rows, NAME, first) or f"{meta.get('name', 'shape')} {first + 1}",
+                None if classification in (None, "", UNCLASSIFIED) else classification,
+                areas[0] if len(areas) == 1 else _union(areas, as_area),
+            )
+        )
+    return found
+
+
+def keep_rows(layer: Any) -> None:
+    """Keep one row of features for each shape of a layer, whatever the user draws.
+
+    napari adds a row when a shape is begun, and leaves it where the shape turns out to have no area. It says so in
+    the same moment, before another shape can follow: the row that is too much is the last one.
+    """
+
+    def drop_last(_event: Any = None) -> None:
+        count = len(layer.data)
+        if len(layer.features) > count:
+            defaults = layer.feature_defaults.copy()
+            layer.features = layer.features.iloc[:count]
+            layer.feature_defaults = defaults
+
+    layer.events.data.connect(drop_last)
+
+
+def _column(values: Any) -> npt.NDArray[np.object_]:
+    return np.array(list(values), dtype=object)
+
+
+def _vertices(polygon: Polygon) -> npt.NDArray[np.float64]:
+    rings = [np.asarray(ring.coords)[:-1] for ring in (polygon.exterior, *polygon.interiors)]
+    return with_holes(rings[0], tuple(rings[1:]))
+
+
+def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return points on the ellipse in a rectangle (4, 2), which may be turned."""
+    angle = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]
+    centre, first, second = corners.mean(axis=0), corners[1] - corners[0], corners[3] - corners[0]
+    points: npt.NDArray[np.float64] = centre + np.cos(angle) * first / 2 + np.sin(angle) * second / 2
+    return points
+
+
+def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Where) -> Area | None:
+    import shapely
+
+    from sam_mil_engine.annotations.model import as_area
+
+    if len(vertices) < 3:
+        return None
+    points = world_to_points(data_to_world(vertices, meta), mpp)
+    area = as_area(shapely.make_valid(shapely.Polygon(_ellipse(points) if kind == "ellipse" else points)))
+    return area if area.area > 0 else None
+
+
+def _union(areas: Sequence[Area], as_area: Any) -> Area:
+    import shapely
+
+    joined: Area = as_area(shapely.union_all(list(areas)))
+    return joined
+
+
+def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: Where) -> list[Annotation]:
+    """Annotations behind a picture, where the layer shows them."""
+    from dataclasses import replace
+
+    import shapely
+
+    def place(points_px0: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        in_picture = (points_px0 / data[0].step - 0.5)[:, ::-1]
+        return world_to_points(data_to_world(in_picture, meta), mpp)
+
+    corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
+    if np.allclose(place(corners), corners, atol=1e-3):
+        return list(annotations)
+    areas = shapely.transform(np.array([item.polygon for item in annotations], dtype=object), place)
+    return [replace(item, polygon=area) for item, area in zip(annotations, areas, strict=True)]

@@ -1,0 +1,190 @@
+"""Thousands of outlines as a label picture that is drawn where it is looked at.
+
+A shapes layer takes a quarter of a millisecond an outline, in the thread of the window, and is drawn as a whole at
+every movement. A label picture costs as much as the window has pixels.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from sam_mil_engine.slide.indexing import expand_key, window_of
+
+from .outline_raster import HALO, edges_and_insides, fill
+
+if TYPE_CHECKING:
+    from sam_mil_engine.annotations.model import Annotation
+
+Labels32 = npt.NDArray[np.uint32]
+
+_TILE = 512
+#: Tiles that are kept, a megabyte each.
+_KEPT = 96
+#: The coarsest level has at most so many pixels along its longer side.
+_COARSEST = 1024
+#: Pixels of the finest level along a level-0 pixel, so that lines stay thin where the slide is looked at closely.
+_FINEST = 4
+
+
+class OutlineEdges:
+    """All edges of many annotations, sorted so that small annotations are drawn over large ones.
+
+    Attributes
+    ----------
+    annotations
+        The annotations, in the order in which they were given.
+    """
+
+    def __init__(self, annotations: Sequence[Annotation]):
+        self.annotations = tuple(annotations)
+        areas = np.array([item.polygon for item in self.annotations], dtype=object)
+        #: (n,) number of the annotation that is drawn first, second, ...
+        self._order = np.argsort(-shapely.area(areas), kind="stable")
+        areas = areas[self._order]
+        self._bounds = shapely.bounds(areas).reshape(-1, 4)
+        self._spots = shapely.get_coordinates(shapely.point_on_surface(areas))
+        parts, of_part = shapely.get_parts(areas, return_index=True)
+        rings, of_ring = shapely.get_rings(parts, return_index=True)
+        points, of_point = shapely.get_coordinates(rings, return_index=True)
+        within = of_point[:-1] == of_point[1:]
+        self._edges = np.hstack([points[:-1], points[1:]])[within]
+        self._owner = of_part[of_ring[of_point[:-1][within]]]
+        self._first = np.searchsorted(self._owner, np.arange(len(areas) + 1))
+
+    def labels(self, left: float, top: float, step: float, width: int, height: int) -> Labels32:
+        """Draw what lies in a window of the slide: number n of the annotations as n + 1, and 0 where there is none.
+
+        Parameters
+        ----------
+        left, top
+            Top left corner of the window in level-0 pixels.
+        step
+            Level-0 pixels along a pixel of the window.
+        width, height
+            Size of the window in its pixels.
+        """
+        window = np.array([left, top, left + width * step, top + height * step])
+        low, high = self._bounds[:, :2], self._bounds[:, 2:]
+        seen = np.flatnonzero((low < window[2:]).all(axis=1) & (high > window[:2]).all(axis=1))
+        picture = np.zeros((height, width), dtype=np.uint32)
+        if not len(seen):
+            return picture
+        start, count = self._first[seen], self._first[seen + 1] - self._first[seen]
+        rows = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
+        origin = np.array([left, top, left, top])
+        drawn = fill(
+            (self._edges[rows] - origin) / step,
+            np.repeat(np.arange(len(seen)), count),
+            (self._spots[seen] - origin[:2]) / step,
+            (width, height),
+        )
+        inside = drawn >= 0
+        picture[inside] = self._order[seen][drawn[inside]] + 1
+        return picture
+
+
+class OutlineLevel:
+    """One level of the label picture of many outlines: a lazy array (height, width), as far as napari uses arrays.
+
+    Attributes
+    ----------
+    step
+        Level-0 pixels along a pixel of this level.
+    edges
+        The outlines.
+    """
+
+    dtype = np.dtype(np.uint32)
+    ndim = 2
+
+    def __init__(self, edges: OutlineEdges, shape: tuple[int, int], step: float):
+        self.edges, self.shape, self.step = edges, shape, step
+        self._tiles: OrderedDict[tuple[int, int], Labels32] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<OutlineLevel: {self.shape[1]} x {self.shape[0]} px of {len(self.edges.annotations)} outlines>"
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> OutlineLevel:
+        return self  # it is only read
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the whole level would take."""
+        return self.size * self.dtype.itemsize
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError("a picture that is drawn when it is looked at cannot be had without a copy")
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        rows, columns, _ = expand_key(key)
+        top, bottom, local_rows = window_of(rows, self.shape[0])
+        left, right, local_columns = window_of(columns, self.shape[1])
+        picture = np.zeros((bottom - top, right - left), dtype=np.uint32)
+        for row in range(top // _TILE, -(-bottom // _TILE)):
+            for column in range(left // _TILE, -(-right // _TILE)):
+                tile, y, x = self._tile(row, column), row * _TILE - top, column * _TILE - left
+                part = tile[max(0, -y) : bottom - top - y, max(0, -x) : right - left - x]
+                y, x = max(0, y), max(0, x)
+                picture[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return picture[local_rows, :][..., local_columns]
+
+    def _tile(self, row: int, column: int) -> Labels32:
+        with self._lock:
+            found = self._tiles.get((row, column))
+            if found is not None:
+                self._tiles.move_to_end((row, column))
+                return found
+        top, left = row * _TILE, column * _TILE
+        height, width = min(_TILE, self.shape[0] - top), min(_TILE, self.shape[1] - left)
+        around = self.edges.labels(
+            (left - HALO) * self.step, (top - HALO) * self.step, self.step, width + 2 * HALO, height + 2 * HALO
+        )
+        tile = edges_and_insides(around)
+        with self._lock:
+            self._tiles[row, column] = tile
+            while len(self._tiles) > _KEPT:
+                self._tiles.popitem(last=False)
+        return tile
+
+
+def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int]) -> list[OutlineLevel]:
+    """Return the label pyramid of many outlines, the finest level first; the coarsest is drawn at once.
+
+    Every level is twice as coarse as the one before, exactly, so that all lie at the same place.
+    """
+    edges = OutlineEdges(annotations)
+    count = 1
+    while max(size_px0) * _FINEST > _COARSEST << (count - 1):
+        count += 1
+    whole = 1 << (count - 1)
+    height, width = (-(-side * _FINEST // whole) for side in reversed(size_px0))
+    levels = [
+        OutlineLevel(edges, (height << number, width << number), (1 << (count - 1 - number)) / _FINEST)
+        for number in reversed(range(count))
+    ]
+    levels[-1][...]
+    return levels
+
+
+def pictured(data: Any) -> tuple[Annotation, ...] | None:
+    """Return the annotations behind the data of a label picture of outlines; None for any other data."""
+    first = data[0] if len(data) else None
+    return first.edges.annotations if isinstance(first, OutlineLevel) else None

@@ -1,0 +1,54 @@
+"""What of a slide is in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..analysis.placement import Where, pixel_size, points_to_world, world_to_points
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+def view_px0(viewer: Viewer, mpp: Where) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the canvas in level-0 pixels; may reach beyond the slide."""
+    down, across = _axes(viewer)
+    centre, half = np.zeros(2), np.zeros(2)
+    centre[[down, across]] = np.asarray(viewer.scene.camera.center, dtype=float)[-2:]
+    half[[down, across]] = np.asarray(viewer.canvas.size, dtype=float) / viewer.scene.camera.zoom / 2
+    (left, top), (right, bottom) = world_to_points([centre - half, centre + half], mpp).tolist()
+    return left, top, right, bottom
+
+
+def _axes(viewer: Viewer) -> tuple[int, int]:
+    """Return which axis of the slide, 0 for rows and 1 for columns, runs down the canvas, and which across.
+
+    They change places where the user transposes the view (Ctrl+T) or rolls its axes.
+    """
+    shown = [axis - (viewer.dims.ndim - 2) for axis in viewer.dims.displayed][-2:]
+    return (shown[0], shown[1]) if sorted(shown) == [0, 1] else (0, 1)
+
+
+def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Where) -> bool:
+    """Whether a slide lies whole in the canvas."""
+    left, top, right, bottom = view_px0(viewer, mpp)
+    pixel = canvas_pixel_px0(viewer, mpp)
+    beyond = (-left, -top, right - size_px0[0], bottom - size_px0[1])
+    return min(beyond) >= -pixel
+
+
+def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Where, *, share: float = 1.0) -> None:
+    """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
+    corners = points_to_world(corners_px0, mpp)[:, list(_axes(viewer))]
+    camera = viewer.scene.camera
+    camera.center = tuple(corners.mean(axis=0).tolist())
+    sides = np.maximum(np.ptp(corners, axis=0), 1e-6)
+    camera.zoom = float(share * np.min(np.asarray(viewer.canvas.size) / sides))
+
+
+def canvas_pixel_px0(viewer: Viewer, mpp: Where) -> float:
+    """Level-0 pixels in one pixel of the canvas."""
+    return float(1 / (viewer.scene.camera.zoom * np.mean(pixel_size(mpp))))

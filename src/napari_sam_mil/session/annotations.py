@@ -1,0 +1,161 @@
+"""The outlines of an open slide, whatever layer shows them, and which of them can be edited. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sam_mil_engine.errors import DataError
+
+from ..analysis.agreement import UNCLASSIFIED
+from ..layers.annotations import (
+    CLASS,
+    MOST_SHAPES,
+    NAME,
+    PART,
+    editable,
+    picture_layer,
+    shape_annotations,
+    shapes_layer,
+)
+from ..layers.outline_features import outline_rows
+from ..layers.outline_image import pictured
+from ..layers.results import LayerData
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from sam_mil_engine.annotations.model import Annotation
+
+    from .slide import SlideSession
+
+Bounds = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlined:
+    """Outlines of a slide, and how they are shown.
+
+    Attributes
+    ----------
+    many
+        Those that are shown as a picture, which cannot be edited.
+    shapes
+        Those that are shapes.
+    """
+
+    many: tuple[Annotation, ...] = ()
+    shapes: tuple[Annotation, ...] = ()
+
+    @property
+    def all(self) -> list[Annotation]:
+        """Every outline."""
+        return [*self.many, *self.shapes]
+
+    def with_more(self, found: Sequence[Annotation]) -> Outlined:
+        """Add outlines: as shapes where they can all be edited then, else to the picture."""
+        if not self.many and editable([*self.shapes, *found]):
+            return Outlined((), (*self.shapes, *found))
+        return Outlined((*self.many, *found), self.shapes)
+
+    def editing(self, classification: str | None, bounds_px0: Bounds | None, what: str) -> Outlined:
+        """Make shapes of some outlines of the picture.
+
+        Parameters
+        ----------
+        classification
+            Of this class only; all classes if None.
+        bounds_px0
+            Only those that reach into this window (left, top, right, bottom); all if None.
+        what
+            What is asked for, for the message: ``in view``.
+
+        Raises
+        ------
+        DataError
+            If there is none, or there are too many to be edited.
+        """
+        chosen = [
+            item
+            for item in self.many
+            if (classification is None or (item.classification or UNCLASSIFIED) == classification)
+            and (bounds_px0 is None or _meet(item.polygon.bounds, bounds_px0))
+        ]
+        if not chosen:
+            raise DataError(f"no outline of the picture is {what}", hint="Move to one, or choose a class")
+        if not editable([*self.shapes, *chosen]):
+            raise DataError(
+                f"{len(chosen):,} outlines are {what}, and about {MOST_SHAPES} can be edited at once",
+                hint="Zoom in until fewer are in view, and choose those",
+            )
+        taken = set(map(id, chosen))
+        return Outlined(tuple(item for item in self.many if id(item) not in taken), (*self.shapes, *chosen))
+
+    def layers(self, session: SlideSession) -> dict[str, LayerData]:
+        """Kind -> the layer that shows these outlines; takes a while for thousands."""
+        info, mpp = session.source.info, session.source.place
+        found: dict[str, LayerData] = {}
+        if self.many:
+            found["outlines"] = picture_layer(self.many, info, mpp=mpp)
+        if self.shapes or not self.many:
+            found["annotations"] = shapes_layer(self.shapes, info, mpp=mpp)
+        return found
+
+
+def taken(session: SlideSession) -> Callable[[], Outlined]:
+    """Take what the layers of a slide hold now; the call makes outlines of it, in any thread."""
+    held = {kind: session.layers[kind] for kind in ("outlines", "annotations") if kind in session.layers}
+    states = {kind: _state(layer) for kind, layer in held.items()}
+    mpp = session.source.place
+
+    def make() -> Outlined:
+        found = {kind: tuple(shape_annotations(data, meta, mpp=mpp)) for kind, (data, meta) in states.items()}
+        return Outlined(found.get("outlines", ()), found.get("annotations", ()))
+
+    return make
+
+
+def classes_of(layer: Layer) -> list[str]:
+    """Return the class of every outline of a layer, counted as they are compared and saved."""
+    behind = pictured(layer.data)
+    if behind is not None:
+        return [item.classification or UNCLASSIFIED for item in behind]
+    features = layer.features
+    outlines = outline_rows(layer.shape_type[: len(features)], list(features.get(PART, ())))
+    return [str(features[CLASS][rows[0]]) for rows in outlines]
+
+
+def words_at(layer: Layer, position_world: Sequence[float]) -> str | None:
+    """Say class and name of the shape at a place: ``class: Tumour, name: core A``; empty where there is none.
+
+    napari tells its number, and ``[, ]`` between shapes. None for a layer that does not hold shapes.
+    """
+    from napari.layers import Shapes
+
+    if not isinstance(layer, Shapes):
+        return None
+    found = layer.get_value(position_world, world=True)
+    number = None if found is None else found[0]
+    if number is None or number >= len(layer.features):
+        return ""
+    row = layer.features.iloc[number]
+    return ", ".join(f"{name}: {row[name]}" for name in (CLASS, NAME) if row.get(name))
+
+
+def same_objects(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether two tuples hold the same objects; equality of results would compare all their numbers."""
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def _state(layer: Layer) -> tuple[Any, dict[str, Any]]:
+    data, meta, _ = layer.as_layer_data_tuple()
+    if pictured(data) is None:
+        data = [np.array(vertices) for vertices in data]
+    return data, meta | {"features": meta["features"].copy()}
+
+
+def _meet(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and one[1] < other[3] and one[2] > other[0] and one[3] > other[1]

@@ -1,0 +1,102 @@
+"""Where slides lie in the world: side by side, and as their own files have them.
+
+Whoever moves the layer of a slide moves all that lies on it. A slide that is scaled, turned or sheared is put back:
+its results, outlines and measurements would no longer be those of its pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sam_mil_engine.geometry import Frame
+
+from ..analysis.placement import Place, pixel_size, place_raster
+from ..notices import tell
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from .slide import SlideSession
+
+#: Gap between two slides, as a share of the width of the one on the left.
+_GAP = 0.05
+PUT_BACK = (
+    "{name} was put back: results and outlines lie on its pixels, so that SAM-MIL moves slides but does not scale, "
+    "turn or shear them. Roll or transpose the view instead."
+)
+
+
+def lay_beside(session: SlideSession, others: Sequence[SlideSession]) -> None:
+    """Lay a slide that was just opened to the right of those that are shown; a second view of one stays on it."""
+    shown = [other for other in others if other.layer.visible]
+    if not shown or any(other.source is session.source for other in others):
+        return
+    right = max(shown, key=lambda other: other.source.origin[1] + _width(other))
+    session.source.origin = (0.0, right.source.origin[1] + (1 + _GAP) * _width(right))
+    put_in_place(session)
+
+
+def put_in_place(session: SlideSession) -> None:
+    """Give the layer of a slide the scale, place and units of its source."""
+    layer = session.layer
+    placed = place_raster(Frame(), session.source.place)
+    layer.scale, layer.translate, layer.units = placed["scale"], placed["translate"], placed["units"]
+
+
+def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
+    """Scale a layer of results about its slide's first pixel: from pixels (x, y) of that size to those of now."""
+    ratio = (np.asarray(pixel_size(place)) / before)[::-1]
+    origin = np.asarray(place.origin)
+    scale, translate = np.asarray(layer.scale), np.asarray(layer.translate)
+    layer.scale, layer.translate = scale * ratio, (translate - origin) * ratio + origin
+    layer.units = place_raster(Frame(), place)["units"]
+
+
+def keep_place(session: SlideSession) -> None:
+    """Follow the user who moves the layer of a slide, and put it back where it was scaled, turned or sheared."""
+    working = False
+
+    def look(_event: Any = None) -> None:
+        nonlocal working
+        if working:
+            return
+        working = True
+        try:
+            _follow(session)
+        finally:
+            working = False
+
+    events = session.layer.events
+    for emitter in (events.scale, events.translate, events.rotate, events.shear, events.affine):
+        emitter.connect(look)
+
+
+def _follow(session: SlideSession) -> None:
+    layer, source = session.layer, session.source
+    placed = place_raster(Frame(), source.place)
+    unchanged = (
+        np.allclose(layer.scale, placed["scale"])
+        and np.allclose(layer.rotate, np.eye(2))
+        and np.allclose(layer.shear, 0)
+        and np.allclose(layer.affine.linear_matrix, np.eye(2))
+    )
+    moved = np.asarray(layer.translate) + layer.affine.translate - placed["translate"]
+    if unchanged and np.allclose(moved, 0):
+        return
+    layer.affine, layer.rotate, layer.shear = np.eye(3), 0.0, np.zeros(1)
+    if unchanged:
+        row, column = source.origin
+        source.origin = (float(row + moved[0]), float(column + moved[1]))
+        for other in session.layers.values():
+            other.translate = np.asarray(other.translate) + moved
+    else:
+        tell(PUT_BACK.format(name=source.info.slide_id), "warning")
+    put_in_place(session)
+
+
+def _width(session: SlideSession) -> float:
+    """Width of a slide in the world."""
+    return session.source.info.size_px0[0] * pixel_size(session.source.place)[0]

@@ -1,0 +1,92 @@
+"""What is known of one open slide, and which layers show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari.layers import Layer
+
+from ..analysis.prompting import Regions
+from ..analysis.segment_table import Column, group_table
+from ..analysis.source import SlideSource
+from ..layers.annotations import OUTLINES
+from ..layers.results import LayerData, result_layers
+
+if TYPE_CHECKING:
+    from ..analysis.agreement import Agreement
+    from ..analysis.model import Analysis, ResolutionAsked
+
+
+@dataclass(eq=False, slots=True)
+class SlideSession:
+    """One open slide.
+
+    Attributes
+    ----------
+    layer, source
+        The layer that shows the slide, and the slide behind it.
+    analysis
+        What the engine found so far, or None.
+    layers
+        Kind (:data:`~napari_sam_mil.layers.results.KINDS`, :data:`~napari_sam_mil.layers.annotations.OUTLINES`,
+        ``above``, ``prompts``) -> the layer that shows it now.
+    agreement
+        The segments compared with the annotations; None while that is not known.
+    colour_by
+        Column of :meth:`table` that colours the segments; None gives every segment a colour of its own.
+    regions
+        Parts of the slide that a SAM has looked at.
+    earlier
+        What was known before each edit by hand, the last one last.
+    question
+        The step that waits for the slide's resolution, and what is asked; None where nothing waits.
+    on_disk
+        What the project holds of the slide; ``analysis`` is another where edits are not saved.
+    """
+
+    layer: Layer
+    source: SlideSource
+    analysis: Analysis | None = None
+    layers: dict[str, Layer] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    colour_by: str | None = None
+    regions: Regions = field(default_factory=Regions)
+    earlier: list[Analysis] = field(default_factory=list)
+    on_disk: Analysis | None = None
+    question: tuple[str, ResolutionAsked] | None = None
+
+    def outline_layers(self) -> list[Layer]:
+        """Return the layers that hold outlines: the picture of many, and those that can be edited."""
+        return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
+
+    def table(self) -> dict[str, Column]:
+        """Return one row per segment with all that is known of it; empty where there are no segments."""
+        processed = None if self.analysis is None else self.analysis.processed
+        if self.analysis is None or processed is None or processed.segments is None:
+            return {}
+        return group_table(
+            processed.segments,
+            groups=processed.bag.groups if processed.bag is not None else None,
+            scores=self.analysis.scores,
+            comparison=None if self.agreement is None else self.agreement.comparison,
+            others=None if self.agreement is None else self.agreement.others,
+            names=self.analysis.names,
+            mpp=self.source.mpp,
+        )
+
+    def result_layers(self) -> dict[str, LayerData]:
+        """Return layer data for everything that the analysis knows."""
+        if self.analysis is None:
+            return {}
+        processed, scores = self.analysis.processed, self.analysis.scores
+        return result_layers(
+            info=self.source.info,
+            mpp=self.source.place,
+            tissue=processed.tissue,
+            segments=processed.segments,
+            table=self.table(),
+            grid=processed.grid,
+            scores=scores,
+            segmenter=processed.segmenter,
+        )

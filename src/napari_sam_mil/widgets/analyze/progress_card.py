@@ -1,0 +1,138 @@
+"""One row per stage: what runs, how far it is, how fast, how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
+
+from sam_mil_engine.progress import Progress
+
+from ...background.eta import Pace, duration
+from ..parts import Card, text_label
+
+#: What the engine calls a stage -> what the user reads.
+STAGE_NAMES: dict[str, str] = {
+    "tissue": "Tissue",
+    "tiles": "Tiles",
+    "segments": "Segments",
+    "features": "Features",
+    "groups": "Groups",
+    "classify": "Classify",
+}
+_STEPS = 1000
+_BAR_STYLE = (
+    "QProgressBar { border: none; border-radius: 4px; background-color: rgba(128, 128, 128, 70); }"
+    "QProgressBar::chunk { border-radius: 4px; background-color: #2b82c9; }"
+)
+
+
+class ProgressCard(Card):
+    """Rows of stages and a Cancel button; hidden until something has run."""
+
+    cancel_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Progress")
+        self._rows: dict[str, tuple[QLabel, QProgressBar, QLabel]] = {}
+        self._paces: dict[str, Pace] = {}
+        self._grid = QGridLayout()
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setVerticalSpacing(3)
+        self.body.addLayout(self._grid)
+        self.detail, self.reason = text_label(faint=True), text_label()
+        self.reason.hide()
+        self.body.insertWidget(1, self.reason)
+        self.body.addWidget(self.detail)
+        for row, (stage, name) in enumerate(STAGE_NAMES.items()):
+            label, bar, status = QLabel(name), QProgressBar(), QLabel()
+            bar.setRange(0, _STEPS)
+            bar.setTextVisible(False)
+            bar.setFixedHeight(8)
+            bar.setStyleSheet(_BAR_STYLE)
+            bar.setToolTip(f"How far the stage {name.lower()} is")
+            for column, widget in enumerate((label, bar, status)):
+                self._grid.addWidget(widget, row, column)
+            self._rows[stage] = (label, bar, status)
+        self.heading.setWordWrap(True)
+        self.cancel = QPushButton("Ca&ncel")
+        self.cancel.setToolTip("Stop at the next step; finished stages are kept and used again")
+        self.cancel.clicked.connect(self.cancel_clicked)
+        self.body.addWidget(self.cancel)
+        self.hide()
+
+    def begin(self, stages: Sequence[str]) -> None:
+        """Show the rows of these stages, all waiting."""
+        self._paces.clear()
+        for stage, widgets in self._rows.items():
+            for widget in widgets:
+                widget.setVisible(stage in stages)
+            widgets[1].setRange(0, _STEPS)
+            widgets[1].setValue(0)
+            widgets[2].setText("Waiting")
+        self.heading.setText("Progress")
+        self.reason.hide()
+        self.detail.setText("Starting…")
+        self.detail.show()
+        self.cancel.setText("Ca&ncel")
+        self.cancel.setEnabled(True)
+        self.cancel.show()
+        self.show()
+
+    def report(self, progress: Progress) -> None:
+        """Show one report of the engine."""
+        if progress.stage not in self._rows:
+            if progress.message in STAGE_NAMES:
+                self._rows[progress.message][2].setText("Starting…")
+            return
+        now = time.monotonic()
+        pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
+        _, bar, status = self._rows[progress.stage]
+        if progress.total:
+            share = progress.done / progress.total
+            bar.setRange(0, _STEPS)
+            bar.setValue(round(_STEPS * share))
+            status.setText("Done" if share == 1 else f"{100 * share:.0f} %")
+        else:
+            bar.setRange(0, 0)
+            status.setText("Working…")
+        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {pace.describe(progress, now=now)}")
+        status.setToolTip(progress.message)
+
+    def cancelling(self) -> None:
+        """Say that the stop was asked for."""
+        self.cancel.setText("Stopping…")
+        self.cancel.setEnabled(False)
+
+    def finish(self, *, seconds: Mapping[str, float], reused: Collection[str]) -> None:
+        """Show what every stage took; all rows that were waiting are done."""
+        self.heading.setText(f"Done in {duration(sum(seconds.values()))}")
+        for stage, (_, bar, status) in self._rows.items():
+            bar.setRange(0, _STEPS)
+            bar.setValue(_STEPS)
+            took = duration(seconds[stage]) if stage in seconds else "Done"
+            status.setText("Kept" if stage in reused else took)
+        self._rest()
+
+    def show_kept(self, stages: Collection[str], note: str) -> None:
+        """Say that the results were in the project, and what the user should know of that."""
+        self.begin(tuple(stages))
+        self.finish(seconds={}, reused=stages)
+        self.heading.setText(f"Kept from before. {note}".strip())
+
+    def stop(self, text: str, reason: str = "") -> None:
+        """Show that the run ended early: ``Cancelled`` or ``Failed``, and why; rows keep where they were."""
+        self.heading.setText(text)
+        for _, bar, status in self._rows.values():
+            bar.setRange(0, _STEPS)
+            if bar.value() < _STEPS:
+                status.setText("Not finished" if bar.value() else "Not run")
+        self._rest()
+        self.reason.setText(reason)
+        self.reason.setVisible(bool(reason))
+
+    def _rest(self) -> None:
+        self.cancel.hide()
+        self.detail.hide()

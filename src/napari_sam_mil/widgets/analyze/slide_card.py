@@ -1,0 +1,147 @@
+"""The facts of the open slide; where it has no mpp, a field for it."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtCore import QSize, Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from sam_mil_engine.slide.tissue_regions import TissueRegions
+
+from ...analysis.model import ResolutionAsked
+from ...analysis.source import SlideSource
+from ...napari_compat.event_loop import later
+from ...session.slide import SlideSession
+from ...words import sentence_case
+from ..parts import Card, text_label, warning_label
+
+NO_SLIDE = "No slide is open. Drag one into the window, or use File › Open File(s)… or File › Open Sample."
+#: Pixels that the buttons of a number take, on both sides, with the border.
+_BUTTONS = 56
+
+
+class SlideCard(Card):
+    """Name, vendor, size, resolution; ``mpp_entered`` carries what the user typed (0 = not known)."""
+
+    mpp_entered = Signal(float)
+
+    def __init__(self) -> None:
+        super().__init__("Slide")
+        self._facts = text_label(NO_SLIDE, rich=True)
+        self._entry, self._mpp = self._mpp_row()
+        self._left_out = warning_label("samMilLeftOut")
+        self._left_out.hide()
+        self.body.addWidget(self._facts)
+        self.body.addWidget(self._left_out)
+        self.question, self.suggested = text_label(), QPushButton("Use the estimate")
+        self.suggested.setToolTip("Take the estimate; every area and every patch depends on it, so check it")
+        self.suggested.clicked.connect(self._take_suggestion)
+        self._suggestion = 0.0
+        for widget in (self.question, self._entry, self.suggested):
+            self.body.addWidget(widget)
+            widget.hide()
+
+    def show_slide(self, session: SlideSession | None) -> None:
+        """Show a slide's facts, and the question for its resolution where it is asked; None for no slide."""
+        source = None if session is None else session.source
+        self._entry.setVisible(source is not None and source.info.mpp is None)
+        self._show_question(None if session is None or session.question is None else session.question[1])
+        self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
+        if source is not None:
+            self.setToolTip(str(source.info.path))
+            self._mpp.blockSignals(True)
+            self._mpp.setValue(source.user_mpp or 0.0)
+            self._mpp.blockSignals(False)
+
+    def take_answer(self) -> None:
+        """Put the cursor into the field of the question."""
+        later(self._take_focus)
+
+    def _show_question(self, asked: ResolutionAsked | None) -> None:
+        """Ask for the resolution in place, with the estimate offered as such."""
+        estimate = None if asked is None else asked.estimate
+        self.question.setVisible(asked is not None)
+        self.suggested.setVisible(estimate is not None)
+        if asked is None:
+            return
+        words = f"The classifier expects {asked.expected:.3g} µm per pixel. How large is a pixel of this slide?"
+        if estimate is not None:
+            self._suggestion = estimate.usual
+            words += (
+                f" The size of the nuclei suggests about {estimate.usual:.3g} ({estimate.low:.2g} to"
+                f" {estimate.high:.2g}): an estimate, check it."
+            )
+            self.suggested.setText(f"Use {estimate.usual:.3g} µm/px")
+        self.question.setText(words)
+
+    def _take_focus(self) -> None:
+        self._mpp.setFocus()
+        self._mpp.selectAll()
+
+    def _take_suggestion(self) -> None:
+        self._mpp.setValue(self._suggestion)
+
+    def tell_tissue(self, tissue: TissueRegions | None) -> None:
+        """Warn where much of a slide's tissue was left out as too small."""
+        warning = None if tissue is None else tissue.warning
+        self._left_out.setVisible(warning is not None)
+        if warning is not None:
+            self._left_out.setText(f"{sentence_case(warning)}.")
+
+    def _mpp_row(self) -> tuple[QWidget, QDoubleSpinBox]:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        field = _MppField()
+        field.setRange(0.0, 40.0)
+        field.setDecimals(4)
+        field.setSingleStep(0.05)
+        field.setSpecialValueText("not known")
+        field.setSuffix(" µm/px")
+        field.setKeyboardTracking(False)
+        field.setToolTip(
+            "The file does not say how large a pixel is. A scan at 40× usually has 0.25, at 20× 0.5 µm per pixel.\n"
+            "Classifiers that expect a resolution need it; areas are then given in µm²."
+        )
+        field.valueChanged.connect(self.mpp_entered)
+        label = QLabel("Resolu&tion")
+        label.setBuddy(field)
+        layout.addWidget(label)
+        layout.addWidget(field, 1)
+        return row, field
+
+
+class _MppField(QDoubleSpinBox):
+    """A number without empty decimals, and wide enough for all of them."""
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
+        """Return ``0.5`` for 0.5000, with the decimal point of the language."""
+        text = f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
+        return text.replace(".", str(self.locale().decimalPoint()))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Leave room for the longest usual value and the buttons."""
+        size = super().minimumSizeHint()
+        return QSize(self.fontMetrics().horizontalAdvance("0.2525 µm/px") + _BUTTONS, size.height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the least size: the layout gives more where there is room."""
+        return self.minimumSizeHint()
+
+
+def describe(source: SlideSource) -> str:
+    """Return the facts of a slide as two or three lines of rich text."""
+    info = source.info
+    width, height = info.size_px0
+    facts = [info.vendor.replace("-", " ").capitalize(), f"{width:,} × {height:,} px".replace(",", "\u202f")]
+    if info.mpp is not None:
+        facts.append(f"{info.mpp[0]:.4g} µm/px")
+        facts.append(f"{width * info.mpp[0] / 1000:.1f} × {height * info.mpp[1] / 1000:.1f} mm")
+    if info.objective_power is not None:
+        facts.append(f"{info.objective_power:g}×")
+    lines = [f"<b>{escape(info.slide_id)}</b>", " · ".join(escape(fact).replace(" ", "&nbsp;") for fact in facts)]
+    if info.mpp is None:
+        lines.append("The file does not say its resolution.")
+    lines += [escape(f"⚠ {warning}") for warning in info.warnings]
+    return "<br>".join(lines)

@@ -1,0 +1,203 @@
+"""A window with two classifiers on one slide: linked cameras, one threshold, as in the paper's Figure 6."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Image, Layer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+
+from sam_mil_engine.geometry import Frame
+
+from ...analysis.comparison import Side, facts
+from ...analysis.placement import place_raster
+from ...layers.comparison import cell_layers
+from ...layers.line_width import keep_lines_thin
+from ...layers.threshold_map import above_picture
+from ...napari_compat.graphics import keep_context
+from ..parts import Card, ShortCombo, scrolling, text_label
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from ...analysis.model import Analysis
+    from ...layers.results import LayerData
+    from ...session.slide import SlideSession
+
+#: Layers of one cell, from below: slide, map, patches above the threshold, outlines.
+CELL = 4
+#: First size of the window in pixels.
+WINDOW = (1500, 850)
+#: Milliseconds after which a new window has its size.
+SETTLED = 250
+_STEPS = 1000
+_SHOWN = {"patches": "Patches above", "map": "Map", "both": "Both"}
+_QUANTITIES = {"attention": "Attention", "probability": "Probability"}
+
+
+class BesideDock(QWidget):
+    """Two classifiers to choose, what is shown of them, one threshold for both, and what it means on each side."""
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        session: SlideSession,
+        analysis: Analysis,
+        sides: Sequence[Side],
+        outlines: LayerData,
+    ):
+        super().__init__()
+        self._viewer, self._analysis, self._sides, self._mpp = viewer, analysis, list(sides), session.source.mpp
+        patches = None if session.agreement is None else session.agreement.comparison.patches
+        self._inside = None if patches is None else patches.inside
+        self.models = (ShortCombo(), ShortCombo())
+        self.quantity, self.shown = ShortCombo(), ShortCombo()
+        self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox()
+        self.facts = (text_label(), text_label())
+        self._lay_out()
+        for place, box in enumerate(self.models):
+            box.addItems([side.title for side in sides])
+            box.setCurrentIndex(place)
+            box.currentIndexChanged.connect(self._on_choice)
+        self.quantity.currentIndexChanged.connect(self._on_quantity)
+        self.shown.currentIndexChanged.connect(self._on_choice)
+        self.slider.valueChanged.connect(lambda step: self.spin.setValue(step / _STEPS * self.spin.maximum()))
+        self.spin.valueChanged.connect(self._on_threshold)
+        self._show_slide(session, outlines)
+        self._on_quantity()
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.timeout.connect(self.fit)
+        timer.start(SETTLED)  # the window has its size by then
+
+    @property
+    def pair(self) -> tuple[Side, Side]:
+        """The two that are shown, left and right."""
+        left, right = (self._sides[box.currentIndex()] for box in self.models)
+        return left, right
+
+    def fit(self) -> None:
+        """Show the whole slide on both sides."""
+        viewer = self._viewer
+        viewer.reset_view()
+        height, width = viewer.canvas.size
+        tall, wide = np.ptp(viewer.layers[0].extent.world, axis=0)
+        viewer.scene.camera.zoom = 0.94 * min(height / tall, width / 2 / wide)
+
+    def _show_slide(self, session: SlideSession, outlines: LayerData) -> None:
+        layers, grid = self._viewer.layers, self._viewer.canvas.grid
+        for side in self.pair:
+            base = Image(session.layer.data, rgb=True, multiscale=True, **place_raster(Frame(), self._mpp))
+            base.name_overlay.visible = True
+            layers.extend([base, *(Layer.create(*data) for data in (*self._cell(side), outlines))])
+        grid.shape, grid.stride = (1, 2), CELL
+        grid.enabled = True
+        self._viewer.canvas.overlays.scale_bar.visible = self._mpp is not None
+
+    def _cell(self, side: Side) -> list[LayerData]:
+        return cell_layers(
+            *(side, self._analysis),
+            quantity=self._name,
+            threshold=self.spin.value(),
+            shown=str(self.shown.currentData()),
+            mpp=self._mpp,
+        )
+
+    def _on_quantity(self) -> None:
+        found = [numbers for side in self.pair if (numbers := side.quantity(self._name)) is not None]
+        self.spin.blockSignals(True)
+        self.spin.setRange(0.0, max((one.high for one in found), default=1.0))
+        self.spin.setValue(found[0].start if found else 0.5)
+        self.spin.blockSignals(False)
+        self._on_choice()
+
+    def _on_choice(self) -> None:
+        for cell, side in enumerate(self.pair):
+            base, *maps = self._viewer.layers[cell * CELL : cell * CELL + CELL - 1]
+            base.name = side.title
+            # changed in place: napari's grid does not take layers that come and go between others
+            for layer, (array, keywords, _) in zip(maps, self._cell(side), strict=True):
+                layer.data = array
+                for name in ("name", "visible", "colormap", "contrast_limits"):
+                    setattr(layer, name, keywords[name])
+        self._describe()
+
+    def _on_threshold(self, value: float) -> None:
+        self.slider.blockSignals(True)
+        self.slider.setValue(round(value / self.spin.maximum() * _STEPS))
+        self.slider.blockSignals(False)
+        grid = self._analysis.processed.grid
+        for cell, side in enumerate(self.pair):
+            numbers = side.quantity(self._name)
+            if numbers is not None and grid is not None:
+                self._viewer.layers[cell * CELL + 2].data = above_picture(numbers.values, value, grid)
+        self._describe()
+
+    def _describe(self) -> None:
+        self.slider.blockSignals(True)
+        self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
+        self.slider.blockSignals(False)
+        for label, side in zip(self.facts, self.pair, strict=True):
+            label.setText(f"{side.title}: {facts(side, self._name, self.spin.value(), self._inside)}")
+
+    @property
+    def _name(self) -> str:
+        return str(self.quantity.currentData())
+
+    def _lay_out(self) -> None:
+        for box, entries in ((self.quantity, _QUANTITIES), (self.shown, _SHOWN)):
+            for name, text in entries.items():
+                box.addItem(text, name)
+        self.spin.setDecimals(3)
+        self.spin.setSingleStep(0.01)
+        self.spin.setKeyboardTracking(False)
+        self.spin.setAccessibleName("Threshold as a number")
+        self.spin.setToolTip("The threshold of both sides as a number")
+        self.slider.setRange(0, _STEPS)
+        self.slider.setAccessibleName("Threshold")
+        self.slider.setToolTip("One threshold for both sides; arrow keys move it in small steps")
+        self.quantity.setToolTip("Which number of the patches is shown; an attention of 1 means all patches alike")
+        self.shown.setToolTip("The map of the number, the patches at or above the threshold in cyan, or both")
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.spin)
+        form = QFormLayout()
+        for text, widget in (("L&eft", self.models[0]), ("&Right", self.models[1])):
+            widget.setToolTip("Classifier on this side; every one that fits the slide can be chosen")
+            form.addRow(text, widget)
+        form.addRow("&Number", self.quantity)
+        form.addRow("&Show", self.shown)
+        form.addRow("Threshold", row)
+        card = Card("Two classifiers on one slide")
+        card.body.addLayout(form)
+        for label in self.facts:
+            card.body.addWidget(label)
+        card.body.addWidget(
+            text_label("Both pictures move together. The outlines are those of the Annotations dock.", faint=True)
+        )
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.addWidget(card)
+        column.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
+
+
+def open_beside(
+    session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: LayerData
+) -> BesideDock:
+    """Open the window with the first two classifiers; returns its dock."""
+    from napari.viewer import Viewer
+
+    slide_id = session.source.info.slide_id
+    viewer = Viewer(title=f"{slide_id}: {sides[0].title} beside {sides[1].title}")
+    keep_context(viewer)
+    keep_lines_thin(viewer, lambda _layer: True)
+    viewer.window.resize(*WINDOW)
+    dock = BesideDock(viewer, session, analysis, sides, outlines)
+    viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
+    return dock

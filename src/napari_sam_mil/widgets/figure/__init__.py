@@ -1,0 +1,1 @@
+"""The Figure dock: the view as a figure for print."""

@@ -1,0 +1,1 @@
+"""The Prompts dock: click or drag, and SAM answers."""

@@ -1,0 +1,238 @@
+"""Click or drag, and SAM answers with a mask in place; accepted masks become segments of the slide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from ...analysis.prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
+from ...background.work import Worker
+from ...background.worker import make_ready
+from ...docks import open_dock
+from ...layers.view import view_px0
+from ...session.slide import SlideSession
+from ..dock import Dock
+from ..events import news
+from ..parts import scrolling
+from .picture import PromptPicture, show_chosen
+from .prompt_card import PromptCard
+from .segment_edits import SegmentEdits
+from .segments_card import SegmentsCard
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+class PromptsDock(Dock):
+    """Tools, candidates, and the list of segments; the history of prompts belongs to the slide that is current."""
+
+    def __init__(self, napari_viewer: Viewer):
+        super().__init__(napari_viewer)
+        make_ready()
+        self._session: SlideSession | None = None
+        self.history = PromptHistory()
+        self.answer: Answer | None = None
+        self._number = 0
+        self._again = False
+        self._looking_at: tuple[float, ...] | None = None
+        self.card, self.segments = PromptCard(), SegmentsCard()
+        self.edits = SegmentEdits(self._sessions, self.segments, self)
+        self.worker, self.editor = Worker(self), self.edits.worker
+        keys = {
+            "next_candidate": self.next_candidate,
+            "accept_mask": self.accept,
+            "undo_prompt": self.undo,
+            "redo_prompt": self.redo,
+            "clear_prompts": self.clear,
+        }
+        self.picture = PromptPicture(self._sessions, lambda: self.card.tool, keys, self)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(8)
+        column.addWidget(self.card)
+        column.addWidget(self.segments, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
+        self._connect()
+        self._show_current()
+
+    def _connect(self) -> None:
+        self.picture.prompted.connect(self.add)
+        self.keys_changed.connect(self.card.show_keys)
+        self.card.tool_chosen.connect(self._on_tool)
+        self.card.models.clicked.connect(lambda: open_dock(self._sessions.viewer, "Models"))
+        self.card.undo.clicked.connect(self.undo)
+        self.card.redo.clicked.connect(self.redo)
+        self.card.clear.clicked.connect(self.clear)
+        self.card.next.clicked.connect(self.next_candidate)
+        self.card.accept.clicked.connect(self.accept)
+        self.segments.chosen.connect(self._on_chosen)
+        self.worker.changed.connect(self._enable)
+        self.editor.changed.connect(self._enable)
+        self.worker.progressed.connect(lambda progress: self.card.say_busy(progress.message))
+        self._sessions.changed.connect(self._show_current)
+        news().models_changed.connect(self._show_current)
+
+    def leave(self) -> None:
+        """Take prompts, candidate and chosen segment out of the picture: without the dock they say nothing."""
+        super().leave()
+        news().models_changed.disconnect(self._show_current)
+        for session in self._sessions.all():
+            for kind in ("candidate", "prompts", "chosen"):
+                self._sessions.drop(session, kind)
+
+    def add(self, prompt: Prompt) -> None:
+        """Take one more prompt and ask SAM again."""
+        self.segments.list.clearSelection()
+        self.history.add(prompt)
+        self._ask()
+
+    def undo(self) -> None:
+        """Take the last prompt back."""
+        self.history.undo()
+        self._ask()
+
+    def redo(self) -> None:
+        """Give the prompt that was taken back again."""
+        self.history.redo()
+        self._ask()
+
+    def clear(self) -> None:
+        """Take all prompts away."""
+        self.history.clear()
+        self._ask()
+
+    def next_candidate(self) -> None:
+        """Show the next of the masks that SAM proposes."""
+        if self.answer is not None:
+            self._number = (self._number + 1) % len(self.answer.masks)
+            self._show_answer()
+
+    def accept(self) -> None:
+        """Make the shown mask a segment; groups, group features and the prediction follow."""
+        session, answer = self._session, self.answer
+        if session is not None and answer is not None and not self.worker.busy:
+            self.edits.add(answer, self._number, then=lambda: self._forget_prompts(session))
+
+    def _ask(self) -> None:
+        session, prompts = self._session, self.history.prompts
+        if session is None:
+            return
+        if not prompts:
+            self.answer = None
+            self._show_prompts(session)
+            self._show_answer()
+            return
+        self._show_prompts(session)
+        view = view_px0(self._sessions.viewer, session.source.place)
+        if self.worker.busy:
+            self._again = True
+            if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
+                self.worker.cancel()
+            return
+        sam = self.card.sam
+        if sam is None:
+            return
+        slide, regions = session.source.slide, session.regions
+
+        def then(answer: Answer) -> None:
+            if session is not self._session:
+                return
+            self.answer, self._number = answer, 0
+            self._show_prompts(session)
+            self._show_answer()
+            self._catch_up()
+
+        self.worker.start(
+            lambda progress: respond(slide, regions, prompts, view, sam=sam, progress=progress),
+            doing="Prompting",
+            then=then,
+            otherwise=self._catch_up,
+        )
+
+    def _catch_up(self) -> None:
+        self._looking_at = None
+        if self._again:
+            self._again = False
+            self._ask()
+
+    def _on_tool(self, tool: str | None) -> None:
+        session = self._session
+        layer = None if session is None else session.layers.get("prompts")
+        if tool is None and layer is not None:
+            layer.mouse_pan = True
+        elif tool is not None and session is not None:
+            self.picture.take_tool(session, layer or self._show_prompts(session))
+            if not self.history.prompts:
+                self._look()
+
+    def _look(self) -> None:
+        """Let SAM look at the view while the user looks for where to click; a click waits for it."""
+        session, sam = self._session, self.card.sam
+        if session is None or sam is None:
+            return
+        view = view_px0(self._sessions.viewer, session.source.place)
+        slide, regions = session.source.slide, session.regions
+        job = self.worker.start(
+            lambda progress: look(slide, regions, view, sam=sam, progress=progress),
+            doing="Looking at the view",
+            then=lambda _region: self._catch_up(),
+            otherwise=self._catch_up,
+        )
+        if job is not None:
+            self._looking_at = view
+
+    def _show_prompts(self, session: SlideSession) -> Layer:
+        return self.picture.show_prompts(session, self.history.prompts, self.answer)
+
+    def _show_answer(self) -> None:
+        if self._session is not None:
+            self.picture.show_answer(self._session, self.answer, self._number)
+            self.card.show_answer(self.answer, self._number)
+            self._enable()
+
+    def _on_chosen(self, number: int | None) -> None:
+        if self._session is not None:
+            show_chosen(self._sessions, self._session, number)
+
+    def _forget_prompts(self, session: SlideSession | None) -> None:
+        self.history, self.answer, self._again = PromptHistory(), None, False
+        if session is not None:
+            self.picture.show_answer(session, None, 0)
+            if session is self._session and "prompts" in session.layers:
+                self._show_prompts(session)
+        self.card.show_answer(None, 0)
+
+    def _show_current(self) -> None:
+        session = self._sessions.current
+        if session is not self._session:
+            if self._session is not None and self._session in self._sessions.all():
+                for kind in ("candidate", "prompts", "chosen"):
+                    self._sessions.drop(self._session, kind)
+            self._session = session
+            self.card.release()
+            self._forget_prompts(session)
+        self.card.show_sams(sams_on_disk())
+        self.segments.show_session(session)
+        if session is not None and not self.segments.numbers:
+            show_chosen(self._sessions, session, None)
+        self._enable()
+
+    def _enable(self) -> None:
+        session, history = self._session, self.history
+        analysis = None if session is None else session.analysis
+        segmented = analysis is not None and analysis.processed.segments is not None
+        self.card.enable(
+            slide=session is not None,
+            undo=history.can_undo,
+            redo=history.can_redo,
+            prompts=bool(history.prompts),
+            accept=segmented and self.answer is not None and not self.editor.busy and not self.worker.busy,
+            segmented=segmented,
+            busy=self.worker.busy,
+        )
+        self.segments.setEnabled(not self.editor.busy)

@@ -1,0 +1,118 @@
+"""The list of segments: choose, delete, merge, rename."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QListWidget, QListWidgetItem, QPushButton
+
+from ...analysis.segment_edits import names_of
+from ..parts import Card, text_label
+
+if TYPE_CHECKING:
+    from ...session.slide import SlideSession
+
+_NUMBER = Qt.ItemDataRole.UserRole
+_EMPTY = "Press Segment or Segment/Classify in the Analyze dock; its segments are listed here."
+
+
+class SegmentsCard(Card):
+    """One line a segment, the newest first. Numbers count from 0; ``chosen`` carries None for none or several."""
+
+    chosen = Signal(object)
+    renamed = Signal(int, str)
+    delete_clicked = Signal(list)
+    merge_clicked = Signal(list)
+    undo_clicked = Signal()
+    save_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Segments")
+        self._hint, self._said = text_label(_EMPTY), text_label()
+        self._said.hide()
+        self.list = QListWidget()
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.list.setEditTriggers(
+            QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
+        )
+        self.list.setMinimumHeight(140)
+        self.list.setAccessibleName("Segments of the slide")
+        self.list.setToolTip("Click to choose, Ctrl or Shift for several; a double click renames")
+        self.list.itemSelectionChanged.connect(self._on_selection)
+        self.list.itemChanged.connect(self._on_item)
+        self.delete, self.merge = QPushButton("&Delete"), QPushButton("&Merge")
+        self.rename, self.undo = QPushButton("Re&name"), QPushButton("Undo &edit")
+        self.delete.setToolTip("Take the chosen segments away; patches stay, groups and prediction follow")
+        self.merge.setToolTip("Make one segment of the chosen ones")
+        self.rename.setToolTip("Give the chosen segment a name")
+        self.undo.setToolTip("Go back to the segments before the last edit")
+        self.delete.clicked.connect(lambda: self.delete_clicked.emit(self.numbers))
+        self.merge.clicked.connect(lambda: self.merge_clicked.emit(self.numbers))
+        self.rename.clicked.connect(lambda: self.list.editItem(self.list.currentItem()))
+        self.undo.clicked.connect(self.undo_clicked)
+        self.save = QPushButton("Save edits to the pro&ject")
+        self.save.setToolTip("Keep the edited segments in the project, for the next start")
+        self.save.clicked.connect(self.save_clicked)
+        rows = QGridLayout()
+        rows.setSpacing(4)
+        for i, button in enumerate((self.delete, self.merge, self.rename, self.undo)):
+            rows.addWidget(button, i // 2, i % 2)
+        for widget in (self._hint, self.list):
+            self.body.addWidget(widget)
+        self.body.addLayout(rows)
+        self.body.addWidget(self.save)
+        self.body.addWidget(self._said)
+        self._undoable = self._savable = False
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the chosen segments, ascending."""
+        return sorted(int(item.data(_NUMBER)) for item in self.list.selectedItems())
+
+    def choose_newest(self) -> None:
+        """Choose the segment that was added last."""
+        if self.list.count():
+            self.list.setCurrentRow(0)
+
+    def say(self, text: str) -> None:
+        """Say what was done last."""
+        self._said.setText(text)
+        self._said.setVisible(bool(text))
+
+    def show_session(self, session: SlideSession | None) -> None:
+        """List the segments of a slide; what was chosen stays chosen as long as their number does."""
+        analysis = None if session is None else session.analysis
+        names = () if analysis is None else names_of(analysis)
+        kept = self.numbers if self.list.count() == len(names) else []
+        self._hint.setVisible(not names)
+        self.list.setVisible(bool(names))
+        self._undoable = session is not None and bool(session.earlier)
+        self._savable = session is not None and bool(names) and session.analysis is not session.on_disk
+        self.list.blockSignals(True)
+        self.list.clear()
+        for number in reversed(range(len(names))):
+            item = QListWidgetItem(names[number] or f"Segment {number + 1}")
+            item.setData(_NUMBER, number)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self.list.addItem(item)
+            item.setSelected(number in kept)
+        self.list.blockSignals(False)
+        self._enable()
+
+    def _on_selection(self) -> None:
+        self._enable()
+        self.chosen.emit(self.numbers[0] if len(self.numbers) == 1 else None)
+
+    def _on_item(self, item: QListWidgetItem) -> None:
+        number = int(item.data(_NUMBER))
+        text = item.text().strip()
+        self.renamed.emit(number, "" if text == f"Segment {number + 1}" else text)
+
+    def _enable(self) -> None:
+        count = len(self.numbers)
+        self.delete.setEnabled(count > 0)
+        self.merge.setEnabled(count > 1)
+        self.rename.setEnabled(count == 1)
+        self.undo.setEnabled(self._undoable)
+        self.save.setEnabled(self._savable)
