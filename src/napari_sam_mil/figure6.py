@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.colours import POSITIVE
+from sam_mil_engine.drawing.pictures import attention_limit
 from sam_mil_engine.mil.scores import FloatVector, SlideScores
-from sam_mil_engine.report.colours import POSITIVE
-from sam_mil_engine.report.pictures import attention_limit
 from sam_mil_engine.slide.tile_grid import TileGrid
 
 from .group_table import shown_class

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.colours import ANNOTATION, css
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.geometry import Frame
-from sam_mil_engine.report.colours import ANNOTATION, css
 
 from .layer_place import data_to_world
 from .layers import LayerData, with_holes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSlider
 
-from sam_mil_engine.report.colours import ANNOTATION, POSITIVE, css
+from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
 from ..figure6 import Quantity, above_layer, above_picture, describe, quantities
 from ..layers import KINDS

@@ -16,13 +16,13 @@ from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.names import safe_name
+from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
+from ..drawing.pictures import attention_limit, draw_map, save_picture, soften
 from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
 from ..progress import Progress, ProgressCallback, silent
-from ..report.colours import ATTENTION_MAP, PROBABILITY_MAP
-from ..report.pictures import attention_limit, draw_map, save_picture, soften
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide

@@ -23,7 +23,7 @@ _PICTURE_SIDE = 1024
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
     """Find the tissue, write its polygons and their picture."""
-    from ..report.pictures import draw_tissue, save_picture
+    from ..drawing.pictures import draw_tissue, save_picture
     from ..slide.tissue import find_tissue
     from ..slide.tissue_clip import clip_tissue
 
@@ -54,7 +54,7 @@ def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
 
 def lay_tiles_stage(job: SlideJob, key: str) -> None:
     """Lay the grid of patches and write the picture of those that are kept."""
-    from ..report.pictures import save_picture, stitch
+    from ..drawing.pictures import save_picture, stitch
     from ..slide.tiling import lay_tiles
 
     info = job.slide.info

@@ -122,8 +122,8 @@ def serve() -> None:
     import zarr
 
     import sam_mil_engine.annotations.geojson
+    import sam_mil_engine.drawing.pictures
     import sam_mil_engine.features.encode
-    import sam_mil_engine.report.pictures
     import sam_mil_engine.segment.membership
     import sam_mil_engine.slide.image_reader
     import sam_mil_engine.slide.tissue

@@ -15,8 +15,8 @@ from forked_runs import ForkedRuns
 from whole_runs import run, states
 
 from sam_mil_engine.bag import h5
+from sam_mil_engine.drawing import pictures
 from sam_mil_engine.errors import ProjectError, SlideError
-from sam_mil_engine.report import pictures
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sam_mil_engine.errors import SettingsError
-from sam_mil_engine.geometry import Frame
-from sam_mil_engine.report.colours import (
+from sam_mil_engine.drawing.colours import (
     ANNOTATION,
     HOLE,
     TISSUE,
@@ -16,7 +14,7 @@ from sam_mil_engine.report.colours import (
     colours_of,
     segment_colours,
 )
-from sam_mil_engine.report.pictures import (
+from sam_mil_engine.drawing.pictures import (
     attention_percentile,
     draw_map,
     draw_outlines,
@@ -28,6 +26,8 @@ from sam_mil_engine.report.pictures import (
     soften,
     stitch,
 )
+from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import TissueRegions

@@ -133,7 +133,7 @@ def draw_map(
         Name of a matplotlib colour map, and the values of its two ends.
     opacity
         0 shows the picture, 1 the colour alone where the colour map is opaque
-        (:func:`~sam_mil_engine.report.colours.opacity_table`).
+        (:func:`~sam_mil_engine.drawing.colours.opacity_table`).
     tissue
         Only what lies in it is coloured; everything in the patches where None.
 
