@@ -33,8 +33,8 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.features.tile_stream import TileStream
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
+from sam_mil_engine.synthetic.slide import make_slide
 from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.synthetic.slide import make_slide
 from sam_mil_engine.workflow.tools import Tools
 
 STAGES = ("tissue", "tiles", "features")

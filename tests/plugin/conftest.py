@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_sam_mil import models, prompting
 from sam_mil_engine.progress import silent
-from sam_mil_engine.workflow.synthetic import make_slide
+from sam_mil_engine.synthetic import make_slide
 
 # Before the first window: triton, which torchvision brings in, and Mesa's renderer each have an LLVM of their own.
 # This process, unlike napari's, needs both, and the calls of the one that comes second would end in the first.

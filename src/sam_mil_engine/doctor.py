@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
 
-from ..devices import cpu_count, describe, pick_device
+from .devices import cpu_count, describe, pick_device
 
 State = Literal["good", "note", "bad"]
 
@@ -98,7 +98,7 @@ def _display() -> list[Finding]:
 
 
 def _writing() -> list[Finding]:
-    from ..model_files import models_folder
+    from .model_files import models_folder
 
     findings = []
     for name, folder in (("temporary files", tempfile.gettempdir()), ("weight files", models_folder())):
@@ -112,8 +112,8 @@ def _writing() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    from ..features.registry import available_encoders
-    from ..segment.registry import available_segmenters
+    from .features.registry import available_encoders
+    from .segment.registry import available_segmenters
 
     findings = []
     for name, items in (("segmenters", available_segmenters()), ("encoders", available_encoders())):

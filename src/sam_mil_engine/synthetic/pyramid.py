@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...files import atomic_path
+from ..files import atomic_path
 
 _SMALLEST_SIDE = 512
 _SOFTWARE = "sam_mil_engine"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from shapely import Polygon
 
-from ...annotations.geojson import write_geojson
-from ...annotations.model import Annotation
-from ...errors import SettingsError
+from ..annotations.geojson import write_geojson
+from ..annotations.model import Annotation
+from ..errors import SettingsError
 from .canvas import connective_tissue
 from .cells import populate
 from .layout import plan

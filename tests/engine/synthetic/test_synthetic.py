@@ -15,11 +15,11 @@ from sam_mil_engine.errors import Cancelled, ProjectError, SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.slide.place import SlidePlace
-from sam_mil_engine.workflow.synthetic import SyntheticSlide, make_cohort, make_slide
-from sam_mil_engine.workflow.synthetic.canvas import connective_tissue
-from sam_mil_engine.workflow.synthetic.cells import _tumour_cells, populate
-from sam_mil_engine.workflow.synthetic.layout import COARSE, plan
-from sam_mil_engine.workflow.synthetic.noise import closed_curve
+from sam_mil_engine.synthetic import SyntheticSlide, make_cohort, make_slide
+from sam_mil_engine.synthetic.canvas import connective_tissue
+from sam_mil_engine.synthetic.cells import _tumour_cells, populate
+from sam_mil_engine.synthetic.layout import COARSE, plan
+from sam_mil_engine.synthetic.noise import closed_curve
 
 SMALL = (1536, 1200)
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations.compare import Row
-from ..errors import DataError, SlideError
-from ..progress import Progress, ProgressCallback, silent
-from ..settings import DemoSettings
-from ..train.labels import read_labels
-from .comparison import compare_bag, write_rows
-from .process import process_slides
+from .annotations.compare import Row
+from .errors import DataError, SlideError
+from .progress import Progress, ProgressCallback, silent
 from .sample import fetch_cmu
+from .settings import DemoSettings
+from .train.labels import read_labels
+from .workflow.comparison import compare_bag, write_rows
+from .workflow.process import process_slides
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ def run_demo(
     SamMilError
         If a step fails; the steps before it stay.
     """
-    from ..train.loop import train
     from .synthetic import make_cohort
+    from .train.loop import train
 
     settings = settings or DemoSettings()
     folder = Path(folder)
@@ -141,8 +141,8 @@ def _compare(result: DemoResult, slides: list[str], device: str, progress: Progr
 
 
 def _report(result: DemoResult, progress: ProgressCallback) -> None:
-    from ..report.page import write_report
-    from ..report.project import report_of
+    from .report.page import write_report
+    from .report.project import report_of
 
     outlines = {path.stem: path for path in (result.folder / "annotations").glob("*.geojson")}
     content = report_of(result.run, annotations=outlines, labels=_labels(result.labels), progress=progress)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...devices import cpu_count
-from ...errors import ProjectError
-from ...files import atomic_write
-from ...progress import Progress, ProgressCallback, silent
+from ..devices import cpu_count
+from ..errors import ProjectError
+from ..files import atomic_write
+from ..progress import Progress, ProgressCallback, silent
 from .slide import LABELS, description, make_slide
 
 
