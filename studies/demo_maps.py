@@ -27,11 +27,11 @@ from sam_mil_engine.mil.patch_scores import patch_scores
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.predict import predict
 from sam_mil_engine.settings import DemoSettings, ModelSettings
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.one_split import train_split
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.folds import k_fold
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.one_split import train_split
 from sam_mil_engine.workflow.places import place_of_bag
 
 MODELS = ("sam-mil", "abmil")

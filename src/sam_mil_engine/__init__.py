@@ -21,9 +21,9 @@ _HOMES = {
     "read_bag": "bag.h5",
     "settings_for": "workflow.prediction",
     "read_annotations": "annotations.reading",
-    "train": "train.loop",
-    "cross_validate": "train.cross_validation",
-    "load_model": "train.checkpoint",
+    "train": "training.loop",
+    "cross_validate": "training.cross_validation",
+    "load_model": "training.checkpoint",
     "predict": "predict",
 }
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from .predict import predict as predict
     from .segment.registry import load_segmenter as load_segmenter
     from .slide.reader import open_slide as open_slide
-    from .train.checkpoint import load_model as load_model
-    from .train.cross_validation import cross_validate as cross_validate
-    from .train.loop import train as train
+    from .training.checkpoint import load_model as load_model
+    from .training.cross_validation import cross_validate as cross_validate
+    from .training.loop import train as train
     from .workflow.prediction import settings_for as settings_for
     from .workflow.process import process_slide as process_slide
 

@@ -16,7 +16,7 @@ from .errors import DataError, SlideError
 from .progress import Progress, ProgressCallback, silent
 from .sample import fetch_cmu
 from .settings import DemoSettings
-from .train.labels import read_labels
+from .training.labels import read_labels
 from .workflow.comparison import compare_bag, write_rows
 from .workflow.process import process_slides
 
@@ -84,7 +84,7 @@ def run_demo(
         If a step fails; the steps before it stay.
     """
     from .synthetic import make_cohort
-    from .train.loop import train
+    from .training.loop import train
 
     settings = settings or DemoSettings()
     folder = Path(folder)

@@ -19,8 +19,8 @@ from .mil.patch_probability import patch_probability
 from .mil.patch_scores import patch_scores
 from .mil.score_files import read_scores, save_scores
 from .mil.scores import FloatVector, GroupScores, SlideScores
-from .train.checkpoint import TrainedModel
-from .train.expects import Expects
+from .training.checkpoint import TrainedModel
+from .training.expects import Expects
 
 __all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
 

@@ -18,8 +18,8 @@ from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.predict import predict, predict_only, predict_without, read_scores, save_scores
 from sam_mil_engine.settings import ModelSettings
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.training.checkpoint import TrainedModel
+from sam_mil_engine.training.expects import Expects
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]

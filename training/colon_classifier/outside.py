@@ -18,8 +18,8 @@ from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.predict import predict
 from sam_mil_engine.settings import TileSettings
 from sam_mil_engine.synthetic import make_slide
-from sam_mil_engine.train.bootstrap import interval, resample, weighted_auc
-from sam_mil_engine.train.checkpoint import TrainedModel
+from sam_mil_engine.training.bootstrap import interval, resample, weighted_auc
+from sam_mil_engine.training.checkpoint import TrainedModel
 from sam_mil_engine.workflow.process import process_slide
 from sam_mil_engine.workflow.tools import Tools
 

@@ -57,7 +57,7 @@ def command(
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
-    from ..train.checkpoint import load_candidates
+    from ..training.checkpoint import load_candidates
     from ..workflow.prediction import predict_paths, settings_for
 
     models = load_candidates(model, device=device)

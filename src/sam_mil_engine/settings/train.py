@@ -15,7 +15,7 @@ from .process import ProcessSettings, SegmentSettings, TileSettings
 class TrainSettings(Settings):
     """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
 
-    What is not set explicitly, a model's own recipe may set (``train/recipe.py``).
+    What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
     """
 
     model: ModelSettings = ModelSettings()
@@ -33,7 +33,7 @@ class TrainSettings(Settings):
     threshold_rule: Literal["youden", "accuracy"] = "youden"
     #: Class names in their order, the positive one last; None sorts the labels.
     classes: tuple[str, ...] | None = None
-    #: Calibrate slide and patch probabilities on the validation slides (train/calibration.py).
+    #: Calibrate slide and patch probabilities on the validation slides (training/calibration.py).
     calibrate: bool = True
     #: The class whose slides hold nothing that is looked for; None: found by its name (normal, benign ...).
     negative_class: str | None = None

@@ -14,7 +14,7 @@ from ..tables.cells import listing
 from ..tables.columns import FOUND_BY_NAME, SLIDE, Columns, Role, find_column, required
 from ..tables.reading import read_table, read_text
 from ..tables.writing import csv_text
-from ..train import labels as label_tables
+from ..training import labels as label_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def read_labels(
     Raises
     ------
     DataError
-        As :func:`sam_mil_engine.train.labels.read_labels`, or if a name in it is not a valid file name.
+        As :func:`sam_mil_engine.training.labels.read_labels`, or if a name in it is not a valid file name.
     """
     table = label_tables.read_labels(path, columns=columns, keep_all=True, progress=progress)
     for name in table["slide_id"]:

@@ -45,7 +45,7 @@ def compare_bag(
     scores = None
     if model is not None:
         from ..predict import predict
-        from ..train.checkpoint import load_model
+        from ..training.checkpoint import load_model
 
         scores = predict(load_model(model, device=device), bag)
     return [

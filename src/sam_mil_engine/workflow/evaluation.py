@@ -13,14 +13,14 @@ from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..tables.cells import listing
 from ..tables.columns import FOUND_BY_NAME, Columns
-from ..train.checkpoint import TrainedModel, load_model
-from ..train.data import load_bags, match_bags
-from ..train.fitting import evaluate
-from ..train.labels import read_labels
-from ..train.model_folders import find_models
-from ..train.one_split import figures_of, predictions_of, with_patients_of
-from ..train.run_files import TrainResult, read_run, write_results
-from ..train.split_files import read_splits
+from ..training.checkpoint import TrainedModel, load_model
+from ..training.data import load_bags, match_bags
+from ..training.fitting import evaluate
+from ..training.labels import read_labels
+from ..training.model_folders import find_models
+from ..training.one_split import figures_of, predictions_of, with_patients_of
+from ..training.run_files import TrainResult, read_run, write_results
+from ..training.split_files import read_splits
 
 
 def evaluate_run(

@@ -185,7 +185,7 @@ def export_slides(
 
 
 def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:
-    from ..train.split_files import as_known, read_splits
+    from ..training.split_files import as_known, read_splits
 
     splits = as_known(read_splits(path), known)
     write_splits(folder, [{part: getattr(split, part) for part in ("train", "val", "test")} for split in splits])

@@ -11,8 +11,8 @@ from ..progress import Progress, ProgressCallback, silent
 from .cluster import RETRIES, connected
 
 if TYPE_CHECKING:
-    from ..train.data import LoadedBags
-    from ..train.plan import FoldJob, Runner
+    from ..training.data import LoadedBags
+    from ..training.plan import FoldJob, Runner
 
 #: Seconds between two reports while folds are computed elsewhere; a cancelled run stops within them.
 _POLL = 1.0
@@ -81,7 +81,7 @@ def _one(job: FoldJob, share: float) -> None:
 def _bags(job: FoldJob, share: float) -> LoadedBags:
     """Return the bags of this worker, read once for all its folds."""
     from ..settings import key
-    from ..train.plan import bags_for
+    from ..training.plan import bags_for
 
     settings = job.settings
     paths = {name: str(path) for name, path in job.cohort.paths.items()}

@@ -29,12 +29,12 @@ from ..predict import predict
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..tables.cells import listing
 from ..tables.writing import csv_records
-from ..train.calibration import find_negative
-from ..train.checkpoint import TrainedModel, load_model
-from ..train.data import match_bags
-from ..train.model_folders import find_models
-from ..train.run_files import TrainResult
-from ..train.summary import scored_of
+from ..training.calibration import find_negative
+from ..training.checkpoint import TrainedModel, load_model
+from ..training.data import match_bags
+from ..training.model_folders import find_models
+from ..training.run_files import TrainResult
+from ..training.summary import scored_of
 from .evaluation import place_of_model
 from .places import place_of_bag
 

@@ -38,7 +38,7 @@ _PICTURE_SIDE = 2048
 SAME_MPP = 0.03
 
 if TYPE_CHECKING:
-    from ..train.checkpoint import TrainedModel
+    from ..training.checkpoint import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)

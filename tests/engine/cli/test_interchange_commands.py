@@ -19,7 +19,7 @@ from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
-from sam_mil_engine.train.split_files import read_splits
+from sam_mil_engine.training.split_files import read_splits
 from sam_mil_engine.workflow.clam_tables import read_labels, read_process_list, write_process_list
 from sam_mil_engine.workflow.exporting import export_slides
 from sam_mil_engine.workflow.grouping import group_slides

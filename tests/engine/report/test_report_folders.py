@@ -248,7 +248,7 @@ def test_annotations_without_scores_or_segments_are_only_outlined(project: Path)
 
 def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> None:
     from sam_mil_engine.settings import ModelSettings, TrainSettings
-    from sam_mil_engine.train.loop import train
+    from sam_mil_engine.training.loop import train
 
     lines = ["slide_id,label,split"]
     for number in range(12):

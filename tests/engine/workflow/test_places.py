@@ -16,8 +16,8 @@ from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.place import SlidePlace
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.training.checkpoint import TrainedModel
+from sam_mil_engine.training.expects import Expects
 from sam_mil_engine.workflow.comparison import compare_bag
 from sam_mil_engine.workflow.exporting import export_slides
 from sam_mil_engine.workflow.importing import Source

@@ -207,7 +207,7 @@ def test_the_command_takes_encoders_and_training_takes_their_bags(
     tmp_path: Path, watched: Watched, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sam_mil_engine.cli.process import command
-    from sam_mil_engine.train.data import match_bags
+    from sam_mil_engine.training.data import match_bags
 
     slides = [write_tiny_slide(tmp_path / f"s{number}.tiff", seed=number, size=(256, 256)) for number in range(2)]
     project = tmp_path / "p"

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import DataError
-from sam_mil_engine.train.folds import (
+from sam_mil_engine.training.folds import (
     Split,
     check_split,
     from_column,
     holdout,
     k_fold,
 )
-from sam_mil_engine.train.split_files import as_known, read_splits, write_splits
+from sam_mil_engine.training.split_files import as_known, read_splits, write_splits
 
 
 def table(n: int, *, classes: int = 2, slides_a_patient: int = 0) -> pd.DataFrame:

@@ -14,8 +14,8 @@ import tifffile
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
 from sam_mil_engine.predict import best_fit, predict
-from sam_mil_engine.train.checkpoint import load_candidates, load_model
-from sam_mil_engine.train.model_folders import AUTO, available_classifiers, bundled_models
+from sam_mil_engine.training.checkpoint import load_candidates, load_model
+from sam_mil_engine.training.model_folders import AUTO, available_classifiers, bundled_models
 
 SCRIPT = Path(__file__).parents[3] / "training" / "colon_classifier" / "train.py"
 

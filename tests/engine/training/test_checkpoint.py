@@ -12,10 +12,10 @@ import torch
 from sam_mil_engine.errors import ModelError
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings
-from sam_mil_engine.train import model_folders
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.expects import Expects
-from sam_mil_engine.train.model_folders import find_model
+from sam_mil_engine.training import model_folders
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.expects import Expects
+from sam_mil_engine.training.model_folders import find_model
 
 
 @pytest.fixture

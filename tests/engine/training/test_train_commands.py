@@ -16,7 +16,7 @@ from sam_mil_engine.errors import DataError, SettingsError
 from sam_mil_engine.report.page import write_report
 from sam_mil_engine.report.project import report_of
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.run_files import read_run
+from sam_mil_engine.training.run_files import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]

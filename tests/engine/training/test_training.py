@@ -25,14 +25,14 @@ from sam_mil_engine.mil.registry import AGGREGATORS
 from sam_mil_engine.predict import predict
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.fitting import best_epoch, evaluate, fit
-from sam_mil_engine.train.folds import Split
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.run_files import read_run
-from sam_mil_engine.train.split_files import read_splits, write_splits
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.fitting import best_epoch, evaluate, fit
+from sam_mil_engine.training.folds import Split
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.run_files import read_run
+from sam_mil_engine.training.split_files import read_splits, write_splits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_with_the_same_numbers(run: Path, cohort: Cohort, t
     """SIGKILL in another process, as soon as the first checkpoint is there."""
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
-        "from sam_mil_engine.train.loop import train\n"
+        "from sam_mil_engine.training.loop import train\n"
         "from sam_mil_engine.settings import TrainSettings\n"
         "train(*sys.argv[1:4], settings=TrainSettings.model_validate_json(sys.argv[4]))\n"
     )

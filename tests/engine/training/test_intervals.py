@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sam_mil_engine.train.bootstrap import (
+from sam_mil_engine.training.bootstrap import (
     FloatArray,
     Scored,
     interval,
@@ -21,8 +21,8 @@ from sam_mil_engine.train.bootstrap import (
     weighted_auc,
     weighted_average_precision,
 )
-from sam_mil_engine.train.delong import delong
-from sam_mil_engine.train.metrics import compute_metrics
+from sam_mil_engine.training.delong import delong
+from sam_mil_engine.training.metrics import compute_metrics
 
 
 def made_up(n: int, n_classes: int, seed: int) -> Scored:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_mil_engine.train.metrics import (
+from sam_mil_engine.training.metrics import (
     choose_threshold,
     compute_metrics,
     expected_calibration_error,

@@ -15,11 +15,11 @@ from cohorts import witness_bag, write_bag
 from sam_mil_engine.errors import BagError, DataError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.tables.columns import Columns
-from sam_mil_engine.train.data import class_names, load_bags, match_bags
-from sam_mil_engine.train.expects import patch_mpp
-from sam_mil_engine.train.folds import check_split
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.split_files import read_splits
+from sam_mil_engine.training.data import class_names, load_bags, match_bags
+from sam_mil_engine.training.expects import patch_mpp
+from sam_mil_engine.training.folds import check_split
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.split_files import read_splits
 
 
 def labels(folder: Path, text: str, name: str = "labels.csv") -> Path:

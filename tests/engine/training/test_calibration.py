@@ -26,11 +26,11 @@ from sam_mil_engine.mil.score_files import patch_table
 from sam_mil_engine.predict import predict, read_scores, save_scores
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import PLACE, ModelSettings, TrainSettings, key
-from sam_mil_engine.train.calibration import at_temperature, find_negative, fit_patches, fit_temperature
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.cross_validation import cross_validate
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.split_files import read_splits
+from sam_mil_engine.training.calibration import at_temperature, find_negative, fit_patches, fit_temperature
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.cross_validation import cross_validate
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.split_files import read_splits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]

@@ -16,9 +16,9 @@ from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 from sam_mil_engine.predict import best_fit, predict
 from sam_mil_engine.settings import ModelSettings
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.domain import FILE, FeatureDomain, load_domain, save_domain
-from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.domain import FILE, FeatureDomain, load_domain, save_domain
+from sam_mil_engine.training.expects import Expects
 
 
 def cloud(seed: int, *, n: int = 400, dim: int = 12, shift: float = 0.0) -> np.ndarray:

@@ -36,14 +36,14 @@ class TrainResult:
         Names of the classes.
     folds
         One entry a split: ``repeat``, ``fold``, ``epochs``, ``best_epoch``, ``threshold``, ``threshold_rule``,
-        and the figures (:func:`~sam_mil_engine.train.metrics.compute_metrics`) of ``val`` and ``test``
+        and the figures (:func:`~sam_mil_engine.training.metrics.compute_metrics`) of ``val`` and ``test``
         (None without test slides).
     history
         One row an epoch and split.
     predictions
         One row a test slide and split (validation slides where a split has no test part).
     summary
-        The run as a whole (:func:`~sam_mil_engine.train.summary.summarise`): ``mean``, ``sd``, ``pooled``,
+        The run as a whole (:func:`~sam_mil_engine.training.summary.summarise`): ``mean``, ``sd``, ``pooled``,
         ``bootstrap``.
     """
 

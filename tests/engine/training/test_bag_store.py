@@ -14,11 +14,11 @@ from sam_mil_engine.bag.h5 import read_bag
 from sam_mil_engine.errors import BagError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TrainSettings
-from sam_mil_engine.train import bag_store
-from sam_mil_engine.train.bag_store import bags_of, in_order, n_bytes
-from sam_mil_engine.train.data import LoadedBags, load_bags, match_bags
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.loop import train
+from sam_mil_engine.training import bag_store
+from sam_mil_engine.training.bag_store import bags_of, in_order, n_bytes
+from sam_mil_engine.training.data import LoadedBags, load_bags, match_bags
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.loop import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -129,7 +129,7 @@ def test_without_tensorboard_the_option_is_refused_before_training(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sam_mil_engine.errors import SettingsError
-    from sam_mil_engine.train import epoch_log
+    from sam_mil_engine.training import epoch_log
 
     monkeypatch.setattr(epoch_log, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"napari-sam-mil\[tensorboard\]"):

@@ -18,14 +18,14 @@ import sam_mil_engine as sme
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.bootstrap import interval, resample, resampled_figures
-from sam_mil_engine.train.comparison import COLUMNS, compare_runs
-from sam_mil_engine.train.cross_validation import cross_validate, with_patients
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.metrics import compute_metrics
-from sam_mil_engine.train.run_files import find_runs, read_run
-from sam_mil_engine.train.split_files import read_splits
-from sam_mil_engine.train.summary import scored_of
+from sam_mil_engine.training.bootstrap import interval, resample, resampled_figures
+from sam_mil_engine.training.comparison import COLUMNS, compare_runs
+from sam_mil_engine.training.cross_validation import cross_validate, with_patients
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.metrics import compute_metrics
+from sam_mil_engine.training.run_files import find_runs, read_run
+from sam_mil_engine.training.split_files import read_splits
+from sam_mil_engine.training.summary import scored_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -156,7 +156,7 @@ def test_a_killed_cross_validation_goes_on_with_the_same_numbers(
     """SIGKILL in another process, as soon as the second fold has a checkpoint."""
     code = (
         "import sys, torch; torch.set_num_threads(1)\n"
-        "from sam_mil_engine.train.cross_validation import cross_validate\n"
+        "from sam_mil_engine.training.cross_validation import cross_validate\n"
         "from sam_mil_engine.settings import TrainSettings\n"
         "import json; values = json.loads(sys.argv[4])\n"
         "settings = TrainSettings.parse(values)\n"

@@ -15,11 +15,11 @@ from sam_mil_engine.mil.aggregator import BagTensors, Loss
 from sam_mil_engine.mil.registry import AGGREGATORS
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.curves import stage_begins
-from sam_mil_engine.train.fitting import best_epoch
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.recipe import resolve
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.curves import stage_begins
+from sam_mil_engine.training.fitting import best_epoch
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.recipe import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
