@@ -24,7 +24,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.predict import predict
+from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import TrainSettings
 from sam_mil_engine.training.calibration import calibrate_patches, fit_temperature
 from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
@@ -33,7 +34,6 @@ from sam_mil_engine.training.fitting import evaluate
 from sam_mil_engine.training.folds import Split, from_column, holdout
 from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.metrics import choose_threshold
-from sam_mil_engine.workflow.places import place_of_bag
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "sam_mil_engine" / "weights"
 HEADING = "## Patch probabilities"

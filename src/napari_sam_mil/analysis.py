@@ -99,7 +99,7 @@ class Analysis:
 
 def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
     """Return what the classifier expects, on top of what the project has, so that its results are used."""
-    from sam_mil_engine.workflow.prediction import settings_for
+    from sam_mil_engine.prediction.batch import settings_for
 
     return settings_for(
         model,
@@ -159,7 +159,7 @@ def analyse(
         return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
-    from sam_mil_engine.predict import best_fit, predict
+    from sam_mil_engine.prediction.slide import best_fit, predict
 
     progress(Progress("classify", 0, 1, "slides"))
     model = best_fit(models, processed.bag)

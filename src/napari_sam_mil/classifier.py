@@ -53,7 +53,7 @@ def predicted_by_best(
     """
     del progress
     from sam_mil_engine.bag.h5 import read_bag
-    from sam_mil_engine.predict import best_fit, predict
+    from sam_mil_engine.prediction.slide import best_fit, predict
     from sam_mil_engine.training.checkpoint import load_candidates
 
     bag = read_bag(bag_path)
@@ -72,7 +72,7 @@ def predicted_by(
         If the model is damaged, or does not fit the features.
     """
     del progress
-    from sam_mil_engine.predict import predict
+    from sam_mil_engine.prediction.slide import predict
     from sam_mil_engine.training.checkpoint import load_model
 
     model = load_model(folder)

@@ -33,7 +33,7 @@ STOP = None
 LOAD = "--load"
 _LOADED_AHEAD = (
     "sam_mil_engine.features.efficientnet_lite0",
-    "sam_mil_engine.predict",
+    "sam_mil_engine.prediction.slide",
     "sam_mil_engine.workflow.process",
     "skimage.segmentation",
     "sklearn.cluster",

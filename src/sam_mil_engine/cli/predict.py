@@ -57,8 +57,8 @@ def command(
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
+    from ..prediction.batch import predict_paths, settings_for
     from ..training.checkpoint import load_candidates
-    from ..workflow.prediction import predict_paths, settings_for
 
     models = load_candidates(model, device=device)
     paths = _inputs(inputs)

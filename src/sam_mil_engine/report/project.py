@@ -174,7 +174,7 @@ class _Builder:
 
     def _run_slides(self, folder: Path, run: TrainResult) -> tuple[list[SlideSection], list[str]]:
         """Predict some unseen slides of the first split again, the wrong ones first, to show where it looked."""
-        from ..predict import predict
+        from ..prediction.slide import predict
         from ..training.checkpoint import load_model
 
         home = next((parent for parent in folder.resolve().parents[:4] if (parent / "bags").is_dir()), None)

@@ -41,7 +41,8 @@ def train(
     bags_dir
         Folder with ``SLIDE.h5`` files, or a project.
     labels_csv
-        Columns slide_id, label, optional patient_id and split (:func:`~sam_mil_engine.training.labels.read_labels`).
+        Columns slide_id, label, optional patient_id and split
+        (:func:`~sam_mil_engine.training.labels.read_labels`).
     splits
         A ``splits.csv`` with one split. Without it, the column ``split`` of the labels is taken; without that,
         validation and test slides are drawn by the settings' fractions and seed.

@@ -12,6 +12,7 @@ from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
 from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
+from ..bag.place import place_of_bag
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..progress import Progress, ProgressCallback, silent
@@ -20,7 +21,6 @@ from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
 from .importing import Opened, Source, open_source, read_source
-from .places import place_of_bag
 from .stages import tissue_annotations
 
 if TYPE_CHECKING:

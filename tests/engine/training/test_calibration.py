@@ -23,7 +23,7 @@ from sam_mil_engine.mil.patch_calibration import (
     share_curve,
 )
 from sam_mil_engine.mil.score_files import patch_table
-from sam_mil_engine.predict import predict, read_scores, save_scores
+from sam_mil_engine.prediction.slide import predict, read_scores, save_scores
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import PLACE, ModelSettings, TrainSettings, key
 from sam_mil_engine.training.calibration import at_temperature, find_negative, fit_patches, fit_temperature

@@ -13,7 +13,7 @@ import tifffile
 
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
-from sam_mil_engine.predict import best_fit, predict
+from sam_mil_engine.prediction.slide import best_fit, predict
 from sam_mil_engine.training.checkpoint import load_candidates, load_model
 from sam_mil_engine.training.model_folders import AUTO, available_classifiers, bundled_models
 
@@ -83,8 +83,8 @@ def test_bundled_classifiers_fit_one_another_and_know_composed_colon(made: Path)
 
 
 def test_a_generated_slide_is_the_demonstration_models(shared_data: Path, tmp_path: Path) -> None:
+    from sam_mil_engine.prediction.batch import predict_paths
     from sam_mil_engine.synthetic import make_slide
-    from sam_mil_engine.workflow.prediction import predict_paths
 
     make_slide(tmp_path / "generated.tiff", seed=3, tumour=True, size_px0=(1200, 900))
     skin = shared_data / "slides" / "aperio" / "CMU-1-Small-Region.svs"

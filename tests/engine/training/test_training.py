@@ -22,7 +22,7 @@ import sam_mil_engine as sme
 from sam_mil_engine.errors import BagError, Cancelled, DataError, ModelError, ProjectError
 from sam_mil_engine.mil.aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
 from sam_mil_engine.mil.registry import AGGREGATORS
-from sam_mil_engine.predict import predict
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.training.checkpoint import load_model

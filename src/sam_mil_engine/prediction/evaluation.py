@@ -8,7 +8,6 @@ from pathlib import Path
 from ..bag.h5 import read_bag
 from ..errors import DataError
 from ..files import atomic_write
-from ..predict import check_bag
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..tables.cells import listing
@@ -21,6 +20,7 @@ from ..training.model_folders import find_models
 from ..training.one_split import figures_of, predictions_of, with_patients_of
 from ..training.run_files import TrainResult, read_run, write_results
 from ..training.split_files import read_splits
+from .slide import check_bag
 
 
 def evaluate_run(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..bag import h5
 from ..errors import SamMilError
 from ..slide.place import SlidePlace
 from ..slide.reader import open_slide
+from . import h5
 
 
 def place_of_bag(path: Path) -> SlidePlace:

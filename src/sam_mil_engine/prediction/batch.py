@@ -16,6 +16,7 @@ from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.names import safe_name
+from ..bag.place import place_of_bag
 from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
 from ..drawing.pictures import attention_limit, draw_map, save_picture, soften
 from ..errors import Cancelled, SamMilError
@@ -28,9 +29,8 @@ from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
-from .places import place_of_bag
-from .process import process_slide
-from .tools import Tools
+from ..workflow.process import process_slide
+from ..workflow.tools import Tools
 
 _log = logging.getLogger(__name__)
 _PICTURE_SIDE = 2048
@@ -131,7 +131,7 @@ def predict_paths(
     settings
         How slides are processed; as the first model expects where None.
     """
-    from ..predict import best_fit, predict
+    from .slide import best_fit, predict
 
     tools = Tools(settings or settings_for(models[0]), device=device)
     for number, path in enumerate(paths):

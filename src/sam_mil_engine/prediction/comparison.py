@@ -9,10 +9,10 @@ from ..annotations.compare import Comparison, Row, compare_groups
 from ..annotations.model import by_class
 from ..annotations.reading import read_annotations
 from ..bag import h5
+from ..bag.place import place_of_bag
 from ..errors import BagError
 from ..files import atomic_write
 from ..tables.writing import csv_records
-from .places import place_of_bag
 
 
 def compare_bag(
@@ -44,8 +44,8 @@ def compare_bag(
     bag = h5.read_bag(bag_path)
     scores = None
     if model is not None:
-        from ..predict import predict
         from ..training.checkpoint import load_model
+        from .slide import predict
 
         scores = predict(load_model(model, device=device), bag)
     return [

@@ -10,17 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .bag.feature_bag import FeatureBag
-from .errors import BagError, ModelError
-from .mil.aggregator import AggregatorOutput, BagTensors
-from .mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
-from .mil.patch_calibration import class_probabilities, logistic
-from .mil.patch_probability import patch_probability
-from .mil.patch_scores import patch_scores
-from .mil.score_files import read_scores, save_scores
-from .mil.scores import FloatVector, GroupScores, SlideScores
-from .training.checkpoint import TrainedModel
-from .training.expects import Expects
+from ..bag.feature_bag import FeatureBag
+from ..errors import BagError, ModelError
+from ..mil.aggregator import AggregatorOutput, BagTensors
+from ..mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
+from ..mil.patch_calibration import class_probabilities, logistic
+from ..mil.patch_probability import patch_probability
+from ..mil.patch_scores import patch_scores
+from ..mil.score_files import read_scores, save_scores
+from ..mil.scores import FloatVector, GroupScores, SlideScores
+from ..training.checkpoint import TrainedModel
+from ..training.expects import Expects
 
 __all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
 

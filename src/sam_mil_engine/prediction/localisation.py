@@ -23,9 +23,9 @@ from ..annotations.model import Annotation
 from ..annotations.patches import patch_inside
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
+from ..bag.place import place_of_bag
 from ..errors import DataError
 from ..files import atomic_write
-from ..predict import predict
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..tables.cells import listing
 from ..tables.writing import csv_records
@@ -36,7 +36,7 @@ from ..training.model_folders import find_models
 from ..training.run_files import TrainResult
 from ..training.summary import scored_of
 from .evaluation import place_of_model
-from .places import place_of_bag
+from .slide import predict
 
 
 @dataclass(frozen=True, slots=True)

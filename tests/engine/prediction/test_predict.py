@@ -16,7 +16,7 @@ from sam_mil_engine.errors import BagError, DataError, ModelError
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.predict import predict, predict_only, predict_without, read_scores, save_scores
+from sam_mil_engine.prediction.slide import predict, predict_only, predict_without, read_scores, save_scores
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training.checkpoint import TrainedModel
 from sam_mil_engine.training.expects import Expects
