@@ -91,7 +91,7 @@ def cross_validate(
         Which columns of the labels are meant, where their names do not say it.
     runner
         Where the folds are trained: one after the other here, or for example
-        :func:`~sam_mil_engine.workflow.fold_workers.on_cluster`.
+        :func:`~sam_mil_engine.cluster.folds.on_cluster`.
     resume
         Go on with what is in ``out_dir``: folds that are done are kept, one that was stopped goes on at its epoch.
 

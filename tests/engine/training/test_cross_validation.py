@@ -312,7 +312,7 @@ def test_slides_in_no_split_are_told(cohort: Cohort, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_folds_side_by_side_give_the_same_numbers(runs: Path, cohort: Cohort, tmp_path: Path) -> None:
-    from sam_mil_engine.workflow.fold_workers import on_cluster
+    from sam_mil_engine.cluster.folds import on_cluster
 
     told: list[Progress] = []
     options = {"models": MODELS, "settings": quick(), "folds": 2, "repeats": 2}

@@ -235,7 +235,7 @@ def test_settings_file_is_readable(tiny_slide: Path, tmp_path: Path, tools: Tool
 
 @pytest.mark.slow
 def test_workers_of_dask_give_the_same_bags(tmp_path: Path, tools: Tools) -> None:
-    from sam_mil_engine.workflow.scheduler import process_on_cluster
+    from sam_mil_engine.cluster.slides import process_on_cluster
 
     paths = [write_tiny_slide(tmp_path / f"s{n}.tiff", seed=n) for n in range(2)]
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
@@ -251,7 +251,7 @@ def test_workers_of_dask_give_the_same_bags(tmp_path: Path, tools: Tools) -> Non
 
 
 def test_no_scheduler_answers(tmp_path: Path) -> None:
-    from sam_mil_engine.workflow.scheduler import process_on_cluster
+    from sam_mil_engine.cluster.slides import process_on_cluster
 
     with pytest.raises(ProjectError, match="does not answer"):
         list(process_on_cluster([tmp_path / "x.tiff"], tmp_path / "p", address="not an address"))

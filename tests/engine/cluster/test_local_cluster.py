@@ -9,7 +9,7 @@ from typing import Any
 import distributed
 import pytest
 
-from sam_mil_engine.workflow import cluster
+from sam_mil_engine.cluster import client as cluster
 
 
 @pytest.fixture

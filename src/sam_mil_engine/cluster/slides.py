@@ -17,11 +17,11 @@ from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.info import slide_id_of
-from .cluster import GPU, capacity, connected
-from .outcome import SlideOutcome
-from .process import check_names
-from .project import ProcessRow, Project
-from .settling import settle
+from ..workflow.outcome import SlideOutcome
+from ..workflow.process import check_names
+from ..workflow.project import ProcessRow, Project
+from ..workflow.settling import settle
+from .client import GPU, capacity, connected
 from .slide_worker import SlideWork, process_on_worker
 
 #: Seconds between two looks at the cluster; a run that is cancelled stops within them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..devices import cpu_count
 from ..errors import DataError, ProjectError
 from ..progress import Progress, ProgressCallback, silent
-from .cluster import RETRIES, connected
+from .client import RETRIES, connected
 
 if TYPE_CHECKING:
     from ..training.data import LoadedBags

@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cheap_models
 import pytest
 from cheap_models import SETTINGS, use_cheap_models
 from whole_runs import states
 
+import sam_mil_engine.cluster.slides
 from sam_mil_engine.bag import h5
+from sam_mil_engine.cluster.slides import process_on_cluster
 from sam_mil_engine.errors import Cancelled, ProjectError
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.workflow import scheduler
 from sam_mil_engine.workflow.process import process_slides
 from sam_mil_engine.workflow.project import ProcessRow, Project
-from sam_mil_engine.workflow.scheduler import process_on_cluster
 from sam_mil_engine.workflow.settling import settle
 from tiny_slides import write_tiny_slide
 
@@ -43,8 +44,8 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers with two threads and one GPU each, as they say: a slide at a time."""
     folder = tmp_path_factory.mktemp("cluster")
-    here, file = Path(__file__).parent, folder / "scheduler.json"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(here)])}
+    models, file = Path(cheap_models.__file__), folder / "scheduler.json"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def begin(name: str, *options: str) -> subprocess.Popen[bytes]:
         log = (folder / f"{name}.log").open("wb")
@@ -59,7 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             )
 
     scheduler = begin("scheduler", "--host", "127.0.0.1", "--port", "0")
-    options = ["--no-nanny", "--nthreads", "2", "--resources", "GPU=1", "--preload", str(here / "cheap_models.py")]
+    options = ["--no-nanny", "--nthreads", "2", "--resources", "GPU=1", "--preload", str(models)]
     workers = {name: begin(f"worker-{name}", *options) for name in "ab"}
     from distributed import Client
 
@@ -176,7 +177,7 @@ def test_a_scheduler_that_goes_while_it_is_asked(
     def refused(client):
         raise OSError("Timed out trying to connect")
 
-    monkeypatch.setattr(scheduler, "capacity", refused)
+    monkeypatch.setattr(sam_mil_engine.cluster.slides, "capacity", refused)
     with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done"):
         list(process_on_cluster(slides, tmp_path / "many", settings=SETTINGS, address=cluster.address))
 

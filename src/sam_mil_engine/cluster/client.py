@@ -22,7 +22,7 @@ _RESTART = "10 minutes"
 #: Only this machine may talk to a scheduler that is started here.
 _HERE = "127.0.0.1"
 #: Leaves Ctrl-C to the process that started the workers.
-_PRELOAD = "sam_mil_engine.workflow.local_worker"
+_PRELOAD = "sam_mil_engine.cluster.local_worker"
 
 
 @contextmanager

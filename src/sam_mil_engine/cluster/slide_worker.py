@@ -10,10 +10,10 @@ from ..errors import Cancelled, ProjectError, SamMilError
 from ..progress import Progress
 from ..settings import ProcessSettings
 from ..slide.info import slide_id_of
-from .locking import HeldElsewhereError
-from .outcome import ProcessedSlide, SlideOutcome
-from .process import process_slide
-from .tools import Tools
+from ..workflow.locking import HeldElsewhereError
+from ..workflow.outcome import ProcessedSlide, SlideOutcome
+from ..workflow.process import process_slide
+from ..workflow.tools import Tools
 
 #: Seconds between two reports of one stage of a slide.
 _REPORT_EVERY = 0.5
