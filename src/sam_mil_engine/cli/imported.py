@@ -11,7 +11,7 @@ import typer
 from .console import err, print_error, print_json, print_line
 
 if TYPE_CHECKING:
-    from ..workflow.importing import ImportedSlide
+    from ..convert.importing import ImportedSlide
 
 
 def tell(outcomes: Iterable[ImportedSlide], project: Path, *, quiet: bool, json: bool) -> None:

@@ -17,13 +17,13 @@ import pytest
 
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.convert.clam_tables import read_labels, read_process_list, write_process_list
+from sam_mil_engine.convert.exporting import export_slides
+from sam_mil_engine.convert.grouping import group_slides
+from sam_mil_engine.convert.importing import Source, import_slides
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
 from sam_mil_engine.training.split_files import read_splits
-from sam_mil_engine.workflow.clam_tables import read_labels, read_process_list, write_process_list
-from sam_mil_engine.workflow.exporting import export_slides
-from sam_mil_engine.workflow.grouping import group_slides
-from sam_mil_engine.workflow.importing import Source, import_slides
 from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 

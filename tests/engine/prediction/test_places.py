@@ -13,6 +13,8 @@ import tifffile
 
 from sam_mil_engine.annotations import Annotation, read_annotation_file, write_geojson
 from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.convert.exporting import export_slides
+from sam_mil_engine.convert.importing import Source
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.prediction.batch import predict_paths
 from sam_mil_engine.prediction.comparison import compare_bag
@@ -21,8 +23,6 @@ from sam_mil_engine.slide.place import SlidePlace
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.training.checkpoint import TrainedModel
 from sam_mil_engine.training.expects import Expects
-from sam_mil_engine.workflow.exporting import export_slides
-from sam_mil_engine.workflow.importing import Source
 from sam_mil_engine.workflow.process import process_slide
 from scanned_part import CORNER, write_scanned_part
 from tiny_slides import write_tiny_slide

@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sam_mil_engine.cli.main import app
+from sam_mil_engine.convert.clam_tables import import_labels, read_process_list
+from sam_mil_engine.convert.grouping import group_slides
+from sam_mil_engine.convert.importing import Source
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.tables.columns import Columns
 from sam_mil_engine.training.data import match_bags
 from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.split_files import read_splits
-from sam_mil_engine.workflow.clam_tables import import_labels, read_process_list
-from sam_mil_engine.workflow.grouping import group_slides
-from sam_mil_engine.workflow.importing import Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))
 import foreign_files as made

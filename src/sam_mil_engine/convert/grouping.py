@@ -16,6 +16,10 @@ from ..segment.membership import assign_groups
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
 from ..slide.reader import open_slide
+from ..workflow.project import Project, slide_sha
+from ..workflow.slide_job import SlideJob
+from ..workflow.stages import find_tissue_stage, segment_stage
+from ..workflow.tools import Tools
 from .importing import (
     ImportedSlide,
     Opened,
@@ -27,11 +31,7 @@ from .importing import (
     source_key,
     write_bag,
 )
-from .project import Project, slide_sha
 from .segment_sources import find_segments, load_segments
-from .slide_job import SlideJob
-from .stages import find_tissue_stage, segment_stage
-from .tools import Tools
 
 
 def group_slides(

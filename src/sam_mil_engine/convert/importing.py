@@ -19,8 +19,8 @@ from ..settings import key
 from ..slide.finding import require_own_names
 from ..slide.info import SlideInfo
 from ..slide.reader import open_slide
+from ..workflow.project import ProcessRow, Project, slide_sha
 from .clam_tables import read_process_list
-from .project import ProcessRow, Project, slide_sha
 from .slide_files import slides_by_name
 
 
