@@ -19,9 +19,9 @@ from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.process.results import ProcessedSlide
     from sam_mil_engine.segment.nuclei_size import MppEstimate
     from sam_mil_engine.training.checkpoint import TrainedModel
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
 
 #: The bundled classifier that fits the slide best: each knows what it was trained on.
 BUNDLED = "auto"
@@ -142,8 +142,8 @@ def analyse(
     SamMilError
         Whatever the engine says; what was finished is kept in the project.
     """
+    from sam_mil_engine.process.batch import process_slide
     from sam_mil_engine.training.checkpoint import load_candidates
-    from sam_mil_engine.workflow.process import process_slide
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp

@@ -22,7 +22,7 @@ from .source import SlideSource
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
+    from sam_mil_engine.process.results import ProcessedSlide
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def read_kept(source: SlideSource, kept: Kept) -> Found | OtherSlide | None:
         If the bag is damaged.
     """
     from sam_mil_engine.bag import h5
-    from sam_mil_engine.workflow.project import slide_sha
+    from sam_mil_engine.process.project import slide_sha
 
     path = kept.bag(source)
     if not path.is_file():
@@ -135,7 +135,7 @@ def predict_kept(found: Found, kept: Kept, *, progress: ProgressCallback = silen
 
 def _processed(source: SlideSource, path: Path) -> ProcessedSlide:
     from sam_mil_engine.bag import h5
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
+    from sam_mil_engine.process.results import ProcessedSlide
 
     stages, grid = h5.read_stages(path), h5.read_grid(path)
     bag = h5.read_bag(path) if "features" in stages else None

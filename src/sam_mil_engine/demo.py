@@ -14,11 +14,11 @@ import numpy as np
 from .annotations.compare import Row
 from .errors import DataError, SlideError
 from .prediction.comparison import compare_bag, write_rows
+from .process.batch import process_slides
 from .progress import Progress, ProgressCallback, silent
 from .sample import fetch_cmu
 from .settings import DemoSettings
 from .training.labels import read_labels
-from .workflow.process import process_slides
 
 
 @dataclass(slots=True)

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from sam_mil_engine.prediction.comparison import compare_bag
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import DemoSettings, TileSettings, TrainSettings
 from sam_mil_engine.synthetic import make_cohort
 from sam_mil_engine.training.checkpoint import load_model, save_model
 from sam_mil_engine.training.loop import train
 from sam_mil_engine.training.split_files import read_splits
-from sam_mil_engine.workflow.process import process_slides
 
 SLIDES, SEED = 72, 977
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33)

@@ -68,8 +68,8 @@ def command(
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..cluster.slides import process_on_cluster
-    from ..workflow.process import process_slides
-    from ..workflow.project import Project, side_folder
+    from ..process.batch import process_slides
+    from ..process.project import Project, side_folder
 
     settings = process_settings(
         preset=preset,

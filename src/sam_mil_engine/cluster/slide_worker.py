@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import Cancelled, ProjectError, SamMilError
+from ..process.batch import process_slide
+from ..process.locking import HeldElsewhereError
+from ..process.results import ProcessedSlide, SlideOutcome
+from ..process.tools import Tools
 from ..progress import Progress
 from ..settings import ProcessSettings
 from ..slide.info import slide_id_of
-from ..workflow.locking import HeldElsewhereError
-from ..workflow.outcome import ProcessedSlide, SlideOutcome
-from ..workflow.process import process_slide
-from ..workflow.tools import Tools
 
 #: Seconds between two reports of one stage of a slide.
 _REPORT_EVERY = 0.5
@@ -29,7 +29,7 @@ class SlideWork:
     Attributes
     ----------
     path, project, settings, stages, device
-        As for :func:`~.process.process_slides`.
+        As for :func:`~sam_mil_engine.process.batch.process_slides`.
     topic
         The topic of the scheduler's events under which the client hears of progress.
     """

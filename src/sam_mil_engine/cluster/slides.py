@@ -13,14 +13,14 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import ProjectError, SamMilError
+from ..process.batch import check_names
+from ..process.project import ProcessRow, Project
+from ..process.results import SlideOutcome
+from ..process.settling import settle
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.info import slide_id_of
-from ..workflow.outcome import SlideOutcome
-from ..workflow.process import check_names
-from ..workflow.project import ProcessRow, Project
-from ..workflow.settling import settle
 from .client import GPU, capacity, connected
 from .slide_worker import SlideWork, process_on_worker
 
@@ -43,7 +43,7 @@ def process_on_cluster(
     progress: ProgressCallback = silent,
     announce: Callable[[str], None] | None = None,
 ) -> Generator[SlideOutcome]:
-    """Run :func:`~.process.process_slide` on the workers of a Dask scheduler.
+    """Run :func:`~sam_mil_engine.process_slide` on the workers of a Dask scheduler.
 
     Where a worker declares the resource ``GPU``, every slide asks for one of it. A slide whose worker is lost is
     given to another one; one that loses several workers is tried once more when all the others are done.
@@ -51,7 +51,8 @@ def process_on_cluster(
     Parameters
     ----------
     paths, project, settings, stages, device
-        As for :func:`~.process.process_slides`; slides and project must have the same paths on every worker.
+        As for :func:`~sam_mil_engine.process.batch.process_slides`; slides and project must have the same paths on
+        every worker.
     address
         ``local`` starts workers on this machine, one a CUDA device or else one a core; else the address of a
         scheduler, ``tcp://HOST:PORT``.

@@ -15,11 +15,11 @@ from ..bag.names import file_name
 from ..bag.place import place_of_bag
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
+from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.titles import segments_title
 from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
-from ..workflow.stages import tissue_annotations
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
 from .importing import Opened, Source, open_source, read_source
 

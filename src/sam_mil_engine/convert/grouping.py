@@ -10,16 +10,16 @@ from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
+from ..process.job import SlideJob
+from ..process.project import Project, slide_sha
+from ..process.stages import find_tissue_stage, segment_stage
+from ..process.tools import Tools
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
 from ..segment.membership import assign_groups
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
 from ..slide.reader import open_slide
-from ..workflow.project import Project, slide_sha
-from ..workflow.slide_job import SlideJob
-from ..workflow.stages import find_tissue_stage, segment_stage
-from ..workflow.tools import Tools
 from .importing import (
     ImportedSlide,
     Opened,

@@ -23,14 +23,14 @@ from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
+from ..process.batch import process_slide
+from ..process.tools import Tools
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
-from ..workflow.process import process_slide
-from ..workflow.tools import Tools
 
 _log = logging.getLogger(__name__)
 _PICTURE_SIDE = 2048

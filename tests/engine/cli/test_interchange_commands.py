@@ -22,9 +22,9 @@ from sam_mil_engine.convert.exporting import export_slides
 from sam_mil_engine.convert.grouping import group_slides
 from sam_mil_engine.convert.importing import Source, import_slides
 from sam_mil_engine.errors import DataError
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
 from sam_mil_engine.training.split_files import read_splits
-from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))

@@ -24,10 +24,10 @@ import sam_mil_engine.cluster.slides
 from sam_mil_engine.bag import h5
 from sam_mil_engine.cluster.slides import process_on_cluster
 from sam_mil_engine.errors import Cancelled, ProjectError
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.project import ProcessRow, Project
+from sam_mil_engine.process.settling import settle
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.project import ProcessRow, Project
-from sam_mil_engine.workflow.settling import settle
 from tiny_slides import write_tiny_slide
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")

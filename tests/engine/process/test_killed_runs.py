@@ -20,8 +20,8 @@ from cheap_models import SETTINGS
 from forked_runs import ForkedRuns
 
 from sam_mil_engine.bag import h5
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import STAGES, TileSettings
-from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 
 KILLS = 20

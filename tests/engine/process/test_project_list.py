@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sam_mil_engine.errors import DataError
+from sam_mil_engine.process.project import ProcessRow, Project
 from sam_mil_engine.report.process_list import read_process_list
-from sam_mil_engine.workflow.project import ProcessRow, Project
 
 ROW = ProcessRow(
     slide_id="s1",

@@ -15,7 +15,7 @@ from ..slide.tissue_regions import TissueRegions
 
 @dataclass(frozen=True, slots=True)
 class ProcessedSlide:
-    """What is known of a slide after :func:`~.process.process_slide`.
+    """What is known of a slide after :func:`~sam_mil_engine.process_slide`.
 
     Attributes
     ----------

@@ -15,10 +15,10 @@ from ..settings import FeatureSettings
 from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
 from .encoding import begin_reading
-from .outcome import ProcessedSlide
+from .job import SlideJob
 from .project import Project, side_folder
 from .recording import recorded
-from .slide_job import SlideJob
+from .results import ProcessedSlide
 from .stage_runner import StageRunner
 from .tools import Tools
 

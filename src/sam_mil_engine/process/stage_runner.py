@@ -11,10 +11,10 @@ from ..bag import h5
 from ..errors import SettingsError
 from ..progress import Progress
 from ..settings import STAGES, key
+from .job import NEEDS, SlideJob, depends
 from .project import slide_sha
 from .recording import Record
 from .side_bags import OWN_STAGES, follow
-from .slide_job import NEEDS, SlideJob, depends
 from .stages import RUN
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cheap_models import SETTINGS
 
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.results import SlideOutcome
 from sam_mil_engine.settings import ProcessSettings
-from sam_mil_engine.workflow.outcome import SlideOutcome
-from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.project import Project
 
 
 def run(slides: list[Path], project: Path, settings: ProcessSettings = SETTINGS) -> dict[str, SlideOutcome]:

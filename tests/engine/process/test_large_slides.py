@@ -9,10 +9,10 @@ import pytest
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.features import registry
+from sam_mil_engine.process.batch import process_slide
+from sam_mil_engine.process.tools import Tools
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.tools import Tools
 from sparse_slides import MPP, write_sparse_slide
 
 SIDE = 40_000

@@ -10,8 +10,8 @@ from ..bag import h5
 from ..errors import SegmentError
 from ..ngff import write_ome_zarr
 from ..segment.titles import segments_title
-from .outcome import ProcessedSlide
 from .project import Project
+from .results import ProcessedSlide
 
 
 def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()) -> Path | None:

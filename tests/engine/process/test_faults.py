@@ -17,11 +17,11 @@ from whole_runs import run, states
 from sam_mil_engine.bag import h5
 from sam_mil_engine.drawing import pictures
 from sam_mil_engine.errors import ProjectError, SlideError
+from sam_mil_engine.process import locking, stages
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue
-from sam_mil_engine.workflow import locking, stages
-from sam_mil_engine.workflow.project import Project
 from tiny_slides import write_tiny_slide
 
 

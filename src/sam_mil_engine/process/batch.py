@@ -14,11 +14,11 @@ from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
-from .outcome import ProcessedSlide, SlideOutcome
 from .pipeline import PreparedSlide, overlapped
 from .project import Project
+from .results import ProcessedSlide, SlideOutcome
+from .runner import SlideRun, finish, run_slide
 from .settling import settle
-from .slide_run import SlideRun, finish, run_slide
 from .stage_runner import check_stages
 from .tools import Tools
 

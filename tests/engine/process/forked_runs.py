@@ -93,8 +93,8 @@ def work_through(work: dict[str, Any]) -> None:
     """Process the slides; any failure of one is an error."""
     from cheap_models import use_cheap_models
 
+    from sam_mil_engine.process.batch import process_slides
     from sam_mil_engine.settings import ProcessSettings
-    from sam_mil_engine.workflow.process import process_slides
 
     use_cheap_models(features=0.005, segments=0.05)
     slides = [Path(path) for path in work["slides"]]
@@ -124,10 +124,10 @@ def serve() -> None:
     import sam_mil_engine.annotations.geojson
     import sam_mil_engine.drawing.pictures
     import sam_mil_engine.features.encode
+    import sam_mil_engine.process.batch
     import sam_mil_engine.segment.membership
     import sam_mil_engine.slide.image_reader
     import sam_mil_engine.slide.tissue
-    import sam_mil_engine.workflow.process
 
     del cv2, zarr, cheap_models, sam_mil_engine
     _say("ready")

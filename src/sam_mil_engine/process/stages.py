@@ -16,7 +16,7 @@ from ..ngff import write_ome_zarr
 from ..segment.titles import segments_title
 from ..slide.tissue_regions import TissueRegions
 from .encoding import encode_stage
-from .slide_job import SlideJob
+from .job import SlideJob
 
 _PICTURE_SIDE = 1024
 

@@ -11,8 +11,8 @@ from queue import SimpleQueue
 
 from ..errors import Cancelled
 from ..progress import Progress, ProgressCallback
-from .outcome import ProcessedSlide
-from .slide_run import SlideRun, finish
+from .results import ProcessedSlide
+from .runner import SlideRun, finish
 
 #: Makes the run of a slide, which tells the callback how far it is.
 Begin = Callable[[Path, ProgressCallback], SlideRun]

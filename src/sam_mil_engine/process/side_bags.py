@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from ..bag import h5
 from ..settings import STAGES
-from .slide_job import SlideJob, depends
+from .job import SlideJob, depends
 
 #: The stages whose results every encoder has for itself; those of the others are taken over.
 OWN_STAGES = ("features", "groups")

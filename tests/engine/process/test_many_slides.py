@@ -14,13 +14,13 @@ from whole_runs import states
 from sam_mil_engine import devices
 from sam_mil_engine.errors import Cancelled, ProjectError, SlideError
 from sam_mil_engine.features import registry
+from sam_mil_engine.process.batch import process_slide, process_slides
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.tools import Tools
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES as ALL_STAGES
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.slide import Slide
-from sam_mil_engine.workflow.process import process_slide, process_slides
-from sam_mil_engine.workflow.project import Project
-from sam_mil_engine.workflow.tools import Tools
 from tiny_slides import write_tiny_slide
 
 SETTINGS = ProcessSettings(tiles=TileSettings(patch_size=64), features=FeatureSettings(block=8, batch_size=8))

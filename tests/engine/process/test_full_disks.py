@@ -22,9 +22,9 @@ from whole_runs import run, states
 from sam_mil_engine.bag import h5, hdf5_writing
 from sam_mil_engine.bag.hdf5_writing import written_hdf5
 from sam_mil_engine.errors import ProjectError
-from sam_mil_engine.workflow import locking
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.project import Project
+from sam_mil_engine.process import locking
+from sam_mil_engine.process.batch import process_slide
+from sam_mil_engine.process.project import Project
 from tiny_slides import write_tiny_slide
 
 

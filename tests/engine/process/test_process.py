@@ -16,11 +16,11 @@ import zarr
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError, SlideError
+from sam_mil_engine.process.batch import process_slide, process_slides
+from sam_mil_engine.process.project import ProcessRow, Project
+from sam_mil_engine.process.tools import Tools
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, TileSettings
-from sam_mil_engine.workflow.process import process_slide, process_slides
-from sam_mil_engine.workflow.project import ProcessRow, Project
-from sam_mil_engine.workflow.tools import Tools
 from tiny_slides import write_tiny_slide
 
 SETTINGS = ProcessSettings(tiles=TileSettings(patch_size=64), features=FeatureSettings(block=8, batch_size=8))
@@ -184,7 +184,7 @@ def test_killed_process_loses_one_block_at_most(tiny_slide: Path, tmp_path: Path
         import sys, time, torch
         torch.set_num_threads(1)  # as in this process: sums of more threads differ in the last bit
         from sam_mil_engine.settings import ProcessSettings
-        from sam_mil_engine.workflow.process import process_slide
+        from sam_mil_engine.process.batch import process_slide
         def slowly(report):
             if report.stage == "features":
                 print(report.done, flush=True)

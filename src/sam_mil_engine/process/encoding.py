@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..bag import h5
 from ..bag.partial import PartialFeatures, rows_at_hand
 from ..devices import pick_device, reading_threads
-from .slide_job import SlideJob
+from .job import SlideJob
 
 if TYPE_CHECKING:
     from ..features.registry import Encoder
