@@ -32,8 +32,8 @@ LIMIT_MIB = 2048
 
 def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     """Take one slide through every stage in this process; return MiB above the models by stage."""
-    from sam_mil_engine.process.batch import process_slide
-    from sam_mil_engine.process.tools import Tools
+    from sam_mil_engine.process.job import Tools
+    from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
 
     settings = ProcessSettings(

@@ -142,7 +142,7 @@ def analyse(
     SamMilError
         Whatever the engine says; what was finished is kept in the project.
     """
-    from sam_mil_engine.process.batch import process_slide
+    from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.training.checkpoint import load_candidates
 
     models = load_candidates(choices.classifier)

@@ -93,7 +93,7 @@ def read_kept(source: SlideSource, kept: Kept) -> Found | OtherSlide | None:
         If the bag is damaged.
     """
     from sam_mil_engine.bag import h5
-    from sam_mil_engine.process.project import slide_sha
+    from sam_mil_engine.slide.info import slide_sha
 
     path = kept.bag(source)
     if not path.is_file():

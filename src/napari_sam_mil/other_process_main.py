@@ -34,7 +34,7 @@ LOAD = "--load"
 _LOADED_AHEAD = (
     "sam_mil_engine.features.efficientnet_lite0",
     "sam_mil_engine.prediction.slide",
-    "sam_mil_engine.process.batch",
+    "sam_mil_engine.process.runner",
     "skimage.segmentation",
     "sklearn.cluster",
 )

@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 #: A public name -> the module that holds it.
 _MODULES = {
     "open_slide": "slide.reader",
-    "process_slide": "process.batch",
+    "process_slide": "process.runner",
     "load_segmenter": "segment.registry",
     "load_encoder": "features.registry",
     "read_bag": "bag.h5",
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .features.registry import load_encoder as load_encoder
     from .prediction.batch import settings_for as settings_for
     from .prediction.slide import predict as predict
-    from .process.batch import process_slide as process_slide
+    from .process.runner import process_slide as process_slide
     from .segment.registry import load_segmenter as load_segmenter
     from .slide.reader import open_slide as open_slide
     from .training.checkpoint import load_model as load_model

@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.prediction.slide import predict
-from sam_mil_engine.process.batch import process_slide
-from sam_mil_engine.process.tools import Tools
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import TileSettings
 from sam_mil_engine.synthetic import make_slide
 from sam_mil_engine.training.bootstrap import interval, resample, weighted_auc

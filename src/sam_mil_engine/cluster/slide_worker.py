@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import Cancelled, ProjectError, SamMilError
-from ..process.batch import process_slide
-from ..process.locking import HeldElsewhereError
+from ..process.job import Tools
+from ..process.project import HeldElsewhereError
 from ..process.results import ProcessedSlide, SlideOutcome
-from ..process.tools import Tools
+from ..process.runner import process_slide
 from ..progress import Progress
 from ..settings import ProcessSettings
 from ..slide.info import slide_id_of

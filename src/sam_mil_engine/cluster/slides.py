@@ -13,10 +13,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import ProjectError, SamMilError
-from ..process.batch import check_names
-from ..process.project import ProcessRow, Project
-from ..process.results import SlideOutcome
-from ..process.settling import settle
+from ..process.batch import check_names, settle
+from ..process.project import Project
+from ..process.results import ProcessRow, SlideOutcome
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings

@@ -10,15 +10,15 @@ from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
-from ..process.job import SlideJob
-from ..process.project import Project, slide_sha
+from ..process.job import SlideJob, Tools
+from ..process.project import Project
 from ..process.stages import find_tissue_stage, segment_stage
-from ..process.tools import Tools
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
 from ..segment.membership import assign_groups
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
+from ..slide.info import slide_sha
 from ..slide.reader import open_slide
 from .importing import (
     ImportedSlide,

@@ -14,11 +14,12 @@ from ..bag.foreign import ForeignBag, Known, SlideFiles
 from ..bag.interchange import Format, find_slides
 from ..bag.names import file_name
 from ..errors import Cancelled, DataError, SamMilError
-from ..process.project import ProcessRow, Project, slide_sha
+from ..process.project import Project
+from ..process.results import ProcessRow
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import key
 from ..slide.finding import require_own_names
-from ..slide.info import SlideInfo
+from ..slide.info import SlideInfo, slide_sha
 from ..slide.reader import open_slide
 from .clam_tables import read_process_list
 from .slide_files import slides_by_name

@@ -23,8 +23,8 @@ from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
-from ..process.batch import process_slide
-from ..process.tools import Tools
+from ..process.job import Tools
+from ..process.runner import process_slide
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings

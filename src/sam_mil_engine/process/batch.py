@@ -1,68 +1,36 @@
-"""Preprocessing: from a slide file to a bag with features and groups, stage by stage, resumable."""
+"""Many slides: one that fails does not stop the others, and the next ones are prepared beside the one that runs."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Generator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
 from ..devices import pick_device, slides_ahead
 from ..errors import Cancelled, SamMilError
-from ..progress import ProgressCallback, silent
+from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
-from .pipeline import PreparedSlide, overlapped
-from .project import Project
+from .job import Tools
+from .project import HeldElsewhereError, Project
 from .results import ProcessedSlide, SlideOutcome
-from .runner import SlideRun, finish, run_slide
-from .settling import settle
-from .stage_runner import check_stages
-from .tools import Tools
+from .runner import SlideRun, check_stages, finish, run_slide
 
 _log = logging.getLogger(__name__)
+#: Makes the run of a slide, which tells the callback how far it is.
+Begin = Callable[[Path, ProgressCallback], SlideRun]
 
-
-def process_slide(
-    path: str | Path,
-    project: str | Path,
-    *,
-    settings: ProcessSettings | None = None,
-    stages: Collection[str] = STAGES,
-    tools: Tools | None = None,
-    progress: ProgressCallback = silent,
-) -> ProcessedSlide:
-    """Run the stages on one slide; what was done before with the same settings is kept.
-
-    Parameters
-    ----------
-    path
-        The slide.
-    project
-        The project folder; made if it does not exist.
-    settings
-        All settings of preprocessing; the defaults where None.
-    stages
-        Which stages to run: any of ``tissue, tiles, segments, features, groups``.
-    tools
-        Loaded models to share between calls; made from ``settings`` where None.
-    progress
-        Called at every step; raising :class:`Cancelled` in it stops the run, and finished stages stay.
-
-    Raises
-    ------
-    SlideError, SegmentError, EncoderError, BagError
-        What went wrong, which is also written into ``process.csv``.
-    SettingsError
-        If a stage is unknown, or one that it needs is neither done nor asked for.
-    ProjectError
-        If the folder cannot be written or another process works on the slide.
-    """
-    tools = tools or Tools(settings or ProcessSettings())
-    wanted = check_stages(stages)
-    return finish(run_slide(Path(path), project, tools=tools, wanted=wanted, progress=progress))
+LOST = "the process that worked on it has ended before the slide did"
+LOST_HINT = "Run process again, it goes on where this one stopped; if it ends again, look for a lack of memory"
 
 
 def process_slides(
@@ -76,12 +44,12 @@ def process_slides(
     ahead: int | None = None,
     progress: ProgressCallback = silent,
 ) -> Generator[SlideOutcome]:
-    """Run :func:`process_slide` on many slides; one that fails does not stop the others.
+    """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
     ----------
     paths, project, settings, stages, tools, progress
-        As for :func:`process_slide`; ``progress`` is called by the caller's thread.
+        As for :func:`~sam_mil_engine.process_slide`; ``progress`` is called by the caller's thread.
     device
         Where models run that are not in ``tools``.
     ahead
@@ -131,3 +99,118 @@ def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
     """Refuse unknown stages and slides whose files would overwrite each other."""
     check_stages(stages)
     require_own_names((slide_id_of(path), path) for path in paths)
+
+
+class PreparedSlide:
+    """A slide whose first half runs in a thread, and whose second half runs where :meth:`finish` is called.
+
+    The callback hears nothing before that: it is called by the caller's thread only, and a slide's reports come
+    when it is the slide's turn.
+    """
+
+    def __init__(self, path: Path, begin: Begin, progress: ProgressCallback, thread: ThreadPoolExecutor):
+        self._progress = progress
+        self._reports: SimpleQueue[Progress | None] = SimpleQueue()
+        self._stopped = self._my_turn = False
+        self._run = begin(path, self._report)
+        self._ready: Future[None] = thread.submit(next, self._run)
+        self._ready.add_done_callback(lambda _: self._reports.put(None))
+
+    def _report(self, report: Progress) -> None:
+        if self._stopped:
+            raise Cancelled("the run was stopped")
+        if self._my_turn:
+            self._progress(report)
+        else:
+            self._reports.put(report)
+
+    def finish(self) -> ProcessedSlide:
+        """Run the second half; raises what went wrong in either."""
+        try:
+            while (report := self._reports.get()) is not None:
+                self._progress(report)
+        except BaseException:
+            self.cancel()
+            raise
+        self._ready.result()
+        self._my_turn = True
+        return finish(self._run)
+
+    def cancel(self) -> None:
+        """Give the slide back; what is finished of it is kept."""
+        self._stopped = True
+        if not self._ready.cancel():
+            self._ready.exception()
+        self._run.close()
+
+
+def overlapped(
+    paths: Sequence[Path], begin: Begin, *, ahead: int, progress: ProgressCallback
+) -> Generator[tuple[Path, PreparedSlide]]:
+    """Yield the slides in their order, each with ``ahead`` slides prepared behind it.
+
+    Whoever takes a slide finishes it before asking for the next one. Closing the generator cancels those that are
+    prepared and were not handed out.
+    """
+    waiting: deque[tuple[Path, PreparedSlide]] = deque()
+    rest = iter(paths)
+    with ThreadPoolExecutor(1, thread_name_prefix="next-slide") as thread:
+        try:
+            while True:
+                for path in islice(rest, ahead + 1 - len(waiting)):
+                    waiting.append((path, PreparedSlide(path, begin, progress, thread)))
+                if not waiting:
+                    return
+                yield waiting.popleft()
+        finally:
+            for _, slide in waiting:
+                slide.cancel()
+
+
+def settle(
+    home: Project,
+    slides: Collection[str] | None = None,
+    *,
+    wait: float = 0.0,
+    state: str = "cancelled",
+    error: str = LOST,
+    hint: str = LOST_HINT,
+) -> None:
+    """Correct the lines of slides whose process was killed.
+
+    A process that lives holds the lock of its slide: such lines are true, and are left alone.
+
+    Parameters
+    ----------
+    home
+        The project.
+    slides
+        Which slides to look at; all where None.
+    wait
+        Seconds to give those that still run to end by themselves.
+    state, error, hint
+        What the line is to say instead.
+    """
+    last = time.monotonic() + wait
+    while True:
+        running = [
+            row
+            for name, row in home.rows().items()
+            if row.state == "running" and (slides is None or name in slides)
+        ]
+        held = [name for name in (row.slide_id for row in running) if not _correct(home, name, state, error, hint)]
+        if not held or time.monotonic() > last:
+            return
+        time.sleep(0.2)
+
+
+def _correct(home: Project, slide_id: str, state: str, error: str, hint: str) -> bool:
+    """Correct one line; return whether nobody holds the slide."""
+    try:
+        with home.lock(slide_id):
+            row = home.rows()[slide_id]
+            if row.state == "running":
+                home.record(replace(row, state=state, error=error, hint=hint))
+    except HeldElsewhereError:
+        return False
+    return True

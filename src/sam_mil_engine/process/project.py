@@ -1,75 +1,32 @@
-"""A project folder: where everything of a cohort lies, and the list of its slides."""
+"""A project folder: where everything of a cohort lies, its locks, and the list of its slides."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from ..bag import h5
 from ..bag.names import existing_form
-from ..errors import DataError
+from ..errors import Cancelled, DataError, ProjectError, SamMilError
 from ..files import atomic_path, atomic_write, writing_error
-from ..settings import STAGES, ProcessSettings, key
-from ..slide.info import SlideInfo, slide_id_of
+from ..settings import ProcessSettings, key
+from ..slide.info import slide_id_of
 from ..tables.cells import nfc
-from ..tables.reading import read_records, whole_number
+from ..tables.reading import read_records
 from ..tables.writing import csv_text
-from .locking import held, sweep
+from .results import ProcessRow
 
 #: Columns that every ``process.csv`` has; the others may be empty or missing.
 _NEEDED = ("slide_id", "path", "state")
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """One line of ``process.csv``.
-
-    ``state`` is ``running``, ``done``, ``failed`` or ``cancelled``; counts and seconds are of the last run that
-    made them, empty where a stage never ran.
-    """
-
-    slide_id: str
-    path: str
-    state: str
-    tiles: int | None = None
-    segments: int | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    error: str = ""
-    hint: str = ""
-
-    def cells(self) -> dict[str, str]:
-        """Return the line as column -> text."""
-        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "seconds"}
-        plain |= {f"seconds_{stage}": self.seconds.get(stage) for stage in STAGES}
-        return {name: _text(value) for name, value in plain.items()}
-
-    @classmethod
-    def from_cells(cls, cells: Mapping[str, str]) -> ProcessRow:
-        """Read back what :meth:`cells` returned, also where a spreadsheet has written the numbers its own way."""
-        text = {name: cells.get(name, "") for name in cls(slide_id="", path="", state="").cells()}
-        return cls(
-            slide_id=text["slide_id"],
-            path=text["path"],
-            state=text["state"],
-            tiles=whole_number(text["tiles"]) if text["tiles"] else None,
-            segments=whole_number(text["segments"]) if text["segments"] else None,
-            seconds={s: float(text[f"seconds_{s}"].replace(",", ".")) for s in STAGES if text[f"seconds_{s}"]},
-            error=text["error"],
-            hint=text["hint"],
-        )
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("\n", " ")
+#: Endings of the files of a project; the name of one slide may begin with that of another.
+_ENDINGS = r"h5|features\.json|ome\.zarr|geojson|jpg|csv|json"
 
 
 class Project:
@@ -205,21 +162,102 @@ def side_folder(encoder: str) -> str:
     return "bags-" + re.sub(r"[^\w.-]+", "-", encoder)
 
 
-#: Facts that are part of a slide's fingerprint. A new fact of a slide must not make old results of it stale.
-_FINGERPRINTED = frozenset(
-    {"reader", "vendor", "size_px0", "level_sizes", "level_downsamples", "mpp", "objective_power", "bounds_px0"}
-)
+class HeldElsewhereError(ProjectError):
+    """Another process holds the lock."""
 
 
-def slide_sha(info: SlideInfo) -> str:
-    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
-    digest = hashlib.sha256()
-    with info.path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        digest.update(str(size).encode())
-        for start in (0, max(0, size - 2**20)):
-            file.seek(start)
-            digest.update(file.read(2**20))
-    facts = {name: value for name, value in asdict(info).items() if name in _FINGERPRINTED}
-    digest.update(json.dumps(facts, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+@contextmanager
+def held(path: Path, *, wait: float, what: str) -> Iterator[None]:
+    """Hold a lock file for this process.
+
+    Parameters
+    ----------
+    path
+        The lock file; it stays, and a process that ends, however it does, gives it back.
+    wait
+        Seconds to wait for another process.
+    what
+        What is said of another process that holds it.
+
+    Raises
+    ------
+    HeldElsewhereError
+        If another process holds it all the time.
+    ProjectError
+        If the folder cannot be written.
+    """
+    # A slide that is prepared while another one runs begins in one thread and ends in another.
+    lock = FileLock(path, timeout=wait, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise HeldElsewhereError(what, where=path.parent, hint="Wait for it, or stop it and run again") from error
+    except OSError as error:
+        raise writing_error(error, path) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove half files and half folders of ``name`` that killed processes have left in ``folder``.
+
+    The caller holds the lock under which these files are written.
+    """
+    half = re.compile(rf"\.\.?{re.escape(name)}\.({_ENDINGS})\.\d+\.tmp")
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if half.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@dataclass(slots=True)
+class Record:
+    """What the stages report for ``process.csv`` while they run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded(home: Project, slide_id: str, path: Path) -> Iterator[Record]:
+    """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
+    before = home.rows().get(slide_id)
+    state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})
+    home.record(state)
+    record = Record()
+
+    def finish(name: str, error: str = "", hint: str = "") -> None:
+        bag = home.bag(slide_id)
+        grid = h5.read_grid(bag) if bag.exists() else None
+        segments = h5.read_segments(bag) if bag.exists() else None
+        home.record(
+            replace(
+                state,
+                state=name,
+                tiles=None if grid is None else len(grid),
+                segments=None if segments is None else len(segments),
+                seconds={**state.seconds, **record.seconds},
+                error=error,
+                hint=hint,
+            )
+        )
+
+    try:
+        yield record
+    except (Cancelled, KeyboardInterrupt, GeneratorExit):
+        finish("cancelled")
+        raise
+    except SamMilError as error:
+        finish("failed", str(_without_hint(error)), error.hint or "")
+        raise
+    except Exception as error:
+        finish("failed", f"{type(error).__name__}: {error}", "This is unexpected; please report it with the log")
+        raise
+    finish("done")
+
+
+def _without_hint(error: SamMilError) -> SamMilError:
+    """Return the same error without its hint, which has a column of its own."""
+    return type(error)(error.what, where=error.where)

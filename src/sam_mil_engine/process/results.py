@@ -1,16 +1,19 @@
-"""What preprocessing says of a slide when it ends."""
+"""How a slide ends: what is known of it, how one of many ended, and its line of ``process.csv``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from ..bag.feature_bag import FeatureBag
 from ..errors import SamMilError
 from ..segment.segments import Segments
+from ..settings import STAGES
 from ..slide.info import SlideInfo
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
+from ..tables.reading import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,48 @@ class SlideOutcome:
             "seconds": result.seconds,
             "reused": result.reused,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One line of ``process.csv``.
+
+    ``state`` is ``running``, ``done``, ``failed`` or ``cancelled``; counts and seconds are of the last run that
+    made them, empty where a stage never ran.
+    """
+
+    slide_id: str
+    path: str
+    state: str
+    tiles: int | None = None
+    segments: int | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    hint: str = ""
+
+    def cells(self) -> dict[str, str]:
+        """Return the line as column -> text."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "seconds"}
+        plain |= {f"seconds_{stage}": self.seconds.get(stage) for stage in STAGES}
+        return {name: _text(value) for name, value in plain.items()}
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[str, str]) -> ProcessRow:
+        """Read back what :meth:`cells` returned, also where a spreadsheet has written the numbers its own way."""
+        text = {name: cells.get(name, "") for name in cls(slide_id="", path="", state="").cells()}
+        return cls(
+            slide_id=text["slide_id"],
+            path=text["path"],
+            state=text["state"],
+            tiles=whole_number(text["tiles"]) if text["tiles"] else None,
+            segments=whole_number(text["segments"]) if text["segments"] else None,
+            seconds={s: float(text[f"seconds_{s}"].replace(",", ".")) for s in STAGES if text[f"seconds_{s}"]},
+            error=text["error"],
+            hint=text["hint"],
+        )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value).replace("\n", " ")

@@ -1,24 +1,39 @@
 """The five stages of preprocessing, each from what is in the bag to a little more in the bag.
 
 A stage is marked in the bag when everything else of it is written: a run that is killed before does it again.
+
+``process --encoder A --encoder B`` writes ``bags/SLIDE.h5`` with the features of A, and ``bags-B/SLIDE.h5`` with
+those of B: whole bags, which every command takes (``train --bags PROJECT/bags-B``). Every patch is read once and
+goes through every encoder that lacks it; tissue, patches and segments are copied from the slide's own bag.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..annotations.geojson import write_geojson
 from ..annotations.model import Annotation
 from ..bag import h5
+from ..bag.partial import PartialFeatures, rows_at_hand
+from ..devices import pick_device, reading_threads
 from ..errors import SlideError
 from ..ngff import write_ome_zarr
 from ..segment.titles import segments_title
+from ..settings import STAGES
 from ..slide.tissue_regions import TissueRegions
-from .encoding import encode_stage
-from .job import SlideJob
+from .job import SlideJob, depends
+
+if TYPE_CHECKING:
+    from ..features.registry import Encoder
+    from ..features.tile_stream import TileStream
 
 _PICTURE_SIDE = 1024
+#: The stages whose results every encoder has for itself; those of the others are taken over.
+OWN_STAGES = ("features", "groups")
 
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
@@ -86,6 +101,90 @@ def segment_stage(job: SlideJob, key: str) -> None:
         h5.mark_stage(file, "segments", key)
 
 
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Features that a bag does not hold, and the key of the settings they are made with."""
+
+    job: SlideJob
+    key: str
+
+
+def _missing(job: SlideJob) -> list[_Missing]:
+    """List what the encoders still have to do; empty before the tiles are laid."""
+    laid = h5.read_stages(job.bag)
+    if "tiles" not in laid:
+        return []
+    found: list[_Missing] = []
+    for one in job.of_every_encoder():
+        key = job.tools.stage_key("features", "", laid, encoder=one.encoder)
+        if h5.read_stages(one.bag).get("features") != key:
+            found.append(_Missing(one, key))
+    return found
+
+
+def begin_reading(job: SlideJob) -> TileStream | None:
+    """Read the first patches that have to be encoded, before the encoder asks; None where there are none.
+
+    The caller closes the stream.
+    """
+    missing, grid = _missing(job), h5.read_grid(job.bag)
+    if not missing or grid is None:
+        return None
+    start = min(rows_at_hand(one.job.bag, key=one.key) for one in missing)
+    return _stream(job, start) if start < len(grid) else None
+
+
+def _stream(job: SlideJob, start: int) -> TileStream:
+    from ..features.tile_stream import TileStream
+
+    settings = job.tools.settings.features
+    threads = settings.readers or reading_threads(pick_device(job.tools.device))
+    return TileStream(
+        job.slide, job.grid(), start=start, batch=settings.batch_size, block=settings.block, threads=threads
+    )
+
+
+def encode_stage(job: SlideJob, key: str) -> None:
+    """Encode the patches, block by block, by every encoder that lacks them, and store what this job's made.
+
+    Goes on where an earlier run was killed. What the other encoders made waits beside their bags until it is their
+    turn; then there is nothing left to read.
+    """
+    missing, settings = _missing(job), job.tools.settings.features
+    encoders = [job.tools.encoder_named(one.job.encoder) for one in missing]
+    parts = [
+        PartialFeatures(one.job.bag, key=one.key, width=encoder.dim, dtype=settings.dtype)
+        for one, encoder in zip(missing, encoders, strict=True)
+    ]
+    _encode(job, encoders, parts)
+    own = [one.job.side for one in missing].index(job.side)
+    encoder = encoders[own]
+    attributes = {
+        "encoder": encoder.name,
+        "encoder_version": encoder.version,
+        "weights_sha256": encoder.weights_sha256,
+        "preprocessing": encoder.preprocessing,
+    }
+    with h5.edit_bag(job.bag) as file:
+        h5.put_features(file, parts[own].read(), attributes)
+        h5.mark_stage(file, "features", key)
+    parts[own].discard()
+
+
+def _encode(job: SlideJob, encoders: list[Encoder], parts: list[PartialFeatures]) -> None:
+    from ..features.encode import encode_tiles
+
+    settings, starts = job.tools.settings.features, [part.rows for part in parts]
+    tiles = job.tiles
+    if tiles is None or tiles.start != min(starts):
+        tiles = _stream(job, min(starts))
+    with closing(tiles):
+        for _, blocks in encode_tiles(tiles, encoders, settings=settings, starts=starts, progress=job.progress):
+            for part, block in zip(parts, blocks, strict=True):
+                if len(block):
+                    part.append(block)
+
+
 def group_stage(job: SlideJob, key: str) -> None:
     """Assign the patches to the segments and average their features."""
     from ..segment.membership import assign_groups
@@ -103,6 +202,28 @@ def group_stage(job: SlideJob, key: str) -> None:
     with h5.edit_bag(job.bag) as file:
         h5.put_groups(file, bag.with_groups(groups), segments)
         h5.mark_stage(file, "groups", key)
+
+
+def follow(job: SlideJob, *, replacing: Callable[[Collection[str]], None]) -> None:
+    """Take over from the slide's own bag what this one shares with it and does not hold yet.
+
+    Parameters
+    ----------
+    job
+        The slide with one of its further encoders.
+    replacing
+        Called before anything is written, with the stages of this bag that are invalid from now on.
+    """
+    main = job.project.bag(job.slide_id)
+    there, here = h5.read_stages(main), h5.read_stages(job.bag)
+    changed = [stage for stage in STAGES if stage not in OWN_STAGES and there.get(stage) != here.get(stage)]
+    if not changed:
+        return
+    replacing([name for name in STAGES if name in here and any(depends(name, stage) for stage in changed)])
+    with h5.edit_bag(job.bag) as file:
+        for stage in changed:
+            if stage in there:
+                h5.copy_stage(main, file, stage)
 
 
 #: A stage's name -> what does it.

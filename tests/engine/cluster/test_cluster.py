@@ -24,9 +24,9 @@ import sam_mil_engine.cluster.slides
 from sam_mil_engine.bag import h5
 from sam_mil_engine.cluster.slides import process_on_cluster
 from sam_mil_engine.errors import Cancelled, ProjectError
-from sam_mil_engine.process.batch import process_slides
-from sam_mil_engine.process.project import ProcessRow, Project
-from sam_mil_engine.process.settling import settle
+from sam_mil_engine.process.batch import process_slides, settle
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.results import ProcessRow
 from sam_mil_engine.progress import Progress
 from tiny_slides import write_tiny_slide
 

@@ -18,7 +18,7 @@ from sam_mil_engine.convert.importing import Source
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.prediction.batch import predict_paths
 from sam_mil_engine.prediction.comparison import compare_bag
-from sam_mil_engine.process.batch import process_slide
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.place import SlidePlace
 from sam_mil_engine.slide.reader import open_slide

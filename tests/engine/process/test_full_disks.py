@@ -19,12 +19,12 @@ import pytest
 from cheap_models import SETTINGS, use_cheap_models
 from whole_runs import run, states
 
+import sam_mil_engine.process.project
 from sam_mil_engine.bag import h5, hdf5_writing
 from sam_mil_engine.bag.hdf5_writing import written_hdf5
 from sam_mil_engine.errors import ProjectError
-from sam_mil_engine.process import locking
-from sam_mil_engine.process.batch import process_slide
 from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.runner import process_slide
 from tiny_slides import write_tiny_slide
 
 
@@ -163,6 +163,6 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(_lock: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(locking.FileLock, "acquire", refuse)
+    monkeypatch.setattr(sam_mil_engine.process.project.FileLock, "acquire", refuse)
     with pytest.raises(ProjectError, match="cannot write here"):
         run([slide], tmp_path / "p")

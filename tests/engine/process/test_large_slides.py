@@ -9,8 +9,8 @@ import pytest
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.features import registry
-from sam_mil_engine.process.batch import process_slide
-from sam_mil_engine.process.tools import Tools
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
 from sparse_slides import MPP, write_sparse_slide

@@ -14,9 +14,10 @@ from whole_runs import states
 from sam_mil_engine import devices
 from sam_mil_engine.errors import Cancelled, ProjectError, SlideError
 from sam_mil_engine.features import registry
-from sam_mil_engine.process.batch import process_slide, process_slides
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project
-from sam_mil_engine.process.tools import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES as ALL_STAGES
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings

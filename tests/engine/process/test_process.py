@@ -16,9 +16,11 @@ import zarr
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError, SlideError
-from sam_mil_engine.process.batch import process_slide, process_slides
-from sam_mil_engine.process.project import ProcessRow, Project
-from sam_mil_engine.process.tools import Tools
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.results import ProcessRow
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, TileSettings
 from tiny_slides import write_tiny_slide

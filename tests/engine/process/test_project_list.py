@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sam_mil_engine.errors import DataError
-from sam_mil_engine.process.project import ProcessRow, Project
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.results import ProcessRow
 from sam_mil_engine.report.process_list import read_process_list
 
 ROW = ProcessRow(
