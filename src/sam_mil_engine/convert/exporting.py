@@ -21,7 +21,7 @@ from ..segment.titles import segments_title
 from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
-from .importing import Opened, Source, open_source, read_source
+from .source import Opened, Source, open_source, read_source
 
 if TYPE_CHECKING:
     from ..slide.info import SlideInfo

@@ -20,18 +20,9 @@ from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
-from .importing import (
-    ImportedSlide,
-    Opened,
-    Source,
-    each_slide,
-    kept,
-    open_source,
-    read_source,
-    source_key,
-    write_bag,
-)
+from .importing import ImportedSlide, each_slide, kept, write_bag
 from .segment_sources import find_segments, load_segments
+from .source import Opened, Source, open_source, read_source, source_key
 
 
 def group_slides(

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..bag import h5
-from ..bag.foreign import ForeignBag, Known, SlideFiles
-from ..bag.interchange import Format, find_slides
+from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
 from ..errors import Cancelled, DataError, SamMilError
 from ..process.project import Project
 from ..process.results import ProcessRow
 from ..progress import Progress, ProgressCallback, silent
-from ..settings import key
-from ..slide.finding import require_own_names
 from ..slide.info import SlideInfo, slide_sha
-from ..slide.reader import open_slide
-from .clam_tables import read_process_list
-from .slide_files import slides_by_name
+from .source import Opened, Source, open_source, read_source, source_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,101 +47,6 @@ class ImportedSlide:
             return {**row, "state": "failed", "error": self.error.what, "hint": self.error.hint}
         counts = {"patches": self.patches, "groups": self.groups, "segments": self.segments}
         return {**row, "state": "done", **counts, "reused": self.reused, "notes": list(self.notes)}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where features come from, and what is known of them beside their files.
-
-    Attributes
-    ----------
-    path
-        A folder of CLAM, TRIDENT, SAM-MIL, STAMP or this package, or one file of it.
-    format
-        Its name, or ``auto``.
-    patches
-        Folder of the coordinate files, if not beside the features.
-    slides
-        Folder of the slides, which tell mpp, magnification and levels.
-    process_list
-        CLAM's ``process_list_autogen.csv``: only the slides that it calls processed.
-    patch_size_px0, mpp, encoder
-        As in :class:`~sam_mil_engine.bag.foreign.Known`; they outrank what the files and slides say.
-    """
-
-    path: Path
-    format: str = "auto"
-    patches: Path | None = None
-    slides: Path | None = None
-    process_list: Path | None = None
-    patch_size_px0: float | None = None
-    mpp: float | None = None
-    encoder: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A source whose slides are listed.
-
-    Attributes
-    ----------
-    format
-        The format that was recognised.
-    files
-        Files of every slide that is to be read.
-    slides
-        Slide name -> slide file, for the slides that are at hand.
-    missing
-        Slides of the process list without features.
-    """
-
-    format: Format
-    files: tuple[SlideFiles, ...]
-    slides: dict[str, Path] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-
-
-def open_source(source: Source) -> Opened:
-    """List what is to be read.
-
-    Raises
-    ------
-    BagError, SettingsError
-        If nothing is recognised there.
-    DataError
-        If two slides have the same name, or the process list is damaged.
-    """
-    format, files = find_slides(source.path, format=source.format, patches=source.patches)
-    missing: list[str] = []
-    if source.process_list is not None:
-        listed, missing = read_process_list(source.process_list, [item.slide_id for item in files])
-        files = [item for item in files if item.slide_id in listed]
-    require_own_names((item.slide_id, item.features) for item in files)
-    slides = {} if source.slides is None else slides_by_name(source.slides, files)
-    return Opened(format, tuple(files), slides, tuple(missing))
-
-
-def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[ForeignBag, SlideInfo | None]:
-    """Read one slide's files, and the facts of the slide itself where it is at hand."""
-    info = None
-    if files.slide_id in opened.slides:
-        with open_slide(opened.slides[files.slide_id]) as slide:
-            info = slide.info
-    mpp = None if info is None else info.mpp
-    known = Known(
-        patch_size_px0=source.patch_size_px0,
-        mpp=(source.mpp, source.mpp) if source.mpp is not None else mpp,
-        level_downsamples=None if info is None else info.level_downsamples,
-        encoder=source.encoder,
-    )
-    return opened.format.read(files, known), info
-
-
-def source_key(source: Source, opened: Opened, files: SlideFiles) -> str:
-    """Key that changes when a file of the slide, or what is known beside it, changes."""
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.all]
-    known = (source.patch_size_px0, source.mpp, source.encoder, str(opened.slides.get(files.slide_id, "")))
-    return key("import", opened.format.name, stats, known)
 
 
 def import_slides(

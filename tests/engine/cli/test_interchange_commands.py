@@ -20,7 +20,8 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.convert.clam_tables import read_labels, read_process_list, write_process_list
 from sam_mil_engine.convert.exporting import export_slides
 from sam_mil_engine.convert.grouping import group_slides
-from sam_mil_engine.convert.importing import Source, import_slides
+from sam_mil_engine.convert.importing import import_slides
+from sam_mil_engine.convert.source import Source
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.convert.clam_tables import import_labels, read_process_list
 from sam_mil_engine.convert.grouping import group_slides
-from sam_mil_engine.convert.importing import Source
+from sam_mil_engine.convert.source import Source
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.tables.columns import Columns
 from sam_mil_engine.training.data import match_bags

@@ -14,7 +14,7 @@ import tifffile
 from sam_mil_engine.annotations import Annotation, read_annotation_file, write_geojson
 from sam_mil_engine.bag.place import place_of_bag
 from sam_mil_engine.convert.exporting import export_slides
-from sam_mil_engine.convert.importing import Source
+from sam_mil_engine.convert.source import Source
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.prediction.batch import predict_paths
 from sam_mil_engine.prediction.comparison import compare_bag
