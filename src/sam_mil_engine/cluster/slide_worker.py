@@ -42,11 +42,11 @@ class SlideWork:
     topic: str
 
 
-def process_on_worker(work: SlideWork) -> SlideOutcome:
+def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
     """Process one slide on a worker; an expected failure travels home as part of the outcome."""
     from distributed import Reschedule
 
-    report = _Reporter(work)
+    slide_id, report = slide_id_of(work.path), _Reporter(work)
     try:
         if not (work.project / "settings.json").is_file():
             raise ProjectError(
@@ -54,13 +54,13 @@ def process_on_worker(work: SlideWork) -> SlideOutcome:
                 where=work.project,
                 hint="Slides and project must have the same paths on every worker: use a shared folder",
             )
-        return SlideOutcome(work.path, _process(work, report).without_arrays())
+        return SlideOutcome(slide_id, work.path, _process(work, report).without_arrays())
     except Cancelled as error:
         if report.leaving:
             raise Reschedule from error
-        return SlideOutcome(work.path, error=error)
+        return SlideOutcome(slide_id, work.path, error=error)
     except SamMilError as error:
-        return SlideOutcome(work.path, error=error)
+        return SlideOutcome(slide_id, work.path, error=error)
 
 
 def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ProjectError, SamMilError
 from ..process.batch import check_names, settle
 from ..process.project import Project
-from ..process.results import ProcessRow, SlideOutcome
+from ..process.results import ProcessedSlide, ProcessRow, SlideOutcome
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
@@ -41,7 +41,7 @@ def process_on_cluster(
     address: str = "local",
     progress: ProgressCallback = silent,
     announce: Callable[[str], None] | None = None,
-) -> Generator[SlideOutcome]:
+) -> Generator[SlideOutcome[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on the workers of a Dask scheduler.
 
     Where a worker declares the resource ``GPU``, every slide asks for one of it. A slide whose worker is lost is
@@ -110,7 +110,7 @@ class _Run:
         self._news: SimpleQueue[Any] = SimpleQueue()
         client.subscribe_topic(self._name, lambda event: self._news.put(Progress(**event[1]["progress"])))
 
-    def outcomes(self) -> Iterator[SlideOutcome]:
+    def outcomes(self) -> Iterator[SlideOutcome[ProcessedSlide]]:
         """Give out slides and yield how they end."""
         looked = -_POLL
         while self._waiting or self._running or self._suspects:
@@ -161,7 +161,7 @@ class _Run:
             hint="What is done is kept: start scheduler and workers again, and run the same command",
         )
 
-    def _ended(self, future: Any) -> Iterator[SlideOutcome]:
+    def _ended(self, future: Any) -> Iterator[SlideOutcome[ProcessedSlide]]:
         from distributed import KilledWorker
 
         if future.cancelled():
@@ -175,9 +175,13 @@ class _Run:
             self._suspects.append(path)
             settle(self._home, {slide_id_of(path)})
             return
-        outcome = future.result() if error is None else SlideOutcome(path, error=self._failed(path, error))
+        slide_id = slide_id_of(path)
+        if error is None:
+            outcome: SlideOutcome[ProcessedSlide] = future.result()
+        else:
+            outcome = SlideOutcome(slide_id, path, error=self._failed(path, error))
         self._done += 1
-        self._progress(Progress("process", 1, 1, "slides", "done", slide=slide_id_of(path)))
+        self._progress(Progress("process", 1, 1, "slides", "done", slide=slide_id))
         self._progress(Progress("cluster", self._done, self._total, "slides"))
         yield outcome
 

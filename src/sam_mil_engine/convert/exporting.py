@@ -15,6 +15,7 @@ from ..bag.names import file_name
 from ..bag.place import place_of_bag
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
+from ..process.results import SlideOutcome
 from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.titles import segments_title
@@ -28,23 +29,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedSlide:
-    """How one slide ended: its files, or its error."""
+class ExportedFiles:
+    """The files that were written of a slide."""
 
-    slide_id: str
-    files: tuple[Path, ...] = ()
-    error: SamMilError | None = None
+    files: tuple[Path, ...]
+
+    def summary(self) -> str:
+        """Say it in a line for a person."""
+        return ", ".join(str(path) for path in self.files)
 
     def row(self) -> dict[str, object]:
-        """Return the outcome as plain values, for JSON."""
-        if self.error is not None:
-            return {
-                "slide_id": self.slide_id,
-                "state": "failed",
-                "error": self.error.what,
-                "hint": self.error.hint,
-            }
-        return {"slide_id": self.slide_id, "state": "done", "files": [str(path) for path in self.files]}
+        """Return it as plain values, for JSON."""
+        return {"files": [str(path) for path in self.files]}
 
 
 def _clam(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
@@ -136,7 +132,7 @@ def export_slides(
     splits: Path | None = None,
     columns: Columns = FOUND_BY_NAME,
     progress: ProgressCallback = silent,
-) -> Iterator[ExportedSlide]:
+) -> Iterator[SlideOutcome[ExportedFiles]]:
     """Write bags for another tool; one slide that fails does not stop the others.
 
     Parameters
@@ -175,10 +171,10 @@ def export_slides(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield ExportedSlide(files.slide_id, error=error)
+            yield SlideOutcome(files.slide_id, files.features, error=error)
             continue
         names.append(name)
-        yield ExportedSlide(files.slide_id, tuple(written))
+        yield SlideOutcome(files.slide_id, files.features, ExportedFiles(tuple(written)))
     if to in ("clam", "sam-mil"):
         write_process_list(folder / PROCESS_LIST, names)
     progress(Progress("export", len(opened.files), len(opened.files), "slides", "done"))

@@ -12,6 +12,7 @@ from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
 from ..process.job import SlideJob, Tools
 from ..process.project import Project
+from ..process.results import SlideOutcome
 from ..process.stages import find_tissue_stage, segment_stage
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
@@ -20,7 +21,7 @@ from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
-from .importing import ImportedSlide, each_slide, kept, write_bag
+from .importing import ImportedBag, each_slide, kept, write_bag
 from .segment_sources import find_segments, load_segments
 from .source import Opened, Source, open_source, read_source, source_key
 
@@ -33,7 +34,7 @@ def group_slides(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[ImportedSlide]:
+) -> Iterator[SlideOutcome[ImportedBag]]:
     """Attach groups to features, and keep both as native bags.
 
     Segments are taken from ``segments``; where that is None, from beside the features (a SAM-MIL folder, a bag);
@@ -52,7 +53,7 @@ def group_slides(
 
     Yields
     ------
-    ImportedSlide
+    SlideOutcome
         As soon as each slide ends; one that fails does not stop the others.
 
     Raises
@@ -91,7 +92,7 @@ class _Grouping:
     folder: Path | None
     progress: ProgressCallback
 
-    def group(self, files: SlideFiles) -> ImportedSlide:
+    def group(self, files: SlideFiles) -> ImportedBag:
         """Group one slide, unless its bag holds these groups."""
         bag = self.home.bag(files.slide_id)
         plan, done = self._plan(files), h5.read_stages(bag)
@@ -110,9 +111,7 @@ class _Grouping:
         rule = self.tools.settings.groups.rule
         groups = assign_groups(masks, found.bag.coords_px0, found.grid.size_px0, rule=rule, mpp=mpp)
         _store(bag, found.bag.with_groups(groups), masks, plan)
-        return ImportedSlide(
-            files.slide_id, files.features, len(found.bag), len(groups), len(masks), notes=found.notes
-        )
+        return ImportedBag(len(found.bag), len(groups), len(masks), notes=found.notes)
 
     def _plan(self, files: SlideFiles) -> _Plan:
         """Decide where the segments come from; raises :class:`SegmentError` where there are none."""

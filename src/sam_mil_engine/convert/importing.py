@@ -14,51 +14,53 @@ from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
 from ..errors import Cancelled, DataError, SamMilError
 from ..process.project import Project
-from ..process.results import ProcessRow
+from ..process.results import ProcessRow, SlideOutcome
 from ..progress import Progress, ProgressCallback, silent
 from ..slide.info import SlideInfo, slide_sha
 from .source import Opened, Source, open_source, read_source, source_key
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedSlide:
-    """How one slide ended: what its bag holds now, or its error."""
+class ImportedBag:
+    """What the bag of a slide holds after ``import`` or ``group``.
 
-    slide_id: str
-    path: Path
-    patches: int | None = None
+    Attributes
+    ----------
+    patches, groups, segments
+        How many there are; None where the source has none.
+    reused
+        Whether it held all that before.
+    notes
+        What a person has to know of the source.
+    """
+
+    patches: int
     groups: int | None = None
     segments: int | None = None
     reused: bool = False
     notes: tuple[str, ...] = ()
-    error: SamMilError | None = None
 
     def summary(self) -> str:
-        """One line for a person."""
-        if self.error is not None:
-            return f"{self.slide_id}: {self.error}"
+        """Say it in a line for a person."""
         groups = "" if self.groups is None else f", {self.groups} groups"
-        return f"{self.slide_id}: {self.patches} patches{groups}{' (kept)' if self.reused else ''}"
+        return f"{self.patches} patches{groups}{' (kept)' if self.reused else ''}"
 
     def row(self) -> dict[str, object]:
-        """Return the outcome as plain values, for JSON."""
-        row: dict[str, object] = {"slide_id": self.slide_id, "path": str(self.path)}
-        if self.error is not None:
-            return {**row, "state": "failed", "error": self.error.what, "hint": self.error.hint}
+        """Return it as plain values, for JSON."""
         counts = {"patches": self.patches, "groups": self.groups, "segments": self.segments}
-        return {**row, "state": "done", **counts, "reused": self.reused, "notes": list(self.notes)}
+        return {**counts, "reused": self.reused, "notes": list(self.notes)}
 
 
 def import_slides(
     source: Source, project: str | Path, *, progress: ProgressCallback = silent
-) -> Iterator[ImportedSlide]:
+) -> Iterator[SlideOutcome[ImportedBag]]:
     """Make native bags of the features of another tool; one slide that fails does not stop the others.
 
     What was imported before from the same files is kept; a bag of another origin moves to ``superseded/``.
 
     Yields
     ------
-    ImportedSlide
+    SlideOutcome
         As soon as each slide ends. ``process.csv`` says the same.
 
     Raises
@@ -68,7 +70,7 @@ def import_slides(
     """
     opened, home = open_source(source), Project(project)
 
-    def work(files: SlideFiles) -> ImportedSlide:
+    def work(files: SlideFiles) -> ImportedBag:
         made = source_key(source, opened, files)
         if h5.read_stages(home.bag(files.slide_id)).get("features") == made:
             return kept(home, files)
@@ -76,34 +78,27 @@ def import_slides(
         write_bag(home, found, info, made, origin=opened.format.name)
         groups = None if found.bag.groups is None else len(found.bag.groups)
         segments = None if found.segments is None else len(found.segments)
-        return ImportedSlide(files.slide_id, files.features, len(found.bag), groups, segments, notes=found.notes)
+        return ImportedBag(len(found.bag), groups, segments, notes=found.notes)
 
     yield from each_slide(home, opened, work, stage="features", progress=progress)
 
 
-def kept(home: Project, files: SlideFiles) -> ImportedSlide:
+def kept(home: Project, files: SlideFiles) -> ImportedBag:
     """Tell what a bag holds that need not be made again."""
     path = home.bag(files.slide_id)
     bag, segments = h5.read_bag(path), h5.read_segments(path)
     groups = None if bag.groups is None else len(bag.groups)
-    return ImportedSlide(
-        files.slide_id,
-        files.features,
-        len(bag),
-        groups,
-        None if segments is None else len(segments),
-        reused=True,
-    )
+    return ImportedBag(len(bag), groups, None if segments is None else len(segments), reused=True)
 
 
 def each_slide(
     home: Project,
     opened: Opened,
-    work: Callable[[SlideFiles], ImportedSlide],
+    work: Callable[[SlideFiles], ImportedBag],
     *,
     stage: str,
     progress: ProgressCallback,
-) -> Iterator[ImportedSlide]:
+) -> Iterator[SlideOutcome[ImportedBag]]:
     """Do ``work`` on every slide under its lock, and keep ``process.csv`` true."""
     for name in opened.missing:
         error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
@@ -125,14 +120,14 @@ def each_slide(
             home.record(
                 ProcessRow(files.slide_id, str(path.resolve()), "done", done.patches, done.segments, seconds)
             )
-        yield done
+        yield SlideOutcome(files.slide_id, files.features, done)
     progress(Progress(stage, len(opened.files), len(opened.files), "slides", "done"))
 
 
-def _failed(home: Project, files: SlideFiles, path: Path, error: SamMilError) -> ImportedSlide:
+def _failed(home: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:
     what = str(type(error)(error.what, where=error.where))
     home.record(ProcessRow(files.slide_id, str(path), "failed", error=what, hint=error.hint or ""))
-    return ImportedSlide(files.slide_id, files.features, error=error)
+    return SlideOutcome(files.slide_id, files.features, error=error)
 
 
 def write_bag(home: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:

@@ -16,6 +16,7 @@ from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.names import safe_name
+from ..bag.native import name_of_bag
 from ..bag.place import place_of_bag
 from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
 from ..drawing.pictures import attention_limit, draw_map, save_picture, soften
@@ -24,10 +25,12 @@ from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
 from ..process.job import Tools
+from ..process.results import SlideOutcome
 from ..process.runner import process_slide
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, SegmentSettings, TileSettings
+from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
@@ -43,16 +46,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """How one slide or bag ended: its scores, or its error."""
+    """The scores of one slide or bag."""
 
-    path: Path
-    scores: SlideScores | None = None
-    error: SamMilError | None = None
+    scores: SlideScores
+
+    def summary(self) -> str:
+        """Say it in a line for a person."""
+        return f"{self.scores.predicted} ({float(self.scores.probabilities.max()):.3f})"
 
     def row(self) -> dict[str, object]:
         """Return one line of ``predictions.csv``."""
-        if self.scores is None:
-            return {"slide_id": self.path.stem, "error": str(self.error)}
         chances = zip(self.scores.classes, self.scores.probabilities.tolist(), strict=True)
         return {
             "slide_id": self.scores.slide_id,
@@ -119,7 +122,7 @@ def predict_paths(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[Prediction]:
+) -> Iterator[SlideOutcome[Prediction]]:
     """Predict each slide or bag and write its files into ``out``; one that fails does not stop the others.
 
     Parameters
@@ -136,6 +139,7 @@ def predict_paths(
     tools = Tools(settings or settings_for(models[0]), device=device)
     for number, path in enumerate(paths):
         progress(Progress("predict", number, len(paths), "slides", path.name))
+        slide_id = name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path)
         try:
             bag_path = path
             if path.suffix != ".h5":
@@ -146,9 +150,9 @@ def predict_paths(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield Prediction(path, error=error)
+            yield SlideOutcome(slide_id, path, error=error)
         else:
-            yield Prediction(path, scores)
+            yield SlideOutcome(slide_id, path, Prediction(scores))
     progress(Progress("predict", len(paths), len(paths), "slides"))
 
 

@@ -43,7 +43,7 @@ def process_slides(
     tools: Tools | None = None,
     ahead: int | None = None,
     progress: ProgressCallback = silent,
-) -> Generator[SlideOutcome]:
+) -> Generator[SlideOutcome[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
@@ -83,16 +83,17 @@ def process_slides(
             yield _outcome(path, slide)
 
 
-def _outcome(path: Path, slide: PreparedSlide) -> SlideOutcome:
+def _outcome(path: Path, slide: PreparedSlide) -> SlideOutcome[ProcessedSlide]:
+    slide_id = slide_id_of(path)
     try:
-        return SlideOutcome(path, slide.finish())
+        return SlideOutcome(slide_id, path, slide.finish())
     except Cancelled:
         raise
     except SamMilError as error:
-        return SlideOutcome(path, error=error)
+        return SlideOutcome(slide_id, path, error=error)
     except Exception as error:  # noqa: BLE001  (one slide never stops the others; the log has the traceback)
         _log.exception("unexpected error in %s", path)
-        return SlideOutcome(path, error=error)
+        return SlideOutcome(slide_id, path, error=error)
 
 
 def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from ..bag.feature_bag import FeatureBag
 from ..errors import SamMilError
@@ -14,6 +15,54 @@ from ..slide.info import SlideInfo
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
 from ..tables.reading import whole_number
+
+
+class Result(Protocol):
+    """What one slide of many gave."""
+
+    def summary(self) -> str:
+        """Say it in a line for a person."""
+        ...
+
+    def row(self) -> dict[str, object]:
+        """Return it as plain values, for JSON."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True, slots=True)
+class SlideOutcome(Generic[R]):
+    """How one slide of many ended, whatever was done to it: its result, or its error.
+
+    Attributes
+    ----------
+    slide_id
+        Its name in every file of a project.
+    path
+        The file that was read: a slide, a bag, or features of another tool.
+    result, error
+        One of the two.
+    """
+
+    slide_id: str
+    path: Path
+    result: R | None = None
+    error: BaseException | None = None
+
+    def summary(self) -> str:
+        """One line for a person."""
+        return f"{self.slide_id}: {self.error if self.result is None else self.result.summary()}"
+
+    def row(self) -> dict[str, object]:
+        """Return the outcome as plain values, for JSON."""
+        slide: dict[str, object] = {"slide_id": self.slide_id, "path": str(self.path)}
+        if self.result is not None:
+            return {**slide, "state": "done", **self.result.row()}
+        error = self.error
+        what, hint = (error.what, error.hint) if isinstance(error, SamMilError) else (str(error), None)
+        return {**slide, "state": "failed", "error": what, "hint": hint}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +102,21 @@ class ProcessedSlide:
         """Return the same facts without what is in the bag file anyway: light enough to travel."""
         return replace(self, tissue=None, grid=None, segments=None, bag=None)
 
-
-@dataclass(frozen=True, slots=True)
-class SlideOutcome:
-    """How one slide of many ended: its result, or its error."""
-
-    path: Path
-    result: ProcessedSlide | None = None
-    error: BaseException | None = None
-
     def summary(self) -> str:
-        """One line for a person."""
-        if self.result is None:
-            return f"{self.path.name}: {self.error}"
-        spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.result.seconds.items())
-        reused = f"kept {', '.join(self.result.reused)}" if self.result.reused else ""
-        counts = f"{self.result.tiles or 0} patches, {self.result.groups or 0} groups"
-        return f"{self.result.slide_id}: {counts} ({'; '.join(part for part in (spent, reused) if part)})"
+        """Say what was done in a line for a person."""
+        spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
+        reused = f"kept {', '.join(self.reused)}" if self.reused else ""
+        counts = f"{self.tiles or 0} patches, {self.groups or 0} groups"
+        return f"{counts} ({'; '.join(part for part in (spent, reused) if part)})"
 
     def row(self) -> dict[str, object]:
-        """Return the outcome as plain values, for JSON."""
-        if self.result is None:
-            error = self.error
-            what, hint = (error.what, error.hint) if isinstance(error, SamMilError) else (str(error), None)
-            return {"path": str(self.path), "state": "failed", "error": what, "hint": hint}
-        result = self.result
+        """Return what was done as plain values, for JSON."""
         return {
-            "path": str(self.path),
-            "state": "done",
-            "slide_id": result.slide_id,
-            "bag": str(result.bag_path),
-            "tiles": result.tiles,
-            "groups": result.groups,
-            "seconds": result.seconds,
-            "reused": result.reused,
+            "bag": str(self.bag_path),
+            "tiles": self.tiles,
+            "groups": self.groups,
+            "seconds": self.seconds,
+            "reused": self.reused,
         }
 
 

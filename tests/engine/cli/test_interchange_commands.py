@@ -116,10 +116,10 @@ def test_group_gives_the_released_membership_without_a_slide(
 
     before = path.read_bytes()
     (again,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
-    assert again.reused
+    assert again.result.reused
     assert path.read_bytes() == before
     (other,) = group_slides(source, tmp_path / "study", segments=data / "segments")
-    assert not other.reused  # another rule, another key
+    assert not other.result.reused  # another rule, another key
 
 
 def test_a_project_grouped_in_place_keeps_features_and_segments(
@@ -127,7 +127,7 @@ def test_a_project_grouped_in_place_keeps_features_and_segments(
 ) -> None:
     data, expected = sam_mil
     project = tmp_path / "study"
-    assert [outcome.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
+    assert [outcome.result.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
     path = project / "bags" / "s0.h5"
     assert members(path) == expected
     (outcome,) = group_slides(Source(project), project)
@@ -152,7 +152,7 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     assert bag.attrs["mpp"] == (0.5, 0.5)
     assert h5.read_segment_origin(path).segmenter == "regions"
     assert (tmp_path / "study" / "segments" / "s0.ome.zarr" / "zarr.json").exists()
-    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).reused
+    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).result.reused
 
     (nothing,) = group_slides(Source(tmp_path / "clam"), tmp_path / "other")
     assert "there are no segments of 's0'" in str(nothing.error)

@@ -186,7 +186,7 @@ def test_killed_process_loses_one_block_at_most(tiny_slide: Path, tmp_path: Path
         import sys, time, torch
         torch.set_num_threads(1)  # as in this process: sums of more threads differ in the last bit
         from sam_mil_engine.settings import ProcessSettings
-        from sam_mil_engine.process.batch import process_slide
+        from sam_mil_engine.process.runner import process_slide
         def slowly(report):
             if report.stage == "features":
                 print(report.done, flush=True)
