@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..errors import ProjectError, SamMilError
-from ..process.batch import check_names, settle
+from ..process.batch import check_names, correct_lost_rows
 from ..process.project import Project
 from ..process.results import ProcessedSlide, ProcessRow, SlideOutcome
 from ..progress import Progress, ProgressCallback, silent
@@ -73,17 +73,17 @@ def process_on_cluster(
         If the scheduler does not answer, or no longer; what is done is kept.
     """
     check_names(paths, stages)
-    home, settings = Project(project), settings or ProcessSettings()
-    home.save_settings(settings, versions())
-    settle(home)
+    target, settings = Project(project), settings or ProcessSettings()
+    target.save_settings(settings, versions())
+    correct_lost_rows(target)
     with connected(address, device=device, most=len(paths)) as client:
         if announce is not None and client.dashboard_link:
             announce(str(client.dashboard_link))
 
         def work(path: Path, topic: str) -> SlideWork:
-            return SlideWork(path, home.folder, settings, tuple(stages), device, topic)
+            return SlideWork(path, target.folder, settings, tuple(stages), device, topic)
 
-        run = _Run(client, home, paths, work, progress)
+        run = _Run(client, target, paths, work, progress)
         with closing(run):
             yield from run.outcomes()
 
@@ -94,12 +94,12 @@ class _Run:
     def __init__(
         self,
         client: Any,
-        home: Project,
+        project: Project,
         paths: Sequence[Path],
         work: Callable[[Path, str], SlideWork],
         progress: ProgressCallback,
     ):
-        self._client, self._home, self._work, self._progress = client, home, work, progress
+        self._client, self._project, self._work, self._progress = client, project, work, progress
         self._address = str(client.scheduler.address)
         self._name = f"slides-{uuid.uuid4().hex[:8]}"
         self._waiting = deque(paths)
@@ -173,7 +173,7 @@ class _Run:
             self._suspects.popleft()
         elif isinstance(error, KilledWorker):
             self._suspects.append(path)
-            settle(self._home, {slide_id_of(path)})
+            correct_lost_rows(self._project, {slide_id_of(path)})
             return
         slide_id = slide_id_of(path)
         if error is None:
@@ -196,11 +196,11 @@ class _Run:
                 where=path,
                 hint="Look for a lack of memory, and give the workers more of it: fewer of them on a machine",
             )
-        row = self._home.rows().get(slide_id) or ProcessRow(slide_id, str(path.resolve()), "running")
+        row = self._project.rows().get(slide_id) or ProcessRow(slide_id, str(path.resolve()), "running")
         if row.state != "failed":
             what = error.what if isinstance(error, SamMilError) else f"{type(error).__name__}: {error}"
             hint = getattr(error, "hint", None) or "This is unexpected; please report it with the worker's log"
-            self._home.record(replace(row, state="failed", error=what, hint=hint))
+            self._project.record(replace(row, state="failed", error=what, hint=hint))
         return error
 
     def close(self) -> None:
@@ -209,4 +209,4 @@ class _Run:
             return
         if self._client.status == "running":
             self._client.cancel(list(self._running), force=True)
-        settle(self._home, {slide_id_of(path) for path in self._running.values()}, wait=_STOP)
+        correct_lost_rows(self._project, {slide_id_of(path) for path in self._running.values()}, wait=_STOP)

@@ -18,6 +18,8 @@ from ..ngff import write_ome_zarr
 from ..process.results import SlideOutcome
 from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
+from ..segment.groups import Groups
+from ..segment.segments import Segments
 from ..segment.titles import segments_title
 from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
@@ -69,7 +71,7 @@ def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Pa
     if found.segments is not None:
         outlines = segment_annotations(found.segments)
         written.append(folder / f"{name}.geojson")
-        write_geojson(written[-1], outlines, info=place, properties=_properties(found))
+        write_geojson(written[-1], outlines, info=place, properties=_properties(found.segments, found.bag.groups))
     tissue = h5.read_tissue(bag_path) if bag_path.suffix == ".h5" else None
     if tissue is not None:
         written.append(folder / f"{name}.tissue.geojson")
@@ -79,10 +81,8 @@ def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Pa
     return written
 
 
-def _properties(found: ForeignBag) -> list[dict[str, Any]]:
+def _properties(segments: Segments, groups: Groups | None) -> list[dict[str, Any]]:
     """Properties of every segment: its area, SAM's scores, and its group where it has patches."""
-    segments, groups = found.segments, found.bag.groups
-    assert segments is not None
     group_of = {} if groups is None else {s: k for k, s in enumerate(groups.segment_of_group.tolist())}
     rows: list[dict[str, Any]] = []
     for number in range(len(segments)):

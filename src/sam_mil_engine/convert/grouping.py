@@ -62,10 +62,10 @@ def group_slides(
         Before anything is written, if the source is not understood.
     """
     tools = Tools(settings or ProcessSettings(), device=device)
-    opened, home = open_source(source), Project(project)
-    home.save_settings(tools.settings, versions())
-    grouping = _Grouping(home, tools, source, opened, segments, progress)
-    yield from each_slide(home, opened, grouping.group, stage="groups", progress=progress)
+    opened, target = open_source(source), Project(project)
+    target.save_settings(tools.settings, versions())
+    grouping = _Grouping(target, tools, source, opened, segments, progress)
+    yield from each_slide(target, opened, grouping.group, stage="groups", progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Grouping:
-    home: Project
+    project: Project
     tools: Tools
     source: Source
     opened: Opened
@@ -94,20 +94,20 @@ class _Grouping:
 
     def group(self, files: SlideFiles) -> ImportedBag:
         """Group one slide, unless its bag holds these groups."""
-        bag = self.home.bag(files.slide_id)
+        bag = self.project.bag(files.slide_id)
         plan, done = self._plan(files), h5.read_stages(bag)
         if done.get("groups") == plan.groups_key and done.get("features") == plan.features_key:
-            return kept(self.home, files)
+            return kept(self.project, files)
         found, info = read_source(self.source, self.opened, files)
         if bag.resolve() != files.features.resolve() and done.get("features") != plan.features_key:
-            write_bag(self.home, found, info, plan.features_key, origin=self.opened.format.name)
+            write_bag(self.project, found, info, plan.features_key, origin=self.opened.format.name)
         mpp = found.bag.attrs.get("mpp")
-        masks = found.segments
         if plan.path is not None:
             masks = load_segments(plan.path, info=info, mpp=mpp)
         elif plan.slide is not None:
             masks = self._segment(files.slide_id, plan.slide, plan.segments_key)
-        assert masks is not None
+        else:
+            masks = _found(found.segments, files.features)
         rule = self.tools.settings.groups.rule
         groups = assign_groups(masks, found.bag.coords_px0, found.grid.size_px0, rule=rule, mpp=mpp)
         _store(bag, found.bag.with_groups(groups), masks, plan)
@@ -115,7 +115,7 @@ class _Grouping:
 
     def _plan(self, files: SlideFiles) -> _Plan:
         """Decide where the segments come from; raises :class:`SegmentError` where there are none."""
-        bag, native = self.home.bag(files.slide_id), self.opened.format.name == "native"
+        bag, native = self.project.bag(files.slide_id), self.opened.format.name == "native"
         own = bag.resolve() == files.features.resolve()
         stages = h5.read_stages(files.features) if native else {}
         features_key = stages.get("features", "") if own else source_key(self.source, self.opened, files)
@@ -140,19 +140,23 @@ class _Grouping:
 
     def _segment(self, slide_id: str, path: Path, made: str) -> Segments:
         """Find the tissue of the slide and segment it, as ``process`` does; pictures land in the project too."""
-        bag = self.home.bag(slide_id)
+        bag = self.project.bag(slide_id)
         stages = h5.read_stages(bag)
         if stages.get("segments") != made:
             stale = [stage for stage in ("tissue", "segments", "groups") if stage in stages]
             with open_slide(path) as slide:
                 with h5.edit_bag(bag, drop=stale):
                     pass  # what is dropped is not copied
-                job = SlideJob(slide, slide_id, self.home, self.tools, self.progress)
+                job = SlideJob(slide, slide_id, self.project, self.tools, self.progress)
                 find_tissue_stage(job, self.tools.stage_key("tissue", slide_sha(slide.info), {}))
                 segment_stage(job, made)
-        segments = h5.read_segments(bag)
-        assert segments is not None
-        return segments
+        return _found(h5.read_segments(bag), bag)
+
+
+def _found(segments: Segments | None, where: Path) -> Segments:
+    if segments is None:
+        raise SegmentError("there are no segments in it", where=where, hint="Segment the slide again")
+    return segments
 
 
 def _store(path: Path, bag: FeatureBag, masks: Segments, plan: _Plan) -> None:

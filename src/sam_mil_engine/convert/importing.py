@@ -68,31 +68,31 @@ def import_slides(
     BagError, DataError, SettingsError
         Before anything is written, if the source is not understood.
     """
-    opened, home = open_source(source), Project(project)
+    opened, target = open_source(source), Project(project)
 
     def work(files: SlideFiles) -> ImportedBag:
         made = source_key(source, opened, files)
-        if h5.read_stages(home.bag(files.slide_id)).get("features") == made:
-            return kept(home, files)
+        if h5.read_stages(target.bag(files.slide_id)).get("features") == made:
+            return kept(target, files)
         found, info = read_source(source, opened, files)
-        write_bag(home, found, info, made, origin=opened.format.name)
+        write_bag(target, found, info, made, origin=opened.format.name)
         groups = None if found.bag.groups is None else len(found.bag.groups)
         segments = None if found.segments is None else len(found.segments)
         return ImportedBag(len(found.bag), groups, segments, notes=found.notes)
 
-    yield from each_slide(home, opened, work, stage="features", progress=progress)
+    yield from each_slide(target, opened, work, stage="features", progress=progress)
 
 
-def kept(home: Project, files: SlideFiles) -> ImportedBag:
+def kept(project: Project, files: SlideFiles) -> ImportedBag:
     """Tell what a bag holds that need not be made again."""
-    path = home.bag(files.slide_id)
+    path = project.bag(files.slide_id)
     bag, segments = h5.read_bag(path), h5.read_segments(path)
     groups = None if bag.groups is None else len(bag.groups)
     return ImportedBag(len(bag), groups, None if segments is None else len(segments), reused=True)
 
 
 def each_slide(
-    home: Project,
+    project: Project,
     opened: Opened,
     work: Callable[[SlideFiles], ImportedBag],
     *,
@@ -102,39 +102,39 @@ def each_slide(
     """Do ``work`` on every slide under its lock, and keep ``process.csv`` true."""
     for name in opened.missing:
         error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
-        yield _failed(home, SlideFiles(name, Path(name)), Path(name), error)
+        yield _failed(project, SlideFiles(name, Path(name)), Path(name), error)
     for number, files in enumerate(opened.files):
         progress(Progress(stage, number, len(opened.files), "slides", files.slide_id))
         path = opened.slides.get(files.slide_id, files.features)
         start = time.perf_counter()
         try:
-            with home.lock(file_name(files.slide_id, where=files.features)):
+            with project.lock(file_name(files.slide_id, where=files.features)):
                 done = work(files)
         except Cancelled:
             raise
         except SamMilError as error:
-            yield _failed(home, files, path, error)
+            yield _failed(project, files, path, error)
             continue
         if not done.reused:
             seconds = {stage: time.perf_counter() - start}
-            home.record(
+            project.record(
                 ProcessRow(files.slide_id, str(path.resolve()), "done", done.patches, done.segments, seconds)
             )
         yield SlideOutcome(files.slide_id, files.features, done)
     progress(Progress(stage, len(opened.files), len(opened.files), "slides", "done"))
 
 
-def _failed(home: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:
+def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:
     what = str(type(error)(error.what, where=error.where))
-    home.record(ProcessRow(files.slide_id, str(path), "failed", error=what, hint=error.hint or ""))
+    project.record(ProcessRow(files.slide_id, str(path), "failed", error=what, hint=error.hint or ""))
     return SlideOutcome(files.slide_id, files.features, error=error)
 
 
-def write_bag(home: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:
+def write_bag(project: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:
     """Write the bag of a slide again; an older one of another origin is kept under ``superseded/``."""
-    bag, path = found.bag, home.bag(found.bag.slide_id)
+    bag, path = found.bag, project.bag(found.bag.slide_id)
     if path.exists():
-        home.supersede(bag.slide_id)
+        project.supersede(bag.slide_id)
     features = {"encoder", "encoder_version", "weights_sha256", "preprocessing"}
     facts = {name: value for name, value in bag.attrs.items() if name not in features | {"path"}}
     facts |= {"slide_id": bag.slide_id, "settings_key": made, "imported_from": origin}

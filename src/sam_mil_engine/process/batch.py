@@ -71,12 +71,12 @@ def process_slides(
     wanted = check_stages(stages)
     if ahead is None:
         ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0
-    home = Project(project)
-    home.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
-    settle(home)
+    target = Project(project)
+    target.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
+    correct_lost_rows(target)
 
     def begin(path: Path, report: ProgressCallback) -> SlideRun:
-        return run_slide(path, project, tools=tools, wanted=wanted, progress=report)
+        return run_slide(path, target, tools=tools, wanted=wanted, progress=report)
 
     with closing(overlapped(paths, begin, ahead=ahead, progress=progress)) as slides:
         for path, slide in slides:
@@ -168,8 +168,8 @@ def overlapped(
                 slide.cancel()
 
 
-def settle(
-    home: Project,
+def correct_lost_rows(
+    project: Project,
     slides: Collection[str] | None = None,
     *,
     wait: float = 0.0,
@@ -183,7 +183,7 @@ def settle(
 
     Parameters
     ----------
-    home
+    project
         The project.
     slides
         Which slides to look at; all where None.
@@ -196,22 +196,24 @@ def settle(
     while True:
         running = [
             row
-            for name, row in home.rows().items()
+            for name, row in project.rows().items()
             if row.state == "running" and (slides is None or name in slides)
         ]
-        held = [name for name in (row.slide_id for row in running) if not _correct(home, name, state, error, hint)]
+        held = [
+            name for name in (row.slide_id for row in running) if not _correct(project, name, state, error, hint)
+        ]
         if not held or time.monotonic() > last:
             return
         time.sleep(0.2)
 
 
-def _correct(home: Project, slide_id: str, state: str, error: str, hint: str) -> bool:
+def _correct(project: Project, slide_id: str, state: str, error: str, hint: str) -> bool:
     """Correct one line; return whether nobody holds the slide."""
     try:
-        with home.lock(slide_id):
-            row = home.rows()[slide_id]
+        with project.lock(slide_id):
+            row = project.rows()[slide_id]
             if row.state == "running":
-                home.record(replace(row, state=state, error=error, hint=hint))
+                project.record(replace(row, state=state, error=error, hint=hint))
     except HeldElsewhereError:
         return False
     return True

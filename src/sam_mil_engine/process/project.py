@@ -221,18 +221,18 @@ class Record:
 
 
 @contextmanager
-def recorded(home: Project, slide_id: str, path: Path) -> Iterator[Record]:
+def recorded(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
     """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
-    before = home.rows().get(slide_id)
+    before = project.rows().get(slide_id)
     state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})
-    home.record(state)
+    project.record(state)
     record = Record()
 
     def finish(name: str, error: str = "", hint: str = "") -> None:
-        bag = home.bag(slide_id)
+        bag = project.bag(slide_id)
         grid = h5.read_grid(bag) if bag.exists() else None
         segments = h5.read_segments(bag) if bag.exists() else None
-        home.record(
+        project.record(
             replace(
                 state,
                 state=name,

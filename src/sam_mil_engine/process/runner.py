@@ -66,11 +66,11 @@ def process_slide(
     """
     tools = tools or Tools(settings or ProcessSettings())
     wanted = check_stages(stages)
-    return finish(run_slide(Path(path), project, tools=tools, wanted=wanted, progress=progress))
+    return finish(run_slide(Path(path), Project(project), tools=tools, wanted=wanted, progress=progress))
 
 
 def run_slide(
-    path: Path, project: str | Path, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
+    path: Path, project: Project, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
 ) -> SlideRun:
     """Run the wanted stages on one slide.
 
@@ -79,16 +79,15 @@ def run_slide(
     slide back and is recorded in ``process.csv``.
     """
     _check_folders(tools.settings.features)
-    home = Project(project)
-    home.save_settings(tools.settings, versions())
+    project.save_settings(tools.settings, versions())
     slide_id = slide_id_of(path)
     with (
-        home.lock(slide_id),
-        recorded(home, slide_id, path) as record,
+        project.lock(slide_id),
+        recorded(project, slide_id, path) as record,
         open_slide(path) as slide,
         ExitStack() as ends,
     ):
-        runner = StageRunner(SlideJob(slide, slide_id, home, tools, progress), wanted, record)
+        runner = StageRunner(SlideJob(slide, slide_id, project, tools, progress), wanted, record)
         runner.run(FIRST_HALF)
         tiles = begin_reading(runner.job) if "features" in wanted else None
         if tiles is not None:

@@ -24,7 +24,7 @@ import sam_mil_engine.cluster.slides
 from sam_mil_engine.bag import h5
 from sam_mil_engine.cluster.slides import process_on_cluster
 from sam_mil_engine.errors import Cancelled, ProjectError
-from sam_mil_engine.process.batch import process_slides, settle
+from sam_mil_engine.process.batch import correct_lost_rows, process_slides
 from sam_mil_engine.process.project import Project
 from sam_mil_engine.process.results import ProcessRow
 from sam_mil_engine.progress import Progress
@@ -210,7 +210,7 @@ def test_lines_of_killed_processes_are_corrected(tmp_path: Path) -> None:
     other = tmp_path / "bags" / ".gone.too.h5.123.tmp"
     other.write_bytes(b"half a bag of a slide whose name begins alike")
     with home.lock("alive"):
-        settle(home)
+        correct_lost_rows(home)
     assert states(tmp_path) == {"gone": "cancelled", "alive": "running"}
     row = home.rows()["gone"]
     assert "ended before the slide did" in row.error
