@@ -31,11 +31,11 @@ from measured import keep
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.features.tile_stream import TileStream
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.job import Tools
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.synthetic.slide import make_slide
-from sam_mil_engine.workflow.tools import Tools
+from sam_mil_engine.synthetic.slide import make_slide
 
 STAGES = ("tissue", "tiles", "features")
 

@@ -32,9 +32,9 @@ LIMIT_MIB = 2048
 
 def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     """Take one slide through every stage in this process; return MiB above the models by stage."""
+    from sam_mil_engine.process.job import Tools
+    from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
-    from sam_mil_engine.workflow.process import process_slide
-    from sam_mil_engine.workflow.tools import Tools
 
     settings = ProcessSettings(
         tiles=TileSettings(patch_size=224, mpp=0.5),

@@ -56,7 +56,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     from napari_sam_mil.layers.annotations import shapes_layer
     from napari_sam_mil.session.viewer import sessions_of
     from sam_mil_engine.annotations.geojson import write_geojson
-    from sam_mil_engine.workflow.synthetic import make_slide
+    from sam_mil_engine.synthetic import make_slide
 
     slide, path = folder / "slide.tif", folder / "cells.geojson"
     make_slide(slide, seed=5, tumour=True, size_px0=SIDE)

@@ -285,7 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, some_display():
         slide = args.slide
         if slide is None:
-            from sam_mil_engine.workflow.synthetic import make_slide
+            from sam_mil_engine.synthetic import make_slide
 
             slide = Path(folder) / "generated.tif"
             make_slide(slide, seed=7, tumour=True)

@@ -26,8 +26,8 @@ from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.bag_store import BagStore, Examples
-from sam_mil_engine.train.fitting import train_epoch
+from sam_mil_engine.training.bag_store import BagStore, Examples
+from sam_mil_engine.training.fitting import train_epoch
 
 GROUPS = 60
 SIZES = (2_000, 8_000, 20_000, 50_000)

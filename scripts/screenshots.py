@@ -39,9 +39,9 @@ def main() -> None:
 
 def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
     """Return a test slide with tumour, and a run of SAM-MIL and one of AB-MIL trained on the same bags."""
+    from sam_mil_engine.demo import run_demo
     from sam_mil_engine.settings import DemoSettings, ModelSettings
-    from sam_mil_engine.train.loop import train
-    from sam_mil_engine.workflow.demo import run_demo
+    from sam_mil_engine.training.loop import train
 
     result = run_demo(demo)
     settings = DemoSettings().train.model_copy(update={"model": ModelSettings(name="abmil")})

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.settings import DemoSettings, ModelSettings
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.one_split import train_split
-from sam_mil_engine.workflow.comparison import compare_bag
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.folds import k_fold
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.one_split import train_split
 
 MODELS = {
     "sam-mil": ModelSettings(name="sam-mil"),

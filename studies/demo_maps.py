@@ -22,17 +22,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
+from sam_mil_engine.bag.place import place_of_bag
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.patch_scores import patch_scores
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.predict import predict
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import DemoSettings, ModelSettings
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.one_split import train_split
-from sam_mil_engine.workflow.places import place_of_bag
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.folds import k_fold
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.one_split import train_split
 
 MODELS = ("sam-mil", "abmil")
 FOLDS, REPEATS = 3, 3

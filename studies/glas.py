@@ -22,6 +22,7 @@ from sam_mil_engine.bag.h5 import read_bag
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.registry import aggregator_class, aggregator_names
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import (
     ModelSettings,
     ProcessSettings,
@@ -32,12 +33,11 @@ from sam_mil_engine.settings import (
     TransmilSettings,
     key,
 )
-from sam_mil_engine.train.bag_store import Example
-from sam_mil_engine.train.bootstrap import Scored, resample, resampled_figures, two_sided
-from sam_mil_engine.train.delong import delong
-from sam_mil_engine.train.metrics import compute_metrics
-from sam_mil_engine.train.one_split import display_name
-from sam_mil_engine.workflow.process import process_slides
+from sam_mil_engine.training.bag_store import Example
+from sam_mil_engine.training.bootstrap import Scored, resample, resampled_figures, two_sided
+from sam_mil_engine.training.delong import delong
+from sam_mil_engine.training.metrics import compute_metrics
+from sam_mil_engine.training.one_split import display_name
 
 SEEDS = range(5)
 REFERENCE = "abmil"

@@ -24,16 +24,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.predict import predict
+from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import TrainSettings
-from sam_mil_engine.train.calibration import calibrate_patches, fit_temperature
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.data import LoadedBags, load_bags, match_bags
-from sam_mil_engine.train.fitting import evaluate
-from sam_mil_engine.train.folds import Split, from_column, holdout
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.metrics import choose_threshold
-from sam_mil_engine.workflow.places import place_of_bag
+from sam_mil_engine.training.calibration import calibrate_patches, fit_temperature
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.data import LoadedBags, load_bags, match_bags
+from sam_mil_engine.training.fitting import evaluate
+from sam_mil_engine.training.folds import Split, from_column, holdout
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.metrics import choose_threshold
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "sam_mil_engine" / "weights"
 HEADING = "## Patch probabilities"

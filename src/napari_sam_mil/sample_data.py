@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sam_mil_engine.progress import Progress, ProgressCallback
-from sam_mil_engine.workflow.sample import fetch_cmu, sample_folder
+from sam_mil_engine.sample import fetch_cmu, sample_folder
 
 from .background.waiting import wait_for
 from .layers.results import LayerData
@@ -12,7 +12,7 @@ from .reader import read_slides
 
 def generated_slide() -> list[LayerData]:
     """Make (once) and open a synthetic slide with tumour islands; needs no network."""
-    from sam_mil_engine.workflow.synthetic import make_slide
+    from sam_mil_engine.synthetic import make_slide
 
     path = sample_folder() / "generated-tumour.tif"
 

@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_sam_mil.analysis import models, prompting
 from sam_mil_engine.progress import silent
-from sam_mil_engine.workflow.synthetic import make_slide
+from sam_mil_engine.synthetic import make_slide
 
 # Before the first window: triton, which torchvision brings in, and Mesa's renderer each have an LLVM of their own.
 # This process, unlike napari's, needs both, and the calls of the one that comes second would end in the first.
@@ -77,8 +77,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""
     from sam_mil_engine.mil.registry import build_aggregator
     from sam_mil_engine.settings import ModelSettings
-    from sam_mil_engine.train.checkpoint import TrainedModel, save_model
-    from sam_mil_engine.train.expects import Expects
+    from sam_mil_engine.training.checkpoint import TrainedModel, save_model
+    from sam_mil_engine.training.expects import Expects
 
     torch.manual_seed(3)
     model = TrainedModel(

@@ -16,9 +16,9 @@ from napari_sam_mil.layers.threshold_map import above_picture
 from sam_mil_engine.annotations.compare import compare_groups
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
+from sam_mil_engine.drawing.colours import colour_table
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.geometry import Frame
-from sam_mil_engine.report.colours import colour_table
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tile_grid import TileGrid

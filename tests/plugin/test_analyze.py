@@ -23,7 +23,7 @@ from napari_sam_mil.napari_compat.dock_frames import frame_of
 from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
-from sam_mil_engine.train.model_folders import bundled_models
+from sam_mil_engine.training.model_folders import bundled_models
 
 NAMES = ["tissue", "segments (regions)", "attention", "tumour probability", "evidence"]
 

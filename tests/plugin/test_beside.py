@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 from test_care import fields, name_of
 
 from napari_sam_mil.analysis.library import Library
-from sam_mil_engine.train import model_folders
+from sam_mil_engine.training import model_folders
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -33,7 +33,7 @@ def abmil_folder(run_folder, tmp_path):
 
     from sam_mil_engine.mil.registry import build_aggregator
     from sam_mil_engine.settings import ModelSettings
-    from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
+    from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
 
     first = load_model(run_folder)
     torch.manual_seed(11)

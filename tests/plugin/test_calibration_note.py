@@ -10,7 +10,7 @@ import pytest
 
 from napari_sam_mil.analysis.calibration import calibration_note
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.train.checkpoint import load_model
+from sam_mil_engine.training.checkpoint import load_model
 
 
 def of(model: str | None) -> SimpleNamespace:

@@ -110,7 +110,7 @@ def test_files_and_folders_are_opened_from_the_file_menu(window, cmu_slide, proc
 
 def test_both_samples_open_from_the_file_menu(window, cmu_slide, tmp_path, monkeypatch):
     from napari_sam_mil import sample_data
-    from sam_mil_engine.workflow import synthetic
+    from sam_mil_engine import synthetic
 
     real = synthetic.make_slide
     monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path)

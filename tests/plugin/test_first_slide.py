@@ -40,7 +40,7 @@ from napari_sam_mil.analysis.hit_testing import segments_at
 from napari_sam_mil.analysis.placement import points_to_world, world_to_points
 from napari_sam_mil.docks import find_dock
 from napari_sam_mil.session.viewer import sessions_of
-from sam_mil_engine.workflow import synthetic
+from sam_mil_engine import synthetic
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

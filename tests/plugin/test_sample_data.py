@@ -12,9 +12,9 @@ import pytest
 from qtpy.QtCore import QTimer
 
 from napari_sam_mil import sample_data
+from sam_mil_engine import synthetic
 from sam_mil_engine.errors import SlideError
-from sam_mil_engine.workflow import synthetic
-from sam_mil_engine.workflow.sample import fetch_cmu
+from sam_mil_engine.sample import fetch_cmu
 from tiny_slides import write_tiny_slide
 
 

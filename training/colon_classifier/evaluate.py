@@ -17,12 +17,12 @@ from sklearn.preprocessing import StandardScaler
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.train.bootstrap import RESAMPLES, SEED, interval
-from sam_mil_engine.train.metrics import choose_threshold
-from sam_mil_engine.train.run_files import TrainResult
-from sam_mil_engine.train.summary import pooled_figures, scored_of, summarise
-from sam_mil_engine.workflow.comparison import compare_bag
+from sam_mil_engine.training.bootstrap import RESAMPLES, SEED, interval
+from sam_mil_engine.training.metrics import choose_threshold
+from sam_mil_engine.training.run_files import TrainResult
+from sam_mil_engine.training.summary import pooled_figures, scored_of, summarise
 
 SHOWN = ("auc", "accuracy", "brier")
 Figure = dict[str, float]

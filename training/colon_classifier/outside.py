@@ -15,13 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.predict import predict
+from sam_mil_engine.prediction.slide import predict
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import TileSettings
-from sam_mil_engine.train.bootstrap import interval, resample, weighted_auc
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.synthetic import make_slide
-from sam_mil_engine.workflow.tools import Tools
+from sam_mil_engine.synthetic import make_slide
+from sam_mil_engine.training.bootstrap import interval, resample, weighted_auc
+from sam_mil_engine.training.checkpoint import TrainedModel
 
 #: Pictures that scikit-image carries and that show no tissue.
 PICTURES = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")

@@ -26,9 +26,9 @@ from evaluate import colour_figures, patch_figures, slide_figures
 from outside import distances, glas_figures, look_outside
 
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.checkpoint import load_model, save_model
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.run_files import TrainResult
+from sam_mil_engine.training.checkpoint import load_model, save_model
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.run_files import TrainResult
 
 MODELS = ("sam-mil", "abmil", "mean")
 #: Each model is trained with each seed; that with the lowest validation loss is taken.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from textures import Textures
 
-from sam_mil_engine.workflow.synthetic.noise import fractal_noise, smooth_noise
+from sam_mil_engine.synthetic.noise import fractal_noise, smooth_noise
 
 Field = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]

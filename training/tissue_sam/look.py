@@ -17,7 +17,7 @@ from PIL import Image
 from rivals import all_tissue
 
 from sam_mil_engine import load_segmenter, open_slide
-from sam_mil_engine.report.pictures import draw_segments
+from sam_mil_engine.drawing.pictures import draw_segments
 
 Bounds = tuple[float, float, float, float]
 _SEGMENTERS = ("tissue-sam", "regions")

@@ -12,7 +12,7 @@ from sam_mil_engine.settings import ModelSettings
 if TYPE_CHECKING:
     from sam_mil_engine.bag.feature_bag import FeatureBag
     from sam_mil_engine.mil.scores import SlideScores
-    from sam_mil_engine.train.checkpoint import TrainedModel
+    from sam_mil_engine.training.checkpoint import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ def predicted_by_best(
     """
     del progress
     from sam_mil_engine.bag.h5 import read_bag
-    from sam_mil_engine.predict import best_fit, predict
-    from sam_mil_engine.train.checkpoint import load_candidates
+    from sam_mil_engine.prediction.slide import best_fit, predict
+    from sam_mil_engine.training.checkpoint import load_candidates
 
     bag = read_bag(bag_path)
     model = best_fit(load_candidates(classifier), bag)
@@ -72,8 +72,8 @@ def predicted_by(
         If the model is damaged, or does not fit the features.
     """
     del progress
-    from sam_mil_engine.predict import predict
-    from sam_mil_engine.train.checkpoint import load_model
+    from sam_mil_engine.prediction.slide import predict
+    from sam_mil_engine.training.checkpoint import load_model
 
     model = load_model(folder)
     return Classifier.of(model), predict(model, bag)

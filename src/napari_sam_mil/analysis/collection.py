@@ -126,7 +126,7 @@ def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
 
 
 def _project(folder: Path) -> Collection:
-    from sam_mil_engine.workflow.project import Project
+    from sam_mil_engine.process.project import Project
 
     project = Project(folder)
     entries = []

@@ -50,7 +50,7 @@ class Side:
 
 def candidates(analysis: Analysis) -> list[Path]:
     """Folders of the classifiers that may fit: the one in use, its run's others, imported and bundled ones."""
-    from sam_mil_engine.train.model_folders import bundled_models, find_models
+    from sam_mil_engine.training.model_folders import bundled_models, find_models
 
     found: list[Path] = []
     used = None if analysis.model is None else analysis.model.path

@@ -17,8 +17,8 @@ from .classifier import Classifier
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.process.results import ProcessedSlide
     from sam_mil_engine.segment.nuclei_size import MppEstimate
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
 
     from .source import SlideSource
 

@@ -89,7 +89,7 @@ def _of_entry(entry: Entry) -> Model:
 
 
 def _of_run(run: Path) -> Model:
-    from sam_mil_engine.train.model_folders import find_model
+    from sam_mil_engine.training.model_folders import find_model
 
     listed = Model("classifier", run.name, "", "", False, str(run), str(run), imported=True)
     try:
@@ -192,7 +192,7 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
 def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
     """Load a RUN or a model folder; return its architecture and classes."""
     del progress
-    from sam_mil_engine.train.checkpoint import load_model
+    from sam_mil_engine.training.checkpoint import load_model
 
     trained = load_model(folder)
     return trained.settings.name, trained.classes

@@ -19,7 +19,7 @@ from .source import SlideSource
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
+    from sam_mil_engine.process.results import ProcessedSlide
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def read_stored(source: SlideSource, stored: StoredResults) -> Found | OtherSlid
         If the bag is damaged.
     """
     from sam_mil_engine.bag import h5
-    from sam_mil_engine.workflow.project import slide_sha
+    from sam_mil_engine.slide.info import slide_sha
 
     path = stored.bag(source)
     if not path.is_file():
@@ -100,7 +100,7 @@ def predict_stored(found: Found, stored: StoredResults, *, progress: ProgressCal
 def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
     """Read everything that a bag file holds of a slide, whatever stages are done."""
     from sam_mil_engine.bag import h5
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
+    from sam_mil_engine.process.results import ProcessedSlide
 
     stages, grid = h5.read_stages(path), h5.read_grid(path)
     bag = h5.read_bag(path) if "features" in stages else None

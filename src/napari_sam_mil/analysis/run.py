@@ -17,9 +17,9 @@ from .results import read_processed, with_saved_names
 from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
+    from sam_mil_engine.process.results import ProcessedSlide
     from sam_mil_engine.segment.nuclei_size import MppEstimate
-    from sam_mil_engine.train.checkpoint import TrainedModel
-    from sam_mil_engine.workflow.outcome import ProcessedSlide
+    from sam_mil_engine.training.checkpoint import TrainedModel
 
 #: Step that the user can ask for -> engine stages it needs; *Classify* adds the prediction.
 STEPS: dict[str, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
     """Return what the classifier expects, on top of what the project has, so that its results are used."""
-    from sam_mil_engine.workflow.prediction import settings_for
+    from sam_mil_engine.prediction.batch import settings_for
 
     settings = settings_for(
         model,
@@ -63,8 +63,8 @@ def analyse(
     SamMilError
         Whatever the engine says; what was finished is kept in the project.
     """
-    from sam_mil_engine.train.checkpoint import load_candidates
-    from sam_mil_engine.workflow.process import process_slide
+    from sam_mil_engine.process.runner import process_slide
+    from sam_mil_engine.training.checkpoint import load_candidates
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp
@@ -80,7 +80,7 @@ def analyse(
         return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
-    from sam_mil_engine.predict import best_fit, predict
+    from sam_mil_engine.prediction.slide import best_fit, predict
 
     progress(Progress("classify", 0, 1, "slides"))
     model = best_fit(models, processed.bag)

@@ -142,7 +142,7 @@ def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If the project cannot be written, or its bag is another one by now.
     """
-    from sam_mil_engine.workflow.editing import save_edited_segments
+    from sam_mil_engine.process.editing import save_edited_segments
 
     progress(Progress("save", 0, 1, "bags"))
     kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.pictures import attention_limit
 from sam_mil_engine.mil.scores import FloatVector, SlideScores
-from sam_mil_engine.report.pictures import attention_limit
 
 from ..words import sentence_case
 from .segment_table import class_title, shown_class

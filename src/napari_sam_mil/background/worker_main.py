@@ -33,8 +33,8 @@ STOP = None
 LOAD = "--load"
 _LOADED_AHEAD = (
     "sam_mil_engine.features.efficientnet_lite0",
-    "sam_mil_engine.predict",
-    "sam_mil_engine.workflow.process",
+    "sam_mil_engine.prediction.slide",
+    "sam_mil_engine.process.runner",
     "skimage.segmentation",
     "sklearn.cluster",
 )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.colours import ANNOTATION, css
 from sam_mil_engine.geometry import Frame
-from sam_mil_engine.report.colours import ANNOTATION, css
 
 from ..analysis.agreement import UNCLASSIFIED
 from ..analysis.placement import Where, place_points, place_raster, world_to_points

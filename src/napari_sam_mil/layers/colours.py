@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sam_mil_engine.report.colours import (
+from sam_mil_engine.drawing.colours import (
     ATTENTION_MAP,
     EVIDENCE_MAP,
     PROBABILITY_MAP,

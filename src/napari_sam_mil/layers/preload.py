@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sam_mil_engine.report.colours import segment_colours
+from sam_mil_engine.drawing.colours import segment_colours
 
 from ..napari_compat.first_use import load, make_dashes, read_units
 from .colours import DIVERGING, PROBABILITY, QUANTITY, napari_colormap

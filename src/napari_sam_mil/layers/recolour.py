@@ -9,7 +9,7 @@ import numpy.typing as npt
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from sam_mil_engine.report.colours import colours_of, segment_colours
+from sam_mil_engine.drawing.colours import colours_of, segment_colours
 
 from ..analysis.segment_table import Column
 from .colours import DIVERGING, QUANTITY

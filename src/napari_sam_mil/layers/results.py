@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.pictures import attention_limit
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.report.pictures import attention_limit
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.segment.titles import segments_title
 from sam_mil_engine.slide.info import SlideInfo

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.colours import POSITIVE
 from sam_mil_engine.mil.scores import FloatVector
-from sam_mil_engine.report.colours import POSITIVE
 from sam_mil_engine.slide.tile_grid import TileGrid
 
 from ..analysis.placement import Where, place_raster

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from sam_mil_engine.report.colours import legend_table
+from sam_mil_engine.drawing.colours import legend_table
 
 #: Width below which a dock scrolls sideways rather than cut its text; a small screen needs the rest for the slide.
 DOCK_WIDTH = 280

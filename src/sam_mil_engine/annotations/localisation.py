@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from ..train.bootstrap import interval, resample
+from ..training.bootstrap import interval, resample
 from .model import Area
 
 FloatArray = npt.NDArray[np.float64]

@@ -37,7 +37,7 @@ def command(
 
     Example:  sam-mil-engine compare-groups study/bags/slide.h5 --annotations slide.geojson -o groups.csv
     """
-    from ..workflow.comparison import compare_bag, write_rows
+    from ..prediction.comparison import compare_bag, write_rows
 
     comparisons = compare_bag(bag, annotations, model=model, plane=_plane(plane), device=device)
     summaries = [comparison.summary() for comparison in comparisons]

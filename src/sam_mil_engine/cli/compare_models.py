@@ -31,8 +31,8 @@ def command(
 
     Example:  sam-mil-engine compare-models study/runs/first/sam-mil study/runs/first/abmil -o study
     """
-    from ..train.comparison import compare_runs, write_comparison
-    from ..train.run_files import find_runs, read_run
+    from ..training.comparison import compare_runs, write_comparison
+    from ..training.run_files import find_runs, read_run
 
     table = compare_runs({name: read_run(folder) for name, folder in find_runs(runs).items()})
     if output is not None:

@@ -11,7 +11,7 @@ from .console import print_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..workflow.localisation import Localisation
+    from ..prediction.localisation import Localisation
 
 
 def print_comparison(table: pd.DataFrame, *, title: str) -> None:

@@ -94,10 +94,10 @@ def command(
     Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16
     --model sam-mil --model abmil+groups -o study/runs/first
     """
-    from ..train.cross_validation import cross_validate
-    from ..train.plan import in_turn
-    from ..workflow.fold_workers import on_cluster
-    from ..workflow.localisation import bags_of_run, localise_run
+    from ..cluster.folds import on_cluster
+    from ..prediction.localisation import bags_of_run, localise_run
+    from ..training.cross_validation import cross_validate
+    from ..training.plan import in_turn
 
     maps = {}
     values = read_config(config)

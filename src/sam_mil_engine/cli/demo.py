@@ -16,7 +16,7 @@ from .console import err, print_line, print_table, progress
 from .options import Device, Quiet
 
 if TYPE_CHECKING:
-    from ..workflow.demo import DemoResult
+    from ..demo import DemoResult
 
 _demo = DemoSettings()
 
@@ -39,7 +39,7 @@ def command(
 
     Example:  sam-mil-engine demo -o demo
     """
-    from ..workflow.demo import run_demo
+    from ..demo import run_demo
 
     settings = DemoSettings.of(slides=slides, seed=seed)
     with progress(quiet=quiet) as report:

@@ -39,9 +39,9 @@ def command(
 
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
     """
-    from ..train.comparison import compare_runs
-    from ..workflow.evaluation import evaluate_run
-    from ..workflow.localisation import bags_of_run, localise_evaluation
+    from ..prediction.evaluation import evaluate_run
+    from ..prediction.localisation import bags_of_run, localise_evaluation
+    from ..training.comparison import compare_runs
 
     found = None
     with progress(quiet=quiet) as report:

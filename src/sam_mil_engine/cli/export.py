@@ -45,7 +45,7 @@ def command(
     sam-mil-engine export study --to trident -o for-trident  ·
     sam-mil-engine export study --to geojson -o for-qupath
     """
-    from ..workflow.exporting import export_slides
+    from ..convert.exporting import export_slides
 
     source = make_source(
         bags,

@@ -62,7 +62,7 @@ def command(
     sam-mil-engine group features/pt_files -o study --patches patches/ --segments Segments/  ·
     sam-mil-engine group trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/ --segmenter vit_b
     """
-    from ..workflow.grouping import group_slides
+    from ..convert.grouping import group_slides
 
     source = make_source(
         features,

@@ -54,8 +54,8 @@ def command(
     sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·
     sam-mil-engine import stamp/uni -o study --slides slides/
     """
-    from ..workflow.clam_tables import import_labels
-    from ..workflow.importing import import_slides
+    from ..convert.clam_tables import import_labels
+    from ..convert.importing import import_slides
 
     source = make_source(
         features,

@@ -11,10 +11,11 @@ import typer
 from .console import err, print_error, print_json, print_line
 
 if TYPE_CHECKING:
-    from ..workflow.importing import ImportedSlide
+    from ..convert.importing import ImportedBag
+    from ..process.results import SlideOutcome
 
 
-def tell(outcomes: Iterable[ImportedSlide], project: Path, *, quiet: bool, json: bool) -> None:
+def tell(outcomes: Iterable[SlideOutcome[ImportedBag]], project: Path, *, quiet: bool, json: bool) -> None:
     """Print each slide as it ends and the sum of all; raises :class:`typer.Exit` with code 1 if some failed."""
     rows: list[dict[str, object]] = []
     failed = 0
@@ -26,7 +27,7 @@ def tell(outcomes: Iterable[ImportedSlide], project: Path, *, quiet: bool, json:
             continue
         if not quiet:
             err.print(f"[{len(rows)}] {outcome.summary()}", markup=False)
-        for note in outcome.notes:
+        for note in () if outcome.result is None else outcome.result.notes:
             err.print(f"note: {outcome.slide_id}: {note}", markup=False)
     if json:
         print_json(rows)

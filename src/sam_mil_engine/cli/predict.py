@@ -57,8 +57,8 @@ def command(
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
-    from ..train.checkpoint import load_candidates
-    from ..workflow.prediction import predict_paths, settings_for
+    from ..prediction.batch import predict_paths, settings_for
+    from ..training.checkpoint import load_candidates
 
     models = load_candidates(model, device=device)
     paths = _inputs(inputs)
@@ -66,23 +66,26 @@ def command(
     values = merge(expected.model_dump(exclude_none=True), read_config(config))
     settings = changed_settings(values, config=None, assignments=assignments)
     rows: list[dict[str, object]] = []
+    table: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for result in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
-            rows.append(result.row())
-            if result.error is not None:
+        for outcome in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
+            rows.append(outcome.row())
+            if outcome.error is not None:
                 failed += 1
-                print_error(result.error)
-            elif result.scores is not None:
-                if result.scores.warning is not None:
-                    err.print(f"warning: {result.scores.slide_id}: {result.scores.warning}", markup=False)
-                for note in result.scores.attrs.get("notes", ()):
-                    err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
-    atomic_write(output / "predictions.csv", _csv([row for row in rows if "error" not in row]))
+                print_error(outcome.error)
+            elif outcome.result is not None:
+                table.append(outcome.result.row())
+                scores = outcome.result.scores
+                if scores.warning is not None:
+                    err.print(f"warning: {scores.slide_id}: {scores.warning}", markup=False)
+                for note in scores.attrs.get("notes", ()):
+                    err.print(f"note: {scores.slide_id}: {note}", markup=False)
+    atomic_write(output / "predictions.csv", _csv(table))
     if json:
         print_json(rows)
     else:
-        print_table([row for row in rows if "error" not in row], title="Research use only; not for diagnosis")
+        print_table(table, title="Research use only; not for diagnosis")
         print_line(f"results: {output}")
     if failed:
         err.print(f"{failed} of {len(paths)} failed")

@@ -67,9 +67,9 @@ def command(
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
-    from ..workflow.process import process_slides
-    from ..workflow.project import Project, side_folder
-    from ..workflow.scheduler import process_on_cluster
+    from ..cluster.slides import process_on_cluster
+    from ..process.batch import process_slides
+    from ..process.project import Project, side_folder
 
     settings = process_settings(
         preset=preset,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..workflow.importing import Source
+    from ..convert.source import Source
 
 Features = Annotated[
     Path,
@@ -58,7 +58,7 @@ def make_source(
     encoder: str | None,
 ) -> Source:
     """Build the source from what was typed."""
-    from ..workflow.importing import Source
+    from ..convert.source import Source
 
     return Source(
         path,

@@ -70,7 +70,7 @@ def command(
 
     Example:  sam-mil-engine train --bags study/bags --labels labels.csv --model sam-mil -o study/runs/first
     """
-    from ..train.loop import train
+    from ..training.loop import train
 
     settings = train_settings(
         read_config(config),

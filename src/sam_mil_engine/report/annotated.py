@@ -11,8 +11,8 @@ from shapely import Polygon as ShapelyPolygon
 
 from ..annotations.compare import Comparison, compare_groups
 from ..annotations.model import Annotation, polygons_of, union_px0
+from ..drawing.pictures import Polygon
 from .content import SlideSection
-from .pictures import Polygon
 
 
 def with_annotations(section: SlideSection, annotations: Sequence[Annotation]) -> SlideSection:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing.pictures import Picture, Polygon
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
@@ -18,7 +19,6 @@ from ..slide.info import SlideInfo
 from ..slide.place import UNKNOWN_PLACE, SlidePlace
 from ..slide.tissue_regions import TissueRegions
 from .charts import Chart
-from .pictures import Picture, Polygon
 
 Mark = Literal["", "right", "wrong", "warn"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing.colours import RGB, css
+from ..drawing.pictures import Picture
 from ..errors import SettingsError
 from ..files import atomic_path
 from ..geometry import Frame
-from .colours import RGB, css
 from .legends import scale_bar
-from .pictures import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

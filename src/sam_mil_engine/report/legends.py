@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from ..drawing.colours import RGB, css, legend_table
 from ..geometry import Frame
-from .colours import RGB, css, legend_table
 
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_STEPS = 260, 12, 64
 _ROUND = (1, 2, 5)

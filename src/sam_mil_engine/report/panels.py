@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from ..geometry import Frame
-from .colours import ANNOTATION, ATTENTION_MAP, HOLE, POSITIVE, PROBABILITY_MAP, TISSUE
-from .content import SlideSection
-from .legends import colour_bar, key, overlay, scale_bar
-from .pictures import (
+from ..drawing.colours import ANNOTATION, ATTENTION_MAP, HOLE, POSITIVE, PROBABILITY_MAP, TISSUE
+from ..drawing.pictures import (
     Picture,
     attention_limit,
     draw_map,
@@ -24,6 +21,9 @@ from .pictures import (
     segment_labels,
     soften,
 )
+from ..geometry import Frame
+from .content import SlideSection
+from .legends import colour_bar, key, overlay, scale_bar
 
 _NOTHING = Markup("")
 _NAMED_GROUPS = 10

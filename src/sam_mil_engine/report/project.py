@@ -32,7 +32,7 @@ from .runs import (
 from .sections import section_of_bag, section_of_scores
 
 if TYPE_CHECKING:
-    from ..train.run_files import TrainResult
+    from ..training.run_files import TrainResult
 
 #: Slides with pictures on one page, so that it stays small enough to send.
 MAX_SLIDES = 8
@@ -77,7 +77,7 @@ def report_of(
     if (folder / "process.csv").is_file() or any((folder / "bags").glob("*.h5")):
         return builder.project(folder)
     if any(folder.glob("*/metrics.json")):
-        from ..train.run_files import runs_in
+        from ..training.run_files import runs_in
 
         runs = runs_in(folder)
         return builder.run(folder, runs)
@@ -132,7 +132,7 @@ class _Builder:
         )
 
     def run(self, folder: Path, runs: Sequence[Path]) -> ReportContent:
-        from ..train.run_files import read_run
+        from ..training.run_files import read_run
 
         results = [read_run(run) for run in runs]
         settings = [read_settings(run) for run in runs]
@@ -174,8 +174,8 @@ class _Builder:
 
     def _run_slides(self, folder: Path, run: TrainResult) -> tuple[list[SlideSection], list[str]]:
         """Predict some unseen slides of the first split again, the wrong ones first, to show where it looked."""
-        from ..predict import predict
-        from ..train.checkpoint import load_model
+        from ..prediction.slide import predict
+        from ..training.checkpoint import load_model
 
         home = next((parent for parent in folder.resolve().parents[:4] if (parent / "bags").is_dir()), None)
         if home is None:

@@ -19,7 +19,7 @@ from .tables import FIGURE_NAMES, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..train.run_files import TrainResult
+    from ..training.run_files import TrainResult
 
 
 def model_name(settings: Mapping[str, Any]) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..bag.feature_bag import FeatureBag
 from ..bag.h5 import read_attributes, read_bag, read_grid, read_place, read_segments, read_stages, read_tissue
+from ..drawing.pictures import Picture
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
 from ..slide.reader import open_slide
 from ..tables.cells import nfc
 from .content import SlideSection
-from .pictures import Picture
 
 #: Longest side of the pictures that are read; panels may be smaller.
 PICTURE_SIDE = 900

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..drawing.colours import css, segment_colours
 from ..mil.scores import GroupScores, SlideScores
-from .colours import css, segment_colours
 from .content import Cell, Column, Figure, ModelFigures, PredictionRow, SlideSection, Table
 
 #: How a figure of merit is written; others keep their own name.

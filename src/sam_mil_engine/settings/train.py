@@ -13,7 +13,7 @@ from .process import ProcessSettings, SegmentSettings, TileSettings
 class TrainSettings(Settings):
     """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
 
-    What is not set explicitly, a model's own recipe may set (``train/recipe.py``).
+    What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
     """
 
     model: ModelSettings = ModelSettings()

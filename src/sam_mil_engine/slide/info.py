@@ -1,12 +1,20 @@
-"""What is known of a slide without reading a pixel."""
+"""What is known of a slide without reading a pixel, and what tells its file from others."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..tables.cells import nfc
 from .place import SlidePlace
+
+#: Facts that are part of a slide's fingerprint. A new fact of a slide must not make old results of it stale.
+_FINGERPRINTED = frozenset(
+    {"reader", "vendor", "size_px0", "level_sizes", "level_downsamples", "mpp", "objective_power", "bounds_px0"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +84,17 @@ def slide_id_of(path: Path) -> str:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return Path(name).stem
+
+
+def slide_sha(info: SlideInfo) -> str:
+    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
+    digest = hashlib.sha256()
+    with info.path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        digest.update(str(size).encode())
+        for start in (0, max(0, size - 2**20)):
+            file.seek(start)
+            digest.update(file.read(2**20))
+    facts = {name: value for name, value in asdict(info).items() if name in _FINGERPRINTED}
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()[:16]

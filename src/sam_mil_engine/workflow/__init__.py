@@ -1,1 +1,1 @@
-"""Whole jobs: process many slides, and the demonstration."""
+"""Models by name: what there is, and fetching, checking and removing it."""

@@ -60,7 +60,7 @@ class Entry:
 
 def catalogue() -> list[Entry]:
     """All models: segmenters, encoders (also those behind a form on the hub), classifiers."""
-    from ..train.model_folders import available_classifiers, bundled_models
+    from ..training.model_folders import available_classifiers, bundled_models
 
     added = added_sams()
     files = {("segmenter", name): file for name, file in sam_files().items()}

@@ -52,7 +52,7 @@ def verify(name: str) -> str:
     if name.startswith(PREFIX):
         return f"as on the hub, SHA-256 {verify_repository(_repository(name))}"
     if entry.role == "classifier":
-        from ..train.checkpoint import load_model
+        from ..training.checkpoint import load_model
 
         return f"weights and description fit; classes {', '.join(load_model(name, device='cpu').classes)}"
     if entry.role == "encoder":

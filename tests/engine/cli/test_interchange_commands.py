@@ -17,14 +17,15 @@ import pytest
 
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.convert.clam_tables import read_labels, read_process_list, write_process_list
+from sam_mil_engine.convert.exporting import export_slides
+from sam_mil_engine.convert.grouping import group_slides
+from sam_mil_engine.convert.importing import import_slides
+from sam_mil_engine.convert.source import Source
 from sam_mil_engine.errors import DataError
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
-from sam_mil_engine.train.split_files import read_splits
-from sam_mil_engine.workflow.clam_tables import read_labels, read_process_list, write_process_list
-from sam_mil_engine.workflow.exporting import export_slides
-from sam_mil_engine.workflow.grouping import group_slides
-from sam_mil_engine.workflow.importing import Source, import_slides
-from sam_mil_engine.workflow.project import Project
+from sam_mil_engine.training.split_files import read_splits
 from tiny_slides import write_tiny_slide
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))
@@ -137,10 +138,10 @@ def test_group_gives_the_released_membership_without_a_slide(
 
     before = path.read_bytes()
     (again,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
-    assert again.reused
+    assert again.result.reused
     assert path.read_bytes() == before
     (other,) = group_slides(source, tmp_path / "study", segments=data / "segments")
-    assert not other.reused  # another rule, another key
+    assert not other.result.reused  # another rule, another key
 
 
 def test_a_project_grouped_in_place_keeps_features_and_segments(
@@ -148,7 +149,7 @@ def test_a_project_grouped_in_place_keeps_features_and_segments(
 ) -> None:
     data, expected = sam_mil
     project = tmp_path / "study"
-    assert [outcome.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
+    assert [outcome.result.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
     path = project / "bags" / "s0.h5"
     assert members(path) == expected
     (outcome,) = group_slides(Source(project), project)
@@ -173,7 +174,7 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     assert bag.attrs["mpp"] == (0.5, 0.5)
     assert h5.read_segment_origin(path).segmenter == "regions"
     assert (tmp_path / "study" / "segments" / "s0.ome.zarr" / "zarr.json").exists()
-    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).reused
+    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).result.reused
 
     (nothing,) = group_slides(Source(tmp_path / "clam"), tmp_path / "other")
     assert "there are no segments of 's0'" in str(nothing.error)

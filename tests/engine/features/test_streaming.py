@@ -18,13 +18,13 @@ from sam_mil_engine.features.encode import encode_tiles
 from sam_mil_engine.features.registry import load_encoder
 from sam_mil_engine.features.tile_stream import BATCHES_AHEAD, TileStream
 from sam_mil_engine.features.torch_encoder import TorchEncoder
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tiling import lay_tiles, read_tile
 from sam_mil_engine.slide.tissue_regions import TissueRegions
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.tools import Tools
 from tiny_slides import write_tiny_slide
 
 SIDE = 8

@@ -26,9 +26,9 @@ from sam_mil_engine.mil import counterfactual
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
 from sam_mil_engine.mil.patch_scores import patch_scores
-from sam_mil_engine.predict import predict
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.prediction.slide import predict
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.expects import Expects
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,7 +18,7 @@ from sam_mil_engine.mil.patch_graph import Graph, edge_softmax, sum_over_edges, 
 from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.srmil import SrMil
 from sam_mil_engine.settings import ModelSettings, SrmilSettings, TrainSettings
-from sam_mil_engine.train.recipe import resolve
+from sam_mil_engine.training.recipe import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]

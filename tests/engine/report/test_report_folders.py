@@ -10,6 +10,7 @@ from shapely import Polygon, box
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.bag import h5
 from sam_mil_engine.bag.feature_bag import FeatureBag
+from sam_mil_engine.drawing.pictures import save_picture
 from sam_mil_engine.errors import Cancelled, DataError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.score_files import save_scores
@@ -17,7 +18,6 @@ from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.report.annotated import rings_of, with_annotations
 from sam_mil_engine.report.page import render
-from sam_mil_engine.report.pictures import save_picture
 from sam_mil_engine.report.project import report_of
 from sam_mil_engine.report.runs import charts_of, flat
 from sam_mil_engine.segment.groups import Groups
@@ -248,7 +248,7 @@ def test_annotations_without_scores_or_segments_are_only_outlined(project: Path)
 
 def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> None:
     from sam_mil_engine.settings import ModelSettings, TrainSettings
-    from sam_mil_engine.train.loop import train
+    from sam_mil_engine.training.loop import train
 
     lines = ["slide_id,label,split"]
     for number in range(12):

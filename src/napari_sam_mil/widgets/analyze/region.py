@@ -105,8 +105,8 @@ def project_of(project: Path, region: Rings | None) -> Path:
     """
     if region is None:
         return project
+    from sam_mil_engine.process.project import Project
     from sam_mil_engine.provenance import versions
-    from sam_mil_engine.workflow.project import Project
 
     folder = project / REGIONS / key(region)
     base = recorded_settings(folder if (folder / "settings.json").is_file() else project)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QPushButton, QSlider
 
-from sam_mil_engine.report.colours import ANNOTATION, POSITIVE, css
+from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
 from ...analysis.threshold import Quantity, describe, quantities
 from ...layers.results import KINDS

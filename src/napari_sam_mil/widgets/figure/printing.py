@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
 
+from sam_mil_engine.drawing.colours import ANNOTATION, HOLE, POSITIVE, TISSUE
+from sam_mil_engine.drawing.pictures import Picture, draw_outlines, draw_segments, draw_tissue
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.report.colours import ANNOTATION, HOLE, POSITIVE, TISSUE
 from sam_mil_engine.report.figure import Bar, Entry, picture_width, write_figure
-from sam_mil_engine.report.pictures import Picture, draw_outlines, draw_segments, draw_tissue
 
 from ...analysis.placement import Place, points_to_world
 from ...layers.recolour import bar_of

@@ -1,0 +1,94 @@
+"""Figures against numbers worked out by hand, and the threshold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sam_mil_engine.training.metrics import (
+    choose_threshold,
+    compute_metrics,
+    expected_calibration_error,
+    predicted_classes,
+)
+
+
+def two(*positive: float) -> np.ndarray:
+    p = np.array(positive)
+    return np.stack([1 - p, p], axis=1)
+
+
+def test_two_classes_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    figures = compute_metrics(labels, two(0.1, 0.4, 0.8, 0.6, 0.9), threshold=0.5)
+    assert figures["accuracy"] == pytest.approx(4 / 5)
+    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert figures["f1"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+    assert figures["auc"] == pytest.approx(5 / 6)  # of 6 pairs, 0.6 < 0.8 is the wrong way round
+    assert figures["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert figures["brier"] == pytest.approx((0.01 + 0.16 + 0.64 + 0.16 + 0.01) / 5)
+    assert compute_metrics(labels, two(0.1, 0.4, 0.8, 0.6, 0.9), threshold=0.85)["accuracy"] == pytest.approx(0.8)
+
+
+def test_three_classes_are_averaged_one_against_the_rest() -> None:
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    good = np.full((6, 3), 0.1)
+    good[np.arange(6), labels] = 0.8
+    figures = compute_metrics(labels, good)
+    assert (figures["accuracy"], figures["auc"], figures["f1"], figures["average_precision"]) == (1, 1, 1, 1)
+    assert figures["brier"] == pytest.approx(0.2**2 + 2 * 0.1**2)
+    swapped = good.copy()
+    swapped[[0, 1]] = good[[1, 0]]  # the first slide of class 0 and of class 1 change places
+    figures = compute_metrics(labels, swapped)
+    assert figures["accuracy"] == pytest.approx(4 / 6)
+    # classes 0 and 1: positives 0.8, 0.1 against 0.8, 0.1, 0.1, 0.1 are 5 of 8 pairs (ties count half)
+    assert figures["auc"] == pytest.approx((5 / 8 + 5 / 8 + 1) / 3)
+
+
+def test_one_class_has_no_auc() -> None:
+    figures = compute_metrics(np.array([1, 1]), two(0.2, 0.7))
+    assert math.isnan(figures["auc"])
+    assert math.isnan(figures["average_precision"])
+    assert figures["accuracy"] == 0.5
+
+
+def test_calibration_by_hand() -> None:
+    # confidences 0.9 (right), 0.9 (wrong), 0.65 (right): |0.9 - 0.5| x 2/3 + |0.65 - 1| x 1/3
+    value = expected_calibration_error(np.array([1, 0, 0]), two(0.9, 0.9, 0.35))
+    assert value == pytest.approx(0.4 * 2 / 3 + 0.35 / 3)
+
+
+def test_threshold_by_hand() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    scores = np.array([0.1, 0.2, 0.3, 0.6, 0.55, 0.9])
+    assert choose_threshold(labels, scores, rule="youden") == pytest.approx(0.5)  # 3/4 + 1 - 1
+    skewed = np.array([0.01, 0.02, 0.03, 0.04, 0.06, 0.09])
+    assert choose_threshold(labels, skewed) == pytest.approx(0.05)
+    uneven = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    mixed = np.array([0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.3, 0.8])
+    assert choose_threshold(uneven, mixed, rule="accuracy") == pytest.approx(0.5)  # 7 of 8
+    assert choose_threshold(uneven, mixed, rule="youden") == pytest.approx(0.2)  # 1 + 4/6 - 1 > 1/2
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), min_size=2, max_size=30).filter(
+        lambda rows: len({label for label, _ in rows}) == 2
+    ),
+    st.sampled_from(["youden", "accuracy"]),
+)
+def test_no_threshold_is_better_than_the_chosen_one(rows: list[tuple[bool, float]], rule: str) -> None:
+    labels = np.array([int(label) for label, _ in rows])
+    scores = np.array([score for _, score in rows])
+
+    def quality(threshold: float) -> float:
+        called = predicted_classes(two(*scores), threshold=threshold)
+        if rule == "accuracy":
+            return float((called == labels).mean())
+        return float(called[labels == 1].mean() - called[labels == 0].mean())
+
+    chosen = quality(choose_threshold(labels, scores, rule=rule))
+    assert all(chosen >= quality(other) - 1e-9 for other in [0.5, *scores, *(scores + 1e-9)])
