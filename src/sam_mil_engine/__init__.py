@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "open_slide": "slide.reader",
     "process_slide": "workflow.process",
-    "load_segmenter": "segment.registry",
-    "load_encoder": "features.registry",
+    "load_segmenter": "segment.loading",
+    "load_encoder": "features.loading",
     "read_bag": "bag.h5",
     "settings_for": "workflow.prediction",
     "read_annotations": "annotations.reading",
@@ -30,9 +30,9 @@ _HOMES = {
 if TYPE_CHECKING:
     from .annotations.reading import read_annotations as read_annotations
     from .bag.h5 import read_bag as read_bag
-    from .features.registry import load_encoder as load_encoder
+    from .features.loading import load_encoder as load_encoder
     from .predict import predict as predict
-    from .segment.registry import load_segmenter as load_segmenter
+    from .segment.loading import load_segmenter as load_segmenter
     from .slide.reader import open_slide as open_slide
     from .train.checkpoint import load_model as load_model
     from .train.cross_validation import cross_validate as cross_validate

@@ -12,7 +12,7 @@ from ..devices import pick_device, reading_threads
 from .slide_job import SlideJob
 
 if TYPE_CHECKING:
-    from ..features.registry import Encoder
+    from ..features.encoder import Encoder
     from ..features.tile_stream import TileStream
 
 

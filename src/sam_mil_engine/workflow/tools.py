@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..settings import ProcessSettings, key
 
 if TYPE_CHECKING:
-    from ..features.registry import Encoder
-    from ..segment.registry import Segmenter
+    from ..features.encoder import Encoder
+    from ..segment.segmenter import Segmenter
 
 
 class Tools:
@@ -31,14 +31,14 @@ class Tools:
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter of the settings."""
-        from ..segment.registry import load_segmenter
+        from ..segment.loading import load_segmenter
 
         chosen = self.settings.segments
         return load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
 
     def encoder_named(self, name: str) -> Encoder:
         """Return one of the encoders of the settings."""
-        from ..features.registry import load_encoder
+        from ..features.loading import load_encoder
 
         if name not in self._encoders:
             precision = self.settings.features.precision

@@ -12,7 +12,7 @@ import shapely
 import tifffile
 
 from sam_mil_engine.annotations import Annotation, read_annotation_file, write_geojson
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.place import SlidePlace
 from sam_mil_engine.slide.reader import open_slide

@@ -1,0 +1,122 @@
+"""All models in one list: what they are, where they come from, and whether they are on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ModelError
+from .card import KINDS, PACKAGED, Kind, ModelCard
+from .encoders import hub_card
+from .hub import PREFIX
+from .registry import BrokenMethod, broken, cards
+from .segmenters import ADDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model.
+
+    Attributes
+    ----------
+    role, name, what, licence, citation
+        What it is; the role is the kind of its card.
+    source
+        Address that it comes from, or a word on where it comes from.
+    size, sha256
+        In words: the size is marked where it is approximate, the checksum where only its first digits are known.
+    on_disk
+        Whether it can be used now.
+    path
+        Where it is kept, or would be; None where it is in no file of its own, or the hub's cache lacks it.
+    needs
+        Package that is missing for it, or nothing.
+    problem
+        Why a method of another package cannot be used, or nothing.
+    """
+
+    role: Kind
+    name: str
+    what: str
+    licence: str = ""
+    citation: str = ""
+    source: str
+    size: str = ""
+    sha256: str = ""
+    on_disk: bool = False
+    path: Path | None = None
+    needs: str = ""
+    problem: str = ""
+
+
+def catalogue(kinds: Sequence[Kind] = KINDS) -> list[Entry]:
+    """All models of these kinds, also encoders behind a form on the hub; what comes with this package first."""
+    entries: list[Entry] = []
+    for kind in kinds:
+        found = [entry_of(card) for card in cards(kind).values() if not card.is_family]
+        entries += sorted(found, key=lambda entry: entry.source != PACKAGED)
+        entries += [_of_broken(method) for method in broken(kind)]
+    return entries
+
+
+def find_card(name: str) -> ModelCard | None:
+    """Return the card of the model called ``name``, of any kind; any ``hf:OWNER/NAME`` has one."""
+    for kind in KINDS:
+        card = cards(kind).get(name)
+        if card is not None and not card.is_family:
+            return card
+    if name.startswith(PREFIX) and name.count("/") == 1:
+        return hub_card(name.removeprefix(PREFIX), "a model of timm on the hub")
+    return None
+
+
+def find_entry(name: str) -> Entry:
+    """Return the entry called ``name``; any ``hf:OWNER/NAME`` is one.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    card = find_card(name)
+    if card is not None:
+        return entry_of(card)
+    entries = {entry.name: entry for entry in catalogue()}
+    if name in entries:
+        return entries[name]
+    raise ModelError(f"there is no model {name!r}", hint=f"Choose one of {', '.join(entries)}, or hf:OWNER/NAME")
+
+
+def entry_of(card: ModelCard) -> Entry:
+    """Return what is to be told of a model on this machine."""
+    path, size = card.path, card.size_in_words
+    checksum = card.checksum_in_words if card.file and card.source != ADDED else ""
+    if card.repository:
+        size = "" if path is None else f"{path.stat().st_size:,} bytes"
+        checksum = "given by the hub when it is fetched"
+    elif card.folder is not None:
+        checksum = "in model.json, checked whenever it is loaded"
+    return Entry(
+        role=card.kind,
+        name=card.name,
+        what=card.what,
+        licence=card.licence,
+        citation=card.citation,
+        source=card.source,
+        size=size,
+        sha256=checksum,
+        on_disk=card.on_disk,
+        path=path,
+        needs=card.missing_package,
+    )
+
+
+def _of_broken(method: BrokenMethod) -> Entry:
+    return Entry(
+        role=method.kind,
+        name=method.name,
+        what=f"cannot be used: {method.reason}",
+        source=f"comes with the package {method.package}",
+        problem=str(method),
+    )
