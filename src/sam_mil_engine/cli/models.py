@@ -70,18 +70,19 @@ def command(
 
 def _list(name: str | None, *, as_json: bool) -> None:
     from ..models.card import KINDS
-    from ..models.catalogue import catalogue, find_entry
+    from ..models.catalogue import catalogue, find_entries
     from ..models.files import models_folder
 
-    entries = catalogue() if name is None else [find_entry(name)]
+    entries = catalogue() if name is None else find_entries(name)
     if as_json:
         roles = {f"{kind}s": [entry for entry in entries if entry.role == kind] for kind in KINDS}
         listed = {role: [_as_json(entry) for entry in found] for role, found in roles.items()}
         print_json({"folder": str(models_folder()), **listed})
         return
     if name is not None:
-        for title, value in _as_json(entries[0]).items():
-            print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
+        for entry in entries:
+            for title, value in _as_json(entry).items():
+                print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
         return
     for role in dict.fromkeys(entry.role for entry in entries):
         rows = [_row(entry) for entry in entries if entry.role == role]
@@ -113,13 +114,12 @@ def _as_json(entry: Entry) -> dict[str, object]:
 
 def _verify(name: str | None, *, as_json: bool) -> None:
     from ..errors import SamMilError
-    from ..models.catalogue import catalogue, find_entry
+    from ..models.catalogue import catalogue, find_entries
     from ..models.store import verify
 
     rows, failed = [], False
-    for one in (
-        [find_entry(name).name] if name is not None else [entry.name for entry in catalogue() if entry.on_disk]
-    ):
+    entries = find_entries(name) if name is not None else [entry for entry in catalogue() if entry.on_disk]
+    for one in dict.fromkeys(entry.name for entry in entries):
         try:
             rows.append({"name": one, "state": "good", "found": verify(one)})
         except SamMilError as error:

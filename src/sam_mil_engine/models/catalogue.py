@@ -60,32 +60,30 @@ def catalogue(kinds: Sequence[Kind] = KINDS) -> list[Entry]:
     return entries
 
 
-def find_card(name: str) -> ModelCard | None:
-    """Return the card of the model called ``name``, of any kind; any ``hf:OWNER/NAME`` has one."""
-    for kind in KINDS:
-        card = cards(kind).get(name)
-        if card is not None and not card.is_family:
-            return card
-    if name.startswith(PREFIX) and name.count("/") == 1:
-        return hub_card(name.removeprefix(PREFIX), "a model of timm on the hub")
-    return None
+def find_cards(name: str) -> list[ModelCard]:
+    """Return the cards of what is called ``name``, at most one of each kind; any ``hf:OWNER/NAME`` has one."""
+    found = [cards(kind)[name] for kind in KINDS if name in cards(kind) and not cards(kind)[name].is_family]
+    if not found and name.startswith(PREFIX) and name.count("/") == 1:
+        found.append(hub_card(name.removeprefix(PREFIX), "a model of timm on the hub"))
+    return found
 
 
-def find_entry(name: str) -> Entry:
-    """Return the entry called ``name``; any ``hf:OWNER/NAME`` is one.
+def find_entries(name: str) -> list[Entry]:
+    """Return the entries called ``name``, at most one of each kind; any ``hf:OWNER/NAME`` is one.
 
     Raises
     ------
     ModelError
         If there is none.
     """
-    card = find_card(name)
-    if card is not None:
-        return entry_of(card)
-    entries = {entry.name: entry for entry in catalogue()}
-    if name in entries:
-        return entries[name]
-    raise ModelError(f"there is no model {name!r}", hint=f"Choose one of {', '.join(entries)}, or hf:OWNER/NAME")
+    found = [entry_of(card) for card in find_cards(name)]
+    if not found:
+        listed = catalogue()
+        found = [entry for entry in listed if entry.name == name]
+        if not found:
+            known = ", ".join(entry.name for entry in listed)
+            raise ModelError(f"there is no model {name!r}", hint=f"Choose one of {known}, or hf:OWNER/NAME")
+    return found
 
 
 def entry_of(card: ModelCard) -> Entry:

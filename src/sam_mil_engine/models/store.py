@@ -8,7 +8,7 @@ from ..errors import EncoderError, ModelError, SamMilError, SegmentError, Settin
 from ..files import atomic_path
 from ..progress import Progress, ProgressCallback, silent
 from .card import Kind, ModelCard
-from .catalogue import Entry, catalogue, find_card, find_entry
+from .catalogue import Entry, catalogue, find_cards, find_entries
 from .downloads import fetch, part_of
 from .files import file_sha256
 from .hub import cached_weights, fetch_repository, remove_repository, verify_repository
@@ -51,7 +51,10 @@ def verify(name: str) -> str:
     SamMilError
         If it is missing, damaged, or another one.
     """
-    card = _card(name)
+    return "; ".join(_verified(card) for card in _cards(name))
+
+
+def _verified(card: ModelCard) -> str:
     if card.file and card.source != ADDED:
         _, digest = card.find(error=ModelError)
         return f"the published file, SHA-256 {digest}"
@@ -94,7 +97,7 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
     if match is not None and name in (None, match.name):
         _copy(path, match.file_path, progress)
         part_of(match).unlink(missing_ok=True)
-        return find_entry(match.name)
+        return find_entries(match.name)[0]
     other = published.get(name or "")
     if other is not None and other.sha256:
         raise ModelError(
@@ -106,7 +109,7 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
     _refuse_taken(chosen, path)
     _sam_weights(path)
     _copy(path, added_folder() / f"{chosen}.pth", progress)
-    return find_entry(chosen)
+    return find_entries(chosen)[0]
 
 
 def remove(name: str) -> int:
@@ -135,10 +138,16 @@ def remove(name: str) -> int:
 
 
 def _card(name: str) -> ModelCard:
-    card = find_card(name)
-    if card is None:
-        raise ModelError(find_entry(name).problem, hint="Install a version that fits, or remove the package")
-    return card
+    """Card of that name, of several the one that has weights of its own."""
+    found = _cards(name)
+    return next((card for card in found if card.file or card.repository), found[0])
+
+
+def _cards(name: str) -> list[ModelCard]:
+    found = find_cards(name)
+    if not found:
+        raise ModelError(find_entries(name)[0].problem, hint="Install a version that fits, or remove the package")
+    return found
 
 
 def _refuse_taken(name: str, path: Path) -> None:
