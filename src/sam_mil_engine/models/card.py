@@ -104,7 +104,10 @@ class ModelCard:
     @property
     def missing_package(self) -> str:
         """The package that must be installed to use it and is not; else nothing."""
-        return self.needs if self.needs and find_spec(self.needs) is None else ""
+        try:
+            return "" if not self.needs or find_spec(self.needs) is not None else self.needs
+        except ModuleNotFoundError:  # of a package within a package
+            return self.needs
 
     @property
     def file_path(self) -> Path:

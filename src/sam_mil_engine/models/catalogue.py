@@ -32,6 +32,8 @@ class Entry:
         Where it is kept, or would be; None where it is in no file of its own, or the hub's cache lacks it.
     needs
         Package that is missing for it, or nothing.
+    gated, mpp, input_size, dim
+        As :class:`~.card.ModelCard` has them.
     problem
         Why a method of another package cannot be used, or nothing.
     """
@@ -47,6 +49,10 @@ class Entry:
     on_disk: bool = False
     path: Path | None = None
     needs: str = ""
+    gated: bool = False
+    mpp: float | None = None
+    input_size: int | None = None
+    dim: int | None = None
     problem: str = ""
 
 
@@ -64,7 +70,7 @@ def find_cards(name: str) -> list[ModelCard]:
     """Return the cards of what is called ``name``, at most one of each kind; any ``hf:OWNER/NAME`` has one."""
     found = [cards(kind)[name] for kind in KINDS if name in cards(kind) and not cards(kind)[name].is_family]
     if not found and name.startswith(PREFIX) and name.count("/") == 1:
-        found.append(hub_card(name.removeprefix(PREFIX), "a model of timm on the hub"))
+        found.append(hub_card(name.removeprefix(PREFIX), "a model of timm on the hub", gated=False))
     return found
 
 
@@ -107,6 +113,10 @@ def entry_of(card: ModelCard) -> Entry:
         on_disk=card.on_disk,
         path=path,
         needs=card.missing_package,
+        gated=card.gated,
+        mpp=card.mpp,
+        input_size=card.input_size,
+        dim=card.dim,
     )
 
 

@@ -36,6 +36,7 @@ def hub_card(
     citation: str = "",
     dim: int | None = None,
     mpp: float | None = None,
+    gated: bool = True,
     **options: object,
 ) -> ModelCard:
     """Card of a model of timm on the hub; the licence is the one that its page states.
@@ -51,7 +52,7 @@ def hub_card(
         licence=licence,
         citation=citation,
         repository=repository,
-        gated=True,
+        gated=gated,
         input_size=None if dim is None else 224,
         dim=dim,
         mpp=mpp,
