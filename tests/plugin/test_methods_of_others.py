@@ -9,13 +9,14 @@ import pytest
 from by_hand import choose
 from qtpy.QtCore import Qt
 
+from napari_sam_mil.models import all_models
 from napari_sam_mil.prompting import sams_on_disk
 from napari_sam_mil.session import sessions_of
 from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.train.checkpoint import TrainedModel, save_model
 from sam_mil_engine.train.expects import Expects
-from toy_methods import install_toys
+from toy_methods import install, install_toys
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +68,14 @@ def test_the_models_dock_lists_them(qtbot, make_napari_viewer):
     assert [item.parent().text(0) for item in found] == ["Segmenters", "Encoders"]
     dock.choose("toy")
     assert "comes with the package toy-methods" in dock.facts.text()
+
+
+def test_one_that_cannot_be_loaded_is_listed_with_the_reason(tmp_path, monkeypatch):
+    points = {"sam_mil_engine.encoders": {"lost": "other_package_that_is_lost:CARD"}}
+    monkeypatch.syspath_prepend(str(install(tmp_path / "lost", "lost-methods", {}, points)))
+    listed = {(model.kind, model.name): model for model in all_models()}
+    lost = listed["encoder", "lost"]
+    assert lost.what.startswith("cannot be used: ModuleNotFoundError")
+    assert lost.source == "comes with the package lost-methods"
+    assert (lost.on_disk, lost.fetchable, lost.removable) == (False, False, False)
+    assert listed["encoder", "toy"].on_disk, "it stops no other"
