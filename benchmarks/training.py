@@ -22,7 +22,7 @@ from measured import keep
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.settings import ModelSettings, TrainSettings

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil.docks import open_dock
 from napari_sam_mil.napari_compat.display import some_display
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
 #: Bytes of one picture at most; colours are reduced until it fits.

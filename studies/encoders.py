@@ -29,7 +29,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, StratifiedGr
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.features.resnet50 import TruncatedResNet50
 from sam_mil_engine.features.torch_encoder import TorchEncoder
 from sam_mil_engine.training.bootstrap import interval, resample, weighted_auc

@@ -21,7 +21,8 @@ from study import markdown, spread, train_and_test
 from sam_mil_engine.bag.h5 import read_bag
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import aggregator_class, aggregator_names
+from sam_mil_engine.mil.building import aggregator_class
+from sam_mil_engine.models.aggregators import AGGREGATORS
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import (
     ModelSettings,
@@ -60,7 +61,7 @@ MODEL = ModelSettings(
 def models() -> dict[str, ModelSettings]:
     """Every registered model; beside it the same with group tokens, or without where it has them itself."""
     found = {}
-    for name in aggregator_names():
+    for name in AGGREGATORS:
         plain = MODEL.model_copy(update={"name": name})
         found[name] = plain
         kind = aggregator_class(plain)

@@ -15,8 +15,8 @@ __version__ = "0.1.0"
 _MODULES = {
     "open_slide": "slide.reader",
     "process_slide": "process.runner",
-    "load_segmenter": "segment.registry",
-    "load_encoder": "features.registry",
+    "load_segmenter": "segment.loading",
+    "load_encoder": "features.loading",
     "read_bag": "bag.h5",
     "settings_for": "prediction.batch",
     "read_annotations": "annotations.reading",
@@ -29,11 +29,11 @@ _MODULES = {
 if TYPE_CHECKING:
     from .annotations.reading import read_annotations as read_annotations
     from .bag.h5 import read_bag as read_bag
-    from .features.registry import load_encoder as load_encoder
+    from .features.loading import load_encoder as load_encoder
     from .prediction.batch import settings_for as settings_for
     from .prediction.slide import predict as predict
     from .process.runner import process_slide as process_slide
-    from .segment.registry import load_segmenter as load_segmenter
+    from .segment.loading import load_segmenter as load_segmenter
     from .slide.reader import open_slide as open_slide
     from .training.checkpoint import load_model as load_model
     from .training.cross_validation import cross_validate as cross_validate

@@ -98,7 +98,7 @@ def _display() -> list[Finding]:
 
 
 def _writing() -> list[Finding]:
-    from .model_files import models_folder
+    from .models.files import models_folder
 
     findings = []
     for name, folder in (("temporary files", tempfile.gettempdir()), ("weight files", models_folder())):
@@ -112,15 +112,19 @@ def _writing() -> list[Finding]:
 
 
 def _models() -> list[Finding]:
-    from .features.registry import available_encoders
-    from .segment.registry import available_segmenters
+    from .models.card import KINDS
+    from .models.registry import available, broken
 
     findings = []
-    for name, items in (("segmenters", available_segmenters()), ("encoders", available_encoders())):
+    for name, items in (("segmenters", available("segmenter")), ("encoders", available("encoder"))):
         here = [item.name for item in items if item.on_disk]
         away = [item.name for item in items if not item.on_disk]
         advice = f"Not here: {', '.join(away)}; see `sam-mil-engine models`" if away else ""
         findings.append(Finding(name, "good" if here else "bad", ", ".join(here) or "none", advice))
+    for kind in KINDS:
+        for method in broken(kind):
+            advice = f"Install a version of {method.package} that fits, or remove the package"
+            findings.append(Finding(f"{kind} {method.name}", "note", str(method), advice))
     return findings
 
 

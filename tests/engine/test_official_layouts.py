@@ -18,7 +18,7 @@ from torch import nn
 
 from sam_mil_engine.errors import EncoderError, SegmentError
 from sam_mil_engine.features.folding import with_folded_norms
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.segment import checkpoints
 from small_sams import build_small_sam
 

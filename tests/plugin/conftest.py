@@ -75,7 +75,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""
-    from sam_mil_engine.mil.registry import build_aggregator
+    from sam_mil_engine.mil.building import build_aggregator
     from sam_mil_engine.settings import ModelSettings
     from sam_mil_engine.training.checkpoint import TrainedModel, save_model
     from sam_mil_engine.training.expects import Expects

@@ -31,7 +31,7 @@ def abmil_folder(run_folder, tmp_path):
     """A second model that fits the same bags, with attention."""
     import torch
 
-    from sam_mil_engine.mil.registry import build_aggregator
+    from sam_mil_engine.mil.building import build_aggregator
     from sam_mil_engine.settings import ModelSettings
     from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,11 +18,11 @@ from napari_sam_mil.analysis import library as library_module
 from napari_sam_mil.analysis import models as models_module
 from napari_sam_mil.analysis.prompting import sams_on_disk
 from napari_sam_mil.widgets.parts import without_empty_rows
-from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
-from sam_mil_engine.segment import checkpoints, published
-from sam_mil_engine.segment.published import added_sams
-from sam_mil_engine.segment.registry import available_segmenters
-from sam_mil_engine.workflow.model_catalogue import catalogue
+from sam_mil_engine.models.catalogue import catalogue
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.models.segmenters import SEGMENTERS, added_sams
+from sam_mil_engine.segment import checkpoints
 from small_sams import build_small_sam
 
 LEFT = Qt.MouseButton.LeftButton
@@ -64,7 +65,7 @@ def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
     }
     assert names(dock, 0) == listed["segmenter"]
     assert names(dock, 1) == listed["encoder"]
-    assert {item.name for item in available_segmenters()} <= set(listed["segmenter"])
+    assert {item.name for item in available("segmenter")} <= set(listed["segmenter"])
     assert "demo" in names(dock, 2)
     assert "Runs on" in dock.machine.text()
     choose(qtbot, dock, "vit_b")
@@ -94,8 +95,8 @@ def served(tmp_path, monkeypatch, in_this_process):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}/sam.pth"
-        file = ModelFile("vit_b", "a test", "sam.pth", url, hashlib.sha256(content).hexdigest(), "MIT", 2)
-        monkeypatch.setitem(published.SAM_FILES, "vit_b", file)
+        known = {"file": "sam.pth", "source": url, "sha256": hashlib.sha256(content).hexdigest(), "size": 0}
+        monkeypatch.setitem(SEGMENTERS, "vit_b", replace(SEGMENTERS["vit_b"], **known))
         yield tmp_path / "web" / "sam.pth"
         server.shutdown()
         thread.join()
@@ -124,7 +125,7 @@ def test_a_file_that_is_gone_is_a_notification_that_says_what_to_do(qtbot, serve
 def test_a_published_file_from_elsewhere_is_copied_to_its_place(qtbot, served, dock, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(served), ""))
     press(qtbot, dock, dock.add_button)
-    qtbot.waitUntil(published.SAM_FILES["vit_b"].path.is_file)
+    qtbot.waitUntil(SEGMENTERS["vit_b"].file_path.is_file)
     assert dock.status.text().startswith("Copied as vit_b")
 
 
@@ -169,7 +170,7 @@ def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qt
     press(qtbot, dock, dock.add_button)
     qtbot.waitUntil(lambda: "my-sam" in names(dock, 0))
     (tmp_path / "my-sam.pth").unlink()
-    assert added_sams()["my-sam"].is_file(), "a copy, which stays when the file goes"
+    assert added_sams()["my-sam"].file_path.is_file(), "a copy, which stays when the file goes"
     assert sams_on_disk() == ["tissue-sam", "my-sam"]
     choose(qtbot, dock, "my-sam")
     qtbot.mouseClick(dock.remove_button, LEFT)

@@ -15,7 +15,7 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.predictor import SamPrompter
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import Segmenter
+from sam_mil_engine.segment.segmenter import Segmenter
 
 Mask = npt.NDArray[np.bool_]
 Rgb = npt.NDArray[np.uint8]

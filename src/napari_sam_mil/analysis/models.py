@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import ModelError, SamMilError
+from sam_mil_engine.models.segmenters import ADDED
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.segment.published import added_sams
 
 from ..background.worker import in_other_process
 from .library import library
 
 if TYPE_CHECKING:
-    from sam_mil_engine.workflow.model_catalogue import Entry
+    from sam_mil_engine.models.card import Kind
+    from sam_mil_engine.models.catalogue import Entry
+
+
+#: What is listed: everything that a dock can choose.
+KINDS: tuple[Kind, ...] = ("segmenter", "encoder", "classifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,10 @@ class Model:
 
 def all_models() -> list[Model]:
     """List the engine's models and the imported RUNs; reads their files: run it in a job."""
-    from sam_mil_engine.workflow.model_catalogue import catalogue
+    from sam_mil_engine.models.catalogue import catalogue
 
-    return [*(_of_entry(entry) for entry in catalogue()), *(_of_run(run) for run in library().added("classifier"))]
+    entries = catalogue(KINDS)
+    return [*(_of_entry(entry) for entry in entries), *(_of_run(run) for run in library().added("classifier"))]
 
 
 def _of_entry(entry: Entry) -> Model:
@@ -84,7 +90,7 @@ def _of_entry(entry: Entry) -> Model:
         citation=entry.citation,
         card=_card(entry.path),
         fetchable=published and not entry.on_disk and not entry.needs,
-        removable=entry.on_disk and (published or entry.name in added_sams()),
+        removable=entry.on_disk and (published or entry.source == ADDED),
     )
 
 
@@ -112,14 +118,14 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
 
 
 def _verified(model: Model, *, progress: ProgressCallback) -> str:
-    from sam_mil_engine.workflow import model_store
+    from sam_mil_engine.models import store
 
     progress(Progress("verify", 0, 1, "files", f"reading {model.name}"))
     if model.imported:
         _, classes = _loaded(Path(model.choice), progress=progress)
         found = f"weights and description fit; classes {', '.join(classes)}"
     else:
-        found = model_store.verify(model.name)
+        found = store.verify(model.name)
     progress(Progress("verify", 1, 1, "files"))
     return found
 
@@ -132,9 +138,9 @@ def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
         )
 
     def work(progress: ProgressCallback) -> str:
-        from sam_mil_engine.workflow import model_store
+        from sam_mil_engine.models import store
 
-        return f"Fetched {model.name}: {model_store.get(model.name, progress=progress)}"
+        return f"Fetched {model.name}: {store.get(model.name, progress=progress)}"
 
     return work
 
@@ -152,9 +158,9 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
 
 
 def _copied(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
-    from sam_mil_engine.workflow import model_store
+    from sam_mil_engine.models import store
 
-    entry = model_store.add(path, progress=progress)
+    entry = store.add(path, progress=progress)
     return entry.name, entry.what
 
 
@@ -169,9 +175,9 @@ def remove(model: Model) -> str:
     if model.imported:
         library().forget(model.kind, model.choice)
         return f"{model.name} is no longer listed; its folder stays where it is"
-    from sam_mil_engine.workflow import model_store
+    from sam_mil_engine.models import store
 
-    return f"Removed {model.name}; {model_store.remove(model.name) / 1e6:,.0f} MB are free again"
+    return f"Removed {model.name}; {store.remove(model.name) / 1e6:,.0f} MB are free again"
 
 
 def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
+from sam_mil_engine.models.registry import available
 from sam_mil_engine.progress import ProgressCallback, silent
-from sam_mil_engine.segment.registry import WITHOUT_WEIGHTS, available_segmenters
 
 from ..background.worker import in_other_process
 from .sam_calls import answer, embed, identify
@@ -145,7 +145,7 @@ class Answer:
 
 def sams_on_disk() -> list[str]:
     """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
-    return [item.name for item in available_segmenters() if item.on_disk and item.name not in WITHOUT_WEIGHTS]
+    return [card.name for card in available("segmenter") if card.prompts and card.on_disk]
 
 
 def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from sam_mil_engine.model_files import models_folder
+from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
 
 from ..analysis.models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError
+from ..models.registry import names
 from ..settings import (
     STAGES,
     TISSUE_PRESETS,
@@ -47,8 +48,8 @@ SegmenterName = Annotated[
     str | None,
     typer.Option(
         "--segmenter",
-        help="regions, vit_b, vit_l, vit_h, medsam, an added SAM, a checkpoint file, or auto: a SAM on disk,"
-        " else regions."
+        help=f"{', '.join(names('segmenter'))}, an added SAM, a checkpoint file, or auto: a SAM on disk, else"
+        " regions."
         f" (default: {_segments.segmenter})",
     ),
 ]
@@ -56,7 +57,7 @@ EncoderNames = Annotated[
     list[str] | None,
     typer.Option(
         "--encoder",
-        help="efficientnet-lite0, resnet50, plip, timm:NAME or hf:NAME; given several times, the patches are read"
+        help=f"{', '.join(names('encoder'))}; given several times, the patches are read"
         f" once and each further encoder has its bags in bags-NAME. (default: {_features.encoder})",
     ),
 ]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..models.registry import names
 from ..settings.changes import merge, read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
 from .options import (
@@ -29,7 +30,8 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run, a model folder, or a bundled model: colon, demo; auto takes the one that fits the slide.",
+            help=f"A run, a model folder, or one of {', '.join(names('classifier'))}; auto takes the bundled one"
+            " that fits the slide.",
             metavar="RUN|MODEL",
         ),
     ],

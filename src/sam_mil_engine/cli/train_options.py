@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import SettingsError
-from ..mil.registry import AGGREGATORS
+from ..models.registry import names
 from ..settings import ModelSettings, TrainSettings
 from ..settings.changes import assign
 
 _train, _model = TrainSettings(), ModelSettings()
-MODELS = ", ".join(AGGREGATORS)
+MODELS = ", ".join(names("aggregator"))
 OWN = "what the model's paper has"
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]

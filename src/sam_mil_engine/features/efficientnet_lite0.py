@@ -13,7 +13,7 @@ import timm
 from torch import Tensor
 
 from ..errors import EncoderError
-from ..model_files import file_sha256
+from ..models.files import file_sha256
 from .folding import with_folded_norms
 from .torch_encoder import TorchEncoder
 from .weights import fit_state, read_state

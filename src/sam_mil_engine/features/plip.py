@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from .registry import PLIP_FILE
+from ..models.encoders import ENCODERS
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -48,7 +48,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
         If transformers is not installed, or the weights are missing, damaged or of another model.
     """
     model = PlipImages()
-    state, file, digest = find_state(path, PLIP_FILE)
+    state, file, digest = find_state(path, ENCODERS["plip"])
     used = {name: value for name, value in state.items() if name.startswith(_USED) and name != _COUNTED}
     fit_state(model.clip, used, path=file, name="PLIP")
     return TorchEncoder(

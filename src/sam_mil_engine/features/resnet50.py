@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from ..models.encoders import ENCODERS
 from .folding import with_folded_norms
-from .registry import RESNET50_FILE
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -38,7 +38,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     EncoderError
         If the weights are missing, damaged or of another model.
     """
-    state, file, digest = find_state(path, RESNET50_FILE)
+    state, file, digest = find_state(path, ENCODERS["resnet50"])
     model = TruncatedResNet50()
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")

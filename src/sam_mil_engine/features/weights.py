@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from ..model_files import ModelFile, file_sha256
+from ..models.card import ModelCard
+from ..models.files import file_sha256
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -39,7 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def find_state(path: str, published: ModelFile) -> tuple[dict[str, Tensor], Path, str]:
+def find_state(path: str, published: ModelCard) -> tuple[dict[str, Tensor], Path, str]:
     """Return the weights in ``path``, or the published ones where it is empty; their file and its SHA-256.
 
     Raises

@@ -1,7 +1,7 @@
 """The seam between models and everything else: what goes into an aggregator and what comes out.
 
-A new model is one file with an :class:`Aggregator` and one line in ``registry.py``. The training loop walks
-through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
+A new model is one file with an :class:`Aggregator` and one card in ``models/aggregators.py``. The training loop
+walks through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
 prediction calls ``forward`` and ``patch_logits``. Neither knows a model by name: what a model can say of its
 tokens (attention, evidence, scores and values) it says in its output, and what it cannot is None there.
 """

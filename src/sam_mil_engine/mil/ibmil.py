@@ -12,7 +12,7 @@ from torch.nn.functional import linear
 
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from .registry import build_aggregator
+from .building import build_aggregator
 
 
 class IbMil(Aggregator):

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from ..settings import MhimSettings, ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from .registry import build_aggregator
+from .building import build_aggregator
 from .transmil import TransMil
 
 

@@ -17,9 +17,9 @@ from ..slide.tissue_regions import TissueRegions
 from .project import Project
 
 if TYPE_CHECKING:
-    from ..features.registry import Encoder
+    from ..features.encoder import Encoder
     from ..features.tile_stream import TileStream
-    from ..segment.registry import Segmenter
+    from ..segment.segmenter import Segmenter
 
 
 class Tools:
@@ -41,14 +41,14 @@ class Tools:
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter of the settings."""
-        from ..segment.registry import load_segmenter
+        from ..segment.loading import load_segmenter
 
         chosen = self.settings.segments
         return load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
 
     def encoder_named(self, name: str) -> Encoder:
         """Return one of the encoders of the settings."""
-        from ..features.registry import load_encoder
+        from ..features.loading import load_encoder
 
         if name not in self._encoders:
             precision = self.settings.features.precision

@@ -28,7 +28,7 @@ from ..slide.tissue_regions import TissueRegions
 from .job import SlideJob, depends
 
 if TYPE_CHECKING:
-    from ..features.registry import Encoder
+    from ..features.encoder import Encoder
     from ..features.tile_stream import TileStream
 
 _PICTURE_SIDE = 1024

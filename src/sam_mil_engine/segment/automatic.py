@@ -15,6 +15,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from ..errors import SegmentError
+from ..models.segmenters import TISSUE_SAM
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
 from .candidates import Candidate, CropCandidates, FoundMask, masks_of_picture, without_small_regions
@@ -23,15 +24,31 @@ from .fast_decoder import FastDecoder, PlainDecoder, decoder_of
 from .fast_encoder import FastEncoder, PlainEncoder, encoder_of
 from .image import SegmentationImage
 from .mask_filters import FullResolution
+from .named_sams import load_named_sam
 from .point_grid import Crop, crops_of
 from .predictor import check_picture
 from .segments import Segments
+from .tissue_sam.bundle import its_own
 
 #: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
 _PROMPTS_CPU, _PROMPTS_GPU = 4, 64
 _CROPS_CPU, _CROPS_GPU = 1, 4
 
 Result = TypeVar("Result")
+
+
+def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> AutomaticSegmenter:
+    """Return the segmenter that asks the SAM called ``name``: a published or an added one, or a checkpoint's path.
+
+    Raises
+    ------
+    SegmentError
+        If there is none, or its weights are missing, damaged or of another shape.
+    """
+    found = load_named_sam(name, device=device)
+    if found.name == TISSUE_SAM:
+        settings = its_own(settings)
+    return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
 
 
 class AutomaticSegmenter:

@@ -1,9 +1,10 @@
-"""Meta's checkpoint files: the shape is read from the file, the weights must fit it exactly."""
+"""Checkpoints of SAMs: found by name or path; the shape is read from the file, and the weights must fit it."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,9 @@ from segment_anything.modeling import Sam
 
 from ..devices import pick_device
 from ..errors import SegmentError
+from ..models.files import file_sha256
+from ..models.registry import find, names
+from ..models.segmenters import added_sams
 
 #: Width of the image encoder -> name of the shape in Meta's registry.
 _SHAPE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
@@ -19,6 +23,38 @@ _PATCH_EMBEDDING = "image_encoder.patch_embed.proj.weight"
 #: A weight that only MobileSAM's TinyViT has.
 _TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 _HINT = "Give one of Meta's checkpoints (sam_vit_b, sam_vit_l, sam_vit_h) or a file of the same shape"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint file, what it is called, and its SHA-256."""
+
+    path: Path
+    name: str
+    sha256: str
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Find the SAM checkpoint called ``name``: a published or an added name, or a path.
+
+    Raises
+    ------
+    SegmentError
+        If there is none, or it is not the published one.
+    """
+    card = find("segmenter", name, error=SegmentError)
+    if card is not None and card.file:
+        path, sha256 = card.find(error=SegmentError)
+        return Checkpoint(path, name, sha256)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return Checkpoint(path, path.stem, file_sha256(path))
+    if path.suffix in {".pth", ".pt"} or len(path.parts) > 1:
+        raise SegmentError("there is no such checkpoint file", where=path, hint="Check the path")
+    known = ", ".join(["auto", *names("segmenter"), *added_sams()])
+    raise SegmentError(
+        f"there is no segmenter {name!r}", hint=f"Choose one of {known}, or the path of a SAM checkpoint (.pth)"
+    )
 
 
 def load_sam(path: Path, *, device: str = "auto") -> Sam:

@@ -12,11 +12,10 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
+from ..models.segmenters import TISSUE_SAM, largest_of_metas
 from .cores import Cores
 from .fast_encoder import encoder_of
 from .named_sams import load_named_sam
-from .published import largest_of_metas
-from .tissue_sam.bundle import NAME as TISSUE_SAM
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -86,6 +86,18 @@ class StainRegionSegmenter(RegionSegmenter):
         return stain_statistics(picture.image, picture.tissue, labels, pairs, side=side)
 
 
+def build_regions(*, settings: SegmentSettings, device: str) -> RegionSegmenter:
+    """Return ``regions``; they are found on the CPU, whatever the device."""
+    del device
+    return RegionSegmenter(settings)
+
+
+def build_stain_regions(*, settings: SegmentSettings, device: str) -> StainRegionSegmenter:
+    """Return ``stain-regions``; they are found on the CPU, whatever the device."""
+    del device
+    return StainRegionSegmenter(settings)
+
+
 def _lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """RGB (h, w, 3) uint8 -> CIELAB float32, L in 0..100."""
     import cv2

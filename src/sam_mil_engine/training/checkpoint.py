@@ -17,13 +17,14 @@ from ..devices import pick_device
 from ..errors import ModelError, SettingsError
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
+from ..mil.building import build_aggregator
 from ..mil.patch_calibration import PatchCalibration
-from ..mil.registry import build_aggregator
+from ..models.classifiers import CARD, DESCRIPTION, WEIGHTS
 from ..provenance import versions
 from ..settings import ModelSettings
 from .domain import FeatureDomain, load_domain, save_domain
 from .expects import Expects
-from .model_folders import AUTO, CARD, DESCRIPTION, WEIGHTS, bundled_models, find_model
+from .model_folders import AUTO, bundled_models, find_model
 
 FORMAT_VERSION = 1
 

@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ModelError
+from ..models.card import ModelCard
+from ..models.classifiers import DESCRIPTION, bundled_classifiers
+from ..models.registry import cards
 from ..tables.cells import listing
 
-#: The files of a model folder.
-WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "card.md"
 #: Stands for the bundled model whose domain is nearest to the slide.
 AUTO = "auto"
 
 
 def bundled_models() -> dict[str, Path]:
     """Names and folders of the models that come with the package."""
-    root = Path(str(resources.files("sam_mil_engine.weights")))
-    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / DESCRIPTION).is_file()}
+    return _folders(bundled_classifiers())
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierDescription:
-    """One line of the list of classifiers."""
-
-    name: str
-    what: str
-    on_disk: bool
-    licence: str
+def named_models() -> dict[str, Path]:
+    """Names and folders of the bundled models and of those that other packages bring."""
+    return {**_folders(cards("classifier")), **bundled_models()}
 
 
-def available_classifiers() -> list[ClassifierDescription]:
-    """All bundled classifiers: the first paragraph of each card says what it is."""
-    found = []
-    for name, folder in bundled_models().items():
-        card = (folder / CARD).read_text(encoding="utf-8")
-        what = card.split("\n\n")[1].replace("\n", " ").replace("*", "")
-        found.append(ClassifierDescription(name, what, True, "Apache-2.0"))
-    return found
+def _folders(found: Mapping[str, ModelCard]) -> dict[str, Path]:
+    return {name: card.folder for name, card in found.items() if card.folder is not None}
 
 
 def find_model(path: str | Path) -> Path:
     """Return the model folder that ``path`` stands for; raises :class:`ModelError` if that is none or several.
 
-    The bare name of a bundled model wins over a folder of that name; ``./NAME`` is the folder.
+    The bare name of a bundled model, or of one of another package, wins over a folder of that name; ``./NAME`` is
+    the folder.
     """
     models = find_models(path)
     if len(models) == 1:
@@ -64,9 +53,9 @@ def find_models(path: str | Path) -> list[Path]:
     ModelError
         If there is none.
     """
-    bundled = bundled_models()
-    if str(path) in bundled and not isinstance(path, Path):
-        return [bundled[str(path)]]
+    named = {} if isinstance(path, Path) else named_models()
+    if str(path) in named:
+        return [named[str(path)]]
     folder = Path(path)
     if (folder / DESCRIPTION).is_file():
         return [folder]
@@ -74,7 +63,7 @@ def find_models(path: str | Path) -> list[Path]:
         raise ModelError(
             "there is no such model",
             where=path,
-            hint=f"Give a RUN, a model folder, or a bundled model: {listing(bundled) or 'none is here'}",
+            hint=f"Give a RUN, a model folder, or a bundled model: {listing(named_models()) or 'none is here'}",
         )
     models = sorted((file.parent for file in folder.glob(f"**/{DESCRIPTION}")), key=_by_numbers)
     if not models:

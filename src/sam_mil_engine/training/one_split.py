@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..bag.feature_bag import FloatFeatures
 from ..devices import pick_device
 from ..mil.aggregator import Aggregator
+from ..mil.building import build_aggregator
 from ..mil.patch_calibration import PatchCalibration
-from ..mil.registry import build_aggregator
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, TrainSettings
 from ..tables.cells import listing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import SettingsError
-from ..mil.registry import aggregator_class, resolve_name
+from ..mil.building import aggregator_class, resolve_name
 from ..settings import TrainSettings
 
 

@@ -17,11 +17,13 @@ from typer.testing import CliRunner
 
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.card import KINDS
+from sam_mil_engine.models.catalogue import catalogue
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.models.segmenters import SEGMENTERS, added_sams
 from sam_mil_engine.segment import checkpoints
-from sam_mil_engine.segment.published import SAM_FILES, added_sams
-from sam_mil_engine.segment.registry import available_segmenters, find_checkpoint
-from sam_mil_engine.workflow.model_catalogue import catalogue
+from sam_mil_engine.segment.checkpoints import find_checkpoint
 from small_sams import build_small_sam
 
 CONTENT = b"weights" * 300_000
@@ -44,14 +46,13 @@ def source(tmp_path, monkeypatch):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         small = replace(
-            SAM_FILES["vit_b"],
+            SEGMENTERS["vit_b"],
             file="sam.pth",
-            url=f"http://127.0.0.1:{server.server_address[1]}/sam.pth",
+            source=f"http://127.0.0.1:{server.server_address[1]}/sam.pth",
             sha256=hashlib.sha256(CONTENT).hexdigest(),
             size=len(CONTENT),
-            megabytes=2,
         )
-        monkeypatch.setitem(SAM_FILES, "vit_b", small)
+        monkeypatch.setitem(SEGMENTERS, "vit_b", small)
         yield path
         server.shutdown()
         thread.join()
@@ -104,7 +105,7 @@ def test_every_entry_says_what_a_person_must_know(source):
     entries = catalogue()
     assert len({entry.name for entry in entries}) == len(entries)
     for entry in entries:
-        assert entry.role in ("segmenter", "encoder", "classifier")
+        assert entry.role in KINDS
         assert entry.what
         assert entry.licence
         assert entry.citation
@@ -146,10 +147,10 @@ def own_sam(tmp_path, monkeypatch):
 
 def test_a_sam_of_ones_own_gets_a_name_and_is_a_segmenter(source, own_sam, tmp_path):
     assert "liver-sam: " in run("add", own_sam, "--as", "liver-sam", "-q")
-    copy = added_sams()["liver-sam"]
+    copy = added_sams()["liver-sam"].file_path
     assert copy.read_bytes() == own_sam.read_bytes()
-    assert {item.name: item.on_disk for item in available_segmenters()}["liver-sam"]
-    assert find_checkpoint("liver-sam")[0] == copy
+    assert {item.name: item.on_disk for item in available("segmenter")}["liver-sam"]
+    assert find_checkpoint("liver-sam").path == copy
     assert "a SAM of" in run("verify", "liver-sam")
     assert "already" in run("add", own_sam, "--as", "liver-sam", "-q")
     for taken in ("regions", "demo"):

@@ -161,7 +161,7 @@ def test_tiles_are_read_while_the_encoder_works():
 
 
 def test_a_real_slide(cmu_slide):
-    from sam_mil_engine.features.registry import load_encoder
+    from sam_mil_engine.features.loading import load_encoder
     from sam_mil_engine.slide.reader import open_slide
     from sam_mil_engine.slide.tiling import read_tile
 

@@ -15,7 +15,7 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.devices import reading_threads
 from sam_mil_engine.errors import EncoderError, SettingsError
 from sam_mil_engine.features.encode import encode_tiles
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.features.tile_stream import BATCHES_AHEAD, TileStream
 from sam_mil_engine.features.torch_encoder import TorchEncoder
 from sam_mil_engine.process.job import Tools

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.membership import smallest_group
 from sam_mil_engine.settings import ModelSettings

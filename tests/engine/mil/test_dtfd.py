@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.dtfd import Dtfd, settled_pseudo_bags
 from sam_mil_engine.mil.patch_probability import patch_probability
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.sam_mil import pseudo_bags
 from sam_mil_engine.settings import DtfdSettings, ModelSettings
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import aggregator_names
+from sam_mil_engine.models.aggregators import AGGREGATORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CLASSES = pytest.mark.parametrize("n_classes", [2, 3])
 
 
 def test_no_registered_model_is_forgotten() -> None:
-    assert {name.partition(" ")[0].partition("+")[0] for name in MODELS} == set(aggregator_names())
+    assert {name.partition(" ")[0].partition("+")[0] for name in MODELS} == set(AGGREGATORS)
 
 
 @pytest.mark.parametrize("name", MODELS)

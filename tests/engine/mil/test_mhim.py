@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.mhim import Mhim, look, masked_patches
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import MhimSettings, ModelSettings, TrainSettings, TransmilSettings
 from sam_mil_engine.training.bag_store import Example
 from sam_mil_engine.training.fitting import fit

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.nystrom import NystromAttention, pseudo_inverse
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings, TransmilSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -17,7 +17,7 @@ from sam_mil_engine.bag.place import place_of_bag
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.convert.exporting import export_slides
 from sam_mil_engine.convert.source import Source
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.prediction.batch import predict_paths
 from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.process.runner import process_slide

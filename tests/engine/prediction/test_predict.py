@@ -14,7 +14,7 @@ import torch
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import BagError, DataError, ModelError
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.prediction.slide import predict, predict_only, predict_without, read_scores, save_scores
 from sam_mil_engine.settings import ModelSettings

@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sam_mil_engine.features import registry as encoders
+from sam_mil_engine.features import loading as encoders
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.segment import registry as segmenters
+from sam_mil_engine.segment import loading as segmenters
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam_mil_engine.bag import h5
-from sam_mil_engine.features import registry
+from sam_mil_engine.features import loading
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
@@ -64,7 +64,7 @@ def test_a_sparse_slide_is_what_it_says(large: Path) -> None:
 
 @pytest.mark.skipif(not RESET.exists(), reason="peak memory is read from /proc")
 def test_peak_memory_is_far_below_the_slide(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "load_encoder", lambda name, **options: Brightness())
+    monkeypatch.setattr(loading, "load_encoder", lambda name, **options: Brightness())
     tools = Tools(SETTINGS, device="cpu")
     small = write_sparse_slide(tmp_path / "small.tiff", side=2048, radius=700, pieces=((0.5, 0.5),))
     process_slide(small, tmp_path / "p", tools=tools)  # libraries take their memory

@@ -13,7 +13,7 @@ from whole_runs import states
 
 from sam_mil_engine import devices
 from sam_mil_engine.errors import Cancelled, ProjectError, SlideError
-from sam_mil_engine.features import registry
+from sam_mil_engine.features import loading
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project
@@ -45,7 +45,7 @@ class Colours:
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> Colours:
     colours = Colours()
-    monkeypatch.setattr(registry, "load_encoder", lambda name, **options: colours)
+    monkeypatch.setattr(loading, "load_encoder", lambda name, **options: colours)
     return colours
 
 

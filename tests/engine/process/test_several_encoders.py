@@ -13,7 +13,7 @@ import pytest
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, SettingsError
-from sam_mil_engine.features import registry, tile_stream
+from sam_mil_engine.features import loading, tile_stream
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project, side_folder
 from sam_mil_engine.process.runner import process_slide
@@ -64,7 +64,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
         seen.reads[number] += 1
         return read(slide, grid, number)
 
-    monkeypatch.setattr(registry, "load_encoder", load)
+    monkeypatch.setattr(loading, "load_encoder", load)
     monkeypatch.setattr(tile_stream, "read_tile", counted)
     return seen
 

@@ -9,13 +9,14 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 
 from sam_mil_engine.errors import SegmentError
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.models.segmenters import SEGMENTERS
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.checkpoints import load_sam
+from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.predictor import load_prompter
-from sam_mil_engine.segment.published import SAM_FILES
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import available_segmenters, load_segmenter
 from sam_mil_engine.settings import SegmentSettings
 
 
@@ -36,7 +37,7 @@ def vit_b_file(tmp_path_factory):
 
 def test_without_weights_auto_is_regions(models):
     assert isinstance(load_segmenter("auto"), RegionSegmenter)
-    here = [item.name for item in available_segmenters() if item.on_disk]
+    here = [item.name for item in available("segmenter") if item.on_disk]
     assert here == ["regions", "stain-regions", "tissue-sam"]
 
 
@@ -51,10 +52,10 @@ def test_a_missing_sam_names_file_url_and_folder(models):
 
 def test_auto_takes_the_largest_sam_on_disk_and_checks_it(models):
     for name in ("vit_b", "vit_l"):
-        (models / SAM_FILES[name].file).write_bytes(b"cut off")
+        (models / SEGMENTERS[name].file).write_bytes(b"cut off")
     with pytest.raises(SegmentError, match=r"sam_vit_l_0b3195\.pth: the checksum"):
         load_segmenter("auto")
-    assert {item.name for item in available_segmenters() if item.on_disk} == {
+    assert {item.name for item in available("segmenter") if item.on_disk} == {
         "regions",
         "stain-regions",
         "tissue-sam",
@@ -67,7 +68,7 @@ def test_prompts_ask_the_largest_sam_here_else_the_one_that_comes_with_the_packa
     assert load_prompter(device="cpu").name == "tissue-sam"
     with pytest.raises(SegmentError, match="sam_vit_b_01ec64"):
         load_prompter("vit_b")
-    (models / SAM_FILES["vit_l"].file).write_bytes(b"cut off")
+    (models / SEGMENTERS["vit_l"].file).write_bytes(b"cut off")
     with pytest.raises(SegmentError, match="sam_vit_l_0b3195"):
         load_prompter()
 
@@ -136,7 +137,7 @@ def test_files_that_are_no_sam(tmp_path, vit_b_file):
 
 def test_the_registry_does_not_import_torch():
     code = (
-        "import sys; from sam_mil_engine.segment.registry import load_segmenter; load_segmenter('regions');"
+        "import sys; from sam_mil_engine.segment.loading import load_segmenter; load_segmenter('regions');"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,8 +12,8 @@ from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.image import SegmentationImage
+from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.predictor import SamPrompter, load_prompter
-from sam_mil_engine.segment.registry import load_segmenter
 from sam_mil_engine.segment.tissue_sam import bundle
 from sam_mil_engine.segment.tissue_sam.model import load_tissue_sam
 from sam_mil_engine.settings import SegmentSettings

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sam_mil_engine.errors import ModelError
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training import model_folders
 from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
@@ -56,7 +56,7 @@ def test_a_run_of_several_folds_lists_them(saved: tuple[TrainedModel, Path]) -> 
 
 def test_bundled_models_by_name(saved: tuple[TrainedModel, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = saved
-    monkeypatch.setattr(model_folders, "bundled_models", lambda: {"demo": folder})
+    monkeypatch.setattr(model_folders, "named_models", lambda: {"demo": folder})
     monkeypatch.chdir(folder.parent)
     (folder.parent / "demo").mkdir()
     assert find_model("demo") == folder

@@ -13,9 +13,10 @@ import tifffile
 
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.models.registry import available
 from sam_mil_engine.prediction.slide import best_fit, predict
 from sam_mil_engine.training.checkpoint import load_candidates, load_model
-from sam_mil_engine.training.model_folders import AUTO, available_classifiers, bundled_models
+from sam_mil_engine.training.model_folders import AUTO, bundled_models
 
 SCRIPT = Path(__file__).parents[3] / "training" / "colon_classifier" / "train.py"
 
@@ -79,7 +80,7 @@ def test_bundled_classifiers_fit_one_another_and_know_composed_colon(made: Path)
         card = (folder / "card.md").read_text()
         assert "not for diagnosis" in card.lower()
         assert all(word in card for word in ("licence", "interval", "validation")), name
-    assert {item.name for item in available_classifiers()} == {"colon", "demo"}
+    assert {item.name for item in available("classifier")} == {"colon", "demo"}
 
 
 def test_a_generated_slide_is_the_demonstration_models(shared_data: Path, tmp_path: Path) -> None:

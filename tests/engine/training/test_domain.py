@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import BagError, ModelError
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 from sam_mil_engine.prediction.slide import best_fit, predict
 from sam_mil_engine.settings import ModelSettings

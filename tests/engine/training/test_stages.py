@@ -12,7 +12,8 @@ import torch
 from sam_mil_engine.errors import Cancelled, SettingsError
 from sam_mil_engine.mil.abmil import AbMil
 from sam_mil_engine.mil.aggregator import BagTensors, Loss
-from sam_mil_engine.mil.registry import AGGREGATORS
+from sam_mil_engine.models.aggregators import AGGREGATORS
+from sam_mil_engine.models.card import ModelCard
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.training.checkpoint import load_model
@@ -55,7 +56,8 @@ class Staged(AbMil):
 
 @pytest.fixture(autouse=True)
 def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(AGGREGATORS, "staged", f"{__name__}:Staged")
+    card = ModelCard(name="staged", kind="aggregator", what="a test", builder=f"{__name__}:Staged")
+    monkeypatch.setitem(AGGREGATORS, "staged", card)
     Staged.log.clear()
     yield
     Staged.log.clear()

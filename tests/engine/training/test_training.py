@@ -21,7 +21,8 @@ from cohorts import witness_bag, write_bag
 import sam_mil_engine as sme
 from sam_mil_engine.errors import BagError, Cancelled, DataError, ModelError, ProjectError
 from sam_mil_engine.mil.aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from sam_mil_engine.mil.registry import AGGREGATORS
+from sam_mil_engine.models.aggregators import AGGREGATORS
+from sam_mil_engine.models.card import ModelCard
 from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
@@ -171,7 +172,7 @@ def test_a_damaged_checkpoint_is_named(cohort: Cohort, tmp_path: Path) -> None:
     examples = bags.pick(["s00", "s01", "s02", "s03"])
     file = tmp_path / "last.pt"
     file.write_bytes(b"no checkpoint")
-    model = sme.mil.registry.build_aggregator(ModelSettings(name="mean"), dim=8, n_classes=2)
+    model = sme.mil.building.build_aggregator(ModelSettings(name="mean"), dim=8, n_classes=2)
     with pytest.raises(ModelError, match="cannot go on from here"):
         fit(model, examples, examples, settings=quick("mean"), checkpoint=file)
 
@@ -226,10 +227,11 @@ class Constant(Aggregator):
         self.steps += 1
 
 
-def test_a_new_model_is_one_class_and_one_line(
+def test_a_new_model_is_one_class_and_one_card(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(AGGREGATORS, "constant", f"{__name__}:Constant")
+    card = ModelCard(name="constant", kind="aggregator", what="a test", builder=f"{__name__}:Constant")
+    monkeypatch.setitem(AGGREGATORS, "constant", card)
     result = train(*cohort, tmp_path, settings=quick("constant", epochs=3, min_epochs=0))
     assert result.history[["train_one", "train_two"]].to_numpy().tolist() == [[1, 2]] * 3
     scores = predict(load_model(tmp_path, device="cpu"), sme.read_bag(cohort[0] / "s01.h5"))

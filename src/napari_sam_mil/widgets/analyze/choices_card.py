@@ -9,8 +9,9 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
 
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.features.registry import available_encoders
-from sam_mil_engine.segment.registry import automatic_segmenter, available_segmenters
+from sam_mil_engine.models.card import PACKAGED
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.segment.loading import automatic_segmenter
 from sam_mil_engine.settings import FeatureSettings
 
 from ...analysis.library import library
@@ -71,7 +72,7 @@ class ChoicesCard(Card):
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
         parts.append(automatic_segmenter() if automatic else self.segmenter.currentText())
-        bundled = self.encoder.currentData() is None and self.classifier.currentData() in _CLASSIFIERS
+        bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
         parts.append(self.classifier.currentText().lower())
         if self._changes:
@@ -146,15 +147,17 @@ class ChoicesCard(Card):
         self.preset.setToolTip("How tissue is told from glass; try another preset where it misses some")
         self.segmenter.addItem("Automatic", "auto")
         self.segmenter.setItemData(0, "The largest SAM on this computer, else regions", Qt.ItemDataRole.ToolTipRole)
-        for item in available_segmenters():
-            _add(self.segmenter, item.name, item.name, item.what, on_disk=item.on_disk)
+        for card in available("segmenter"):
+            _add(self.segmenter, card.name, card.name, card.what, on_disk=card.on_disk)
         self.encoder.addItem("As the classifier expects", None)
-        for one in available_encoders():
-            if one.name.endswith(":NAME"):  # a family of encoders, not one that can be picked from a list
-                continue
-            _add(self.encoder, one.name, one.name, one.what, on_disk=one.on_disk)
-        for name, (text, what) in _CLASSIFIERS.items():
-            _add(self.classifier, text, name, f"{what}; bundled, not for diagnosis", on_disk=True)
+        for card in available("encoder"):
+            if not card.is_family:  # a family of encoders cannot be picked from a list
+                _add(self.encoder, card.name, card.name, card.what, on_disk=card.on_disk)
+        _add(self.classifier, "Best fit", BUNDLED, _BEST_FIT, on_disk=True)
+        classifiers = available("classifier")
+        for card in classifiers:
+            _add(self.classifier, card.title or card.name, card.name, f"{card.what} ({card.source})", on_disk=True)
+        self._bundled = {BUNDLED, *(card.name for card in classifiers if card.source == PACKAGED)}
         for run in library().added("classifier"):
             _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")
@@ -170,12 +173,9 @@ _PRESETS = {
     "resection": "Large pieces; paler stain is left out",
     "tcga": "Slides of The Cancer Genome Atlas: smaller pieces and holes count",
 }
-#: Every bundled classifier (a test compares): what it is called here, and what it knows.
-_CLASSIFIERS = {
-    BUNDLED: ("Best fit", "Of the bundled models the one whose training slides are most like this slide"),
-    "colon": ("Colon", "Adenocarcinoma of the colon against normal mucosa"),
-    "demo": ("Generated slides", "Slides that this program made itself"),
-}
+_BEST_FIT = (
+    "Of the bundled models the one whose training slides are most like this slide; bundled, not for diagnosis"
+)
 _RUN_TIP = "Choose the folder of a trained run"
 _PROJECT_TIP = "Choose another project folder"
 

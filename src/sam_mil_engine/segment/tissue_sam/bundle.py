@@ -7,10 +7,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from ...model_files import file_sha256
+from ...models.files import file_sha256
+from ...models.segmenters import TISSUE_SAM
 from ...settings import SegmentSettings
 
-NAME = "tissue-sam"
+NAME = TISSUE_SAM
 WEIGHTS, CARD, GRID = "model.safetensors", "card.md", "grid.json"
 
 

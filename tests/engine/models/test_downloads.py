@@ -9,10 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sam_mil_engine import downloads
-from sam_mil_engine.downloads import fetch
 from sam_mil_engine.errors import Cancelled, ModelError
-from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile
+from sam_mil_engine.models import downloads
+from sam_mil_engine.models.card import ModelCard
+from sam_mil_engine.models.downloads import fetch
+from sam_mil_engine.models.files import MODELS_VARIABLE
 
 CONTENT = bytes(range(256)) * 4096 * 3
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -72,14 +73,15 @@ def source(tmp_path, monkeypatch):
 
 
 def file_of(server, sha256=SHA256, page="big.pth"):
-    return ModelFile(
-        "big", "a test", "big.pth", f"http://127.0.0.1:{server.server_address[1]}/{page}", sha256, "MIT"
+    url = f"http://127.0.0.1:{server.server_address[1]}/{page}"
+    return ModelCard(
+        name="big", kind="encoder", what="a test", builder="", file="big.pth", source=url, sha256=sha256
     )
 
 
 def left(server):
     """Names in the folder of weight files."""
-    folder = file_of(server).path.parent
+    folder = file_of(server).file_path.parent
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
@@ -103,7 +105,7 @@ def test_a_cancelled_download_goes_on_or_begins_anew(source, monkeypatch, ranges
 
     with pytest.raises(Cancelled):
         fetch(file_of(source), progress=stop)
-    assert not file_of(source).path.exists()
+    assert not file_of(source).file_path.exists()
     assert fetch(file_of(source)).read_bytes() == CONTENT
     assert (source.starts[1] > 0) == ranges
 
@@ -112,7 +114,7 @@ def test_a_download_that_is_cut_off_is_no_model_and_goes_on_later(source, monkey
     monkeypatch.setattr(Source, "cut", 2**20)
     with pytest.raises(ModelError, match="could not be downloaded"):
         fetch(file_of(source))
-    assert not file_of(source).path.exists()
+    assert not file_of(source).file_path.exists()
     monkeypatch.setattr(Source, "cut", None)
     assert fetch(file_of(source)).read_bytes() == CONTENT
     assert source.starts[1] == 2**20
@@ -121,7 +123,7 @@ def test_a_download_that_is_cut_off_is_no_model_and_goes_on_later(source, monkey
 def test_another_file_is_refused_and_not_kept(source):
     with pytest.raises(ModelError, match="checksum"):
         fetch(file_of(source, sha256="0" * 64))
-    assert list(file_of(source).path.parent.iterdir()) == []
+    assert list(file_of(source).file_path.parent.iterdir()) == []
 
 
 def test_offline_and_gone_say_what_to_do(source, monkeypatch):
@@ -129,7 +131,7 @@ def test_offline_and_gone_say_what_to_do(source, monkeypatch):
     with pytest.raises(ModelError, match=r"switched off.*put the file into.*models add"):
         fetch(file_of(source))
     monkeypatch.delenv("SAM_MIL_OFFLINE")
-    nowhere = ModelFile("big", "a test", "big.pth", "http://127.0.0.1:9/big.pth", "0" * 64, "MIT")
+    nowhere = replace(file_of(source), source="http://127.0.0.1:9/big.pth", sha256="0" * 64)
     with pytest.raises(ModelError, match="could not be downloaded"):
         fetch(nowhere)
     assert left(source) == []
@@ -203,7 +205,7 @@ def test_a_slow_server_does_not_keep_a_person_who_cancels_waiting(source, monkey
 
 
 def test_a_part_that_is_already_whole_is_taken(source):
-    path = file_of(source).path
+    path = file_of(source).file_path
     path.parent.mkdir()
     path.with_name("big.pth.part").write_bytes(CONTENT)
     assert fetch(file_of(source)).read_bytes() == CONTENT
@@ -211,7 +213,7 @@ def test_a_part_that_is_already_whole_is_taken(source):
 
 
 def test_a_part_of_another_file_ends_as_an_error_and_is_thrown_away(source):
-    path = file_of(source).path
+    path = file_of(source).file_path
     path.parent.mkdir()
     path.with_name("big.pth.part").write_bytes(b"x" * 1000)
     with pytest.raises(ModelError, match="checksum"):

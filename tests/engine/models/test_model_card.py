@@ -6,9 +6,17 @@ from dataclasses import replace
 import pytest
 
 from sam_mil_engine.errors import EncoderError
-from sam_mil_engine.model_files import MODELS_VARIABLE, ModelFile, models_folder
+from sam_mil_engine.models.card import ModelCard
+from sam_mil_engine.models.files import MODELS_VARIABLE, models_folder
 
-FILE = ModelFile("tiny", "a test", "tiny.bin", "https://example.org/tiny.bin", "", "CC0-1.0")
+FILE = ModelCard(
+    name="tiny",
+    kind="encoder",
+    what="a test",
+    builder="",
+    file="tiny.bin",
+    source="https://example.org/tiny.bin",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -16,15 +16,15 @@ from safetensors.torch import save
 
 from sam_mil_engine.errors import Cancelled, EncoderError
 from sam_mil_engine.features import timm_models
-from sam_mil_engine.features.hub import (
-    HUB_MODELS,
+from sam_mil_engine.features.loading import load_encoder
+from sam_mil_engine.models import store
+from sam_mil_engine.models.encoders import ENCODERS
+from sam_mil_engine.models.hub import (
     cached_weights,
     fetch_repository,
     remove_repository,
     verify_repository,
 )
-from sam_mil_engine.features.registry import load_encoder
-from sam_mil_engine.workflow import model_store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "some-lab/tiny"
@@ -99,7 +99,7 @@ def hub(tmp_path, monkeypatch):
 def test_a_gated_model_is_fetched_with_the_users_token_verified_used_and_removed(hub, monkeypatch, capsys):
     reports = []
     assert cached_weights(REPOSITORY) is None
-    path = model_store.get(f"hf:{REPOSITORY}", progress=reports.append)
+    path = store.get(f"hf:{REPOSITORY}", progress=reports.append)
     assert path.read_bytes() == hub.files["model.safetensors"]
     assert "Bearer hf_good" in hub.tokens
     assert not (path.parent / "README.md").exists()
@@ -107,7 +107,7 @@ def test_a_gated_model_is_fetched_with_the_users_token_verified_used_and_removed
     assert "%|" not in "".join(capsys.readouterr())  # no bar is drawn
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert model_store.get(f"hf:{REPOSITORY}") == path
+    assert store.get(f"hf:{REPOSITORY}") == path
     assert verify_repository(REPOSITORY) == hashlib.sha256(path.read_bytes()).hexdigest()
     encoder = load_encoder(f"hf:{REPOSITORY}", device="cpu")
     assert encoder.encode(np.zeros((2, 32, 32, 3), np.uint8)).shape == (2, encoder.dim)
@@ -166,7 +166,7 @@ def test_the_authors_arguments_give_the_published_number_of_weights(name, shape,
         return made[-1]
 
     monkeypatch.setattr(timm_models.timm, "create_model", on_meta)
-    timm_models._pretrained(f"hf-hub:{name.removeprefix('hf:')}", name, HUB_MODELS[name])
+    timm_models.create_pretrained(name.replace("hf:", "hf-hub:"), name, ENCODERS[name].options["arguments"])
     assert sum(weight.numel() for weight in made[0].parameters()) // 1_000_000 == million
     if name != "hf:MahmoodLab/UNI":
         assert type(made[0].blocks[0].mlp).__name__ == "GluMlp"

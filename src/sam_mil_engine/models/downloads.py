@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,26 +14,20 @@ from threading import Event, Thread
 from time import monotonic
 from typing import IO, Any
 
-from .errors import ModelError
-from .files import writing_error
-from .model_files import ModelFile
-from .progress import Progress, ProgressCallback, silent
+from ..errors import ModelError
+from ..files import writing_error
+from ..progress import Progress, ProgressCallback, silent
+from .card import ModelCard
+from .offline import OFFLINE_VARIABLES, is_offline
 
 _BLOCK = 2**20
 #: Seconds without an answer after which a server counts as gone.
 _PATIENCE = 20
 #: Seconds between two reports, also while nothing arrives: so soon a cancelled download stops.
 _REPORT_EVERY = 0.25
-#: Environment variables by which a user forbids the network.
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "SAM_MIL_OFFLINE")
 
 
-def is_offline() -> bool:
-    """Whether the user forbids the network through one of :data:`OFFLINE_VARIABLES`."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in OFFLINE_VARIABLES)
-
-
-def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
+def fetch(card: ModelCard, *, progress: ProgressCallback = silent) -> Path:
     """Download a weight file to its place, unless it is there; return the place.
 
     What arrives is kept beside it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
@@ -48,17 +41,17 @@ def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
     Cancelled
         If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
-    if file.path.is_file():
-        return file.find(error=ModelError)[0]
+    if card.file_path.is_file():
+        return card.find(error=ModelError)[0]
     if is_offline():
-        raise _error(file, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
-    part = part_of(file)
+        raise _error(card, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+    part = part_of(card)
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as stream:
-            _download(file, stream, progress)
+            _download(card, stream, progress)
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        raise _error(file, f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
+        raise _error(card, f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
     except OSError as error:
         raise writing_error(error, part) from error
     finally:
@@ -66,35 +59,34 @@ def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
             part.unlink()
     with part.open("rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
-    if not digest.startswith(file.sha256):
+    if not digest.startswith(card.sha256):
         part.unlink()
-        raise _error(file, f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
-    part.replace(file.path)
-    return file.path
+        raise _error(card, f"what arrived has the checksum {digest[:16]}, expected is {card.sha256[:16]}")
+    part.replace(card.file_path)
+    return card.file_path
 
 
-def part_of(file: ModelFile) -> Path:
+def part_of(card: ModelCard) -> Path:
     """Where a download that is not finished is kept."""
-    return file.path.with_name(f"{file.path.name}.part")
+    return card.file_path.with_name(f"{card.file_path.name}.part")
 
 
-def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) -> None:
-    done, total, last = stream.tell(), file.size, -1.0
+def _download(card: ModelCard, stream: IO[bytes], progress: ProgressCallback) -> None:
+    size = card.size if card.size_is_exact else 0
+    done, total, last = stream.tell(), size, -1.0
 
     def report() -> None:
-        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), "MB", file.file))
+        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), "MB", card.file))
 
     report()
-    for item in _arriving(file.url, start=done):
+    for item in _arriving(card.source, start=done):
         if isinstance(item, _Answer):
             if item.start != done:  # the server begins again
                 stream.truncate(0)
             done, total = item.start, item.total or total
-            if file.size and item.total not in (0, file.size):
+            if size and item.total not in (0, size):
                 stream.truncate(0)
-                raise _error(
-                    file, f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
-                )
+                raise _error(card, f"the server has a file of {item.total:,} bytes, published are {size:,} bytes")
         elif item:
             stream.write(item)
             done += len(item)
@@ -166,12 +158,12 @@ def _open(url: str, start: int) -> Any:
         raise
 
 
-def _error(file: ModelFile, what: str) -> ModelError:
+def _error(card: ModelCard, what: str) -> ModelError:
     return ModelError(
-        f"{what}; wanted are the weights of {file.name!r} ({file.file})",
-        where=file.url,
-        hint=f"Where there is a network, download it and put the file into {file.path.parent}."
-        f" `sam-mil-engine models add {file.file}` does that too",
-        window_hint=f"Where there is a network, download it and put the file into {file.path.parent}, or press"
+        f"{what}; wanted are the weights of {card.name!r} ({card.file})",
+        where=card.source,
+        hint=f"Where there is a network, download it and put the file into {card.file_path.parent}."
+        f" `sam-mil-engine models add {card.file}` does that too",
+        window_hint=f"Where there is a network, download it and put the file into {card.file_path.parent}, or press"
         " “Add a file…” in the Models dock",
     )

@@ -1,20 +1,28 @@
-"""Fetching, verifying, adding and removing models by the names of :mod:`.model_catalogue`."""
+"""Fetching, verifying, adding and removing models by the names of :mod:`.catalogue`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..downloads import fetch, part_of
-from ..errors import ModelError, SegmentError
-from ..features.hub import PREFIX, cached_weights, fetch_repository, remove_repository, verify_repository
-from ..features.registry import encoder_files
+from ..errors import EncoderError, ModelError, SamMilError, SegmentError, SettingsError
 from ..files import atomic_path
-from ..model_files import ModelFile, file_sha256
 from ..progress import Progress, ProgressCallback, silent
-from ..segment.published import added_folder, added_sams, sam_files
-from .model_catalogue import Entry, catalogue, find_entry
+from .card import Kind, ModelCard
+from .catalogue import Entry, catalogue, find_cards, find_entries
+from .downloads import fetch, part_of
+from .files import file_sha256
+from .hub import cached_weights, fetch_repository, remove_repository, verify_repository
+from .registry import build, cards, import_path, load_builder
+from .segmenters import ADDED, CHECKPOINT_READER, added_folder
 
 _BLOCK = 2**24
+#: What a model of each kind raises where it cannot be loaded.
+_ERRORS: dict[Kind, type[SamMilError]] = {
+    "segmenter": SegmentError,
+    "encoder": EncoderError,
+    "aggregator": SettingsError,
+    "classifier": ModelError,
+}
 
 
 def get(name: str, *, progress: ProgressCallback = silent) -> Path:
@@ -25,14 +33,13 @@ def get(name: str, *, progress: ProgressCallback = silent) -> Path:
     ModelError, EncoderError
         If they cannot be had, or another file arrived.
     """
-    file = _file(name)
-    if file is not None:
-        return fetch(file, progress=progress)
-    entry = find_entry(name)
-    if name.startswith(PREFIX):
-        return cached_weights(_repository(name)) or fetch_repository(_repository(name), progress=progress)
-    if entry.path is not None:
-        return entry.path
+    card = _card(name)
+    if card.repository:
+        return cached_weights(card.repository) or fetch_repository(card.repository, progress=progress)
+    if card.file and card.source != ADDED:
+        return fetch(card, progress=progress)
+    if card.path is not None:
+        return card.path
     raise ModelError(f"{name} needs no file of its own", hint="It can be used as it is")
 
 
@@ -44,24 +51,24 @@ def verify(name: str) -> str:
     SamMilError
         If it is missing, damaged, or another one.
     """
-    file = _file(name)
-    if file is not None:
-        _, digest = file.find(error=ModelError)
+    return "; ".join(_verified(card) for card in _cards(name))
+
+
+def _verified(card: ModelCard) -> str:
+    if card.file and card.source != ADDED:
+        _, digest = card.find(error=ModelError)
         return f"the published file, SHA-256 {digest}"
-    entry = find_entry(name)
-    if name.startswith(PREFIX):
-        return f"as on the hub, SHA-256 {verify_repository(_repository(name))}"
-    if entry.role == "classifier":
-        from ..training.checkpoint import load_model
-
-        return f"weights and description fit; classes {', '.join(load_model(name, device='cpu').classes)}"
-    if entry.role == "encoder":
-        from ..features.registry import load_encoder
-
-        encoder = load_encoder(name, device="cpu")
+    if card.repository:
+        return f"as on the hub, SHA-256 {verify_repository(card.repository)}"
+    if card.kind == "classifier":
+        trained = build(card, card.folder, error=ModelError, device="cpu")
+        return f"weights and description fit; classes {', '.join(trained.classes)}"
+    if card.kind == "encoder":
+        encoder = build(card, error=EncoderError, device="cpu", precision="float32")
         return f"loads, {encoder.dim} numbers per patch, SHA-256 {encoder.weights_sha256}"
-    if entry.path is not None:
-        return f"a SAM of {_sam_weights(entry.path)}, SHA-256 {file_sha256(entry.path)}"
+    if card.path is not None:
+        return f"a SAM of {_sam_weights(card.path)}, SHA-256 {file_sha256(card.path)}"
+    load_builder(card, error=_ERRORS[card.kind])
     return "needs no weights"
 
 
@@ -85,24 +92,25 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
         raise ModelError("there is no such file", where=path, hint="Check the path")
     progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
     digest = file_sha256(path)
-    published = {**sam_files(), **encoder_files()}
-    match = next((file for file in published.values() if file.sha256 and digest.startswith(file.sha256)), None)
+    published = {**cards("segmenter"), **cards("encoder")}
+    match = next((card for card in published.values() if card.sha256 and digest.startswith(card.sha256)), None)
     if match is not None and name in (None, match.name):
-        _copy(path, match.path, progress)
+        _copy(path, match.file_path, progress)
         part_of(match).unlink(missing_ok=True)
-        return find_entry(match.name)
-    if name in published:
+        return find_entries(match.name)[0]
+    other = published.get(name or "")
+    if other is not None and other.sha256:
         raise ModelError(
-            f"the checksum is {digest[:16]}, that of {name!r} is {published[name].sha256[:16]}",
+            f"the checksum is {digest[:16]}, that of {name!r} is {other.sha256[:16]}",
             where=path,
-            hint=f"Fetch {published[name].url} again, or add it under another name with --as",
-            window_hint=f"Fetch {published[name].url} again, or give the file another name and add it again",
+            hint=f"Fetch {other.source} again, or add it under another name with --as",
+            window_hint=f"Fetch {other.source} again, or give the file another name and add it again",
         )
     chosen = name or path.stem
     _refuse_taken(chosen, path)
     _sam_weights(path)
     _copy(path, added_folder() / f"{chosen}.pth", progress)
-    return find_entry(chosen)
+    return find_entries(chosen)[0]
 
 
 def remove(name: str) -> int:
@@ -113,31 +121,34 @@ def remove(name: str) -> int:
     ModelError
         If it is not on this machine, or belongs to an installed package.
     """
-    entry, file = find_entry(name), _file(name)
-    if file is not None:
-        doomed = [path for path in (file.path, part_of(file)) if path.is_file()]
-    elif name.startswith(PREFIX):
+    card = _card(name)
+    if card.repository:
         doomed = []
-        if freed := remove_repository(_repository(name)):
+        if freed := remove_repository(card.repository):
             return freed
-    elif name in added_sams():
-        doomed = [added_sams()[name]]
+    elif card.file:
+        doomed = [path for path in (card.file_path, part_of(card)) if path.is_file()]
     else:
-        raise ModelError(f"{name} {entry.source}", hint="Only what was fetched or added can be removed")
+        raise ModelError(f"{name} {card.source}", hint="Only what was fetched or added can be removed")
     if not doomed:
-        raise ModelError(f"{name} is not on this machine", where=entry.path, hint="There is nothing to remove")
+        raise ModelError(f"{name} is not on this machine", where=card.path, hint="There is nothing to remove")
     freed = sum(path.stat().st_size for path in doomed)
     for path in doomed:
         path.unlink()
     return freed
 
 
-def _file(name: str) -> ModelFile | None:
-    return sam_files().get(name) or encoder_files().get(name)
+def _card(name: str) -> ModelCard:
+    """Card of that name, of several the one that has weights of its own."""
+    found = _cards(name)
+    return next((card for card in found if card.file or card.repository), found[0])
 
 
-def _repository(name: str) -> str:
-    return name.removeprefix(PREFIX)
+def _cards(name: str) -> list[ModelCard]:
+    found = find_cards(name)
+    if not found:
+        raise ModelError(find_entries(name)[0].problem, hint="Install a version that fits, or remove the package")
+    return found
 
 
 def _refuse_taken(name: str, path: Path) -> None:
@@ -154,10 +165,8 @@ def _refuse_taken(name: str, path: Path) -> None:
 
 
 def _sam_weights(path: Path) -> str:
-    from ..segment.checkpoints import load_sam
-
     try:
-        sam = load_sam(path, device="cpu")
+        sam = import_path(CHECKPOINT_READER)(path, device="cpu")
     except SegmentError as error:
         raise SegmentError(
             f"it is no published file, and no SAM: {error.what}",

@@ -1,4 +1,4 @@
-"""Encoders on the Hugging Face hub: which ones are known, and fetching any of them with the user's token.
+"""Encoders on the Hugging Face hub: fetching any of them with the user's token.
 
 ``huggingface_hub`` keeps the files, where timm finds them; it also goes on where a download was cut off.
 """
@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..downloads import OFFLINE_VARIABLES, is_offline
 from ..errors import EncoderError, SamMilError
-from ..model_files import file_sha256
 from ..progress import Progress, ProgressCallback, silent
+from .files import file_sha256
+from .offline import OFFLINE_VARIABLES, is_offline
 
 #: Stands before the name of a repository where a person names an encoder.
 PREFIX = "hf:"
@@ -26,104 +24,6 @@ GATED_IN_WINDOW = (
 )
 #: Files of weights that timm reads, the one it prefers first.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-
-
-@dataclass(frozen=True, slots=True)
-class HubModel:
-    """A pathology encoder on the hub that timm loads.
-
-    Attributes
-    ----------
-    repository
-        ``OWNER/NAME`` on the hub.
-    what, licence, citation
-        For the list of models; the licence is the one that its page states.
-    arguments
-        What its authors tell to pass to ``timm.create_model``; layers by their name.
-    mean_of_patches
-        Whether the feature is the class token and the mean of the patch tokens (else what timm pools).
-    mean, std
-        Its normalisation, where its authors state it apart from its configuration.
-    """
-
-    repository: str
-    what: str
-    licence: str
-    citation: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
-    mean_of_patches: bool = False
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
-
-    @property
-    def name(self) -> str:
-        """What a person types."""
-        return f"{PREFIX}{self.repository}"
-
-    @property
-    def url(self) -> str:
-        """Its page."""
-        return f"https://huggingface.co/{self.repository}"
-
-
-_SWIGLU = {"mlp_layer": "SwiGLUPacked", "act_layer": "SiLU"}
-_UNI2_SHAPE = {
-    "img_size": 224,
-    "patch_size": 14,
-    "depth": 24,
-    "num_heads": 24,
-    "init_values": 1e-5,
-    "embed_dim": 1536,
-    "mlp_ratio": 2.66667 * 2,
-    "no_embed_class": True,
-    "reg_tokens": 8,
-    **_SWIGLU,
-}
-_UNI_PAPER = (
-    "Chen et al., Towards a general-purpose foundation model for computational pathology,"
-    " Nature Medicine 2024, doi:10.1038/s41591-024-02857-3"
-)
-#: Encoders behind a form on the hub, by the name that a person types.
-HUB_MODELS: dict[str, HubModel] = {
-    model.name: model
-    for model in (
-        HubModel("MahmoodLab/UNI", "UNI, ViT-L/16", "CC-BY-NC-ND-4.0", _UNI_PAPER, {"init_values": 1e-5}),
-        HubModel("MahmoodLab/UNI2-h", "UNI 2, ViT-H/14", "CC-BY-NC-ND-4.0", _UNI_PAPER, _UNI2_SHAPE),
-        HubModel(
-            "paige-ai/Virchow",
-            "Virchow, ViT-H/14; class token and mean of patches",
-            "Apache-2.0",
-            "Vorontsov et al., A foundation model for clinical-grade computational pathology and rare cancers"
-            " detection, Nature Medicine 2024, doi:10.1038/s41591-024-03141-0",
-            _SWIGLU,
-            mean_of_patches=True,
-        ),
-        HubModel(
-            "paige-ai/Virchow2",
-            "Virchow 2, ViT-H/14; class token and mean of patches",
-            "CC-BY-NC-ND-4.0",
-            "Zimmermann et al., Virchow2: scaling self-supervised mixed magnification models in pathology, 2024,"
-            " arXiv:2408.00738",
-            _SWIGLU,
-            mean_of_patches=True,
-        ),
-        HubModel(
-            "bioptimus/H-optimus-0",
-            "H-optimus-0, ViT-g/14",
-            "Apache-2.0",
-            "Saillard et al., H-optimus-0, Bioptimus 2024",
-            {"init_values": 1e-5},
-            mean=(0.707223, 0.578729, 0.703617),
-            std=(0.211883, 0.230117, 0.177517),
-        ),
-        HubModel(
-            "prov-gigapath/prov-gigapath",
-            "Prov-GigaPath, its patch encoder, ViT-g/14",
-            "see its page",
-            "Xu et al., A whole-slide foundation model for digital pathology from real-world data, Nature 2024",
-        ),
-    )
-}
 
 
 def cached_weights(repository: str) -> Path | None:

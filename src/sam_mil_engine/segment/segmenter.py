@@ -1,0 +1,27 @@
+"""The seam between segmenters and everything else. Does not import torch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..progress import ProgressCallback, silent
+from .image import SegmentationImage
+from .segments import Segments
+
+
+class Segmenter(Protocol):
+    """Picture -> segments."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the segments may: part of the key under which results are kept."""
+        ...
+
+    def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
+        """Find the segments of a picture; raises :class:`SegmentError` where that is not possible."""
+        ...

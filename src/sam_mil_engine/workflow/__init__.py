@@ -1,1 +1,0 @@
-"""Models by name: what there is, and fetching, checking and removing it."""
