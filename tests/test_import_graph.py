@@ -9,16 +9,6 @@ from itertools import pairwise
 import grimp
 import pytest
 
-#: Imports that still close a circle: (importer, imported). Empty once the protocols of encoders and of segmenters
-#: have files of their own.
-CLOSING: set[tuple[str, str]] = {
-    ("sam_mil_engine.features.plip", "sam_mil_engine.features.registry"),
-    ("sam_mil_engine.features.resnet50", "sam_mil_engine.features.registry"),
-    ("sam_mil_engine.features.torch_encoder", "sam_mil_engine.features.registry"),
-    ("sam_mil_engine.features.transfers", "sam_mil_engine.features.registry"),
-    ("sam_mil_engine.segment.named_sams", "sam_mil_engine.segment.registry"),
-}
-
 
 def circle(modules: Iterable[str], imported_by: Callable[[str], Iterable[str]]) -> list[str]:
     """Return modules that import each other in a circle, the first one again at the end; empty where none do."""
@@ -46,7 +36,4 @@ def test_a_circle_is_found() -> None:
 
 
 def test_no_module_imports_itself_through_others(graph: grimp.ImportGraph) -> None:
-    for importer, imported in CLOSING:
-        if {importer, imported} <= graph.modules:
-            graph.remove_import(importer=importer, imported=imported)
     assert circle(graph.modules, graph.find_modules_directly_imported_by) == []

@@ -9,9 +9,10 @@ from qtpy.QtWidgets import QDialogButtonBox
 from napari_sam_mil.analysis.model import Choices
 from napari_sam_mil.widgets.analyze.choices_card import ChoicesCard
 from napari_sam_mil.widgets.settings_form import ELSEWHERE, OF_THE_CLASSIFIER, SettingsForm, form_settings
+from sam_mil_engine.cli.assignments import assign
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import ProcessSettings
-from sam_mil_engine.settings.changes import assign, complete, setting_names, settings_of, value_of, with_changes
+from sam_mil_engine.settings.changes import complete, setting_names, settings_of, value_of, with_changes
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..settings import PROTOCOLS, ModelSettings, ProtocolSettings
-from ..settings.changes import read_config
 from ..tables.columns import Columns
+from .assignments import read_config
 from .comparison_tables import print_comparison, print_localisation, records
 from .console import err, print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn

@@ -19,7 +19,8 @@ from ..settings import (
     SegmentSettings,
     TileSettings,
 )
-from ..settings.changes import assign, complete, merge, read_config
+from ..settings.changes import complete, merge
+from .assignments import assign, read_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ..models.registry import names
-from ..settings.changes import merge, read_config
+from ..settings.changes import merge
+from .assignments import read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
 from .options import (
     Config,

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..settings import ModelSettings
-from ..settings.changes import read_config
 from ..tables.columns import Columns
+from .assignments import read_config
 from .console import err, print_json, print_line, print_table, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Config, Json, Quiet, Set

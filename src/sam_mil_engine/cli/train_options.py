@@ -10,7 +10,7 @@ import typer
 from ..errors import SettingsError
 from ..models.registry import names
 from ..settings import ModelSettings, TrainSettings
-from ..settings.changes import assign
+from .assignments import assign
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, get_args
 
-from ..errors import SettingsError
 from .base import Settings
 from .process import ProcessSettings, tissue_preset
 
@@ -89,7 +85,7 @@ def with_changes(settings: ProcessSettings, changes: Mapping[str, Any]) -> Proce
     """
     values = settings.model_dump(exclude_unset=True)
     for name, value in changes.items():
-        _put(values, name, value)
+        put(values, name, value)
     return complete(values)
 
 
@@ -110,7 +106,8 @@ def complete(values: Mapping[str, Any]) -> ProcessSettings:
     return settings
 
 
-def _put(values: dict[str, Any], name: str, value: object) -> None:
+def put(values: dict[str, Any], name: str, value: object) -> None:
+    """Set the value of a dotted name in nested ``values``."""
     *path, last = name.split(".")
     for part in path:
         if values.get(part) is None:
@@ -125,60 +122,13 @@ def _is_settings(kind: object) -> bool:
 
 def merge(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return nested ``values`` with those of ``over`` in their places."""
-    merged = _copy(values)
+    merged = copied(values)
     for name, value in over.items():
         inner = merged.get(name)
         merged[name] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged
 
 
-def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settings]) -> dict[str, Any]:
-    """Return nested ``values`` with each ``NAME=VALUE`` put in its place.
-
-    A value is read as TOML (``0.5``, ``true``, ``["a", "b"]``); what is no TOML is text, so that ``sg2m`` needs no
-    quotes.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such setting: names that are near are told.
-    """
-    names = setting_names(kind)
-    changed = _copy(values)
-    for text in assignments:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or name not in names:
-            near = get_close_matches(name, names, 3, 0.6) or [
-                known for known in names if known.rpartition(".")[2] == name.rpartition(".")[2]
-            ]
-            groups = [known for known in names if known.startswith(f"{name}.")]
-            shown = ", ".join(near or groups[:10])
-            raise SettingsError(
-                f"there is no setting {name!r}" if equals else f"{text!r} sets nothing",
-                where="--set",
-                hint=f"Did you mean {shown}?" if shown else "Write NAME=VALUE; --help lists some names",
-            )
-        _put(changed, name, _value(value.strip()))
-    return changed
-
-
-def read_config(path: Path | None) -> dict[str, Any]:
-    """Read settings from a TOML file; raises :class:`SettingsError` where that fails. None is no setting."""
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"the settings cannot be read ({error})", where=path) from error
-
-
-def _value(text: str) -> object:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _copy(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _copy(value) if isinstance(value, dict) else value for name, value in values.items()}
+def copied(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested ``values`` that can be changed without changing the given ones."""
+    return {name: copied(value) if isinstance(value, dict) else value for name, value in values.items()}

@@ -10,12 +10,13 @@ import pytest
 from cohorts import witness_bag, write_bag
 from typer.testing import CliRunner, Result
 
+from sam_mil_engine.cli.assignments import assign
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError, SettingsError
 from sam_mil_engine.report.page import write_report
 from sam_mil_engine.report.project import report_of
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.settings.changes import assign, setting_names
+from sam_mil_engine.settings.changes import setting_names
 from sam_mil_engine.training.run_files import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
