@@ -40,7 +40,7 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
                 where="--set",
                 hint=f"Did you mean {shown}?"
                 if shown
-                else "Write NAME=VALUE; `sam-mil-engine settings` lists them",
+                else "Write NAME=VALUE; see `sam-mil-engine settings`",
             )
         put(changed, name, _value(value.strip()))
     return changed
