@@ -145,7 +145,7 @@ def facts(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.fl
         return f"{text}This model defines no {quantity}."
     text += describe(numbers.values, threshold, inside)
     if inside is not None and 0 < (truth := inside >= 0.5).sum() < len(truth):
-        from sklearn.metrics import roc_auc_score
+        from sam_mil_engine.train.metrics import auc
 
-        text += f" Patch AUC of {quantity}: {roc_auc_score(truth, numbers.values):.3f}."
+        text += f" Patch AUC of {quantity}: {auc(truth, numbers.values):.3f}."
     return text

@@ -12,6 +12,7 @@ from shapely import MultiPolygon, Polygon
 
 from ..errors import DataError
 from ..mil.scores import SlideScores
+from ..train.metrics import auc
 from .model import as_area
 
 Vector = npt.NDArray[np.float64]
@@ -93,6 +94,4 @@ def patch_agreement(
 
 
 def _auc(truth: npt.NDArray[np.bool_], score: npt.NDArray[np.float32]) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else None
+    return auc(truth, score) if truth.any() and not truth.all() else None
