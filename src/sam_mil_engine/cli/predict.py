@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +55,7 @@ def command(
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
+    from ..tables.writing import csv_records
     from ..train.checkpoint import load_candidates
     from ..workflow.prediction import predict_paths, settings_for
 
@@ -78,7 +77,7 @@ def command(
                     err.print(f"warning: {result.scores.slide_id}: {result.scores.warning}", markup=False)
                 for note in result.scores.attrs.get("notes", ()):
                     err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
-    atomic_write(output / "predictions.csv", _csv([row for row in rows if "error" not in row]))
+    atomic_write(output / "predictions.csv", csv_records([row for row in rows if "error" not in row]))
     if json:
         print_json(rows)
     else:
@@ -108,12 +107,3 @@ def _inputs(items: list[Path]) -> list[Path]:
         (name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path), path) for path in dict.fromkeys(paths)
     )
     return list(dict.fromkeys(paths))
-
-
-def _csv(rows: list[dict[str, object]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()

@@ -180,7 +180,7 @@ def read_frame(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
     except ValueError as error:  # pandas' parser errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(f"not a readable CSV table ({reason})", where=path, hint=_HINT) from error
-    return table
+    return table.assign(**{name: table[name].map(unquoted) for name in table.columns.intersection(list(text))})
 
 
 def _body(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from ..provenance import versions
 from ..settings import LATER, PLACE, TrainSettings, key
 from ..tables.cells import nfc
 from ..tables.reading import read_frame, read_records
+from ..tables.writing import csv_frame
 from .curves import draw_curves
 from .folds import Split
 from .split_files import write_splits
@@ -109,9 +110,9 @@ def write_results(
 ) -> None:
     """Write history and curves (if anything was trained), predictions, and as the sign of the end, metrics."""
     if not history.empty:
-        atomic_write(out_dir / "history.csv", history.to_csv(index=False))
+        atomic_write(out_dir / "history.csv", csv_frame(history))
         draw_curves(history, out_dir / "curves.png")
-    atomic_write(out_dir / "predictions.csv", predictions.to_csv(index=False))
+    atomic_write(out_dir / "predictions.csv", csv_frame(predictions))
     summary = summarise(folds, predictions, classes)
     content = {"classes": list(classes), **summary, "folds": list(folds)}
     atomic_write(out_dir / "metrics.json", json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
