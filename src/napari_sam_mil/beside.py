@@ -83,12 +83,12 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     found: list[Side] = []
     unfit: list[str] = []
     for number, path in enumerate(paths):
-        progress(Progress("classify", number, len(paths), "models", path.name))
+        progress(Progress("classify", number, len(paths), unit="models", message=path.name))
         try:
             found.append(Side(*in_other_process(predicted_by, path, bag, progress=progress)))
         except ModelError as error:
             unfit.append(f"{path.name}: {error.what}")
-    progress(Progress("classify", len(paths), len(paths), "models"))
+    progress(Progress("classify", len(paths), len(paths), unit="models"))
     if len(found) < 2:
         raise DataError(_missing(found, unfit, bag.attrs), hint=_how_to_get_one(found))
     left = next((side for side in found if side.model.settings.name == _PAIR[0]), found[0])

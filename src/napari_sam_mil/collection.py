@@ -135,16 +135,16 @@ def _project(folder: Path) -> Collection:
         bag = project.bag(row.slide_id)
         entries.append(
             Entry(
-                row.slide_id,
-                Path(row.path),
-                bag if bag.is_file() else None,
-                row.state,
-                row.tiles,
-                row.segments,
-                error,
+                slide_id=row.slide_id,
+                path=Path(row.path),
+                bag=bag if bag.is_file() else None,
+                state=row.state,
+                patches=row.tiles,
+                segments=row.segments,
+                error=error,
             )
         )
-    return Collection(folder, f"Project {folder.name}", folder, tuple(entries))
+    return Collection(folder=folder, title=f"Project {folder.name}", project=folder, entries=tuple(entries))
 
 
 def _predicted(folder: Path) -> Collection:
@@ -163,7 +163,13 @@ def _predicted(folder: Path) -> Collection:
         rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
     kind = "Run" if (folder / "metrics.json").is_file() else "Predictions"
     positive = chances[-1].removeprefix("p_") if chances else ""
-    return Collection(folder, f"{kind} {folder.name}", project, tuple(rows.values()), positive)
+    return Collection(
+        folder=folder,
+        title=f"{kind} {folder.name}",
+        project=project,
+        entries=tuple(rows.values()),
+        positive=positive,
+    )
 
 
 def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:

@@ -143,9 +143,9 @@ def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
     """
     from sam_mil_engine.workflow.editing import save_edited_segments
 
-    progress(Progress("save", 0, 1, "bags"))
+    progress(Progress("save", 0, 1, unit="bags"))
     kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
-    progress(Progress("save", 1, 1, "bags"))
+    progress(Progress("save", 1, 1, unit="bags"))
     was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
     return f"Saved in {analysis.processed.bag_path.name}{was}"
 
@@ -194,16 +194,16 @@ def _regrouped(
 ) -> Analysis:
     processed, scores = analysis.processed, analysis.scores
     bag, grid = processed.bag, processed.grid
-    progress(Progress("groups", 0, 2, "steps"))
+    progress(Progress("groups", 0, 2, unit="steps"))
     if bag is None or grid is None:
         return replace(analysis, processed=replace(processed, segments=segments), names=names)
     from sam_mil_engine.segment.membership import assign_groups
 
     rule = recorded_settings(processed.bag_path.parents[1]).groups.rule
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
-    progress(Progress("groups", 1, 2, "steps"))
+    progress(Progress("groups", 1, 2, unit="steps"))
     if analysis.model is not None:
         _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
-    progress(Progress("groups", 2, 2, "steps"))
+    progress(Progress("groups", 2, 2, unit="steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

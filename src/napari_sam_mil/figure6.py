@@ -47,12 +47,17 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
     title = class_title(scores.classes[column])
     found = {
         "probability": Quantity(
-            sentence_case(title), scores.patch_probability[:, column], 1.0, scores.patch_threshold(column)
+            title=sentence_case(title),
+            values=scores.patch_probability[:, column],
+            high=1.0,
+            start=scores.patch_threshold(column),
         )
     }
     relative = scores.relative_attention
     if relative is not None:
-        found["attention"] = Quantity("Attention (1 = all patches alike)", relative, attention_limit(relative), 1.0)
+        found["attention"] = Quantity(
+            title="Attention (1 = all patches alike)", values=relative, high=attention_limit(relative), start=1.0
+        )
     return found
 
 

@@ -127,9 +127,9 @@ def predict_kept(found: Found, kept: Kept, *, progress: ProgressCallback = silen
 
     A classifier that does not fit them leaves the prediction out, and the note says why.
     """
-    progress(Progress("classify", 0, 1, "slides"))
+    progress(Progress("classify", 0, 1, unit="slides"))
     result = _predicted(found.analysis, kept, progress)
-    progress(Progress("classify", 1, 1, "slides"))
+    progress(Progress("classify", 1, 1, unit="slides"))
     return result
 
 

@@ -114,13 +114,13 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
 def _verified(model: Model, *, progress: ProgressCallback) -> str:
     from sam_mil_engine.workflow import model_store
 
-    progress(Progress("verify", 0, 1, "files", f"reading {model.name}"))
+    progress(Progress("verify", 0, 1, unit="files", message=f"reading {model.name}"))
     if model.imported:
         _, classes = _loaded(Path(model.choice), progress=progress)
         found = f"weights and description fit; classes {', '.join(classes)}"
     else:
         found = model_store.verify(model.name)
-    progress(Progress("verify", 1, 1, "files"))
+    progress(Progress("verify", 1, 1, unit="files"))
     return found
 
 
@@ -182,10 +182,10 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
     ModelError
         If it holds no trained model, or several.
     """
-    progress(Progress("import", 0, 1, "models", f"reading {folder.name}"))
+    progress(Progress("import", 0, 1, unit="models", message=f"reading {folder.name}"))
     architecture, classes = in_other_process(_loaded, folder, progress=progress)
     library().add("classifier", folder)
-    progress(Progress("import", 1, 1, "models"))
+    progress(Progress("import", 1, 1, unit="models"))
     return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
 
 

@@ -82,7 +82,7 @@ def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) ->
     done, total, last = stream.tell(), file.size, -1.0
 
     def report() -> None:
-        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), "MB", file.file))
+        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), unit="MB", message=file.file))
 
     report()
     for item in _arriving(file.url, start=done):

@@ -39,6 +39,8 @@ from .prompt_picture import show_chosen
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from sam_mil_engine.segment.segments import Segments
+
 _TIPS = {
     "index": "Number of the segment in the picture",
     "name": "What you called the segment in the Prompts dock",
@@ -243,7 +245,7 @@ class GroupsDock(Dock):
             return
         show_chosen(self._sessions, session, self.picker.chosen)
         if single is not None and self._moves:
-            self._go_to(session, single)
+            self._go_to(session, session.analysis.processed.segments, single)
 
     def _say_chosen(self, count: int, single: int | None) -> None:
         session = self._sessions.current
@@ -253,11 +255,10 @@ class GroupsDock(Dock):
         self.without.setText(words)
         self.without.setVisible(bool(words))
 
-    def _go_to(self, session: SlideSession, number: int) -> None:
-        assert session.analysis is not None
-        segments, layer = session.analysis.processed.segments, session.layers.get("segments")
+    def _go_to(self, session: SlideSession, segments: Segments | None, number: int) -> None:
         if segments is None:
             return
+        layer = session.layers.get("segments")
         x, y, width, height = segments.boxes_raster[number - 1].tolist()
         corners = segments.frame.to_px0([(x, y), (x + width, y + height)])
         viewer = self._sessions.viewer

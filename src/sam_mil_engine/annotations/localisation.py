@@ -131,7 +131,11 @@ def map_figures(slides: Sequence[MapOfSlide]) -> list[MapFigure]:
     weights = resample([slide.unit for slide in slides], resamples=_RESAMPLES)
     everything = np.concatenate([np.ones((1, len(slides))), weights])
     values = {**_sums(slides, everything), **_froc(slides, everything)}
-    return [MapFigure(name, float(found[0]), *interval(found[1:])) for name, found in values.items()]
+    intervals = {name: interval(found[1:]) for name, found in values.items()}
+    return [
+        MapFigure(name=name, value=float(values[name][0]), low=low, high=high)
+        for name, (low, high) in intervals.items()
+    ]
 
 
 def _sums(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatArray]:

@@ -52,10 +52,10 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
     kept = {name: value for name, value in attrs.items() if name not in _OF_GRID}
     kept |= {name: value for name, value in told.items() if value is not None}
     return ForeignBag(
-        replace(bag, slide_id=files.slide_id, attrs={**kept, "path": str(path)}),
-        grid,
-        segments,
-        None if power is None else float(power),
-        (int(size[0]), int(size[1])) if size[0] is not None and size[1] is not None else None,
-        tuple(notes),
+        bag=replace(bag, slide_id=files.slide_id, attrs={**kept, "path": str(path)}),
+        grid=grid,
+        segments=segments,
+        power=None if power is None else float(power),
+        slide_size_px0=(int(size[0]), int(size[1])) if size[0] is not None and size[1] is not None else None,
+        notes=tuple(notes),
     )

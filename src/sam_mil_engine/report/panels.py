@@ -105,7 +105,9 @@ def _panel(
     bar = None if section.mpp is None else scale_bar(frame, section.mpp, width)
     alt = f"{title}: {section.slide_id}. {caption}"
     over = overlay((width, height), bar=bar, marks=marks)
-    return Panel(title, caption, alt, jpeg_uri(picture), (width, height), over, legend)
+    return Panel(
+        title=title, caption=caption, alt=alt, uri=jpeg_uri(picture), size=(width, height), over=over, legend=legend
+    )
 
 
 def _tissue_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel:

@@ -110,7 +110,7 @@ class _Builder:
         notes: list[str] = []
         sections: list[SlideSection] = []
         for done, bag in enumerate(bags[: self._max]):
-            self._progress(Progress("report", done, min(len(bags), self._max), "slides", bag.stem))
+            self._progress(Progress("report", done, min(len(bags), self._max), unit="slides", message=bag.stem))
             try:
                 sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
             except BagError as error:
@@ -188,7 +188,7 @@ class _Builder:
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
             bag = existing_form(home / "bags" / f"{row['slide_id']}.h5")
-            self._progress(Progress("report", done, len(chosen), "slides", bag.stem))
+            self._progress(Progress("report", done, len(chosen), unit="slides", message=bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
                 continue
@@ -206,7 +206,9 @@ class _Builder:
         sections: list[SlideSection] = []
         for done, k in enumerate(order[: self._max]):
             item = scores[k]
-            self._progress(Progress("report", done, min(len(order), self._max), "slides", item.slide_id))
+            self._progress(
+                Progress("report", done, min(len(order), self._max), unit="slides", message=item.slide_id)
+            )
             label = self._labels.get(item.slide_id)
             sections.append(self._annotated(section_of_scores(item, label=label)))
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
@@ -226,11 +228,11 @@ class _Builder:
     def _prediction_row(self, scores: SlideScores) -> PredictionRow:
         positive = 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
         return PredictionRow(
-            scores.slide_id,
-            self._labels.get(scores.slide_id),
-            float(scores.probabilities[positive]),
-            scores.predicted,
-            scores.classes[positive],
+            slide_id=scores.slide_id,
+            label=self._labels.get(scores.slide_id),
+            probability=float(scores.probabilities[positive]),
+            predicted=scores.predicted,
+            positive=scores.classes[positive],
         )
 
     def _annotated(self, section: SlideSection) -> SlideSection:

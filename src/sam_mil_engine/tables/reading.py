@@ -89,11 +89,11 @@ def read_table(path: str | Path, *, heading: Sequence[str] | None = None, as_wri
             raise DataError("not a readable CSV table (it is empty)", where=path)
         heading, found = [cell.strip() for cell in found[0][1]], found[1:]
     return TextTable(
-        path,
-        tuple(heading),
-        tuple(_fitted(cells, len(heading), path, line, separator) for line, cells in found),
-        tuple(line for line, _ in found),
-        separator,
+        path=path,
+        heading=tuple(heading),
+        rows=tuple(_fitted(cells, len(heading), path, line, separator) for line, cells in found),
+        lines=tuple(line for line, _ in found),
+        separator=separator,
     )
 
 

@@ -123,7 +123,9 @@ def cross_validate(
         raise SettingsError("folds and repeats are those of the splits", hint="Leave one of the two out")
     single = len(by_name) == 1
     plans = {
-        name: RunPlan(out_dir if single else out_dir / name, cohort, tuple(drawn), chosen)
+        name: RunPlan(
+            out_dir=out_dir if single else out_dir / name, cohort=cohort, splits=tuple(drawn), settings=chosen
+        )
         for name, chosen in by_name.items()
     }
     _run([job for run in plans.values() for job in run.begin(resume=resume)], runner, progress)
@@ -135,9 +137,9 @@ def cross_validate(
 
 
 def _run(jobs: Sequence[FoldJob], runner: Runner, progress: ProgressCallback) -> None:
-    progress(Progress("folds", 0, len(jobs), "folds"))
+    progress(Progress("folds", 0, len(jobs), unit="folds"))
     for done, job in enumerate(runner(jobs, progress), start=1):
-        progress(Progress("folds", done, len(jobs), "folds", f"{job.name} is done"))
+        progress(Progress("folds", done, len(jobs), unit="folds", message=f"{job.name} is done"))
 
 
 def with_patients(labels: pd.DataFrame) -> pd.DataFrame:

@@ -86,10 +86,10 @@ def train_split(
     save_model(
         folder,
         TrainedModel(
-            model.eval(),
-            classes,
-            threshold,
-            bags.expects,
+            model=model.eval(),
+            classes=classes,
+            threshold=threshold,
+            expects=bags.expects,
             name=name,
             path=folder,
             seed=seed,

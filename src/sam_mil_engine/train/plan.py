@@ -103,7 +103,10 @@ class RunPlan:
     @property
     def jobs(self) -> list[FoldJob]:
         """Every split as a job."""
-        return [FoldJob(self.out_dir, self.cohort, split, self.settings) for split in self.splits]
+        return [
+            FoldJob(run=self.out_dir, cohort=self.cohort, split=split, settings=self.settings)
+            for split in self.splits
+        ]
 
     def begin(self, *, resume: bool) -> list[FoldJob]:
         """Write settings and splits into the folder; return what is left to be trained.

@@ -90,7 +90,9 @@ def run_demo(
     folder = Path(folder)
     project = folder / "project"
     run = project / "runs" / "sam-mil"
-    result = DemoResult(folder, folder / "labels.csv", project, run, folder / "report.html")
+    result = DemoResult(
+        folder=folder, labels=folder / "labels.csv", project=project, run=run, report=folder / "report.html"
+    )
     with result.timed("make slides"):
         result.labels = make_cohort(folder, slides=settings.slides, seed=settings.seed, progress=progress)
         _fetch_sample(result)
@@ -123,7 +125,7 @@ def _process(result: DemoResult, settings: DemoSettings, device: str, progress: 
     slides = sorted((result.folder / "slides").glob("*.tiff"))
     outcomes = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
     for number, outcome in enumerate(outcomes, start=1):
-        progress(Progress("cohort", number, len(slides), "slides", outcome.path.stem))
+        progress(Progress("cohort", number, len(slides), unit="slides", message=outcome.path.stem))
         if outcome.error is not None:
             raise outcome.error
 
@@ -131,11 +133,11 @@ def _process(result: DemoResult, settings: DemoSettings, device: str, progress: 
 def _compare(result: DemoResult, slides: list[str], device: str, progress: ProgressCallback) -> None:
     rows: list[Row] = []
     for number, name in enumerate(slides):
-        progress(Progress("compare", number, len(slides), "slides", name))
+        progress(Progress("compare", number, len(slides), unit="slides", message=name))
         bag, outlines = result.project / "bags" / f"{name}.h5", result.folder / "annotations" / f"{name}.geojson"
         for comparison in compare_bag(bag, outlines, model=str(result.run), device=device):
             rows.append({"slide_id": name, **comparison.summary()})
-    progress(Progress("compare", len(slides), len(slides), "slides"))
+    progress(Progress("compare", len(slides), len(slides), unit="slides"))
     write_rows(result.folder / "comparison.csv", rows)
     result.comparisons = rows
 

@@ -71,7 +71,7 @@ def evaluate_run(
     slides = list(cohort.table["slide_id"])
     folds, tables = [], []
     for done, model in enumerate(models):
-        progress(Progress("evaluate", done, len(models), "models", str(model.path)))
+        progress(Progress("evaluate", done, len(models), unit="models", message=str(model.path)))
         repeat, fold = place_of_model(model, done)
         found = evaluate(model.model, bags.pick(slides)).at_temperature(model.temperature)
         where = {"repeat": repeat, "fold": fold}
@@ -80,7 +80,7 @@ def evaluate_run(
         tables.append(
             predictions_of(found, slides, classes=model.classes, threshold=model.threshold, part="test", **where)
         )
-    progress(Progress("evaluate", len(models), len(models), "models"))
+    progress(Progress("evaluate", len(models), len(models), unit="models"))
     content = {
         "evaluated": str(run),
         "train": {"model": first.settings.model_dump(mode="json")},

@@ -24,6 +24,8 @@ from .places import place_of_bag
 from .stages import tissue_annotations
 
 if TYPE_CHECKING:
+    from ..segment.groups import Groups
+    from ..segment.segments import Segments
     from ..slide.info import SlideInfo
 
 
@@ -73,7 +75,7 @@ def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Pa
     if found.segments is not None:
         outlines = segment_annotations(found.segments)
         written.append(folder / f"{name}.geojson")
-        write_geojson(written[-1], outlines, info=place, properties=_properties(found))
+        write_geojson(written[-1], outlines, info=place, properties=_properties(found.segments, found.bag.groups))
     tissue = h5.read_tissue(bag_path) if bag_path.suffix == ".h5" else None
     if tissue is not None:
         written.append(folder / f"{name}.tissue.geojson")
@@ -83,10 +85,8 @@ def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Pa
     return written
 
 
-def _properties(found: ForeignBag) -> list[dict[str, Any]]:
+def _properties(segments: Segments, groups: Groups | None) -> list[dict[str, Any]]:
     """Properties of every segment: its area, SAM's scores, and its group where it has patches."""
-    segments, groups = found.segments, found.bag.groups
-    assert segments is not None
     group_of = {} if groups is None else {s: k for k, s in enumerate(groups.segment_of_group.tolist())}
     rows: list[dict[str, Any]] = []
     for number in range(len(segments)):
@@ -169,7 +169,7 @@ def export_slides(
         _write_splits(folder / "splits", splits, [item.slide_id for item in opened.files])
     names: list[str] = []
     for number, files in enumerate(opened.files):
-        progress(Progress("export", number, len(opened.files), "slides", files.slide_id))
+        progress(Progress("export", number, len(opened.files), unit="slides", message=files.slide_id))
         try:
             written, name = _export(source, opened, files, folder, to)
         except Cancelled:
@@ -181,7 +181,7 @@ def export_slides(
         yield ExportedSlide(files.slide_id, tuple(written))
     if to in ("clam", "sam-mil"):
         write_process_list(folder / PROCESS_LIST, names)
-    progress(Progress("export", len(opened.files), len(opened.files), "slides", "done"))
+    progress(Progress("export", len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
 def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:

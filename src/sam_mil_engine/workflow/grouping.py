@@ -72,7 +72,7 @@ def group_slides(
     tools = Tools(settings or ProcessSettings(), device=device)
     opened, home = open_source(source), Project(project)
     home.save_settings(tools.settings, versions())
-    grouping = _Grouping(home, tools, source, opened, segments, progress)
+    grouping = _Grouping(home=home, tools=tools, source=source, opened=opened, folder=segments, progress=progress)
     yield from each_slide(home, opened, grouping.group, stage="groups", progress=progress)
 
 
@@ -110,17 +110,22 @@ class _Grouping:
         if bag.resolve() != files.features.resolve() and done.get("features") != plan.features_key:
             write_bag(self.home, found, info, plan.features_key, origin=self.opened.format.name)
         mpp = found.bag.attrs.get("mpp")
-        masks = found.segments
         if plan.path is not None:
             masks = load_segments(plan.path, info=info, mpp=mpp)
         elif plan.slide is not None:
             masks = self._segment(files.slide_id, plan.slide, plan.segments_key)
-        assert masks is not None
+        else:
+            masks = _required(found.segments, files.features)
         rule = self.tools.settings.groups.rule
         groups = assign_groups(masks, found.bag.coords_px0, found.grid.size_px0, rule=rule, mpp=mpp)
         _store(bag, found.bag.with_groups(groups), masks, plan)
         return ImportedSlide(
-            files.slide_id, files.features, len(found.bag), len(groups), len(masks), notes=found.notes
+            slide_id=files.slide_id,
+            path=files.features,
+            patches=len(found.bag),
+            groups=len(groups),
+            segments=len(masks),
+            notes=found.notes,
         )
 
     def _plan(self, files: SlideFiles) -> _Plan:
@@ -145,7 +150,11 @@ class _Grouping:
                 hint="Give their folder with --segments, or the slides with --slides to segment them now",
             )
         return _Plan(
-            path, slide, features_key, segments_key, key("groups", features_key, segments_key, settings.groups)
+            path=path,
+            slide=slide,
+            features_key=features_key,
+            segments_key=segments_key,
+            groups_key=key("groups", features_key, segments_key, settings.groups),
         )
 
     def _segment(self, slide_id: str, path: Path, made: str) -> Segments:
@@ -157,12 +166,18 @@ class _Grouping:
             with open_slide(path) as slide:
                 with h5.edit_bag(bag, drop=stale):
                     pass  # what is dropped is not copied
-                job = SlideJob(slide, slide_id, self.home, self.tools, self.progress)
+                job = SlideJob(
+                    slide=slide, slide_id=slide_id, project=self.home, tools=self.tools, progress=self.progress
+                )
                 find_tissue_stage(job, self.tools.stage_key("tissue", slide_sha(slide.info), {}))
                 segment_stage(job, made)
-        segments = h5.read_segments(bag)
-        assert segments is not None
-        return segments
+        return _required(h5.read_segments(bag), bag)
+
+
+def _required(segments: Segments | None, where: Path) -> Segments:
+    if segments is None:
+        raise SegmentError("the bag holds no segments", where=where, hint="Give their folder with --segments")
+    return segments
 
 
 def _store(path: Path, bag: FeatureBag, masks: Segments, plan: _Plan) -> None:

@@ -122,7 +122,7 @@ def open_source(source: Source) -> Opened:
         files = [item for item in files if item.slide_id in listed]
     require_own_names((item.slide_id, item.features) for item in files)
     slides = {} if source.slides is None else slides_by_name(source.slides, files)
-    return Opened(format, tuple(files), slides, tuple(missing))
+    return Opened(format=format, files=tuple(files), slides=slides, missing=tuple(missing))
 
 
 def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[ForeignBag, SlideInfo | None]:
@@ -175,7 +175,14 @@ def import_slides(
         write_bag(home, found, info, made, origin=opened.format.name)
         groups = None if found.bag.groups is None else len(found.bag.groups)
         segments = None if found.segments is None else len(found.segments)
-        return ImportedSlide(files.slide_id, files.features, len(found.bag), groups, segments, notes=found.notes)
+        return ImportedSlide(
+            slide_id=files.slide_id,
+            path=files.features,
+            patches=len(found.bag),
+            groups=groups,
+            segments=segments,
+            notes=found.notes,
+        )
 
     yield from each_slide(home, opened, work, stage="features", progress=progress)
 
@@ -186,11 +193,11 @@ def kept(home: Project, files: SlideFiles) -> ImportedSlide:
     bag, segments = h5.read_bag(path), h5.read_segments(path)
     groups = None if bag.groups is None else len(bag.groups)
     return ImportedSlide(
-        files.slide_id,
-        files.features,
-        len(bag),
-        groups,
-        None if segments is None else len(segments),
+        slide_id=files.slide_id,
+        path=files.features,
+        patches=len(bag),
+        groups=groups,
+        segments=None if segments is None else len(segments),
         reused=True,
     )
 
@@ -208,7 +215,7 @@ def each_slide(
         error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
         yield _failed(home, SlideFiles(name, Path(name)), Path(name), error)
     for number, files in enumerate(opened.files):
-        progress(Progress(stage, number, len(opened.files), "slides", files.slide_id))
+        progress(Progress(stage, number, len(opened.files), unit="slides", message=files.slide_id))
         path = opened.slides.get(files.slide_id, files.features)
         start = time.perf_counter()
         try:
@@ -222,10 +229,17 @@ def each_slide(
         if not done.reused:
             seconds = {stage: time.perf_counter() - start}
             home.record(
-                ProcessRow(files.slide_id, str(path.resolve()), "done", done.patches, done.segments, seconds)
+                ProcessRow(
+                    slide_id=files.slide_id,
+                    path=str(path.resolve()),
+                    state="done",
+                    tiles=done.patches,
+                    segments=done.segments,
+                    seconds=seconds,
+                )
             )
         yield done
-    progress(Progress(stage, len(opened.files), len(opened.files), "slides", "done"))
+    progress(Progress(stage, len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
 def _failed(home: Project, files: SlideFiles, path: Path, error: SamMilError) -> ImportedSlide:

@@ -108,7 +108,7 @@ def localise(
     table = run.predictions.assign(unit=list(units))
     for done, row in enumerate(table.to_dict("records")):
         name, is_negative = str(row["slide_id"]), row["label"] == run.classes[place]
-        progress(Progress("localise", done, len(table), "slides", name))
+        progress(Progress("localise", done, len(table), unit="slides", message=name))
         if name not in files and not is_negative:
             missing.add(name)
             continue

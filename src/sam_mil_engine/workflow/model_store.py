@@ -83,7 +83,7 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
     """
     if not path.is_file():
         raise ModelError("there is no such file", where=path, hint="Check the path")
-    progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
+    progress(Progress("add", 0, 0, unit="MB", message=f"reading {path.name}"))
     digest = file_sha256(path)
     published = {**sam_files(), **encoder_files()}
     match = next((file for file in published.values() if file.sha256 and digest.startswith(file.sha256)), None)
@@ -167,4 +167,6 @@ def _copy(source: Path, target: Path, progress: ProgressCallback) -> None:
     with atomic_path(target) as temporary, source.open("rb") as reader, temporary.open("wb") as writer:
         while block := reader.read(_BLOCK):
             writer.write(block)
-            progress(Progress("add", round(writer.tell() / 1e6), round(total / 1e6), "MB", target.name))
+            progress(
+                Progress("add", round(writer.tell() / 1e6), round(total / 1e6), unit="MB", message=target.name)
+            )

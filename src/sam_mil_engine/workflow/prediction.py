@@ -135,7 +135,7 @@ def predict_paths(
 
     tools = Tools(settings or settings_for(models[0]), device=device)
     for number, path in enumerate(paths):
-        progress(Progress("predict", number, len(paths), "slides", path.name))
+        progress(Progress("predict", number, len(paths), unit="slides", message=path.name))
         try:
             bag_path = path
             if path.suffix != ".h5":
@@ -149,7 +149,7 @@ def predict_paths(
             yield Prediction(path, error=error)
         else:
             yield Prediction(path, scores)
-    progress(Progress("predict", len(paths), len(paths), "slides"))
+    progress(Progress("predict", len(paths), len(paths), unit="slides"))
 
 
 def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: Path) -> None:

@@ -28,7 +28,7 @@ class _Reports:
     def update(self, fresh: int) -> None:
         """Take ``fresh`` bytes more."""
         self._done += fresh
-        self._progress(Progress("download", self._done // 1000, self.total // 1000, "kB"))
+        self._progress(Progress("download", self._done // 1000, self.total // 1000, unit="kB"))
 
     def reset(self) -> None:
         """Begin again: pooch fills the bar at the end, whatever arrived."""

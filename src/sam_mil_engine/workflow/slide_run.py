@@ -49,7 +49,9 @@ def run_slide(
         open_slide(path) as slide,
         ExitStack() as ends,
     ):
-        runner = StageRunner(SlideJob(slide, slide_id, home, tools, progress), wanted, record)
+        runner = StageRunner(
+            SlideJob(slide=slide, slide_id=slide_id, project=home, tools=tools, progress=progress), wanted, record
+        )
         runner.run(FIRST_HALF)
         tiles = begin_reading(runner.job) if "features" in wanted else None
         if tiles is not None:

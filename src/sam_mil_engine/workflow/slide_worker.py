@@ -72,7 +72,7 @@ def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
         except HeldElsewhereError as error:
             if time.monotonic() > last:
                 raise
-            report(Progress("waiting", 0, 0, "slides", error.what))
+            report(Progress("waiting", 0, 0, unit="slides", message=error.what))
             time.sleep(1)
 
 

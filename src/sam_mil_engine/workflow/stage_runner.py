@@ -54,10 +54,12 @@ class StageRunner:
         """Run those of the wanted stages that are in ``part`` and not done."""
         for number, stage in enumerate(self.wanted):
             if stage in part:
-                self.job.progress(Progress("process", number, len(self.wanted), "stages", stage))
+                self.job.progress(Progress("process", number, len(self.wanted), unit="stages", message=stage))
                 self._run_stage(stage)
         if self.wanted[-1] in part:
-            self.job.progress(Progress("process", len(self.wanted), len(self.wanted), "stages", "done"))
+            self.job.progress(
+                Progress("process", len(self.wanted), len(self.wanted), unit="stages", message="done")
+            )
 
     def _run_stage(self, stage: str) -> None:
         start = time.perf_counter()

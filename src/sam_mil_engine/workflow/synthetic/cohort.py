@@ -53,7 +53,7 @@ def make_cohort(
                 for future in finished:
                     future.result()
                 done += len(finished)
-                progress(Progress("slides", done, slides, "slides"))
+                progress(Progress("slides", done, slides, unit="slides"))
         finally:
             for future in pending:
                 future.cancel()
