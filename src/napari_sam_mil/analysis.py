@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from platformdirs import user_data_path
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings, SegmentSettings
@@ -114,7 +115,7 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource | Slide
 
 def recorded_settings(project: Path) -> ProcessSettings:
     """Return the settings with which a project was made last; the defaults where it is new."""
-    path = project / "settings.json"
+    path = project / layout.SETTINGS
     if not path.is_file():
         return ProcessSettings()
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import DataError, ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
@@ -58,8 +59,8 @@ def candidates(analysis: Analysis) -> list[Path]:
     used = None if analysis.model is None else analysis.model.path
     if used is not None:
         found.append(used)
-        if (used.parent / "metrics.json").is_file():  # RUN/MODEL/fold-R-F: the same fold of the other models
-            found += sorted(file.parent for file in used.parent.parent.glob(f"*/{used.name}/model.json"))
+        if layout.is_finished_run(used.parent):  # RUN/MODEL/fold-R-F: the same fold of the other models
+            found += sorted(file.parent for file in used.parent.parent.glob(f"*/{used.name}/{layout.MODEL}"))
     for run in library().added("classifier"):
         try:
             found += find_models(run)[:1]

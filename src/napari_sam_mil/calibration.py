@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sam_mil_engine import layout
+
 _UNKNOWN = "How well it is calibrated is not recorded: read it as a score, not as a chance."
 
 
@@ -14,7 +16,7 @@ def calibration_note(model_folder: Path | None) -> str:
     ``metrics.json`` of the RUN that a model folder lies in holds the expected calibration error of its test slides
     (of validation slides where there are none): the mean distance of a probability from how often it was right.
     """
-    error = None if model_folder is None else _recorded(model_folder.parent / "metrics.json")
+    error = None if model_folder is None else _recorded(model_folder.parent / layout.METRICS)
     if error is None:
         return _UNKNOWN
     return f"In the run of this model, such probabilities were off by {error:.2f} on average (calibration error)."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sam_mil_engine import layout
 from sam_mil_engine.bag.names import existing_form
 from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
@@ -45,7 +46,7 @@ class Kept:
 
     def bag(self, source: SlideSource) -> Path:
         """Return where the slide's bag is, or would be."""
-        return existing_form(self.project / "bags" / f"{slide_id_of(source.info.path)}.h5")
+        return existing_form(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")
 
 
 @dataclass(frozen=True, slots=True)

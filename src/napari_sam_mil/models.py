@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import ModelError, SamMilError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.published import added_sams
@@ -229,5 +230,5 @@ def _short(size: str) -> str:
 
 
 def _card(path: Path | None) -> str:
-    card = None if path is None or not path.is_dir() else path / "card.md"
+    card = None if path is None or not path.is_dir() else path / layout.CARD
     return card.read_text(encoding="utf-8") if card is not None and card.is_file() else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import ProcessSettings, key
 
@@ -109,7 +110,7 @@ def project_of(project: Path, region: Rings | None) -> Path:
     from sam_mil_engine.workflow.project import Project
 
     folder = project / REGIONS / key(region)
-    base = recorded_settings(folder if (folder / "settings.json").is_file() else project)
+    base = recorded_settings(folder if (folder / layout.SETTINGS).is_file() else project)
     settings = ProcessSettings.parse({**base.model_dump(mode="json"), "region": region})
     Project(folder).save_settings(settings, versions())
     return folder

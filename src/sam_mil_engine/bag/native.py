@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from .. import layout
 from ..errors import BagError
 from . import h5
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_grid
@@ -26,8 +27,8 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
 
 def bags_in(folder: Path) -> list[Path]:
     """Return the bags of a project, or of a folder of bags, sorted; empty for a file and for any other folder."""
-    place = folder / "bags" if (folder / "bags").is_dir() else folder
-    return [path for path in sorted(place.glob("*.h5")) if not path.name.startswith(".")]
+    place = folder / layout.BAGS if layout.has_bags(folder) else folder
+    return [path for path in sorted(place.glob(f"*{layout.BAG_ENDING}")) if not path.name.startswith(".")]
 
 
 def name_of_bag(path: Path) -> str:

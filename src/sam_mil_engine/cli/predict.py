@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from .assignments import merge, read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
 from .options import (
@@ -77,7 +78,7 @@ def command(
                     err.print(f"warning: {result.scores.slide_id}: {result.scores.warning}", markup=False)
                 for note in result.scores.attrs.get("notes", ()):
                     err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
-    atomic_write(output / "predictions.csv", csv_records([row for row in rows if "error" not in row]))
+    atomic_write(output / layout.PREDICTIONS, csv_records([row for row in rows if "error" not in row]))
     if json:
         print_json(rows)
     else:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
+from .. import layout
 from ..devices import pick_device
 from ..errors import ModelError, SettingsError
 from ..files import atomic_write
@@ -23,7 +24,7 @@ from ..provenance import versions
 from ..settings import ModelSettings
 from .domain import FeatureDomain, load_domain, save_domain
 from .expects import Expects
-from .model_folders import AUTO, CARD, DESCRIPTION, WEIGHTS, bundled_models, find_model
+from .model_folders import AUTO, bundled_models, find_model
 
 FORMAT_VERSION = 1
 
@@ -101,10 +102,10 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
     }
     if trained.domain is not None:
         description["domain_sha256"] = save_domain(folder, trained.domain)
-    atomic_write(folder / WEIGHTS, weights)
+    atomic_write(folder / layout.MODEL_WEIGHTS, weights)
     if trained.card is not None:
-        atomic_write(folder / CARD, trained.card)
-    atomic_write(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        atomic_write(folder / layout.CARD, trained.card)
+    atomic_write(folder / layout.MODEL, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
@@ -125,7 +126,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     folder = find_model(path)
     description = _description(folder)
     weights = _weights(folder, description.get("weights_sha256"))
-    card, domain = folder / CARD, description.get("domain_sha256")
+    card, domain = folder / layout.CARD, description.get("domain_sha256")
     calibration = description.get("calibration")
     try:
         expects = Expects(**description["expects"])
@@ -170,7 +171,7 @@ def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedMo
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    file = folder / DESCRIPTION
+    file = folder / layout.MODEL
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -186,7 +187,7 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
-    file = folder / WEIGHTS
+    file = folder / layout.MODEL_WEIGHTS
     try:
         content = file.read_bytes()
         tensors = load_weights(content)

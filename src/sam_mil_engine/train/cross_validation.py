@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import layout
 from ..errors import DataError, SettingsError
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, ProtocolSettings, TrainSettings, protocol_named
@@ -132,7 +133,7 @@ def cross_validate(
     runs = {name: run.finish() for name, run in plans.items()}
     table = compare_runs(runs)
     if not single:
-        write_comparison(out_dir / "comparison.csv", table)
+        write_comparison(out_dir / layout.COMPARISON, table)
     return CrossValidation(out_dir, runs, table)
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from .. import layout
 from ..errors import ModelError
 from ..tables.cells import listing
 
-#: The files of a model folder.
-WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "model.json", "card.md"
 #: Stands for the bundled model whose domain is nearest to the slide.
 AUTO = "auto"
 
@@ -19,7 +18,7 @@ AUTO = "auto"
 def bundled_models() -> dict[str, Path]:
     """Names and folders of the models that come with the package."""
     root = Path(str(resources.files("sam_mil_engine.weights")))
-    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / DESCRIPTION).is_file()}
+    return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / layout.MODEL).is_file()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def available_classifiers() -> list[ClassifierDescription]:
     """All bundled classifiers: the first paragraph of each card says what it is."""
     found = []
     for name, folder in bundled_models().items():
-        card = (folder / CARD).read_text(encoding="utf-8")
+        card = (folder / layout.CARD).read_text(encoding="utf-8")
         what = card.split("\n\n")[1].replace("\n", " ").replace("*", "")
         found.append(ClassifierDescription(name, what, True, "Apache-2.0"))
     return found
@@ -68,7 +67,7 @@ def find_models(path: str | Path) -> list[Path]:
     if str(path) in bundled and not isinstance(path, Path):
         return [bundled[str(path)]]
     folder = Path(path)
-    if (folder / DESCRIPTION).is_file():
+    if (folder / layout.MODEL).is_file():
         return [folder]
     if not folder.is_dir():
         raise ModelError(
@@ -76,7 +75,7 @@ def find_models(path: str | Path) -> list[Path]:
             where=path,
             hint=f"Give a RUN, a model folder, or a bundled model: {listing(bundled) or 'none is here'}",
         )
-    models = sorted((file.parent for file in folder.glob(f"**/{DESCRIPTION}")), key=_by_numbers)
+    models = sorted((file.parent for file in folder.glob(f"**/{layout.MODEL}")), key=_by_numbers)
     if not models:
         raise ModelError(
             "no trained model is in this folder", where=folder, hint="Train one first: `sam-mil-engine train`"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import layout
 from ..devices import pick_device
 from ..files import atomic_write
 from ..progress import ProgressCallback, silent
@@ -128,7 +129,7 @@ class RunPlan:
         """Write the results of all jobs into the run, remove what only an unfinished one needs, and read it."""
         import pandas as pd
 
-        if not (self.out_dir / "metrics.json").exists():
+        if not (self.out_dir / layout.METRICS).exists():
             results = [job.result() for job in self.jobs]
             write_results(
                 self.out_dir,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import layout
 from ..annotations.compare import Row
 from ..errors import DataError, SlideError
 from ..progress import Progress, ProgressCallback, silent
@@ -91,7 +92,7 @@ def run_demo(
     project = folder / "project"
     run = project / "runs" / "sam-mil"
     result = DemoResult(
-        folder=folder, labels=folder / "labels.csv", project=project, run=run, report=folder / "report.html"
+        folder=folder, labels=folder / layout.LABELS, project=project, run=run, report=folder / "report.html"
     )
     with result.timed("make slides"):
         result.labels = make_cohort(folder, slides=settings.slides, seed=settings.seed, progress=progress)
@@ -100,7 +101,12 @@ def run_demo(
         _process(result, settings, device, progress)
     with result.timed("train"):
         trained = train(
-            project / "bags", result.labels, run, settings=settings.train, resume=run.exists(), progress=progress
+            project / layout.BAGS,
+            result.labels,
+            run,
+            settings=settings.train,
+            resume=run.exists(),
+            progress=progress,
         )
     test = trained.predictions[trained.predictions["split"] == "test"]
     result.figures, result.test_slides = trained.metrics, len(test)
@@ -134,11 +140,12 @@ def _compare(result: DemoResult, slides: list[str], device: str, progress: Progr
     rows: list[Row] = []
     for number, name in enumerate(slides):
         progress(Progress("compare", number, len(slides), unit="slides", message=name))
-        bag, outlines = result.project / "bags" / f"{name}.h5", result.folder / "annotations" / f"{name}.geojson"
+        bag = result.project / layout.BAGS / f"{name}{layout.BAG_ENDING}"
+        outlines = result.folder / "annotations" / f"{name}.geojson"
         for comparison in compare_bag(bag, outlines, model=str(result.run), device=device):
             rows.append({"slide_id": name, **comparison.summary()})
     progress(Progress("compare", len(slides), len(slides), unit="slides"))
-    write_rows(result.folder / "comparison.csv", rows)
+    write_rows(result.folder / layout.COMPARISON, rows)
     result.comparisons = rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .. import layout
 from ..bag.h5 import read_bag
 from ..errors import DataError
 from ..files import atomic_write
@@ -88,7 +89,7 @@ def evaluate_run(
         "labels": str(labels_csv),
         "versions": versions(),
     }
-    atomic_write(out_dir / "settings.json", json.dumps(content, indent=2) + "\n")
+    atomic_write(out_dir / layout.SETTINGS, json.dumps(content, indent=2) + "\n")
     predictions = with_patients_of(cohort.table, pd.concat(tables))
     write_results(out_dir, classes=first.classes, folds=folds, history=pd.DataFrame(), predictions=predictions)
     return read_run(out_dir)
@@ -103,7 +104,7 @@ def place_of_model(model: TrainedModel, number: int) -> tuple[int, int]:
 
 
 def _check_unseen(run: Path, slides: set[str]) -> None:
-    file = next((folder / "splits.csv" for folder in (run, run.parent) if (folder / "splits.csv").is_file()), None)
+    file = next((file for folder in (run, run.parent) if (file := folder / layout.SPLITS).is_file()), None)
     if file is None:
         return
     seen = {slide_id for split in read_splits(file) for slide_id in (*split.train, *split.val)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import layout
 from ..annotations.geojson import write_geojson
 from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
@@ -164,7 +165,7 @@ def export_slides(
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)
-        write_labels(folder / "labels.csv", table, to=to, progress=progress)
+        write_labels(folder / layout.LABELS, table, to=to, progress=progress)
     if splits is not None:
         _write_splits(folder / "splits", splits, [item.slide_id for item in opened.files])
     names: list[str] = []

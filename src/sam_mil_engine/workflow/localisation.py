@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import layout
 from ..annotations.localisation import (
     MapFigure,
     MapOfSlide,
@@ -168,9 +169,9 @@ def _of_class(annotations: list[Annotation], names: set[str]) -> list[Annotation
 
 
 def _write(folder: Path, result: Localisation, missing: set[str]) -> None:
-    atomic_write(folder / "localisation.csv", csv_records(list(result.rows)))
+    atomic_write(folder / layout.LOCALISED_SLIDES, csv_records(list(result.rows)))
     content = {"figures": result.plain(), "slides": len(result.rows), "without_annotations": sorted(missing)}
-    atomic_write(folder / "localisation.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(folder / layout.LOCALISATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _number(value: float) -> float | None:
@@ -213,6 +214,6 @@ def localise_run(
 
     @cache
     def model_of(repeat: int, fold: int) -> TrainedModel:
-        return load_model(run.out_dir / f"fold-{repeat}-{fold}", device=device)
+        return load_model(run.out_dir / layout.fold_folder(repeat, fold), device=device)
 
     return localise(run, model_of, bags, annotations, negative=negative, progress=progress)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from .. import layout
 from ..bag import h5
 from ..errors import SettingsError
 from ..progress import ProgressCallback
@@ -16,7 +17,7 @@ from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
 from .encoding import begin_reading
 from .outcome import ProcessedSlide
-from .project import Project, side_folder
+from .project import Project
 from .recording import recorded
 from .slide_job import SlideJob
 from .stage_runner import StageRunner
@@ -73,7 +74,7 @@ def finish(run: SlideRun) -> ProcessedSlide:
 
 
 def _check_folders(settings: FeatureSettings) -> None:
-    folders = [side_folder(name) for name in settings.more_encoders]
+    folders = [layout.side_folder(name) for name in settings.more_encoders]
     if len(set(folders)) < len(folders):
         raise SettingsError(
             f"the bags of {' and '.join(settings.more_encoders)} would lie in one folder",

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..progress import Progress
 from ..settings import ProcessSettings
@@ -48,7 +49,7 @@ def process_on_worker(work: SlideWork) -> SlideOutcome:
 
     report = _Reporter(work)
     try:
-        if not (work.project / "settings.json").is_file():
+        if not (work.project / layout.SETTINGS).is_file():
             raise ProjectError(
                 "the worker does not see this project",
                 where=work.project,

@@ -14,10 +14,11 @@ import pytest
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, SettingsError
 from sam_mil_engine.features import registry, tile_stream
+from sam_mil_engine.layout import side_folder
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
 from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.project import Project, side_folder
+from sam_mil_engine.workflow.project import Project
 from sam_mil_engine.workflow.tools import Tools
 from tiny_slides import write_tiny_slide
 
