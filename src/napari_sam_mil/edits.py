@@ -59,8 +59,8 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
 
 def _source(positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame) -> npt.NDArray[np.int64]:
     """Positions along one axis of one picture -> pixel numbers of another."""
-    px0 = positions * frame.downsample[axis] + frame.origin_px0[axis]
-    return np.floor((px0 - source.origin_px0[axis]) / source.downsample[axis]).astype(np.int64)
+    points = np.stack([positions, positions], axis=1)
+    return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
 
 
 def names_of(analysis: Analysis) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine import layout
 from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.geometry import area_um2
 from sam_mil_engine.settings import ProcessSettings, key
 
 from .analysis import recorded_settings
@@ -128,5 +129,5 @@ def area_text(region: Rings, mpp: tuple[float, float] | None) -> str:
     area = float(shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in region]).area)
     if mpp is None:
         return f"{area:,.0f} px²"
-    um2 = area * mpp[0] * mpp[1]
+    um2 = float(area_um2(area, mpp))
     return f"{um2 / 1e6:.3g} mm²" if um2 >= 1e4 else f"{um2:,.0f} µm²"
