@@ -1,4 +1,4 @@
-"""Fetch published weight files: resumed where cut off, checked, and in place whole or not at all."""
+"""Download published files: resumed where cut off, checked, and in place whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -15,7 +16,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import IO, Any
 
-from .errors import ModelError
+from .errors import ModelError, SamMilError
 from .files import writing_error
 from .model_files import ModelFile
 from .progress import Progress, ProgressCallback, silent
@@ -34,55 +35,116 @@ def is_offline() -> bool:
     return any(os.environ.get(name, "0") not in ("", "0") for name in OFFLINE_VARIABLES)
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to download.
+
+    Attributes
+    ----------
+    url, path
+        Where it is published, and where it goes.
+    sha256
+        Its checksum, in full or its first digits.
+    what
+        What it is, for messages: ``the weights of 'vit_b' (sam_vit_b_01ec64.pth)``.
+    hint
+        What to do where it cannot be had.
+    size
+        Its size in bytes, where that is certain; else 0.
+    error
+        Class of the error where it cannot be had.
+    """
+
+    url: str
+    path: Path
+    sha256: str
+    what: str
+    hint: str
+    size: int = 0
+    error: type[SamMilError] = ModelError
+
+    @property
+    def part(self) -> Path:
+        """Where a download that is not finished is kept."""
+        return self.path.with_name(f"{self.path.name}.part")
+
+    def failed(self, reason: str) -> SamMilError:
+        """Return the error that says why the file cannot be had."""
+        return self.error(f"{reason}; wanted: {self.what}", where=self.url, hint=self.hint)
+
+
 def fetch(file: ModelFile, *, progress: ProgressCallback = silent) -> Path:
     """Download a weight file to its place, unless it is there; return the place.
+
+    Raises
+    ------
+    ModelError, ProjectError, Cancelled
+        As :func:`download`.
+    """
+    if file.path.is_file():
+        return file.find(error=ModelError)[0]
+    return download(_of_model(file), progress=progress)
+
+
+def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
+    """Download a file to its place, and return the place.
 
     What arrives is kept beside it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
 
     Raises
     ------
-    ModelError
-        If there is no network, the server has no such file, or what it has is another file.
+    SamMilError
+        Of the class ``file.error``, if there is no network, the server has no such file, or what it has is another
+        file.
     ProjectError
         If the folder cannot be written or the disk is full.
     Cancelled
         If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
-    if file.path.is_file():
-        return file.find(error=ModelError)[0]
     if is_offline():
-        raise _error(file, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
-    part = part_of(file)
+        raise file.failed(f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as stream:
+        file.part.parent.mkdir(parents=True, exist_ok=True)
+        with file.part.open("ab") as stream:
             _download(file, stream, progress)
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        raise _error(file, f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
+        raise file.failed(f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
     except OSError as error:
-        raise writing_error(error, part) from error
+        raise writing_error(error, file.part) from error
     finally:
-        if part.is_file() and not part.stat().st_size:
-            part.unlink()
-    with part.open("rb") as whole:
+        if file.part.is_file() and not file.part.stat().st_size:
+            file.part.unlink()
+    with file.part.open("rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     if not digest.startswith(file.sha256):
-        part.unlink()
-        raise _error(file, f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
-    part.replace(file.path)
+        file.part.unlink()
+        raise file.failed(f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
+    file.part.replace(file.path)
     return file.path
 
 
 def part_of(file: ModelFile) -> Path:
-    """Where a download that is not finished is kept."""
-    return file.path.with_name(f"{file.path.name}.part")
+    """Where a download of a weight file that is not finished is kept."""
+    return _of_model(file).part
 
 
-def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) -> None:
+def _of_model(file: ModelFile) -> Download:
+    return Download(
+        url=file.url,
+        path=file.path,
+        sha256=file.sha256,
+        what=f"the weights of {file.name!r} ({file.file})",
+        hint=f"Where there is a network, download it and put the file into {file.path.parent}."
+        f" `sam-mil-engine models add {file.file}` does that too",
+        size=file.size,
+    )
+
+
+def _download(file: Download, stream: IO[bytes], progress: ProgressCallback) -> None:
     done, total, last = stream.tell(), file.size, -1.0
 
     def report() -> None:
-        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), unit="MB", message=file.file))
+        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), unit="MB", message=file.path.name))
 
     report()
     for item in _arriving(file.url, start=done):
@@ -92,8 +154,8 @@ def _download(file: ModelFile, stream: IO[bytes], progress: ProgressCallback) ->
             done, total = item.start, item.total or total
             if file.size and item.total not in (0, file.size):
                 stream.truncate(0)
-                raise _error(
-                    file, f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
+                raise file.failed(
+                    f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
                 )
         elif item:
             stream.write(item)
@@ -164,12 +226,3 @@ def _open(url: str, start: int) -> Any:
     except urllib.error.HTTPError as error:
         error.close()
         raise
-
-
-def _error(file: ModelFile, what: str) -> ModelError:
-    return ModelError(
-        f"{what}; wanted are the weights of {file.name!r} ({file.file})",
-        where=file.url,
-        hint=f"Where there is a network, download it and put the file into {file.path.parent}."
-        f" `sam-mil-engine models add {file.file}` does that too",
-    )

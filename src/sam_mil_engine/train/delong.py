@@ -32,7 +32,9 @@ class DeLong:
     @property
     def interval(self) -> tuple[float, float]:
         """95% interval of the difference."""
-        half = 1.959963984540054 * self.standard_error
+        from scipy.stats import norm
+
+        half = float(norm.ppf(0.975)) * self.standard_error
         return self.difference - half, self.difference + half
 
 
@@ -66,10 +68,12 @@ def delong(positive: npt.NDArray[np.bool_], first: FloatArray, second: FloatArra
     variance = sum(
         float(np.var(one - other, ddof=1)) / len(one) for one, other in zip(parts[0], parts[1], strict=True)
     )
+    from scipy.stats import norm
+
     error = math.sqrt(variance)
     difference = areas[0] - areas[1]
     if error == 0:
         return DeLong(first=areas[0], second=areas[1], standard_error=0.0, p=1.0 if difference == 0 else 0.0)
     return DeLong(
-        first=areas[0], second=areas[1], standard_error=error, p=math.erfc(abs(difference) / error / math.sqrt(2))
+        first=areas[0], second=areas[1], standard_error=error, p=float(2 * norm.sf(abs(difference) / error))
     )
