@@ -32,6 +32,12 @@ def fold_folder(repeat: int, fold: int) -> str:
     return f"fold-{repeat}-{fold}"
 
 
+def split_of_folder(name: str) -> tuple[int, int] | None:
+    """Repeat and fold of a folder that :func:`fold_folder` named; None of any other."""
+    match = re.fullmatch(r"fold-(\d+)-(\d+)", name)
+    return None if match is None else (int(match[1]), int(match[2]))
+
+
 def has_bags(folder: Path) -> bool:
     """Whether a folder holds bags as a project does."""
     return (folder / BAGS).is_dir()

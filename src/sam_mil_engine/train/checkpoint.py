@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ class TrainedModel:
         What the slide's logits are divided by before the softmax, from validation slides.
     calibration
         How its patch scores become probabilities, or None: they are raw.
+    split
+        Repeat and fold of the split that it was trained on, or None where it is of no run.
     """
 
     model: Aggregator
@@ -68,6 +71,7 @@ class TrainedModel:
     domain: FeatureDomain | None = None
     temperature: float = 1.0
     calibration: PatchCalibration | None = None
+    split: tuple[int, int] | None = None
 
     @property
     def settings(self) -> ModelSettings:
@@ -97,6 +101,7 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         "temperature": trained.temperature,
         "calibration": None if trained.calibration is None else trained.calibration.to_dict(),
         "seed": trained.seed,
+        "split": trained.split,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "versions": versions(),
     }
@@ -145,6 +150,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             domain=None if domain is None else load_domain(folder, sha256=str(domain)),
             temperature=float(description.get("temperature", 1.0)),
             calibration=None if calibration is None else PatchCalibration.from_dict(calibration),
+            split=_split(description, folder),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
@@ -184,6 +190,14 @@ def _description(folder: Path) -> dict[str, Any]:
             hint="Use the version of sam_mil_engine that wrote it, or train again",
         )
     return dict(description)
+
+
+def _split(description: Mapping[str, Any], folder: Path) -> tuple[int, int] | None:
+    """Return repeat and fold; of a model of version 0.1, which does not say them, as its folder is called."""
+    if "split" not in description:
+        return layout.split_of_folder(folder.name)
+    split = description["split"]
+    return None if split is None else (int(split[0]), int(split[1]))
 
 
 def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:

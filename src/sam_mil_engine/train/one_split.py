@@ -96,6 +96,7 @@ def train_split(
             domain=known,
             temperature=temperature,
             calibration=calibration,
+            split=(split.repeat, split.fold),
         ),
     )
     steps = len(model.stages) * settings.epochs * len(train_bags)

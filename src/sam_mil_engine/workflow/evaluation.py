@@ -96,11 +96,8 @@ def evaluate_run(
 
 
 def place_of_model(model: TrainedModel, number: int) -> tuple[int, int]:
-    """Repeat and fold, from the name of the model's folder; a single model is the first."""
-    parts = ("" if model.path is None else model.path.name).split("-")
-    if len(parts) == 3 and parts[0] == "fold" and parts[1].isdigit() and parts[2].isdigit():
-        return int(parts[1]), int(parts[2])
-    return 0, number
+    """Repeat and fold of a model of a run; else its number as the fold."""
+    return model.split or (0, number)
 
 
 def _check_unseen(run: Path, slides: set[str]) -> None:
