@@ -139,14 +139,15 @@ def cell_layers(
 
 def facts(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
     """Say what the classifier predicts, and what its patches above the threshold have to do with the outlines."""
+    from sam_mil_engine.annotations.patches import mostly_inside
+    from sam_mil_engine.train.metrics import auc
+
     scores = side.scores
     text = f"{scores.predicted}, {scores.probabilities.max():.3f}. "
     numbers = side.quantity(quantity)
     if numbers is None:
         return f"{text}This model defines no {quantity}."
     text += describe(numbers.values, threshold, inside)
-    if inside is not None and 0 < (truth := inside >= 0.5).sum() < len(truth):
-        from sam_mil_engine.train.metrics import auc
-
+    if inside is not None and 0 < (truth := mostly_inside(inside)).sum() < len(truth):
         text += f" Patch AUC of {quantity}: {auc(truth, numbers.values):.3f}."
     return text

@@ -89,7 +89,9 @@ def describe(values: FloatVector, threshold: float, inside: npt.NDArray[np.float
     text = f"{above.sum():,} of {len(values):,} patches are at or above {threshold:.2f}"
     if inside is None:
         return f"{text}."
-    truth = inside >= 0.5
+    from sam_mil_engine.annotations.patches import mostly_inside
+
+    truth = mostly_inside(inside)
     hit = int((above & truth).sum())
     parts = [text]
     if above.any():

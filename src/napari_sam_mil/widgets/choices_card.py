@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPu
 
 from sam_mil_engine.features.registry import available_encoders
 from sam_mil_engine.segment.registry import automatic_segmenter, available_segmenters
-from sam_mil_engine.settings import FeatureSettings
+from sam_mil_engine.settings import FeatureSettings, TissueSettings
 
 from ..analysis import BUNDLED, Choices
 from ..library import library
@@ -133,7 +133,7 @@ class ChoicesCard(Card):
 
 #: Every preset of the engine (a test compares), with what it is for.
 _PRESETS = {
-    "default": "CLAM's default: pieces of more than 100 squares of 512 px",
+    "default": f"CLAM's default: pieces of more than {TissueSettings().min_tissue_area:g} squares of 512 px",
     "biopsy": "Small pieces on much glass",
     "resection": "Large pieces; paler stain is left out",
     "tcga": "Slides of The Cancer Genome Atlas: smaller pieces and holes count",

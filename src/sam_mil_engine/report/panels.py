@@ -29,7 +29,6 @@ _NOTHING = Markup("")
 _NAMED_GROUPS = 10
 #: Share of the picture's side that a segment must measure around its number.
 _THIN = 0.012
-_MAP_OPACITY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,6 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
         *(soften(picture), frame, scores.coords_px0, size, attention),
         colormap=ATTENTION_MAP,
         limits=(0, top),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     peak = float(finite.max()) if len(finite) else float("nan")
@@ -193,7 +191,6 @@ def _probability_panel(section: SlideSection, picture: Picture, frame: Frame) ->
         *(soften(picture), frame, scores.coords_px0, size, values),
         colormap=PROBABILITY_MAP,
         limits=(0, 1),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     ticks = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]

@@ -20,6 +20,8 @@ IntVector = npt.NDArray[np.int64]
 
 #: Resamples of the slides, and the seed with which they are drawn.
 RESAMPLES, SEED = 2000, 0
+#: Share of the resamples that an interval holds.
+LEVEL = 0.95
 #: Numbers in the largest array at once.
 _BLOCK = 4_000_000
 
@@ -94,7 +96,7 @@ def resampled_figures(scored: Scored, weights: FloatArray) -> dict[str, FloatArr
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def interval(values: FloatArray, *, level: float = 0.95) -> tuple[float, float]:
+def interval(values: FloatArray, *, level: float = LEVEL) -> tuple[float, float]:
     """Percentile interval of the finite values; NaN where there is none."""
     finite = values[np.isfinite(values)]
     if len(finite) == 0:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .bootstrap import LEVEL
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -34,7 +36,7 @@ class DeLong:
         """95% interval of the difference."""
         from scipy.stats import norm
 
-        half = float(norm.ppf(0.975)) * self.standard_error
+        half = float(norm.ppf((1 + LEVEL) / 2)) * self.standard_error
         return self.difference - half, self.difference + half
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..mil.scores import THRESHOLD
+
 IntVector = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating]
 FloatVector = npt.NDArray[np.float64]
@@ -20,7 +22,7 @@ BoolVector = npt.NDArray[np.bool_]
 ThresholdRule = Literal["youden", "accuracy"]
 
 
-def predicted_classes(probabilities: FloatArray, *, threshold: float = 0.5) -> IntVector:
+def predicted_classes(probabilities: FloatArray, *, threshold: float = THRESHOLD) -> IntVector:
     """(n, C) -> (n,): by the threshold on the last class for two classes, else the largest probability."""
     if probabilities.shape[1] == 2:
         return np.asarray(probabilities[:, 1] >= threshold, dtype=np.int64)
@@ -31,7 +33,7 @@ def compute_metrics(
     labels: IntVector,
     probabilities: FloatArray,
     *,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     predicted: IntVector | None = None,
 ) -> dict[str, float]:
     """Figures of n slides.

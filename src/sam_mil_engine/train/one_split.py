@@ -12,6 +12,7 @@ from ..devices import pick_device
 from ..mil.aggregator import Aggregator
 from ..mil.patch_calibration import PatchCalibration
 from ..mil.registry import build_aggregator
+from ..mil.scores import THRESHOLD
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, TrainSettings
 from ..tables.cells import listing
@@ -78,7 +79,7 @@ def train_split(
     val = val.at_temperature(temperature)
     test = None if test is None else test.at_temperature(temperature)
     calibration = _calibration(model, val_bags, classes, settings, progress)
-    threshold = 0.5
+    threshold = THRESHOLD
     if len(classes) == 2:
         threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
     name = display_name(settings.model)

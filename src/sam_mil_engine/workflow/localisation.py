@@ -21,7 +21,7 @@ from ..annotations.localisation import (
     map_figures,
 )
 from ..annotations.model import Annotation
-from ..annotations.patches import patch_inside
+from ..annotations.patches import mostly_inside, patch_inside
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
 from ..errors import DataError
@@ -147,7 +147,7 @@ def _map_of(
         positive = {name.lower() for c, name in enumerate(scores.classes) if c != negative}
         outlines = _of_class(read_annotations(file, info=place_of_bag(bag_path)), positive)
         areas = [one.polygon for one in outlines]
-        inside = patch_inside(bag.coords_px0, size_px0, areas) >= 0.5
+        inside = mostly_inside(patch_inside(bag.coords_px0, size_px0, areas))
         lesions = lesions_of(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
     peaks = local_maxima(bag.coords_px0, step_px0, p)
     return MapOfSlide(
