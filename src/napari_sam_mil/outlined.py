@@ -16,7 +16,7 @@ from .outlines import (
     CLASS,
     MOST_SHAPES,
     NAME,
-    OWNER,
+    PART,
     UNCLASSIFIED,
     editable,
     picture_layer,
@@ -123,9 +123,9 @@ def classes_of(layer: Layer) -> list[str]:
     if behind is not None:
         return [item.classification or UNCLASSIFIED for item in behind]
     features = layer.features
-    owners = [owner or f"shape {number}" for number, owner in enumerate(features.get(OWNER, []))] or range(
-        len(features)
-    )
+    owners = [
+        part.partition(".")[0] or f"shape {number}" for number, part in enumerate(features.get(PART, []))
+    ] or range(len(features))
     first = {owner: number for number, owner in reversed(list(enumerate(owners)))}
     return [str(features[CLASS][number]) for number in sorted(first.values())]
 

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 #: Kinds of layers that hold outlines: a picture of many, and shapes that can be edited.
 OUTLINES = ("outlines", "annotations")
-#: Columns of the layer's features: class and name of an outline, and of which annotation a shape is which part
-#: (both as text, counted from 1; empty where the shape was drawn).
-CLASS, NAME, OWNER, PART = "class", "name", "annotation", "part"
+#: Columns of the layer's features: class and name of an outline, and which part of which annotation a shape is.
+CLASS, NAME, PART = "class", "name", "part"
 #: Class of what is drawn by hand, and what a class without a name is called.
 DRAWN_CLASS, UNCLASSIFIED = "Tumour", "unclassified"
 #: More polygons, or more corners, are a picture that cannot be edited: a shapes layer would stop the window.
@@ -75,10 +74,9 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Whe
         "features": {
             CLASS: _column(item.classification or UNCLASSIFIED for item in owners),
             NAME: _column(item.name for item in owners),
-            OWNER: _column(str(number + 1) for number, parts in polygons for _ in parts),
-            PART: _column(str(part + 1) for _, parts in polygons for part in range(len(parts))),
+            PART: _column(f"{number + 1}.{part + 1}" for number, parts in polygons for part in range(len(parts))),
         },
-        "feature_defaults": {CLASS: DRAWN_CLASS, NAME: "", OWNER: "", PART: ""},
+        "feature_defaults": {CLASS: DRAWN_CLASS, NAME: "", PART: ""},
         "edge_color": css(ANNOTATION),
         "face_color": "transparent",
         "edge_width": line_width(every, info),
@@ -175,18 +173,17 @@ def shape_annotations(
     rows = _rows(meta.get("features"), len(data))
     kinds = meta.get("shape_type", "polygon")
     parts: dict[str, list[tuple[int, Area]]] = {}
-    seen: set[tuple[str, str]] = set()
+    seen: set[str] = set()
     for number, vertices in enumerate(data):
         kind = kinds if isinstance(kinds, str) else kinds[number]
         area = None if kind in _WITHOUT_AREA or len(vertices) < 3 else _area(vertices, kind, meta, mpp)
         if area is None:
             continue
-        owner = _text(rows, OWNER, number)
-        part = (owner, _text(rows, PART, number))
+        part = _text(rows, PART, number)
         # a shape that was copied carries the part of the one it was copied from, and is an outline of its own
-        own = f"shape {number}" if not owner or part in seen else owner
+        owner = part.partition(".")[0] if part and part not in seen else f"shape {number}"
         seen.add(part)
-        parts.setdefault(own, []).append((number, area))
+        parts.setdefault(owner, []).append((number, area))
     found = []
     for members in parts.values():
         first, areas = members[0][0], [area for _, area in members]
