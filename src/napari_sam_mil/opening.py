@@ -56,12 +56,12 @@ def open_levels(
         slide = open_slide(path)
         return slide, levels_of(slide, values)
     load_for_slides()
-    progress(Progress("open", 0, 0, "tiles"))
+    progress(Progress("open", 0, 0, unit="tiles"))
     slide = open_slide(path)
     levels = levels_of(slide, values)
     coarsest = levels[-1]
     try:
-        coarsest.fetch(lambda made: progress(Progress("open", made, coarsest.tiles_to_make, "tiles")))
+        coarsest.fetch(lambda made: progress(Progress("open", made, coarsest.tiles_to_make, unit="tiles")))
     except BaseException:
         slide.close()
         raise

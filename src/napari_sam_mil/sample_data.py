@@ -17,7 +17,7 @@ def generated_slide() -> list[LayerData]:
     path = sample_folder() / "generated-tumour.tif"
 
     def draw(progress: ProgressCallback) -> None:
-        progress(Progress("draw", 0, 0, "slides", "drawing a slide"))
+        progress(Progress("draw", 0, 0, unit="slides", message="drawing a slide"))
         path.parent.mkdir(parents=True, exist_ok=True)
         make_slide(path, seed=7, tumour=True, annotations=path.with_suffix(".geojson"))
 

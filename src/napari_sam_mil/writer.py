@@ -103,8 +103,7 @@ def write_segments_geojson(
 def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
     """Write columns as CSV; what does not exist stays empty."""
     rows = zip(*(column.tolist() for column in table.values()), strict=True)
-    empty = ([None if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
-    atomic_write(Path(path), csv_text(list(table), empty))
+    atomic_write(Path(path), csv_text(list(table), rows))
     return str(path)
 
 

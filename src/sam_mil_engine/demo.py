@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import layout
 from .annotations.compare import Row
 from .errors import DataError, SlideError
 from .prediction.comparison import compare_bag, write_rows
@@ -90,7 +91,9 @@ def run_demo(
     folder = Path(folder)
     project = folder / "project"
     run = project / "runs" / "sam-mil"
-    result = DemoResult(folder, folder / "labels.csv", project, run, folder / "report.html")
+    result = DemoResult(
+        folder=folder, labels=folder / layout.LABELS, project=project, run=run, report=folder / "report.html"
+    )
     with result.timed("make slides"):
         result.labels = make_cohort(folder, slides=settings.slides, seed=settings.seed, progress=progress)
         _fetch_sample(result)
@@ -98,7 +101,12 @@ def run_demo(
         _process(result, settings, device, progress)
     with result.timed("train"):
         trained = train(
-            project / "bags", result.labels, run, settings=settings.train, resume=run.exists(), progress=progress
+            project / layout.BAGS,
+            result.labels,
+            run,
+            settings=settings.train,
+            resume=run.exists(),
+            progress=progress,
         )
     test = trained.predictions[trained.predictions["split"] == "test"]
     result.figures, result.test_slides = trained.metrics, len(test)
@@ -123,7 +131,7 @@ def _process(result: DemoResult, settings: DemoSettings, device: str, progress: 
     slides = sorted((result.folder / "slides").glob("*.tiff"))
     outcomes = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
     for number, outcome in enumerate(outcomes, start=1):
-        progress(Progress("cohort", number, len(slides), "slides", outcome.path.stem))
+        progress(Progress("cohort", number, len(slides), unit="slides", message=outcome.path.stem))
         if outcome.error is not None:
             raise outcome.error
 
@@ -131,12 +139,13 @@ def _process(result: DemoResult, settings: DemoSettings, device: str, progress: 
 def _compare(result: DemoResult, slides: list[str], device: str, progress: ProgressCallback) -> None:
     rows: list[Row] = []
     for number, name in enumerate(slides):
-        progress(Progress("compare", number, len(slides), "slides", name))
-        bag, outlines = result.project / "bags" / f"{name}.h5", result.folder / "annotations" / f"{name}.geojson"
+        progress(Progress("compare", number, len(slides), unit="slides", message=name))
+        bag = result.project / layout.BAGS / f"{name}{layout.BAG_ENDING}"
+        outlines = result.folder / "annotations" / f"{name}.geojson"
         for comparison in compare_bag(bag, outlines, model=str(result.run), device=device):
             rows.append({"slide_id": name, **comparison.summary()})
-    progress(Progress("compare", len(slides), len(slides), "slides"))
-    write_rows(result.folder / "comparison.csv", rows)
+    progress(Progress("compare", len(slides), len(slides), unit="slides"))
+    write_rows(result.folder / layout.COMPARISON, rows)
     result.comparisons = rows
 
 

@@ -52,21 +52,27 @@ def _packages() -> list[Finding]:
         try:
             findings.append(Finding(name, "good", version(name)))
         except PackageNotFoundError:
-            findings.append(Finding(name, "bad", "not installed", "pip install napari-sam-mil"))
+            findings.append(
+                Finding(name=name, state="bad", found="not installed", advice="pip install napari-sam-mil")
+            )
     return findings
 
 
 def _device() -> list[Finding]:
     device = pick_device()
     advice = "" if device.type != "cpu" else "Everything works on the CPU; an accelerator is faster"
-    return [Finding("device", "good" if device.type != "cpu" else "note", describe(device), advice)]
+    return [
+        Finding(
+            name="device", state="good" if device.type != "cpu" else "note", found=describe(device), advice=advice
+        )
+    ]
 
 
 def _openslide() -> list[Finding]:
     try:
         import openslide
     except (ImportError, OSError) as error:
-        return [Finding("openslide", "bad", str(error), "pip install openslide-bin")]
+        return [Finding(name="openslide", state="bad", found=str(error), advice="pip install openslide-bin")]
     return [Finding("openslide", "good", f"library {openslide.__library_version__}")]
 
 
@@ -80,18 +86,24 @@ def _codecs() -> list[Finding]:
     ]
     if missing:
         advice = "Some TIFF and DICOM files will not open; pip install --upgrade imagecodecs"
-        return [Finding("codecs", "note", f"imagecodecs without {', '.join(missing)}", advice)]
+        return [
+            Finding(name="codecs", state="note", found=f"imagecodecs without {', '.join(missing)}", advice=advice)
+        ]
     return [Finding("codecs", "good", f"imagecodecs {imagecodecs.__version__}")]
 
 
 def _display() -> list[Finding]:
     if find_spec("napari") is None:
         advice = "For the viewer: pip install 'napari-sam-mil[gui]'"
-        return [Finding("napari", "note", "not installed; the command line works without it", advice)]
+        return [
+            Finding(
+                name="napari", state="note", found="not installed; the command line works without it", advice=advice
+            )
+        ]
     findings = [Finding("napari", "good", version("napari"))]
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         advice = "The viewer needs one; the demo draws its window off-screen instead (xvfb-run also serves)"
-        findings.append(Finding("display", "note", "none", advice))
+        findings.append(Finding(name="display", state="note", found="none", advice=advice))
     else:
         findings.append(Finding("display", "good", os.environ.get("DISPLAY", "yes")))
     return findings
@@ -107,7 +119,9 @@ def _writing() -> list[Finding]:
             with tempfile.TemporaryFile(dir=folder):
                 findings.append(Finding(name, "good", str(folder)))
         except OSError as error:
-            findings.append(Finding(name, "bad", str(error), "Choose a folder that you may write to"))
+            findings.append(
+                Finding(name=name, state="bad", found=str(error), advice="Choose a folder that you may write to")
+            )
     return findings
 
 
@@ -120,11 +134,13 @@ def _models() -> list[Finding]:
         here = [item.name for item in items if item.on_disk]
         away = [item.name for item in items if not item.on_disk]
         advice = f"Not here: {', '.join(away)}; see `sam-mil-engine models`" if away else ""
-        findings.append(Finding(name, "good" if here else "bad", ", ".join(here) or "none", advice))
+        findings.append(
+            Finding(name=name, state="good" if here else "bad", found=", ".join(here) or "none", advice=advice)
+        )
     for kind in KINDS:
         for method in broken(kind):
             advice = f"Install a version of {method.package} that fits, or remove the package"
-            findings.append(Finding(f"{kind} {method.name}", "note", str(method), advice))
+            findings.append(Finding(name=f"{kind} {method.name}", state="note", found=str(method), advice=advice))
     return findings
 
 

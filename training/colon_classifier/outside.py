@@ -20,8 +20,9 @@ from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import TileSettings
 from sam_mil_engine.synthetic import make_slide
-from sam_mil_engine.training.bootstrap import interval, resample, weighted_auc
+from sam_mil_engine.training.bootstrap import interval, resample
 from sam_mil_engine.training.checkpoint import TrainedModel
+from sam_mil_engine.training.metrics import weighted_auc
 
 #: Pictures that scikit-image carries and that show no tissue.
 PICTURES = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")

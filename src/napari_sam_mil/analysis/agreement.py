@@ -67,7 +67,7 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
     """
     from sam_mil_engine.annotations.reading import read_annotation_file
 
-    progress(Progress("annotations", 0, 1, "files"))
+    progress(Progress("annotations", 0, 1, unit="files"))
     found = read_annotation_file(path, info=info, plane=None)
     width, height = info.size_px0
     if found.annotations and not any(_touches(item.polygon.bounds, width, height) for item in found.annotations):
@@ -76,7 +76,7 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
             where=path,
             hint="It probably belongs to another slide, or to another resolution of this one",
         )
-    progress(Progress("annotations", 1, 1, "files"))
+    progress(Progress("annotations", 1, 1, unit="files"))
     return found
 
 
@@ -106,7 +106,7 @@ def compare(
     classes = by_class(annotations)
     found: dict[str, Comparison] = {}
     for number, (name, outlines) in enumerate(classes.items()):
-        progress(Progress("compare", number, len(classes), "classes"))
+        progress(Progress("compare", number, len(classes), unit="classes"))
         found[name or UNCLASSIFIED] = compare_groups(
             processed.segments,
             outlines,
@@ -114,7 +114,7 @@ def compare(
             patch_size_px0=None if scores is None or processed.grid is None else processed.grid.size_px0,
             positive=None if scores is None else scores.classes[shown_class(scores)],
         )
-    progress(Progress("compare", len(classes), len(classes), "classes"))
+    progress(Progress("compare", len(classes), len(classes), unit="classes"))
     return Agreement(found, next(iter(found)))
 
 

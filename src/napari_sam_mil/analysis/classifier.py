@@ -36,9 +36,10 @@ class Classifier:
 
     @classmethod
     def of(cls, model: TrainedModel) -> Classifier:
-        """Return the facts of a model that was loaded from a folder."""
-        assert model.path is not None
-        return cls(model.name, model.path, model.settings, model.card)
+        """Return the facts of a model that was loaded from a folder; raises ValueError for any other."""
+        if model.path is None:
+            raise ValueError(f"the model {model.name!r} has no folder")
+        return cls(name=model.name, path=model.path, settings=model.settings, card=model.card)
 
 
 def predicted_by_best(

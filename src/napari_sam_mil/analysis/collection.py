@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sam_mil_engine import layout
 from sam_mil_engine.bag.names import existing_form
 from sam_mil_engine.errors import DataError, ProjectError
 
 #: Files by which a folder is known: a project, a RUN or predictions, a trained model.
-_PROJECT, _TABLE, _MODEL = "process.csv", "predictions.csv", "model.json"
 #: How many folders above a RUN its project may lie.
 _ABOVE = 5
 
@@ -84,9 +84,8 @@ class Collection:
 
 def is_collection(folder: Path) -> bool:
     """Whether a folder is a project, a RUN, predictions, or holds RUNs."""
-    return folder.is_dir() and any(
-        (folder / name).is_file() for name in (_PROJECT, _TABLE, "comparison.csv", _MODEL)
-    )
+    names = (layout.PROCESS_LIST, layout.PREDICTIONS, layout.COMPARISON, layout.MODEL)
+    return folder.is_dir() and any((folder / name).is_file() for name in names)
 
 
 def open_collection(folder: str | Path) -> Collection:
@@ -98,7 +97,7 @@ def open_collection(folder: str | Path) -> Collection:
         If it is no such folder, or one of its tables is damaged.
     """
     folder = Path(folder)
-    if (folder / _PROJECT).is_file():
+    if (folder / layout.PROCESS_LIST).is_file():
         return _project(folder)
     table = next((file for file in _tables(folder) if file.is_file()), None)
     if table is None:
@@ -111,9 +110,9 @@ def open_collection(folder: str | Path) -> Collection:
 
 
 def _tables(folder: Path) -> Iterator[Path]:
-    yield folder / _TABLE
-    yield folder.parent / _TABLE  # a fold's model in a RUN
-    yield from sorted(folder.glob(f"*/{_TABLE}"))  # several models beside each other: the first
+    yield folder / layout.PREDICTIONS
+    yield folder.parent / layout.PREDICTIONS  # a fold's model in a RUN
+    yield from sorted(folder.glob(f"*/{layout.PREDICTIONS}"))  # several models beside each other: the first
 
 
 def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
@@ -134,25 +133,25 @@ def _project(folder: Path) -> Collection:
         bag = project.bag(row.slide_id)
         entries.append(
             Entry(
-                row.slide_id,
-                Path(row.path),
-                bag if bag.is_file() else None,
-                row.state,
-                row.tiles,
-                row.segments,
-                row.error,
+                slide_id=row.slide_id,
+                path=Path(row.path),
+                bag=bag if bag.is_file() else None,
+                state=row.state,
+                patches=row.tiles,
+                segments=row.segments,
+                error=row.error,
             )
         )
-    return Collection(folder, f"Project {folder.name}", folder, tuple(entries))
+    return Collection(folder=folder, title=f"Project {folder.name}", project=folder, entries=tuple(entries))
 
 
 def _predicted(folder: Path) -> Collection:
     from sam_mil_engine.tables.cells import nfc
     from sam_mil_engine.tables.reading import read_frame
 
-    table = read_frame(folder / _TABLE, text=("slide_id", "label", "predicted", "error"))
+    table = read_frame(folder / layout.PREDICTIONS, text=("slide_id", "label", "predicted", "error"))
     if "slide_id" not in table:
-        raise DataError("it has no column slide_id", where=folder / _TABLE, hint="Write it again")
+        raise DataError("it has no column slide_id", where=folder / layout.PREDICTIONS, hint="Write it again")
     project = _project_of(folder)
     known = {} if project is None else {entry.slide_id: entry for entry in _project(project).entries}
     chances = [str(name) for name in table.columns if str(name).startswith("p_")]
@@ -160,14 +159,20 @@ def _predicted(folder: Path) -> Collection:
     for row in table.to_dict("records"):
         name = nfc(str(row["slide_id"]))
         rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
-    kind = "Run" if (folder / "metrics.json").is_file() else "Predictions"
+    kind = "Run" if layout.is_finished_run(folder) else "Predictions"
     positive = chances[-1].removeprefix("p_") if chances else ""
-    return Collection(folder, f"{kind} {folder.name}", project, tuple(rows.values()), positive)
+    return Collection(
+        folder=folder,
+        title=f"{kind} {folder.name}",
+        project=project,
+        entries=tuple(rows.values()),
+        positive=positive,
+    )
 
 
 def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
     fold, scores = (
-        folder / f"fold-{row.get('repeat')}-{row.get('fold')}",
+        folder / layout.fold_folder(row.get("repeat", 0), row.get("fold", 0)),
         existing_form(folder / f"{entry.slide_id}.json"),
     )
     return replace(
@@ -176,7 +181,7 @@ def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str
         predicted=str(row.get("predicted", "")),
         probability=_number(row[chances[-1]]) if chances else None,
         error=str(row.get("error", "")) or entry.error,
-        model=fold if (fold / _MODEL).is_file() else None,
+        model=fold if (fold / layout.MODEL).is_file() else None,
         scores=scores if scores.is_file() else None,
     )
 
@@ -196,6 +201,6 @@ def _project_of(run: Path) -> Path | None:
     """
     run = run.resolve()
     above = list(run.parents)[:_ABOVE]
-    found = next((folder for folder in (run / "project", *above) if (folder / _PROJECT).is_file()), None)
-    beside = ([file.parent for file in folder.glob(f"*/{_PROJECT}")] for folder in above[:2])
+    found = next((folder for folder in (run / "project", *above) if (folder / layout.PROCESS_LIST).is_file()), None)
+    beside = ([file.parent for file in folder.glob(f"*/{layout.PROCESS_LIST}")] for folder in above[:2])
     return found or next((projects[0] for projects in beside if len(projects) == 1), None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import DataError, ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
@@ -56,8 +57,8 @@ def candidates(analysis: Analysis) -> list[Path]:
     used = None if analysis.model is None else analysis.model.path
     if used is not None:
         found.append(used)
-        if (used.parent / "metrics.json").is_file():  # RUN/MODEL/fold-R-F: the same fold of the other models
-            found += sorted(file.parent for file in used.parent.parent.glob(f"*/{used.name}/model.json"))
+        if layout.is_finished_run(used.parent):  # RUN/MODEL/fold-R-F: the same fold of the other models
+            found += sorted(file.parent for file in used.parent.parent.glob(f"*/{used.name}/{layout.MODEL}"))
     for run in library().added("classifier"):
         try:
             found += find_models(run)[:1]
@@ -81,12 +82,12 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     found: list[Side] = []
     unfit: list[str] = []
     for number, path in enumerate(paths):
-        progress(Progress("classify", number, len(paths), "models", path.name))
+        progress(Progress("classify", number, len(paths), unit="models", message=path.name))
         try:
             found.append(Side(*in_other_process(predicted_by, path, bag, progress=progress)))
         except ModelError as error:
             unfit.append(f"{path.name}: {error.what}")
-    progress(Progress("classify", len(paths), len(paths), "models"))
+    progress(Progress("classify", len(paths), len(paths), unit="models"))
     if len(found) < 2:
         raise DataError(_missing(found, unfit, bag.attrs), hint=_how_to_get_one(found))
     left = next((side for side in found if side.model.settings.name == _PAIR[0]), found[0])
@@ -114,14 +115,15 @@ def _how_to_get_one(found: Sequence[Side]) -> str:
 
 def facts(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
     """Say what the classifier predicts, and what its patches above the threshold have to do with the outlines."""
+    from sam_mil_engine.annotations.patches import mostly_inside
+    from sam_mil_engine.training.metrics import auc
+
     scores = side.scores
     text = f"{scores.predicted}, {scores.probabilities.max():.3f}. "
     numbers = side.quantity(quantity)
     if numbers is None:
         return f"{text}This model defines no {quantity}."
     text += describe(numbers.values, threshold, inside)
-    if inside is not None and 0 < (truth := inside >= 0.5).sum() < len(truth):
-        from sklearn.metrics import roc_auc_score
-
-        text += f" Patch AUC of {quantity}: {roc_auc_score(truth, numbers.values):.3f}."
+    if inside is not None and 0 < (truth := mostly_inside(inside)).sum() < len(truth):
+        text += f" Patch AUC of {quantity}: {auc(truth, numbers.values):.3f}."
     return text

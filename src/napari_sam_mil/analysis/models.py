@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import ModelError, SamMilError
 from sam_mil_engine.models.segmenters import ADDED
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
@@ -120,13 +121,13 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
 def _verified(model: Model, *, progress: ProgressCallback) -> str:
     from sam_mil_engine.models import store
 
-    progress(Progress("verify", 0, 1, "files", f"reading {model.name}"))
+    progress(Progress("verify", 0, 1, unit="files", message=f"reading {model.name}"))
     if model.imported:
         _, classes = _loaded(Path(model.choice), progress=progress)
         found = f"weights and description fit; classes {', '.join(classes)}"
     else:
         found = store.verify(model.name)
-    progress(Progress("verify", 1, 1, "files"))
+    progress(Progress("verify", 1, 1, unit="files"))
     return found
 
 
@@ -188,10 +189,10 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
     ModelError
         If it holds no trained model, or several.
     """
-    progress(Progress("import", 0, 1, "models", f"reading {folder.name}"))
+    progress(Progress("import", 0, 1, unit="models", message=f"reading {folder.name}"))
     architecture, classes = in_other_process(_loaded, folder, progress=progress)
     library().add("classifier", folder)
-    progress(Progress("import", 1, 1, "models"))
+    progress(Progress("import", 1, 1, unit="models"))
     return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
 
 
@@ -235,5 +236,5 @@ def _short(size: str) -> str:
 
 
 def _card(path: Path | None) -> str:
-    card = None if path is None or not path.is_dir() else path / "card.md"
+    card = None if path is None or not path.is_dir() else path / layout.CARD
     return card.read_text(encoding="utf-8") if card is not None and card.is_file() else ""

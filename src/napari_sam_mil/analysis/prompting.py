@@ -193,7 +193,13 @@ def look(
         raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
     picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
     embedding = in_other_process(embed, sam, picture, progress=progress)
-    region = Region(bounds, frame, (picture.shape[1], picture.shape[0]), identity, embedding)
+    region = Region(
+        bounds_px0=bounds,
+        frame=frame,
+        size_raster=(picture.shape[1], picture.shape[0]),
+        sam=identity,
+        embedding=embedding,
+    )
     regions.keep(region)
     return region
 

@@ -91,9 +91,9 @@ def predict_stored(found: Found, stored: StoredResults, *, progress: ProgressCal
 
     A classifier that does not fit them leaves the prediction out, and the note says why.
     """
-    progress(Progress("classify", 0, 1, "slides"))
+    progress(Progress("classify", 0, 1, unit="slides"))
     result = _predicted(found.analysis, stored, progress)
-    progress(Progress("classify", 1, 1, "slides"))
+    progress(Progress("classify", 1, 1, unit="slides"))
     return result
 
 

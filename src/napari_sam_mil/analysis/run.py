@@ -82,10 +82,10 @@ def analyse(
         return Analysis(processed)
     from sam_mil_engine.prediction.slide import best_fit, predict
 
-    progress(Progress("classify", 0, 1, "slides"))
+    progress(Progress("classify", 0, 1, unit="slides"))
     model = best_fit(models, processed.bag)
     scores = predict(model, processed.bag)
-    progress(Progress("classify", 1, 1, "slides"))
+    progress(Progress("classify", 1, 1, unit="slides"))
     return Analysis(processed, scores, Classifier.of(model))
 
 

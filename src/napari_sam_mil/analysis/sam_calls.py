@@ -41,7 +41,7 @@ def identify(sam: str, *, progress: ProgressCallback) -> tuple[str, str]:
     SegmentError
         If it is not on this computer, or its file is damaged.
     """
-    progress(Progress(STAGE, 0, 2, "steps", "loading the SAM"))
+    progress(Progress(STAGE, 0, 2, unit="steps", message="loading the SAM"))
     model = prompter(sam)
     return model.name, model.version
 
@@ -51,7 +51,7 @@ def embed(sam: str, picture: npt.NDArray[np.uint8], *, progress: ProgressCallbac
 
     It can be stopped before every layer of the image encoder.
     """
-    looking = Progress(STAGE, 1, 2, "steps", "looking at the view")
+    looking = Progress(STAGE, 1, 2, unit="steps", message="looking at the view")
     found = prompter(sam).embed(picture, report=lambda: progress(looking))
     return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 
@@ -72,5 +72,5 @@ def answer(
     model = prompter(sam)
     model.use(pickle.loads(embedding))
     found = model.predict(points_raster, labels, box_raster)
-    progress(Progress(STAGE, 2, 2, "steps"))
+    progress(Progress(STAGE, 2, 2, unit="steps"))
     return found

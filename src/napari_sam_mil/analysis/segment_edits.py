@@ -60,8 +60,8 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
 
 def _source(positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame) -> npt.NDArray[np.int64]:
     """Positions along one axis of one picture -> pixel numbers of another."""
-    px0 = positions * frame.downsample[axis] + frame.origin_px0[axis]
-    return np.floor((px0 - source.origin_px0[axis]) / source.downsample[axis]).astype(np.int64)
+    points = np.stack([positions, positions], axis=1)
+    return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
 
 
 def names_of(analysis: Analysis) -> tuple[str, ...]:
@@ -144,9 +144,9 @@ def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
     """
     from sam_mil_engine.process.editing import save_edited_segments
 
-    progress(Progress("save", 0, 1, "bags"))
+    progress(Progress("save", 0, 1, unit="bags"))
     kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
-    progress(Progress("save", 1, 1, "bags"))
+    progress(Progress("save", 1, 1, unit="bags"))
     was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
     return f"Saved in {analysis.processed.bag_path.name}{was}"
 
@@ -187,16 +187,16 @@ def _regrouped(
 ) -> Analysis:
     processed, scores = analysis.processed, analysis.scores
     bag, grid = processed.bag, processed.grid
-    progress(Progress("groups", 0, 2, "steps"))
+    progress(Progress("groups", 0, 2, unit="steps"))
     if bag is None or grid is None:
         return replace(analysis, processed=replace(processed, segments=segments), names=names)
     from sam_mil_engine.segment.membership import assign_groups
 
     rule = recorded_settings(processed.bag_path.parents[1]).groups.rule
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
-    progress(Progress("groups", 1, 2, "steps"))
+    progress(Progress("groups", 1, 2, unit="steps"))
     if analysis.model is not None:
         _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
-    progress(Progress("groups", 2, 2, "steps"))
+    progress(Progress("groups", 2, 2, unit="steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.geometry import area_um2
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
@@ -47,7 +48,7 @@ def group_table(
     if mpp is None:
         table["area (px²)"] = np.round(area_px0)
     else:
-        table["area (µm²)"] = np.round(area_px0 * mpp[0] * mpp[1], 1)
+        table["area (µm²)"] = np.round(area_um2(area_px0, mpp), 1)
     if comparison is not None:
         table |= {
             "purity": np.round(comparison.purity, 4),

@@ -42,12 +42,17 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
     title = class_title(scores.classes[column])
     found = {
         "probability": Quantity(
-            sentence_case(title), scores.patch_probability[:, column], 1.0, scores.patch_threshold(column)
+            title=sentence_case(title),
+            values=scores.patch_probability[:, column],
+            high=1.0,
+            start=scores.patch_threshold(column),
         )
     }
     relative = scores.relative_attention
     if relative is not None:
-        found["attention"] = Quantity("Attention (1 = all patches alike)", relative, attention_limit(relative), 1.0)
+        found["attention"] = Quantity(
+            title="Attention (1 = all patches alike)", values=relative, high=attention_limit(relative), start=1.0
+        )
     return found
 
 
@@ -57,7 +62,9 @@ def describe(values: FloatVector, threshold: float, inside: npt.NDArray[np.float
     text = f"{above.sum():,} of {len(values):,} patches are at or above {threshold:.2f}"
     if inside is None:
         return f"{text}."
-    truth = inside >= 0.5
+    from sam_mil_engine.annotations.patches import mostly_inside
+
+    truth = mostly_inside(inside)
     hit = int((above & truth).sum())
     parts = [text]
     if above.any():

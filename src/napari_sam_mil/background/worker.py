@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
@@ -92,6 +92,7 @@ class _Process:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, creationflags=hidden
         )
+        self._calls, self._replies = _pipes(self._process)
         self._answers: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
         threading.Thread(target=self._listen, name="sam-mil-other-process", daemon=True).start()
 
@@ -144,13 +145,11 @@ class _Process:
             self.end()
 
     def _ask(self, call: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps(call, pickle.HIGHEST_PROTOCOL))
-        self._process.stdin.flush()
+        self._calls.write(pickle.dumps(call, pickle.HIGHEST_PROTOCOL))
+        self._calls.flush()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as answers:
+        with self._replies as answers:
             while True:
                 try:
                     self._answers.put(pickle.load(answers))
@@ -162,9 +161,15 @@ class _Process:
         """End the process at once; files are never left half, and what was finished is kept."""
         self._process.kill()
         self._process.wait()
-        assert self._process.stdin is not None
         with suppress(OSError):  # what was not sent any more
-            self._process.stdin.close()
+            self._calls.close()
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """Return where calls are written and replies are read."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("the process was started without pipes")
+    return process.stdin, process.stdout
 
 
 #: Processes that wait for the next call, and the lock of the list.

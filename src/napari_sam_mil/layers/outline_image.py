@@ -7,13 +7,13 @@ every movement. A label picture costs as much as the window has pixels.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from cachetools import LRUCache
 
 from sam_mil_engine.slide.indexing import expand_key, window_of
 
@@ -106,7 +106,7 @@ class OutlineLevel:
 
     def __init__(self, edges: OutlineEdges, shape: tuple[int, int], step: float):
         self.edges, self.shape, self.step = edges, shape, step
-        self._tiles: OrderedDict[tuple[int, int], Labels32] = OrderedDict()
+        self._tiles: LRUCache[tuple[int, int], Labels32] = LRUCache(_KEPT)
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -150,7 +150,6 @@ class OutlineLevel:
         with self._lock:
             found = self._tiles.get((row, column))
             if found is not None:
-                self._tiles.move_to_end((row, column))
                 return found
         top, left = row * _TILE, column * _TILE
         height, width = min(_TILE, self.shape[0] - top), min(_TILE, self.shape[1] - left)
@@ -160,8 +159,6 @@ class OutlineLevel:
         tile = edges_and_insides(around)
         with self._lock:
             self._tiles[row, column] = tile
-            while len(self._tiles) > _KEPT:
-                self._tiles.popitem(last=False)
         return tile
 
 

@@ -164,7 +164,7 @@ def cut_to_tissue(
     from sam_mil_engine.annotations.raster import rasterise
 
     parts = int(np.clip(np.sqrt(_MAP_PIXELS / values.size), 1, 16))
-    finer = Frame(frame.origin_px0, (frame.downsample[0] / parts, frame.downsample[1] / parts))
+    finer = frame.finer(parts)
     picture = values.repeat(parts, axis=0).repeat(parts, axis=1)
     inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(picture.shape[1], picture.shape[0]))
     picture[~inside] = np.nan

@@ -236,4 +236,6 @@ def _greedy_cover(
         chosen.append(int(candidates[best]))
         # a segment without new pixels inside can only lower the IoU of any later union
         candidates = candidates[[k for k, (i, _) in enumerate(added) if i and k != best]]
-    return Cover(tuple(chosen), iou, hit / size if size else 0.0, hit / total if total else 0.0)
+    return Cover(
+        segments=tuple(chosen), iou=iou, purity=hit / size if size else 0.0, recall=hit / total if total else 0.0
+    )

@@ -166,7 +166,9 @@ class Reader:
     def add(self, name: str, classification: str | None, area: Area | None, *, placed: bool = True) -> None:
         """Take one annotation; one without an area was left out before."""
         if area is not None:
-            self.annotations.append(Annotation(name, classification, area, placed))
+            self.annotations.append(
+                Annotation(name=name, classification=classification, polygon=area, placed=placed)
+            )
 
     def cut(self, excluded: Sequence[Area | None], *, start: int = 0) -> None:
         """Subtract areas from the annotations from number ``start`` on.

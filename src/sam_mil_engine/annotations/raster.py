@@ -48,4 +48,4 @@ def area_outside(area_px0: Polygon | MultiPolygon, *, frame: Frame, size_raster:
     """Return the part of an area beyond the edge of the picture, in raster pixels."""
     (left, top), (right, bottom) = frame.to_px0([(0, 0), size_raster])
     outside = shapely.difference(area_px0, shapely.box(left, top, right, bottom)).area
-    return float(outside) / (frame.downsample[0] * frame.downsample[1])
+    return float(frame.area_from_px0(outside))

@@ -109,7 +109,13 @@ def read_annotation_file(
     else:
         _read_json(reader, data, plane)
     found = tuple(reader.finish())
-    return AnnotationFile(found, Counter(reader.left_out), reader.repaired, tuple(reader.notes), reader.plane)
+    return AnnotationFile(
+        annotations=found,
+        left_out=Counter(reader.left_out),
+        repaired=reader.repaired,
+        notes=tuple(reader.notes),
+        plane=reader.plane,
+    )
 
 
 def _read_xml(reader: Reader, data: bytes) -> None:

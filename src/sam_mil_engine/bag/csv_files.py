@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import BagError, DataError
 from ..files import atomic_write
 from ..tables.reading import read_frame
+from ..tables.writing import csv_frame
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .names import file_name
@@ -71,7 +72,7 @@ def write(folder: Path, bag: FeatureBag) -> list[Path]:
         columns["group"] = groups.group_of_patch
     numbers = pd.DataFrame(bag.features.astype(np.float32), columns=[f"f{d}" for d in range(bag.width)])
     written = [folder / f"{name}{_ENDING}"]
-    atomic_write(written[0], pd.concat([pd.DataFrame(columns), numbers], axis=1).to_csv(index=False))
+    atomic_write(written[0], csv_frame(pd.concat([pd.DataFrame(columns), numbers], axis=1)))
     if groups is not None:
         rows = {
             "group": np.arange(len(groups)),
@@ -81,5 +82,5 @@ def write(folder: Path, bag: FeatureBag) -> list[Path]:
             "area_um2": groups.area_um2,
         }
         written.append(folder / f"{name}.groups.csv")
-        atomic_write(written[1], pd.DataFrame(rows).to_csv(index=False))
+        atomic_write(written[1], csv_frame(pd.DataFrame(rows)))
     return written

@@ -107,7 +107,3 @@ class FeatureBag:
     def with_groups(self, groups: Groups) -> FeatureBag:
         """Attach groups and their mean features (Eq. 3)."""
         return replace(self, groups=groups, group_features=groups.mean_features(self.features))
-
-    def without_groups(self) -> FeatureBag:
-        """Return the same patches without any group."""
-        return replace(self, groups=None, group_features=None)

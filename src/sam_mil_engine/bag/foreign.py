@@ -164,7 +164,14 @@ def make_bag(
         bag_numbers(features, where=files.features),
         attrs={name: value for name, value in values.items() if value is not None},
     ).check()
-    return ForeignBag(bag, grid, None, facts.power, facts.slide_size_px0, (*notes, *said))
+    return ForeignBag(
+        bag=bag,
+        grid=grid,
+        segments=None,
+        power=facts.power,
+        slide_size_px0=facts.slide_size_px0,
+        notes=(*notes, *said),
+    )
 
 
 def make_grid(

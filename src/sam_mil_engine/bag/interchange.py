@@ -9,6 +9,7 @@ from typing import Protocol
 
 import h5py
 
+from .. import layout
 from ..errors import BagError, SettingsError
 from . import clam, csv_files, native, sam_mil, stamp, trident
 from .foreign import ForeignBag, Known, SlideFiles
@@ -88,7 +89,7 @@ def recognise(path: Path) -> str:
     root = path.parent if path.name in ("h5_files", "pt_files") else path
     inside = [item for item in path.iterdir() if item.is_dir()]
     folders = {
-        "native": (path / "bags").is_dir(),
+        "native": layout.has_bags(path),
         "sam-mil": any((root / name).is_dir() for name in ("sam_info", "seg_files")),
         "clam": any((path / name).is_dir() for name in ("h5_files", "pt_files")),
         "trident": any(trident.is_grid(item) for item in (path, path.parent, *inside)),

@@ -38,9 +38,7 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
             raise SettingsError(
                 f"there is no setting {name!r}" if equals else f"{text!r} sets nothing",
                 where="--set",
-                hint=f"Did you mean {shown}?"
-                if shown
-                else "Write NAME=VALUE; see `sam-mil-engine settings`",
+                hint=f"Did you mean {shown}?" if shown else "Write NAME=VALUE; see `sam-mil-engine settings`",
             )
         put(changed, name, _value(value.strip()))
     return changed

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from .comparison_tables import print_comparison, records
 from .console import print_json, print_line
 from .options import Json
@@ -36,7 +37,7 @@ def command(
 
     table = compare_runs({name: read_run(folder) for name, folder in find_runs(runs).items()})
     if output is not None:
-        write_comparison(output / "comparison.csv", table)
+        write_comparison(output / layout.COMPARISON, table)
     if json:
         print_json(records(table))
         return

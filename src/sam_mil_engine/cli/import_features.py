@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from ..tables.columns import Columns
 from .console import print_line, progress
 from .imported import tell
@@ -71,7 +72,7 @@ def command(
     with progress(quiet=quiet) as report:
         if labels is not None:
             columns = Columns(slide=slide_column, label=label_column, patient=patient_column)
-            labelled = import_labels(labels, project / "labels.csv", columns=columns, progress=report)
+            labelled = import_labels(labels, project / layout.LABELS, columns=columns, progress=report)
             if not json:
                 print_line(f"labels: {project / 'labels.csv'}")
         outcomes = import_slides(source, project, labelled=labelled, progress=report)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .. import layout
 from ..models.registry import names
 from ..settings.changes import merge
 from .assignments import read_config
@@ -61,6 +60,7 @@ def command(
     """
     from ..files import atomic_write
     from ..prediction.batch import predict_paths, settings_for
+    from ..tables.writing import csv_records
     from ..training.checkpoint import load_candidates
 
     models = load_candidates(model, device=device)
@@ -84,7 +84,7 @@ def command(
                     err.print(f"warning: {scores.slide_id}: {scores.warning}", markup=False)
                 for note in scores.attrs.get("notes", ()):
                     err.print(f"note: {scores.slide_id}: {note}", markup=False)
-    atomic_write(output / "predictions.csv", _csv(table))
+    atomic_write(output / layout.PREDICTIONS, csv_records(table))
     if json:
         print_json(rows)
     else:
@@ -114,12 +114,3 @@ def _inputs(items: list[Path]) -> list[Path]:
         (name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path), path) for path in dict.fromkeys(paths)
     )
     return list(dict.fromkeys(paths))
-
-
-def _csv(rows: list[dict[str, object]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from .console import err, print_dashboard, print_error, print_json, print_line, progress
 from .options import (
     ALL_STAGES,
@@ -69,7 +70,7 @@ def command(
     """
     from ..cluster.slides import process_on_cluster
     from ..process.batch import process_slides
-    from ..process.project import Project, side_folder
+    from ..process.project import Project
 
     settings = process_settings(
         preset=preset,
@@ -117,7 +118,10 @@ def command(
     if json:
         print_json(rows)
     else:
-        folders = [project / "bags", *(project / side_folder(name) for name in settings.features.more_encoders)]
+        folders = [
+            project / layout.BAGS,
+            *(project / layout.side_folder(name) for name in settings.features.more_encoders),
+        ]
         print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
         inputs = " ".join(str(item) for item in slides)

@@ -43,7 +43,7 @@ def on_cluster(address: str = "local") -> Runner:
             }
             link = str(client.dashboard_link or "")
             while pending:
-                progress(Progress("cluster", len(jobs) - len(pending), len(jobs), "folds", link))
+                progress(Progress("cluster", len(jobs) - len(pending), len(jobs), unit="folds", message=link))
                 try:
                     ended = wait(list(pending), timeout=_POLL, return_when="FIRST_COMPLETED").done
                 except TimeoutError:

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..process.job import Tools
 from ..process.project import HeldElsewhereError
@@ -48,7 +49,7 @@ def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
 
     slide_id, report = slide_id_of(work.path), _Reporter(work)
     try:
-        if not (work.project / "settings.json").is_file():
+        if not (work.project / layout.SETTINGS).is_file():
             raise ProjectError(
                 "the worker does not see this project",
                 where=work.project,
@@ -72,7 +73,7 @@ def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
         except HeldElsewhereError as error:
             if time.monotonic() > last:
                 raise
-            report(Progress("waiting", 0, 0, "slides", error.what))
+            report(Progress("waiting", 0, 0, unit="slides", message=error.what))
             time.sleep(1)
 
 

@@ -81,7 +81,14 @@ def process_on_cluster(
             announce(str(client.dashboard_link))
 
         def work(path: Path, topic: str) -> SlideWork:
-            return SlideWork(path, target.folder, settings, tuple(stages), device, topic)
+            return SlideWork(
+                path=path,
+                project=target.folder,
+                settings=settings,
+                stages=tuple(stages),
+                device=device,
+                topic=topic,
+            )
 
         run = _Run(client, target, paths, work, progress)
         with closing(run):
@@ -135,7 +142,9 @@ class _Run:
         except OSError as error:  # it went since the client looked last
             raise self._gone() from error
         self._progress(
-            Progress("cluster", self._done, self._total, "slides", "" if slots else "waiting for workers")
+            Progress(
+                "cluster", self._done, self._total, unit="slides", message="" if slots else "waiting for workers"
+            )
         )
         if self._suspects and not (self._waiting or self._running):
             self._submit(self._suspects[0], gpus)
@@ -181,8 +190,8 @@ class _Run:
         else:
             outcome = SlideOutcome(slide_id, path, error=self._failed(path, error))
         self._done += 1
-        self._progress(Progress("process", 1, 1, "slides", "done", slide=slide_id))
-        self._progress(Progress("cluster", self._done, self._total, "slides"))
+        self._progress(Progress("process", 1, 1, unit="slides", message="done", slide=slide_id))
+        self._progress(Progress("cluster", self._done, self._total, unit="slides"))
         yield outcome
 
     def _failed(self, path: Path, error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import layout
 from ..annotations.geojson import write_geojson
 from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
@@ -27,6 +28,8 @@ from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_
 from .source import Opened, Source, open_source, read_source
 
 if TYPE_CHECKING:
+    from ..segment.groups import Groups
+    from ..segment.segments import Segments
     from ..slide.info import SlideInfo
 
 
@@ -165,12 +168,12 @@ def export_slides(
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)
-        write_labels(folder / "labels.csv", table, to=to, progress=progress)
+        write_labels(folder / layout.LABELS, table, to=to, progress=progress)
     if splits is not None:
         _write_splits(folder / "splits", splits, [item.slide_id for item in opened.files])
     names: list[str] = []
     for number, files in enumerate(opened.files):
-        progress(Progress("export", number, len(opened.files), "slides", files.slide_id))
+        progress(Progress("export", number, len(opened.files), unit="slides", message=files.slide_id))
         try:
             written, name = _export(source, opened, files, folder, to)
         except Cancelled:
@@ -182,7 +185,7 @@ def export_slides(
         yield SlideOutcome(files.slide_id, files.features, ExportedFiles(tuple(written)))
     if to in ("clam", "sam-mil"):
         write_process_list(folder / PROCESS_LIST, names)
-    progress(Progress("export", len(opened.files), len(opened.files), "slides", "done"))
+    progress(Progress("export", len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
 def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:

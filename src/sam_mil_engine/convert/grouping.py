@@ -64,7 +64,9 @@ def group_slides(
     tools = Tools(settings or ProcessSettings(), device=device)
     opened, target = open_source(source), Project(project)
     target.save_settings(tools.settings, versions())
-    grouping = _Grouping(target, tools, source, opened, segments, progress)
+    grouping = _Grouping(
+        project=target, tools=tools, source=source, opened=opened, folder=segments, progress=progress
+    )
     yield from each_slide(target, opened, grouping.group, stage="groups", progress=progress)
 
 
@@ -136,7 +138,11 @@ class _Grouping:
                 window_hint="Press Segment in the Analyze dock first",
             )
         return _Plan(
-            path, slide, features_key, segments_key, key("groups", features_key, segments_key, settings.groups)
+            path=path,
+            slide=slide,
+            features_key=features_key,
+            segments_key=segments_key,
+            groups_key=key("groups", features_key, segments_key, settings.groups),
         )
 
     def _segment(self, slide_id: str, path: Path, made: str) -> Segments:
@@ -148,7 +154,9 @@ class _Grouping:
             with open_slide(path) as slide:
                 with h5.edit_bag(bag, drop=stale):
                     pass  # what is dropped is not copied
-                job = SlideJob(slide, slide_id, self.project, self.tools, self.progress)
+                job = SlideJob(
+                    slide=slide, slide_id=slide_id, project=self.project, tools=self.tools, progress=self.progress
+                )
                 find_tissue_stage(job, self.tools.stage_key("tissue", slide_sha(slide.info), {}))
                 segment_stage(job, made)
         return _found(h5.read_segments(bag), bag)

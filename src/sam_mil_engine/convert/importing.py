@@ -125,7 +125,7 @@ def each_slide(
         error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
         yield _failed(project, SlideFiles(name, Path(name)), Path(name), error)
     for number, files in enumerate(opened.files):
-        progress(Progress(stage, number, len(opened.files), "slides", files.slide_id))
+        progress(Progress(stage, number, len(opened.files), unit="slides", message=files.slide_id))
         path = opened.slides.get(files.slide_id, files.features)
         start = time.perf_counter()
         try:
@@ -139,10 +139,17 @@ def each_slide(
         if not done.reused:
             seconds = {stage: time.perf_counter() - start}
             project.record(
-                ProcessRow(files.slide_id, str(path.resolve()), "done", done.patches, done.segments, seconds)
+                ProcessRow(
+                    slide_id=files.slide_id,
+                    path=str(path.resolve()),
+                    state="done",
+                    tiles=done.patches,
+                    segments=done.segments,
+                    seconds=seconds,
+                )
             )
         yield SlideOutcome(files.slide_id, files.features, done)
-    progress(Progress(stage, len(opened.files), len(opened.files), "slides", "done"))
+    progress(Progress(stage, len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
 def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import shapely
 
+from .. import layout
 from ..annotations.raster import rasterise
 from ..annotations.reading import read_annotations
 from ..bag import h5
@@ -23,7 +24,7 @@ from ..slide.place import UNKNOWN_PLACE
 
 #: Pixels of a label image beyond which it is not the picture that a segmenter saw.
 _MOST_PIXELS = 2**28
-_FOLDERS = ("", "segments", "Segments", "bags")
+_FOLDERS = ("", layout.SEGMENTS, "Segments", layout.BAGS)
 _ENDINGS = (".pkl", ".h5", ".geojson", ".ome.zarr")
 
 

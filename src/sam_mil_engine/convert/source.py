@@ -86,7 +86,7 @@ def open_source(source: Source) -> Opened:
         files = [item for item in files if item.slide_id in listed]
     require_own_names((item.slide_id, item.features) for item in files)
     slides = {} if source.slides is None else slides_by_name(source.slides, files)
-    return Opened(format, tuple(files), slides, tuple(missing))
+    return Opened(format=format, files=tuple(files), slides=slides, missing=tuple(missing))
 
 
 def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[ForeignBag, SlideInfo | None]:

@@ -215,18 +215,6 @@ def attention_limit(relative: npt.ArrayLike) -> float:
     return max(2.0, float(np.percentile(finite, 99))) if len(finite) else 2.0
 
 
-def attention_percentile(attention: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Attention (N,) -> percentile of every patch among the patches of its slide, in (0, 100].
-
-    Equal attention gives equal percentiles (the mean of their ranks), as in CLAM's heat maps.
-    """
-    numbers = np.asarray(attention, dtype=np.float64)
-    _, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(counts) - (counts - 1) / 2
-    percentile: npt.NDArray[np.float64] = mean_rank[inverse] * 100 / max(len(numbers), 1)
-    return percentile
-
-
 def encode_picture(picture: Picture, suffix: str, *, quality: int = 85) -> bytes:
     """Encode as ``.jpg`` (with full colour resolution, so that thin lines stay sharp) or ``.png``.
 

@@ -18,7 +18,7 @@ from ..errors import SettingsError
 from ..settings import ModelSettings
 from .bag_tensors import BagTensors
 
-__all__ = ["Aggregator", "AggregatorOutput", "BagTensors", "Loss"]
+__all__ = ["Aggregator", "AggregatorOutput", "BagTensors", "Loss", "Pooled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,25 @@ class Loss:
     total: Tensor
     terms: Mapping[str, Tensor]
     logits: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A bag as its head sees it, and what it was pooled from.
+
+    Attributes
+    ----------
+    logits
+        (C,).
+    feature
+        (H,) of the bag, in front of the head.
+    attention
+        (heads, T) weights of the tokens.
+    """
+
+    logits: Tensor
+    feature: Tensor
+    attention: Tensor
 
 
 class Aggregator(nn.Module):
@@ -116,6 +135,13 @@ class Aggregator(nn.Module):
     def forward(self, bag: BagTensors) -> AggregatorOutput:
         """Predict one bag; called in evaluation mode."""
         raise TypeError(f"{type(self).__name__} does not implement forward")
+
+    def pooled(self, bag: BagTensors) -> Pooled:
+        """Pool one bag: a teacher of MHIM-MIL needs the feature of the bag and the attention behind it."""
+        output = self(bag)
+        if output.attention is None:
+            raise TypeError(f"{type(self).__name__} does not implement pooled")
+        return Pooled(output.logits, output.attention @ output.embeddings, output.attention[None])
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C) logits of the single patches: the head applied to each patch embedding."""

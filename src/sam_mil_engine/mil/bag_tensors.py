@@ -93,10 +93,6 @@ class BagTensors:
             rounding=torch.float16 if bag.features.dtype == np.float16 else torch.float32,
         )
 
-    def without_group_tokens(self) -> BagTensors:
-        """Return the same patches and partition, without group features as tokens."""
-        return replace(self, tokens=self.features)
-
     def keeping(self, stays: Tensor) -> BagTensors:
         """Return the bag of the patches that stay, as if the others had never been in it.
 

@@ -14,6 +14,10 @@ from .patch_calibration import CalibratedPatches
 FloatVector = npt.NDArray[np.float32]
 
 
+#: Probability of the last class from which a slide is called positive, where no threshold was chosen.
+THRESHOLD = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class GroupScores:
     """Scores of the L groups of a slide (methods §3).
@@ -91,7 +95,7 @@ class SlideScores:
     logits: FloatVector
     bias: FloatVector
     groups: GroupScores | None = None
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     domain_distance: float | None = None
     patch_score: FloatVector | None = None
     calibration: CalibratedPatches | None = None

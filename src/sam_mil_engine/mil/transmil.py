@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from ..settings import ModelSettings
-from .aggregator import Aggregator, AggregatorOutput, BagTensors
+from .aggregator import Aggregator, AggregatorOutput, BagTensors, Pooled
 from .nystrom import NystromAttention
 
 #: Patches scored together as bags of their own: bounds the memory for large bags.
@@ -70,6 +70,13 @@ class TransMil(Aggregator):
             evidence=None,
             bias=self.head.bias,
         )
+
+    def pooled(self, bag: BagTensors) -> Pooled:
+        """Pool one bag: its feature is the class token, and the first attention layer is watched."""
+        states, weights = self.encode(self.project(self.tokens(bag)), watch=0)
+        if weights is None:
+            raise TypeError("a watched layer gives its weights")
+        return Pooled(self.head(states[0]).float(), states[0], weights)
 
     def encode(self, embeddings: Tensor, *, watch: int | None = None) -> tuple[Tensor, Tensor | None]:
         """(T, H) projected tokens -> normalised states (1 + T, H), class token first.

@@ -1,4 +1,4 @@
-"""Fetch published weight files: resumed where cut off, checked, and in place whole or not at all."""
+"""Download published files: resumed where cut off, checked, and in place whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -14,7 +15,7 @@ from threading import Event, Thread
 from time import monotonic
 from typing import IO, Any
 
-from ..errors import ModelError
+from ..errors import ModelError, SamMilError
 from ..files import writing_error
 from ..progress import Progress, ProgressCallback, silent
 from .card import ModelCard
@@ -27,66 +28,132 @@ _PATIENCE = 20
 _REPORT_EVERY = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to download.
+
+    Attributes
+    ----------
+    url, path
+        Where it is published, and where it goes.
+    sha256
+        Its checksum, in full or its first digits.
+    what
+        What it is, for messages: ``the weights of 'vit_b' (sam_vit_b_01ec64.pth)``.
+    hint, window_hint
+        What to do where it cannot be had, on the command line and in the window.
+    size
+        Its size in bytes, where that is certain; else 0.
+    error
+        Class of the error where it cannot be had.
+    """
+
+    url: str
+    path: Path
+    sha256: str
+    what: str
+    hint: str
+    window_hint: str
+    size: int = 0
+    error: type[SamMilError] = ModelError
+
+    @property
+    def part(self) -> Path:
+        """Where a download that is not finished is kept."""
+        return self.path.with_name(f"{self.path.name}.part")
+
+    def failed(self, reason: str) -> SamMilError:
+        """Return the error that says why the file cannot be had."""
+        return self.error(
+            f"{reason}; wanted: {self.what}", where=self.url, hint=self.hint, window_hint=self.window_hint
+        )
+
+
 def fetch(card: ModelCard, *, progress: ProgressCallback = silent) -> Path:
     """Download a weight file to its place, unless it is there; return the place.
+
+    Raises
+    ------
+    ModelError, ProjectError, Cancelled
+        As :func:`download`.
+    """
+    if card.file_path.is_file():
+        return card.find(error=ModelError)[0]
+    return download(_of_model(card), progress=progress)
+
+
+def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
+    """Download a file to its place, and return the place.
 
     What arrives is kept beside it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
 
     Raises
     ------
-    ModelError
-        If there is no network, the server has no such file, or what it has is another file.
+    SamMilError
+        Of the class ``file.error``, if there is no network, the server has no such file, or what it has is another
+        file.
     ProjectError
         If the folder cannot be written or the disk is full.
     Cancelled
         If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
-    if card.file_path.is_file():
-        return card.find(error=ModelError)[0]
     if is_offline():
-        raise _error(card, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
-    part = part_of(card)
+        raise file.failed(f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as stream:
-            _download(card, stream, progress)
+        file.part.parent.mkdir(parents=True, exist_ok=True)
+        with file.part.open("ab") as stream:
+            _download(file, stream, progress)
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        raise _error(card, f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
+        raise file.failed(f"it could not be downloaded ({getattr(error, 'reason', None) or error})") from error
     except OSError as error:
-        raise writing_error(error, part) from error
+        raise writing_error(error, file.part) from error
     finally:
-        if part.is_file() and not part.stat().st_size:
-            part.unlink()
-    with part.open("rb") as whole:
+        if file.part.is_file() and not file.part.stat().st_size:
+            file.part.unlink()
+    with file.part.open("rb") as whole:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
-    if not digest.startswith(card.sha256):
-        part.unlink()
-        raise _error(card, f"what arrived has the checksum {digest[:16]}, expected is {card.sha256[:16]}")
-    part.replace(card.file_path)
-    return card.file_path
+    if not digest.startswith(file.sha256):
+        file.part.unlink()
+        raise file.failed(f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
+    file.part.replace(file.path)
+    return file.path
 
 
 def part_of(card: ModelCard) -> Path:
-    """Where a download that is not finished is kept."""
-    return card.file_path.with_name(f"{card.file_path.name}.part")
+    """Where a download of a weight file that is not finished is kept."""
+    return _of_model(card).part
 
 
-def _download(card: ModelCard, stream: IO[bytes], progress: ProgressCallback) -> None:
-    size = card.size if card.size_is_exact else 0
-    done, total, last = stream.tell(), size, -1.0
+def _of_model(card: ModelCard) -> Download:
+    advice = f"Where there is a network, download it and put the file into {card.file_path.parent}"
+    return Download(
+        url=card.source,
+        path=card.file_path,
+        sha256=card.sha256,
+        what=f"the weights of {card.name!r} ({card.file})",
+        hint=f"{advice}. `sam-mil-engine models add {card.file}` does that too",
+        window_hint=f"{advice}, or press “Add a file…” in the Models dock",
+        size=card.size if card.size_is_exact else 0,
+    )
+
+
+def _download(file: Download, stream: IO[bytes], progress: ProgressCallback) -> None:
+    done, total, last = stream.tell(), file.size, -1.0
 
     def report() -> None:
-        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), "MB", card.file))
+        progress(Progress("fetch", round(done / 1e6), round(total / 1e6), unit="MB", message=file.path.name))
 
     report()
-    for item in _arriving(card.source, start=done):
+    for item in _arriving(file.url, start=done):
         if isinstance(item, _Answer):
             if item.start != done:  # the server begins again
                 stream.truncate(0)
             done, total = item.start, item.total or total
-            if size and item.total not in (0, size):
+            if file.size and item.total not in (0, file.size):
                 stream.truncate(0)
-                raise _error(card, f"the server has a file of {item.total:,} bytes, published are {size:,} bytes")
+                raise file.failed(
+                    f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
+                )
         elif item:
             stream.write(item)
             done += len(item)
@@ -156,14 +223,3 @@ def _open(url: str, start: int) -> Any:
     except urllib.error.HTTPError as error:
         error.close()
         raise
-
-
-def _error(card: ModelCard, what: str) -> ModelError:
-    return ModelError(
-        f"{what}; wanted are the weights of {card.name!r} ({card.file})",
-        where=card.source,
-        hint=f"Where there is a network, download it and put the file into {card.file_path.parent}."
-        f" `sam-mil-engine models add {card.file}` does that too",
-        window_hint=f"Where there is a network, download it and put the file into {card.file_path.parent}, or press"
-        " “Add a file…” in the Models dock",
-    )

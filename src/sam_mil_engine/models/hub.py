@@ -48,7 +48,7 @@ def fetch_repository(repository: str, *, progress: ProgressCallback = silent) ->
 
     if is_offline():
         raise _error(repository, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
-    progress(Progress("fetch", 0, 0, "MB", repository))
+    progress(Progress("fetch", 0, 0, unit="MB", message=repository))
     try:
         listed = huggingface_hub.list_repo_files(repository)
         weights = next((name for name in _WEIGHTS if name in listed), None)
@@ -123,7 +123,7 @@ def _bars(progress: ProgressCallback) -> Any:
         def update(self, n: float | None = 1) -> bool | None:
             drawn: bool | None = super().update(n)
             if self.unit == "B":
-                progress(Progress("fetch", round(self.n / 1e6), round((self.total or 0) / 1e6), "MB"))
+                progress(Progress("fetch", round(self.n / 1e6), round((self.total or 0) / 1e6), unit="MB"))
             return drawn
 
     return Reporting

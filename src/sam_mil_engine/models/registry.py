@@ -142,7 +142,7 @@ def _load_all(kind: Kind, path: tuple[str, ...]) -> tuple[dict[str, ModelCard], 
             found[point.name] = _card(kind, point, package)
         except Exception as error:  # noqa: BLE001  (other people's code may raise anything)
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            failed.append(BrokenMethod(kind, point.name, package, reason))
+            failed.append(BrokenMethod(kind=kind, name=point.name, package=package, reason=reason))
     return found, failed
 
 

@@ -90,7 +90,7 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
     """
     if not path.is_file():
         raise ModelError("there is no such file", where=path, hint="Check the path")
-    progress(Progress("add", 0, 0, "MB", f"reading {path.name}"))
+    progress(Progress("add", 0, 0, unit="MB", message=f"reading {path.name}"))
     digest = file_sha256(path)
     published = {**cards("segmenter"), **cards("encoder")}
     match = next((card for card in published.values() if card.sha256 and digest.startswith(card.sha256)), None)
@@ -184,4 +184,6 @@ def _copy(source: Path, target: Path, progress: ProgressCallback) -> None:
     with atomic_path(target) as temporary, source.open("rb") as reader, temporary.open("wb") as writer:
         while block := reader.read(_BLOCK):
             writer.write(block)
-            progress(Progress("add", round(writer.tell() / 1e6), round(total / 1e6), "MB", target.name))
+            progress(
+                Progress("add", round(writer.tell() / 1e6), round(total / 1e6), unit="MB", message=target.name)
+            )

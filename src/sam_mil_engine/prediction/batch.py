@@ -138,7 +138,7 @@ def predict_paths(
 
     tools = Tools(settings or settings_for(models[0]), device=device)
     for number, path in enumerate(paths):
-        progress(Progress("predict", number, len(paths), "slides", path.name))
+        progress(Progress("predict", number, len(paths), unit="slides", message=path.name))
         slide_id = name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path)
         try:
             bag_path = path
@@ -153,7 +153,7 @@ def predict_paths(
             yield SlideOutcome(slide_id, path, error=error)
         else:
             yield SlideOutcome(slide_id, path, Prediction(scores))
-    progress(Progress("predict", len(paths), len(paths), "slides"))
+    progress(Progress("predict", len(paths), len(paths), unit="slides"))
 
 
 def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from .. import layout
 from ..bag.h5 import read_bag
 from ..errors import DataError
 from ..files import atomic_write
@@ -71,7 +72,7 @@ def evaluate_run(
     slides = list(cohort.table["slide_id"])
     folds, tables = [], []
     for done, model in enumerate(models):
-        progress(Progress("evaluate", done, len(models), "models", str(model.path)))
+        progress(Progress("evaluate", done, len(models), unit="models", message=str(model.path)))
         repeat, fold = place_of_model(model, done)
         found = evaluate(model.model, bags.pick(slides)).at_temperature(model.temperature)
         where = {"repeat": repeat, "fold": fold}
@@ -80,7 +81,7 @@ def evaluate_run(
         tables.append(
             predictions_of(found, slides, classes=model.classes, threshold=model.threshold, part="test", **where)
         )
-    progress(Progress("evaluate", len(models), len(models), "models"))
+    progress(Progress("evaluate", len(models), len(models), unit="models"))
     content = {
         "evaluated": str(run),
         "train": {"model": first.settings.model_dump(mode="json")},
@@ -88,22 +89,19 @@ def evaluate_run(
         "labels": str(labels_csv),
         "versions": versions(),
     }
-    atomic_write(out_dir / "settings.json", json.dumps(content, indent=2) + "\n")
+    atomic_write(out_dir / layout.SETTINGS, json.dumps(content, indent=2) + "\n")
     predictions = with_patients_of(cohort.table, pd.concat(tables))
     write_results(out_dir, classes=first.classes, folds=folds, history=pd.DataFrame(), predictions=predictions)
     return read_run(out_dir)
 
 
 def place_of_model(model: TrainedModel, number: int) -> tuple[int, int]:
-    """Repeat and fold, from the name of the model's folder; a single model is the first."""
-    parts = ("" if model.path is None else model.path.name).split("-")
-    if len(parts) == 3 and parts[0] == "fold" and parts[1].isdigit() and parts[2].isdigit():
-        return int(parts[1]), int(parts[2])
-    return 0, number
+    """Repeat and fold of a model of a run; else its number as the fold."""
+    return model.split or (0, number)
 
 
 def _check_unseen(run: Path, slides: set[str]) -> None:
-    file = next((folder / "splits.csv" for folder in (run, run.parent) if (folder / "splits.csv").is_file()), None)
+    file = next((file for folder in (run, run.parent) if (file := folder / layout.SPLITS).is_file()), None)
     if file is None:
         return
     seen = {slide_id for split in read_splits(file) for slide_id in (*split.train, *split.val)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import layout
 from ..annotations.localisation import (
     MapFigure,
     MapOfSlide,
@@ -20,7 +21,7 @@ from ..annotations.localisation import (
     map_figures,
 )
 from ..annotations.model import Annotation
-from ..annotations.patches import patch_inside
+from ..annotations.patches import mostly_inside, patch_inside
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
 from ..bag.place import place_of_bag
@@ -108,7 +109,7 @@ def localise(
     table = run.predictions.assign(unit=list(units))
     for done, row in enumerate(table.to_dict("records")):
         name, is_negative = str(row["slide_id"]), row["label"] == run.classes[place]
-        progress(Progress("localise", done, len(table), "slides", name))
+        progress(Progress("localise", done, len(table), unit="slides", message=name))
         if name not in files and not is_negative:
             missing.add(name)
             continue
@@ -146,7 +147,7 @@ def _map_of(
         positive = {name.lower() for c, name in enumerate(scores.classes) if c != negative}
         outlines = _of_class(read_annotations(file, info=place_of_bag(bag_path)), positive)
         areas = [one.polygon for one in outlines]
-        inside = patch_inside(bag.coords_px0, size_px0, areas) >= 0.5
+        inside = mostly_inside(patch_inside(bag.coords_px0, size_px0, areas))
         lesions = lesions_of(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
     peaks = local_maxima(bag.coords_px0, step_px0, p)
     return MapOfSlide(
@@ -168,9 +169,9 @@ def _of_class(annotations: list[Annotation], names: set[str]) -> list[Annotation
 
 
 def _write(folder: Path, result: Localisation, missing: set[str]) -> None:
-    atomic_write(folder / "localisation.csv", csv_records(list(result.rows)))
+    atomic_write(folder / layout.LOCALISED_SLIDES, csv_records(list(result.rows)))
     content = {"figures": result.plain(), "slides": len(result.rows), "without_annotations": sorted(missing)}
-    atomic_write(folder / "localisation.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(folder / layout.LOCALISATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _number(value: float) -> float | None:
@@ -213,6 +214,6 @@ def localise_run(
 
     @cache
     def model_of(repeat: int, fold: int) -> TrainedModel:
-        return load_model(run.out_dir / f"fold-{repeat}-{fold}", device=device)
+        return load_model(run.out_dir / layout.fold_folder(repeat, fold), device=device)
 
     return localise(run, model_of, bags, annotations, negative=negative, progress=progress)

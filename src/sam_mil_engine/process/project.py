@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .. import layout
 from ..bag import h5
 from ..bag.names import existing_form
 from ..errors import Cancelled, DataError, ProjectError, SamMilError
@@ -47,29 +48,29 @@ class Project:
 
     @property
     def _list(self) -> Path:
-        return self.folder / "process.csv"
+        return self.folder / layout.PROCESS_LIST
 
     @property
     def bags(self) -> Path:
         """Folder of the native bags."""
-        return self.folder / "bags"
+        return self.folder / layout.BAGS
 
     def bag(self, slide_id: str, encoder: str | None = None) -> Path:
         """Path of the native bag of a slide; with the name of a further encoder, of that one's bag."""
-        folder = self.bags if encoder is None else self.folder / side_folder(encoder)
-        return existing_form(folder / f"{slide_id}.h5")
+        folder = self.bags if encoder is None else self.folder / layout.side_folder(encoder)
+        return existing_form(folder / f"{slide_id}{layout.BAG_ENDING}")
 
     def segments(self, slide_id: str) -> Path:
         """Path of the SAM label image of a slide."""
-        return existing_form(self.folder / "segments" / f"{slide_id}.ome.zarr")
+        return existing_form(self.folder / layout.SEGMENTS / f"{slide_id}.ome.zarr")
 
     def mask(self, slide_id: str, suffix: str) -> Path:
         """Path of the tissue polygons (``geojson``) or their picture (``jpg``)."""
-        return existing_form(self.folder / "masks" / f"{slide_id}.{suffix}")
+        return existing_form(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
 
     def stitch(self, slide_id: str) -> Path:
         """Path of the picture of the kept tiles."""
-        return existing_form(self.folder / "stitches" / f"{slide_id}.jpg")
+        return existing_form(self.folder / layout.STITCHES / f"{slide_id}.jpg")
 
     @contextmanager
     def lock(self, slide_id: str) -> Iterator[None]:
@@ -83,8 +84,8 @@ class Project:
         with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process works on {slide_id!r}"):
             for folder in (
                 *self.folder.iterdir(),
-                *self.folder.glob("superseded/*"),
-                *self.folder.glob("superseded/*/bags-*"),
+                *self.folder.glob(f"{layout.SUPERSEDED}/*"),
+                *self.folder.glob(f"{layout.SUPERSEDED}/*/{layout.BAGS}-*"),
             ):
                 sweep(folder, slide_id)
             yield
@@ -92,7 +93,7 @@ class Project:
     @contextmanager
     def _list_lock(self) -> Iterator[None]:
         """Hold ``process.csv`` and ``settings.json``, which many processes write."""
-        with held(self.folder / ".process.lock", wait=60, what="process.csv is held by another process"):
+        with held(self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is held by another process"):
             sweep(self.folder, "process")
             sweep(self.folder, "settings")
             yield
@@ -105,7 +106,7 @@ class Project:
                 rows[cells["slide_id"]] = ProcessRow.from_cells(cells)
             except ValueError as error:
                 raise DataError(
-                    f"process.csv is damaged (line {line}: {error})",
+                    f"{layout.PROCESS_LIST} is damaged (line {line}: {error})",
                     where=self._list,
                     hint="Correct this cell, or empty it",
                 ) from error
@@ -132,7 +133,7 @@ class Project:
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
-        path = self.folder / "settings.json"
+        path = self.folder / layout.SETTINGS
         now = {"key": key(settings), "settings": settings.model_dump(mode="json"), "versions": dict(versions)}
         with self._list_lock():
             old = json.loads(path.read_text()) if path.exists() else {}
@@ -150,16 +151,11 @@ class Project:
         """
         bag = self.bag(slide_id, encoder)
         old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
-        place = self.folder / "superseded" / old_key
-        kept = (place if encoder is None else place / side_folder(encoder)) / bag.name
+        place = self.folder / layout.SUPERSEDED / old_key
+        kept = (place if encoder is None else place / layout.side_folder(encoder)) / bag.name
         with atomic_path(kept) as temporary:
             shutil.copyfile(bag, temporary)
         return kept
-
-
-def side_folder(encoder: str) -> str:
-    """Name of the folder of a further encoder's bags: ``bags-`` and its name, other characters as ``-``."""
-    return "bags-" + re.sub(r"[^\w.-]+", "-", encoder)
 
 
 class HeldElsewhereError(ProjectError):

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from .. import layout
 from ..bag import h5
 from ..errors import SettingsError
 from ..progress import Progress, ProgressCallback, silent
@@ -17,7 +18,7 @@ from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
-from .project import Project, Record, recorded, side_folder
+from .project import Project, Record, recorded
 from .results import ProcessedSlide
 from .stages import OWN_STAGES, RUN, begin_reading, follow
 
@@ -87,7 +88,11 @@ def run_slide(
         open_slide(path) as slide,
         ExitStack() as ends,
     ):
-        runner = StageRunner(SlideJob(slide, slide_id, project, tools, progress), wanted, record)
+        runner = StageRunner(
+            SlideJob(slide=slide, slide_id=slide_id, project=project, tools=tools, progress=progress),
+            wanted,
+            record,
+        )
         runner.run(FIRST_HALF)
         tiles = begin_reading(runner.job) if "features" in wanted else None
         if tiles is not None:
@@ -144,10 +149,12 @@ class StageRunner:
         """Run those of the wanted stages that are in ``part`` and not done."""
         for number, stage in enumerate(self.wanted):
             if stage in part:
-                self.job.progress(Progress("process", number, len(self.wanted), "stages", stage))
+                self.job.progress(Progress("process", number, len(self.wanted), unit="stages", message=stage))
                 self._run_stage(stage)
         if self.wanted[-1] in part:
-            self.job.progress(Progress("process", len(self.wanted), len(self.wanted), "stages", "done"))
+            self.job.progress(
+                Progress("process", len(self.wanted), len(self.wanted), unit="stages", message="done")
+            )
 
     def _run_stage(self, stage: str) -> None:
         start = time.perf_counter()
@@ -205,7 +212,7 @@ class StageRunner:
 
 
 def _check_folders(settings: FeatureSettings) -> None:
-    folders = [side_folder(name) for name in settings.more_encoders]
+    folders = [layout.side_folder(name) for name in settings.more_encoders]
     if len(set(folders)) < len(folders):
         raise SettingsError(
             f"the bags of {' and '.join(settings.more_encoders)} would lie in one folder",

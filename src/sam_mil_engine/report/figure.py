@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MM_PER_INCH = 25.4
 #: What a PNG or a PDF can be asked for, so that a slip of the finger does not fill the memory.
 DPI_RANGE, WIDTH_RANGE_MM = (72, 1200), (40.0, 400.0)
+#: What journals ask for, and the width of a page.
+DPI, WIDTH_MM = 300, 170.0
 _SUFFIXES = (".png", ".pdf")
 #: Heights below the picture, in inches: a row of colour bars, a row of the key, a line of the caption.
 _BAR, _KEY, _LINE = 0.52, 0.22, 0.145
@@ -57,8 +59,8 @@ def write_figure(
     bars: Sequence[Bar] = (),
     entries: Sequence[Entry] = (),
     caption: str = "",
-    width_mm: float = 170.0,
-    dpi: int = 300,
+    width_mm: float = WIDTH_MM,
+    dpi: int = DPI,
 ) -> Path:
     """Write a figure that is ``width_mm`` wide in print.
 

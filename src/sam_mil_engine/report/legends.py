@@ -36,7 +36,7 @@ class ScaleBar:
 
 def scale_bar(frame: Frame, mpp: tuple[float, float], width: int, *, share: float = 0.25) -> ScaleBar:
     """Return the longest bar of 1, 2 or 5 times a power of ten µm within ``share`` of a picture's width."""
-    um_per_pixel = float(frame.downsample[0] * mpp[0])
+    um_per_pixel = float(frame.um_per_pixel(mpp)[0])
     room = um_per_pixel * width * share
     decade = 10.0 ** np.floor(np.log10(room))
     length = max(step * decade for step in _ROUND if step * decade <= room * (1 + 1e-9))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import layout
 from ..errors import DataError
 from .content import Cell, Column, Table
 from .tables import number
@@ -13,7 +14,7 @@ from .tables import number
 
 def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     """Return one row per figure and one column per run (name -> folder); None where no run was compared."""
-    files = {name: folder / "localisation.json" for name, folder in runs.items()}
+    files = {name: folder / layout.LOCALISATION for name, folder in runs.items()}
     read = {name: _figures(file) for name, file in files.items() if file.is_file()}
     if not read:
         return None

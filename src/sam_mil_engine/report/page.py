@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_write
+from ..geometry import area_um2
 from .charts import line_chart
 from .content import Cell, ReportContent, SlideSection
 from .panels import panels_of
@@ -103,7 +104,9 @@ def _facts(section: SlideSection) -> list[tuple[str, str]]:
         facts.append(("Resolution", "not in the file"))
     if section.tissue is not None:
         area = float(section.tissue.area_px0.sum())
-        text = f"{area:,.0f} px²".replace(",", " ") if mpp is None else f"{area * mpp[0] * mpp[1] / 1e6:.2f} mm²"
+        text = (
+            f"{area:,.0f} px²".replace(",", " ") if mpp is None else f"{float(area_um2(area, mpp)) / 1e6:.2f} mm²"
+        )
         facts.append(("Tissue", text))
     if section.coords_px0 is not None:
         facts.append(("Patches", f"{len(section.coords_px0):,}".replace(",", " ")))

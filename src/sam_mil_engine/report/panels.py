@@ -29,7 +29,6 @@ _NOTHING = Markup("")
 _NAMED_GROUPS = 10
 #: Share of the picture's side that a segment must measure around its number.
 _THIN = 0.012
-_MAP_OPACITY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,9 @@ def _panel(
     bar = None if section.mpp is None else scale_bar(frame, section.mpp, width)
     alt = f"{title}: {section.slide_id}. {caption}"
     over = overlay((width, height), bar=bar, marks=marks)
-    return Panel(title, caption, alt, jpeg_uri(picture), (width, height), over, legend)
+    return Panel(
+        title=title, caption=caption, alt=alt, uri=jpeg_uri(picture), size=(width, height), over=over, legend=legend
+    )
 
 
 def _tissue_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel:
@@ -171,7 +172,6 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
         *(soften(picture), frame, scores.coords_px0, size, attention),
         colormap=ATTENTION_MAP,
         limits=(0, top),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     peak = float(finite.max()) if len(finite) else float("nan")
@@ -191,7 +191,6 @@ def _probability_panel(section: SlideSection, picture: Picture, frame: Frame) ->
         *(soften(picture), frame, scores.coords_px0, size, values),
         colormap=PROBABILITY_MAP,
         limits=(0, 1),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     ticks = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]

@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import layout
 from ..annotations.model import Annotation, by_class
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
 from ..bag.names import existing_form
+from ..bag.native import bags_in
 from ..errors import BagError, DataError
 from ..mil.score_files import read_scores
 from ..mil.scores import SlideScores
@@ -72,11 +74,11 @@ def report_of(
     if not folder.is_dir():
         raise DataError("there is no such folder", where=folder, hint="Give a project, a run or a prediction")
     builder = _Builder(annotations or {}, labels or {}, max_slides, progress)
-    if (folder / "metrics.json").is_file():
+    if layout.is_finished_run(folder):
         return builder.run(folder, [folder])
-    if (folder / "process.csv").is_file() or any((folder / "bags").glob("*.h5")):
+    if layout.is_project(folder):
         return builder.project(folder)
-    if any(folder.glob("*/metrics.json")):
+    if any(folder.glob(f"*/{layout.METRICS}")):
         from ..training.run_files import runs_in
 
         runs = runs_in(folder)
@@ -105,12 +107,12 @@ class _Builder:
         self._max, self._progress = max_slides, progress
 
     def project(self, folder: Path) -> ReportContent:
-        rows = read_process_list(folder / "process.csv")
-        bags = sorted((folder / "bags").glob("*.h5"))
+        rows = read_process_list(folder / layout.PROCESS_LIST)
+        bags = bags_in(folder)
         notes: list[str] = []
         sections: list[SlideSection] = []
         for done, bag in enumerate(bags[: self._max]):
-            self._progress(Progress("report", done, min(len(bags), self._max), "slides", bag.stem))
+            self._progress(Progress("report", done, min(len(bags), self._max), unit="slides", message=bag.stem))
             try:
                 sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
             except BagError as error:
@@ -156,7 +158,7 @@ class _Builder:
         if parts != ["test"]:
             notes.append("Some slides below are validation slides: the run has no test slides for them.")
         sections, why_none = self._run_slides(runs[0], first) if single and evaluated is None else ([], [])
-        differences = None if single else differences_table(folder / "comparison.csv")
+        differences = None if single else differences_table(folder / layout.COMPARISON)
         maps = localisation_table(dict(zip(names, runs, strict=True)))
         return ReportContent(
             title=_name(folder),
@@ -177,7 +179,7 @@ class _Builder:
         from ..prediction.slide import predict
         from ..training.checkpoint import load_model
 
-        home = next((parent for parent in folder.resolve().parents[:4] if (parent / "bags").is_dir()), None)
+        home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
         if home is None:
             return [], ["The bags are not in a folder above the run: there are no pictures of slides."]
         table = run.predictions
@@ -187,8 +189,8 @@ class _Builder:
         model = load_model(run.model_dir, device="cpu")
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
-            bag = existing_form(home / "bags" / f"{row['slide_id']}.h5")
-            self._progress(Progress("report", done, len(chosen), "slides", bag.stem))
+            bag = existing_form(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
+            self._progress(Progress("report", done, len(chosen), unit="slides", message=bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
                 continue
@@ -206,7 +208,9 @@ class _Builder:
         sections: list[SlideSection] = []
         for done, k in enumerate(order[: self._max]):
             item = scores[k]
-            self._progress(Progress("report", done, min(len(order), self._max), "slides", item.slide_id))
+            self._progress(
+                Progress("report", done, min(len(order), self._max), unit="slides", message=item.slide_id)
+            )
             label = self._labels.get(item.slide_id)
             sections.append(self._annotated(section_of_scores(item, label=label)))
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
@@ -226,11 +230,11 @@ class _Builder:
     def _prediction_row(self, scores: SlideScores) -> PredictionRow:
         positive = 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
         return PredictionRow(
-            scores.slide_id,
-            self._labels.get(scores.slide_id),
-            float(scores.probabilities[positive]),
-            scores.predicted,
-            scores.classes[positive],
+            slide_id=scores.slide_id,
+            label=self._labels.get(scores.slide_id),
+            probability=float(scores.probabilities[positive]),
+            predicted=scores.predicted,
+            positive=scores.classes[positive],
         )
 
     def _annotated(self, section: SlideSection) -> SlideSection:

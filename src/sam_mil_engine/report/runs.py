@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import layout
 from ..errors import DataError
 from ..tables.reading import read_frame
 from .charts import Chart, Series
@@ -30,7 +31,7 @@ def model_name(settings: Mapping[str, Any]) -> str:
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read ``settings.json``; raises :class:`DataError` where it is not readable."""
-    file = folder / "settings.json"
+    file = folder / layout.SETTINGS
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import layout
 from ..bag.feature_bag import FeatureBag
 from ..bag.h5 import read_attributes, read_bag, read_grid, read_place, read_segments, read_stages, read_tissue
 from ..drawing.pictures import Picture
@@ -103,11 +104,11 @@ def _with_picture(section: SlideSection, path: Path, attrs: Mapping[str, Any]) -
                 return replace(section, picture=picture, frame=frame, info=slide.info)
         except SamMilError as error:
             reason = f"The slide file could not be read ({error.what}: {slide_path})"
-    mask = path.parent.parent / "masks" / f"{path.stem}.jpg"
+    mask = path.parent.parent / layout.MASKS / f"{path.stem}.jpg"
     found = _mask_picture(mask, attrs.get("level_dim"))
     if found is None:
         return replace(section, notes=(*section.notes, f"{reason}: there are no pictures."))
-    note = f"{reason}: pictures are made from masks/{mask.name}, on which the tissue is outlined."
+    note = f"{reason}: pictures are made from {layout.MASKS}/{mask.name}, on which the tissue is outlined."
     return replace(section, picture=found[0], frame=found[1], notes=(*section.notes, note))
 
 

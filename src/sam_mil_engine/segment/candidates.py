@@ -68,9 +68,17 @@ class CropCandidates:
         candidates = []
         for number in numbers:
             x0, y0, x1, y1 = boxes[number]
-            kept = self.resolution.crop(found.logits[number], (x0, y0, x1, y1))
-            box_raster = (x0 + left, y0 + top, x1 + left, y1 + top)
-            candidates.append(Candidate(box_raster, predicted_iou[number], stability[number], *kept))
+            logits, row, column = self.resolution.crop(found.logits[number], (x0, y0, x1, y1))
+            candidates.append(
+                Candidate(
+                    box_raster=(x0 + left, y0 + top, x1 + left, y1 + top),
+                    predicted_iou=predicted_iou[number],
+                    stability=stability[number],
+                    logits=logits,
+                    row=row,
+                    column=column,
+                )
+            )
         return candidates
 
     def drop_duplicates(self) -> None:
@@ -106,7 +114,12 @@ def masks_of_picture(crops: Sequence[CropCandidates], *, threshold: float) -> li
         areas = [crop.crop.size[0] * crop.crop.size[1] for crop, _ in all_of_them]
         kept = _without_duplicates([mask.box_raster for _, mask in all_of_them], [1 / area for area in areas])
     return [
-        FoundMask(crop.mask(mask, threshold=threshold), mask.box_raster, mask.predicted_iou, mask.stability)
+        FoundMask(
+            pixels=crop.mask(mask, threshold=threshold),
+            box_raster=mask.box_raster,
+            predicted_iou=mask.predicted_iou,
+            stability=mask.stability,
+        )
         for crop, mask in (all_of_them[number] for number in kept)
     ]
 
@@ -132,7 +145,12 @@ def without_small_regions(masks: list[FoundMask], *, size: tuple[int, int], min_
 def _found(full: npt.NDArray[np.bool_], before: FoundMask) -> FoundMask:
     x, y, width, height = Segments.tight_box(full)
     pixels = np.ascontiguousarray(full[y : y + height, x : x + width])
-    return FoundMask(pixels, (x, y, x + width - 1, y + height - 1), before.predicted_iou, before.stability)
+    return FoundMask(
+        pixels=pixels,
+        box_raster=(x, y, x + width - 1, y + height - 1),
+        predicted_iou=before.predicted_iou,
+        stability=before.stability,
+    )
 
 
 def _without_duplicates(boxes: Sequence[tuple[int, int, int, int]], scores: Sequence[float]) -> list[int]:

@@ -7,8 +7,9 @@ exceed a threshold, so does the pixel. Only pixels whose logits lie on both side
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,13 +82,25 @@ class Axis:
             tile[: end - begin, :, group] = weights[begin:end, start[group] : start[group] + reach]
         groups = torch.bincount(start, minlength=len(per_start))
         first_group = groups.cumsum(0) - groups
-        return cls(weights, needed, first, per_start, start, first_pixel, groups, first_group, tile)
+        return cls(
+            weights=weights,
+            needed=needed,
+            start_of_pixel=first,
+            per_start=per_start,
+            start=start,
+            first_pixel=first_pixel,
+            groups=groups,
+            first_group=first_group,
+            tile=tile,
+        )
 
     def to(self, device: torch.device) -> Axis:
         """Return the same on another device."""
-        groups = (self.start, self.first_pixel, self.groups, self.first_group, self.tile)
-        rest = (values.to(device) for values in (self.start_of_pixel, self.per_start, *groups))
-        return Axis(self.weights.to(device), self.needed, *rest)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def cells(self, places: Tensor, column: int) -> Tensor:
         """Repeat rows (P, 3) whose ``column`` says where K logits begin for each group, and put the group there."""

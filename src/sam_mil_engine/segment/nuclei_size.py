@@ -68,7 +68,7 @@ def estimate_mpp(slide: Slide, tissue: TissueRegions) -> MppEstimate | None:
     if counts < _FEWEST:
         return None
     mpp = NUCLEUS_UM / float(np.median(diameters))
-    return MppEstimate(mpp, mpp / UNCERTAINTY, mpp * UNCERTAINTY, counts)
+    return MppEstimate(mpp=mpp, low=mpp / UNCERTAINTY, high=mpp * UNCERTAINTY, nuclei=counts)
 
 
 def nucleus_diameter_px(image: npt.NDArray[np.uint8]) -> tuple[float, int] | None:

@@ -68,6 +68,7 @@ def stain_amounts(image: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
     stains = np.array(_STAINS)
     vectors = np.stack([*stains, np.cross(*stains)])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # not skimage.color.separate_stains, which sets negative amounts to 0: the third one here has both signs
     # a table of the 256 logarithms instead of one for each pixel
     density = -np.log10(np.clip(np.arange(256) / _GLASS, 1 / 255, 1))
     amounts = density[image].astype(np.float32) @ np.linalg.inv(vectors).astype(np.float32)

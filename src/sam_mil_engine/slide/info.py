@@ -74,7 +74,9 @@ class SlideInfo:
     @property
     def place(self) -> SlidePlace:
         """Where the coordinates of other programs lie on the slide."""
-        return SlidePlace(self.size_px0, self.bounds_px0, self.mpp, self.centre_offset_um)
+        return SlidePlace(
+            size_px0=self.size_px0, bounds_px0=self.bounds_px0, mpp=self.mpp, centre_offset_um=self.centre_offset_um
+        )
 
 
 def slide_id_of(path: Path) -> str:

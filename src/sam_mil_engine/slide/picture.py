@@ -34,7 +34,7 @@ class Window:
         """Return the smallest window that covers left, top, right, bottom (rounding noise of 1e-6 aside)."""
         left, top = (math.floor(value + 1e-6) for value in bounds[:2])
         right, bottom = (math.ceil(value - 1e-6) for value in bounds[2:])
-        return cls(left, top, max(1, right - left), max(1, bottom - top))
+        return cls(left, top, width=max(1, right - left), height=max(1, bottom - top))
 
 
 def coarsest_level_for(level_downsamples: Sequence[tuple[float, float]], asked: tuple[float, float]) -> int:

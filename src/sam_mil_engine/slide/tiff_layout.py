@@ -180,7 +180,9 @@ def _colours(series: tifffile.TiffPageSeries, page: tifffile.TiffPage) -> tuple[
         palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
     colours = 1 if channels < 3 else 3
     inverted = page.photometric == _WHITE_IS_ZERO and colours == 1
-    return Layout(axes, colour_axis, colours, alpha, inverted, palette), warnings
+    return Layout(
+        axes=axes, colour_axis=colour_axis, colours=colours, alpha=alpha, white_is_zero=inverted, palette=palette
+    ), warnings
 
 
 def _searched(layout: Layout, level: Any, size: tuple[int, int], *, whole: int) -> Iterator[npt.NDArray[Any]]:

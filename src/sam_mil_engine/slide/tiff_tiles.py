@@ -166,7 +166,14 @@ def _level(pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame], size: tuple[
     # all of these read from the file, which is closed soon
     tile = (page.tilewidth, page.tilelength)
     columns = -(-size[0] // tile[0])
-    return _Level(size, tile, columns, page.dataoffsets, page.databytecounts, _START + adobe + tables)
+    return _Level(
+        size=size,
+        tile=tile,
+        columns=columns,
+        offsets=page.dataoffsets,
+        lengths=page.databytecounts,
+        head=_START + adobe + tables,
+    )
 
 
 def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import layout
 from ..devices import cpu_count
 from ..errors import ProjectError
 from ..files import atomic_write
@@ -53,11 +54,11 @@ def make_cohort(
                 for future in finished:
                     future.result()
                 done += len(finished)
-                progress(Progress("slides", done, slides, "slides"))
+                progress(Progress("slides", done, slides, unit="slides"))
         finally:
             for future in pending:
                 future.cancel()
-    return _write_labels(folder / "labels.csv", names, tumours)
+    return _write_labels(folder / layout.LABELS, names, tumours)
 
 
 def _make(folder: Path, name: str, *, seed: int, tumour: bool, size_px0: tuple[int, int], mpp: float) -> None:

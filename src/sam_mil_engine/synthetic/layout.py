@@ -75,8 +75,18 @@ def plan(rng: np.random.Generator, *, size: tuple[int, int], mpp: float, tumour:
     glands = _glands(rng, free, mpp)
     free &= ~_grown(coarse_mask([Polygon(gland.outer) for gland in glands], size), 5 / mpp / COARSE)
     vessels = _vessels(rng, free, mpp)
-    masks = (tissue_mask, tumour_mask, lymphoid_mask, fat_mask)
-    return Layout(size, mpp, tissue, islands, *masks, glands=glands, vessels=vessels)
+    return Layout(
+        size=size,
+        mpp=mpp,
+        tissue=tissue,
+        tumour=islands,
+        tissue_mask=tissue_mask,
+        tumour_mask=tumour_mask,
+        lymphoid_mask=lymphoid_mask,
+        fat_mask=fat_mask,
+        glands=glands,
+        vessels=vessels,
+    )
 
 
 def coarse_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:

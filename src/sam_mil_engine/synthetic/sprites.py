@@ -49,11 +49,45 @@ class NucleusKind:
 
 
 KINDS: dict[str, NucleusKind] = {
-    "epithelium": NucleusKind(9.0, 5.4, 0.08, 98, 0.18, 0.18, 1, 0.05, 10),
-    "lymphocyte": NucleusKind(6.6, 6.1, 0.08, 126, 0.24, 0.06, 0, 0.06, 12),
-    "fibroblast": NucleusKind(13.5, 2.7, 0.20, 100, 0.12, 0.10, 0, 0.06, 10),
-    "plasma": NucleusKind(7.0, 6.2, 0.08, 112, 0.36, 0.14, 0, 0.04, 6),
-    "tumour": NucleusKind(11.8, 8.8, 0.22, 86, 0.30, 0.42, 3, 0.12, 28),
+    "epithelium": NucleusKind(
+        length=9.0, width=5.4, spread=0.08, density=98, clumps=0.18, rim=0.18, nucleoli=1, irregular=0.05, shapes=10
+    ),
+    "lymphocyte": NucleusKind(
+        length=6.6,
+        width=6.1,
+        spread=0.08,
+        density=126,
+        clumps=0.24,
+        rim=0.06,
+        nucleoli=0,
+        irregular=0.06,
+        shapes=12,
+    ),
+    "fibroblast": NucleusKind(
+        length=13.5,
+        width=2.7,
+        spread=0.20,
+        density=100,
+        clumps=0.12,
+        rim=0.10,
+        nucleoli=0,
+        irregular=0.06,
+        shapes=10,
+    ),
+    "plasma": NucleusKind(
+        length=7.0, width=6.2, spread=0.08, density=112, clumps=0.36, rim=0.14, nucleoli=0, irregular=0.04, shapes=6
+    ),
+    "tumour": NucleusKind(
+        length=11.8,
+        width=8.8,
+        spread=0.22,
+        density=86,
+        clumps=0.30,
+        rim=0.42,
+        nucleoli=3,
+        irregular=0.12,
+        shapes=28,
+    ),
 }
 
 

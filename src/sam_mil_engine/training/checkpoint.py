@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
+from .. import layout
 from ..devices import pick_device
 from ..errors import ModelError, SettingsError
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
 from ..mil.building import build_aggregator
 from ..mil.patch_calibration import PatchCalibration
-from ..models.classifiers import CARD, DESCRIPTION, WEIGHTS
 from ..provenance import versions
 from ..settings import ModelSettings
 from .domain import FeatureDomain, load_domain, save_domain
@@ -55,6 +56,8 @@ class TrainedModel:
         What the slide's logits are divided by before the softmax, from validation slides.
     calibration
         How its patch scores become probabilities, or None: they are raw.
+    split
+        Repeat and fold of the split that it was trained on, or None where it is of no run.
     """
 
     model: Aggregator
@@ -68,6 +71,7 @@ class TrainedModel:
     domain: FeatureDomain | None = None
     temperature: float = 1.0
     calibration: PatchCalibration | None = None
+    split: tuple[int, int] | None = None
 
     @property
     def settings(self) -> ModelSettings:
@@ -97,15 +101,16 @@ def save_model(folder: Path, trained: TrainedModel) -> None:
         "temperature": trained.temperature,
         "calibration": None if trained.calibration is None else trained.calibration.to_dict(),
         "seed": trained.seed,
+        "split": trained.split,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "versions": versions(),
     }
     if trained.domain is not None:
         description["domain_sha256"] = save_domain(folder, trained.domain)
-    atomic_write(folder / WEIGHTS, weights)
+    atomic_write(folder / layout.MODEL_WEIGHTS, weights)
     if trained.card is not None:
-        atomic_write(folder / CARD, trained.card)
-    atomic_write(folder / DESCRIPTION, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
+        atomic_write(folder / layout.CARD, trained.card)
+    atomic_write(folder / layout.MODEL, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
@@ -126,7 +131,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     folder = find_model(path)
     description = _description(folder)
     weights = _weights(folder, description.get("weights_sha256"))
-    card, domain = folder / CARD, description.get("domain_sha256")
+    card, domain = folder / layout.CARD, description.get("domain_sha256")
     calibration = description.get("calibration")
     try:
         expects = Expects(**description["expects"])
@@ -145,6 +150,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             domain=None if domain is None else load_domain(folder, sha256=str(domain)),
             temperature=float(description.get("temperature", 1.0)),
             calibration=None if calibration is None else PatchCalibration.from_dict(calibration),
+            split=_split(description, folder),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
@@ -171,7 +177,7 @@ def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedMo
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    file = folder / DESCRIPTION
+    file = folder / layout.MODEL
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -186,8 +192,16 @@ def _description(folder: Path) -> dict[str, Any]:
     return dict(description)
 
 
+def _split(description: Mapping[str, Any], folder: Path) -> tuple[int, int] | None:
+    """Return repeat and fold; of a model of version 0.1, which does not say them, as its folder is called."""
+    if "split" not in description:
+        return layout.split_of_folder(folder.name)
+    split = description["split"]
+    return None if split is None else (int(split[0]), int(split[1]))
+
+
 def _weights(folder: Path, sha256: str | None) -> dict[str, torch.Tensor]:
-    file = folder / WEIGHTS
+    file = folder / layout.MODEL_WEIGHTS
     try:
         content = file.read_bytes()
         tensors = load_weights(content)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_write
 from ..tables.cells import listing
+from ..tables.writing import csv_frame
 from .bootstrap import interval, resample, resampled_figures, two_sided
 from .delong import delong
 from .run_files import TrainResult
@@ -96,7 +97,7 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
 
 def write_comparison(path: Path, table: pd.DataFrame) -> None:
     """Write ``comparison.csv``."""
-    atomic_write(path, table.to_csv(index=False))
+    atomic_write(path, csv_frame(table))
 
 
 def _delong_row(tables: Mapping[str, pd.DataFrame], name: str, first: str, positive: str) -> dict[str, object]:

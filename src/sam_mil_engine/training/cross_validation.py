@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import layout
 from ..errors import DataError, SettingsError
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, ProtocolSettings, TrainSettings, protocol_named
@@ -123,21 +124,23 @@ def cross_validate(
         raise SettingsError("folds and repeats are those of the splits", hint="Leave one of the two out")
     single = len(by_name) == 1
     plans = {
-        name: RunPlan(out_dir if single else out_dir / name, cohort, tuple(drawn), chosen)
+        name: RunPlan(
+            out_dir=out_dir if single else out_dir / name, cohort=cohort, splits=tuple(drawn), settings=chosen
+        )
         for name, chosen in by_name.items()
     }
     _run([job for run in plans.values() for job in run.begin(resume=resume)], runner, progress)
     runs = {name: run.finish() for name, run in plans.items()}
     table = compare_runs(runs)
     if not single:
-        write_comparison(out_dir / "comparison.csv", table)
+        write_comparison(out_dir / layout.COMPARISON, table)
     return CrossValidation(out_dir, runs, table)
 
 
 def _run(jobs: Sequence[FoldJob], runner: Runner, progress: ProgressCallback) -> None:
-    progress(Progress("folds", 0, len(jobs), "folds"))
+    progress(Progress("folds", 0, len(jobs), unit="folds"))
     for done, job in enumerate(runner(jobs, progress), start=1):
-        progress(Progress("folds", done, len(jobs), "folds", f"{job.name} is done"))
+        progress(Progress("folds", done, len(jobs), unit="folds", message=f"{job.name} is done"))
 
 
 def with_patients(labels: pd.DataFrame) -> pd.DataFrame:

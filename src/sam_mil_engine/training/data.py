@@ -103,7 +103,7 @@ def match_bags(
     paths = {slide_id: found[slide_id] for slide_id in table["slide_id"]}
     names = class_names(table["label"], classes, one_class=one_class)
     progress(notice("labels", _summary(table, names)))
-    return Cohort(table, names, paths, unlabelled, missing)
+    return Cohort(table=table, classes=names, paths=paths, unlabelled=unlabelled, missing=missing)
 
 
 def _as_bags(slide_ids: Iterable[str], found: Mapping[str, Path], progress: ProgressCallback) -> list[str]:

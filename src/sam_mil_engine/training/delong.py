@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .bootstrap import LEVEL
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -32,7 +34,9 @@ class DeLong:
     @property
     def interval(self) -> tuple[float, float]:
         """95% interval of the difference."""
-        half = 1.959963984540054 * self.standard_error
+        from scipy.stats import norm
+
+        half = float(norm.ppf((1 + LEVEL) / 2)) * self.standard_error
         return self.difference - half, self.difference + half
 
 
@@ -61,13 +65,17 @@ def delong(positive: npt.NDArray[np.bool_], first: FloatArray, second: FloatArra
     parts = [placements(positive, scores) for scores in (first, second)]
     areas = [float(part[0].mean()) if len(part[0]) and len(part[1]) else math.nan for part in parts]
     if min(positive.sum(), (~positive).sum()) < 2:
-        return DeLong(areas[0], areas[1], math.nan, math.nan)
+        return DeLong(first=areas[0], second=areas[1], standard_error=math.nan, p=math.nan)
     # variance of the difference: that of the difference of placements, on either side
     variance = sum(
         float(np.var(one - other, ddof=1)) / len(one) for one, other in zip(parts[0], parts[1], strict=True)
     )
+    from scipy.stats import norm
+
     error = math.sqrt(variance)
     difference = areas[0] - areas[1]
     if error == 0:
-        return DeLong(areas[0], areas[1], 0.0, 1.0 if difference == 0 else 0.0)
-    return DeLong(areas[0], areas[1], error, math.erfc(abs(difference) / error / math.sqrt(2)))
+        return DeLong(first=areas[0], second=areas[1], standard_error=0.0, p=1.0 if difference == 0 else 0.0)
+    return DeLong(
+        first=areas[0], second=areas[1], standard_error=error, p=float(2 * norm.sf(abs(difference) / error))
+    )

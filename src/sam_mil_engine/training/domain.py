@@ -142,11 +142,11 @@ def load_domain(folder: Path, *, sha256: str) -> FeatureDomain:
             raise ValueError("sha256 differs")
         found = load(content)
         return FeatureDomain(
-            found["mean"],
-            found["basis"].astype(np.float32),
-            found["variances"],
-            float(found["noise"][0]),
-            float(found["limit"][0]),
+            mean=found["mean"],
+            basis=found["basis"].astype(np.float32),
+            variances=found["variances"],
+            noise=float(found["noise"][0]),
+            limit=float(found["limit"][0]),
         )
     except (OSError, SafetensorError, ValueError, KeyError, IndexError) as error:
         raise ModelError(

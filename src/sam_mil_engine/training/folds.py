@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import layout
 from ..errors import DataError
 from ..tables.cells import listing
 
@@ -29,7 +30,7 @@ class Split:
     @property
     def name(self) -> str:
         """Name of the split's folder: ``fold-REPEAT-FOLD``."""
-        return f"fold-{self.repeat}-{self.fold}"
+        return layout.fold_folder(self.repeat, self.fold)
 
 
 def holdout(table: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int) -> Split:

@@ -67,7 +67,7 @@ def train(
     if splits is not None and "split" in cohort.table:
         progress(notice("labels", "the column split is not used: the splits are given"))
     split = _one_split(cohort.table, splits, settings)
-    run = RunPlan(out_dir, cohort, (split,), settings)
+    run = RunPlan(out_dir=out_dir, cohort=cohort, splits=(split,), settings=settings)
     for _ in in_turn(run.begin(resume=resume), progress):
         pass  # the job leaves its result in its folder
     return run.finish()

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import layout
 from ..errors import ModelError
 from ..models.card import ModelCard
-from ..models.classifiers import DESCRIPTION, bundled_classifiers
+from ..models.classifiers import bundled_classifiers
 from ..models.registry import cards
 from ..tables.cells import listing
 
@@ -57,7 +58,7 @@ def find_models(path: str | Path) -> list[Path]:
     if str(path) in named:
         return [named[str(path)]]
     folder = Path(path)
-    if (folder / DESCRIPTION).is_file():
+    if (folder / layout.MODEL).is_file():
         return [folder]
     if not folder.is_dir():
         raise ModelError(
@@ -65,7 +66,7 @@ def find_models(path: str | Path) -> list[Path]:
             where=path,
             hint=f"Give a RUN, a model folder, or a bundled model: {listing(named_models()) or 'none is here'}",
         )
-    models = sorted((file.parent for file in folder.glob(f"**/{DESCRIPTION}")), key=_by_numbers)
+    models = sorted((file.parent for file in folder.glob(f"**/{layout.MODEL}")), key=_by_numbers)
     if not models:
         raise ModelError(
             "no trained model is in this folder",

@@ -12,6 +12,7 @@ from ..devices import pick_device
 from ..mil.aggregator import Aggregator
 from ..mil.building import build_aggregator
 from ..mil.patch_calibration import PatchCalibration
+from ..mil.scores import THRESHOLD
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, TrainSettings
 from ..tables.cells import listing
@@ -78,7 +79,7 @@ def train_split(
     val = val.at_temperature(temperature)
     test = None if test is None else test.at_temperature(temperature)
     calibration = _calibration(model, val_bags, classes, settings, progress)
-    threshold = 0.5
+    threshold = THRESHOLD
     if len(classes) == 2:
         threshold = choose_threshold(val.labels, val.probabilities[:, 1], rule=settings.threshold_rule)
     name = display_name(settings.model)
@@ -86,16 +87,17 @@ def train_split(
     save_model(
         folder,
         TrainedModel(
-            model.eval(),
-            classes,
-            threshold,
-            bags.expects,
+            model=model.eval(),
+            classes=classes,
+            threshold=threshold,
+            expects=bags.expects,
             name=name,
             path=folder,
             seed=seed,
             domain=known,
             temperature=temperature,
             calibration=calibration,
+            split=(split.repeat, split.fold),
         ),
     )
     steps = len(model.stages) * settings.epochs * len(train_bags)

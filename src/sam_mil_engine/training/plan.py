@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import layout
 from ..devices import pick_device
 from ..files import atomic_write
 from ..progress import ProgressCallback, silent
@@ -103,7 +104,10 @@ class RunPlan:
     @property
     def jobs(self) -> list[FoldJob]:
         """Every split as a job."""
-        return [FoldJob(self.out_dir, self.cohort, split, self.settings) for split in self.splits]
+        return [
+            FoldJob(run=self.out_dir, cohort=self.cohort, split=split, settings=self.settings)
+            for split in self.splits
+        ]
 
     def begin(self, *, resume: bool) -> list[FoldJob]:
         """Write settings and splits into the folder; return what is left to be trained.
@@ -125,7 +129,7 @@ class RunPlan:
         """Write the results of all jobs into the run, remove what only an unfinished one needs, and read it."""
         import pandas as pd
 
-        if not (self.out_dir / "metrics.json").exists():
+        if not (self.out_dir / layout.METRICS).exists():
             results = [job.result() for job in self.jobs]
             write_results(
                 self.out_dir,

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import layout
 from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
 from ..settings import LATER, PLACE, TrainSettings, key
 from ..tables.cells import nfc
 from ..tables.reading import read_frame, read_records
+from ..tables.writing import csv_frame
 from .curves import draw_curves
 from .folds import Split
 from .split_files import write_splits
@@ -64,7 +66,7 @@ class TrainResult:
     def model_dir(self) -> Path:
         """Folder of the first split's model."""
         first = self.folds[0]
-        return self.out_dir / f"fold-{first['repeat']}-{first['fold']}"
+        return self.out_dir / layout.fold_folder(first["repeat"], first["fold"])
 
 
 def begin_run(
@@ -77,7 +79,7 @@ def begin_run(
     ProjectError
         If the folder holds a run and ``resume`` is off, or the run there has other settings or splits.
     """
-    file = out_dir / "settings.json"
+    file = out_dir / layout.SETTINGS
     unchanged = {name for name in LATER if getattr(settings, name) == getattr(TrainSettings(), name)}
     plan = settings.model_dump(mode="json", exclude={*PLACE, *unchanged})
     # Other settings or other slides are another run.
@@ -93,10 +95,10 @@ def begin_run(
                 where=out_dir,
                 hint="Resume with the settings in its settings.json, or choose another folder",
             )
-    write_splits(out_dir / "splits.csv", splits)
+    write_splits(out_dir / layout.SPLITS, splits)
     content = {"key": run_key, "train": settings.model_dump(mode="json"), "versions": versions()}
     atomic_write(file, json.dumps(content, indent=2) + "\n")
-    return (out_dir / "metrics.json").exists()
+    return (out_dir / layout.METRICS).exists()
 
 
 def write_results(
@@ -109,12 +111,12 @@ def write_results(
 ) -> None:
     """Write history and curves (if anything was trained), predictions, and as the sign of the end, metrics."""
     if not history.empty:
-        atomic_write(out_dir / "history.csv", history.to_csv(index=False))
-        draw_curves(history, out_dir / "curves.png")
-    atomic_write(out_dir / "predictions.csv", predictions.to_csv(index=False))
+        atomic_write(out_dir / layout.HISTORY, csv_frame(history))
+        draw_curves(history, out_dir / layout.CURVES)
+    atomic_write(out_dir / layout.PREDICTIONS, csv_frame(predictions))
     summary = summarise(folds, predictions, classes)
     content = {"classes": list(classes), **summary, "folds": list(folds)}
-    atomic_write(out_dir / "metrics.json", json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
+    atomic_write(out_dir / layout.METRICS, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
 def read_run(out_dir: str | Path) -> TrainResult:
@@ -122,10 +124,12 @@ def read_run(out_dir: str | Path) -> TrainResult:
     import pandas as pd
 
     out_dir = Path(out_dir)
-    metrics = _read_json(out_dir / "metrics.json")
-    history = out_dir / "history.csv"
+    metrics = _read_json(out_dir / layout.METRICS)
+    history = out_dir / layout.HISTORY
     try:
-        predictions = read_frame(out_dir / "predictions.csv", text=("slide_id", "label", "predicted", "patient_id"))
+        predictions = read_frame(
+            out_dir / layout.PREDICTIONS, text=("slide_id", "label", "predicted", "patient_id")
+        )
         predictions["slide_id"] = predictions["slide_id"].map(nfc)
         # a run of version 0.1 says nothing of itself as a whole
         whole = metrics if "pooled" in metrics else summarise(metrics["folds"], predictions, metrics["classes"])
@@ -144,8 +148,8 @@ def read_run(out_dir: str | Path) -> TrainResult:
 
 def runs_in(folder: Path) -> list[Path]:
     """Return the finished runs in a folder: in the order of its ``comparison.csv``, else by name."""
-    runs = sorted(file.parent for file in folder.glob("*/metrics.json"))
-    table = folder / "comparison.csv"
+    runs = sorted(file.parent for file in folder.glob(f"*/{layout.METRICS}"))
+    table = folder / layout.COMPARISON
     if not table.is_file():
         return runs
     lines = read_records(table, needs=("model",)).values()
@@ -164,9 +168,9 @@ def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
     runs: list[Path] = []
     for folder in folders:
         inner = runs_in(folder)
-        if not (folder / "metrics.json").is_file() and not inner:
+        if not layout.is_finished_run(folder) and not inner:
             raise DataError("no finished run is here", where=folder, hint="Resume it, or name another folder")
-        runs += [folder] if (folder / "metrics.json").is_file() else inner
+        runs += [folder] if layout.is_finished_run(folder) else inner
     if len(runs) < 2:
         raise DataError("two runs at least are needed to compare", hint="Name the folders of several runs")
     short = [run.resolve().name for run in runs]

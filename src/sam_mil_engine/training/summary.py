@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bootstrap import RESAMPLES, SEED, Scored, interval, resample, resampled_figures
+from .bootstrap import LEVEL, RESAMPLES, SEED, Scored, interval, resample, resampled_figures
 from .metrics import compute_metrics
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def summarise(
             "over": "patients" if scored.by_patient else "slides",
             "resamples": RESAMPLES,
             "seed": SEED,
-            "level": 0.95,
+            "level": LEVEL,
         },
     }
 

@@ -15,7 +15,6 @@ from sam_mil_engine.drawing.colours import (
     segment_colours,
 )
 from sam_mil_engine.drawing.pictures import (
-    attention_percentile,
     draw_map,
     draw_outlines,
     draw_patches,
@@ -219,22 +218,6 @@ def test_softened_pictures_keep_white_white_and_lose_colour() -> None:
     soft = soften(picture)
     assert (soft[0, 0] == 255).all()
     assert np.ptp(soft[0, 1].astype(int)) < np.ptp(picture[0, 1].astype(int)) / 4
-
-
-def test_attention_percentile_is_the_mean_rank() -> None:
-    assert attention_percentile([0.1, 0.4, 0.2, 0.3]).tolist() == [25, 100, 50, 75]
-    assert attention_percentile([0.5, 0.5]).tolist() == [75, 75]
-    assert attention_percentile([1.0]).tolist() == [100]
-    assert attention_percentile([]).tolist() == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_attention_percentile_keeps_the_order(values: list[float]) -> None:
-    percentile = attention_percentile(values)
-    assert ((percentile > 0) & (percentile <= 100)).all()
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(percentile[order]) >= 0).all()
-    assert percentile.mean() == pytest.approx((len(values) + 1) / 2 * 100 / len(values))
 
 
 def test_pictures_are_saved_as_their_suffix_says(tmp_path: Path) -> None:

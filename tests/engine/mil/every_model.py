@@ -112,7 +112,8 @@ def made_again(bag: FeatureBag, stays: np.ndarray) -> FeatureBag:
     alive = np.flatnonzero(np.diff(rest.indptr))
     rest = rest[alive]
     sizes, area = np.diff(rest.indptr), bag.groups.area_raster[alive]
-    bare = replace(bag, coords_px0=bag.coords_px0[stays], features=bag.features[stays]).without_groups()
+    ungrouped = replace(bag, groups=None, group_features=None)
+    bare = replace(ungrouped, coords_px0=bag.coords_px0[stays], features=bag.features[stays])
     return bare.with_groups(
         Groups(
             indptr=rest.indptr.astype(np.int64),

@@ -14,8 +14,9 @@ import pytest
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, SettingsError
 from sam_mil_engine.features import loading, tile_stream
+from sam_mil_engine.layout import side_folder
 from sam_mil_engine.process.job import Tools
-from sam_mil_engine.process.project import Project, side_folder
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, SegmentSettings, TileSettings

@@ -29,6 +29,7 @@ def saved(tmp_path: Path) -> tuple[TrainedModel, Path]:
         name="sam-mil",
         seed=3,
         card="# A card",
+        split=(2, 1),
     )
     folder = tmp_path / "run" / "fold-0-0"
     save_model(folder, model)
@@ -39,11 +40,21 @@ def test_everything_comes_back(saved: tuple[TrainedModel, Path]) -> None:
     model, folder = saved
     loaded = load_model(folder.parent, device="cpu")  # the RUN with one fold
     assert loaded.path == folder
-    for name in ("classes", "threshold", "expects", "name", "seed", "card", "settings"):
+    for name in ("classes", "threshold", "expects", "name", "seed", "card", "settings", "split"):
         assert getattr(loaded, name) == getattr(model, name), name
     weights = model.model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
     assert not loaded.model.training
+
+
+def test_a_model_of_before_has_its_split_in_the_name_of_its_folder(saved: tuple[TrainedModel, Path]) -> None:
+    _, folder = saved
+    file = folder / "model.json"
+    description = json.loads(file.read_text(encoding="utf-8"))
+    del description["split"]
+    file.write_text(json.dumps(description), encoding="utf-8")
+    assert load_model(folder, device="cpu").split == (0, 0)
+    assert load_model(folder.rename(folder.with_name("copied")), device="cpu").split is None
 
 
 def test_a_run_of_several_folds_lists_them(saved: tuple[TrainedModel, Path]) -> None:

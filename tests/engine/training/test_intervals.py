@@ -18,11 +18,9 @@ from sam_mil_engine.training.bootstrap import (
     resample,
     resampled_figures,
     two_sided,
-    weighted_auc,
-    weighted_average_precision,
 )
 from sam_mil_engine.training.delong import delong
-from sam_mil_engine.training.metrics import compute_metrics
+from sam_mil_engine.training.metrics import compute_metrics, weighted_auc, weighted_average_precision
 
 
 def made_up(n: int, n_classes: int, seed: int) -> Scored:

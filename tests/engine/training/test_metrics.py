@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_mil_engine.training.metrics import (
+    auc,
+    average_precision,
     choose_threshold,
     compute_metrics,
-    expected_calibration_error,
     predicted_classes,
 )
 
@@ -58,7 +59,7 @@ def test_one_class_has_no_auc() -> None:
 
 def test_calibration_by_hand() -> None:
     # confidences 0.9 (right), 0.9 (wrong), 0.65 (right): |0.9 - 0.5| x 2/3 + |0.65 - 1| x 1/3
-    value = expected_calibration_error(np.array([1, 0, 0]), two(0.9, 0.9, 0.35))
+    value = compute_metrics(np.array([1, 0, 0]), two(0.9, 0.9, 0.35))["ece"]
     assert value == pytest.approx(0.4 * 2 / 3 + 0.35 / 3)
 
 
@@ -92,3 +93,33 @@ def test_no_threshold_is_better_than_the_chosen_one(rows: list[tuple[bool, float
 
     chosen = quality(choose_threshold(labels, scores, rule=rule))
     assert all(chosen >= quality(other) - 1e-9 for other in [0.5, *scores, *(scores + 1e-9)])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_are_those_of_scikit_learn(n_classes: int, seed: int) -> None:
+    from sklearn import metrics
+
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(30) % n_classes)
+    p = np.round(rng.dirichlet(np.ones(n_classes), 30), 1) + 1e-9 * rng.random((30, 1))
+    called = predicted_classes(p)
+    found = compute_metrics(labels, p)
+    average = "binary" if n_classes == 2 else "macro"
+    onehot = np.eye(n_classes)[labels]
+    columns = [1] if n_classes == 2 else range(n_classes)
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(labels, called))
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(labels, called))
+    assert found["f1"] == pytest.approx(metrics.f1_score(labels, called, average=average))
+    for name, score in (("auc", metrics.roc_auc_score), ("average_precision", metrics.average_precision_score)):
+        assert found[name] == pytest.approx(np.mean([score(onehot[:, c], p[:, c]) for c in columns]))
+    assert auc(labels == 1, p[:, 1]) == pytest.approx(metrics.roc_auc_score(labels == 1, p[:, 1]))
+    precision = metrics.average_precision_score(labels == 1, p[:, 1])
+    assert average_precision(labels == 1, p[:, 1]) == pytest.approx(precision)
+
+
+def test_a_score_that_is_no_number_has_no_auc() -> None:
+    truth = np.array([True, False, True])
+    assert math.isnan(auc(truth, np.array([0.1, np.nan, 0.3])))
+    assert math.isnan(auc(np.ones(3, dtype=bool), np.array([0.1, 0.2, 0.3])))
+    assert math.isnan(average_precision(np.zeros(0, dtype=bool), np.zeros(0)))

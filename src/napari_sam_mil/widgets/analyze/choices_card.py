@@ -12,7 +12,7 @@ from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.models.card import PACKAGED
 from sam_mil_engine.models.registry import available
 from sam_mil_engine.segment.loading import automatic_segmenter
-from sam_mil_engine.settings import FeatureSettings
+from sam_mil_engine.settings import FeatureSettings, TissueSettings
 
 from ...analysis.library import library
 from ...analysis.model import BUNDLED, Choices
@@ -168,7 +168,7 @@ class ChoicesCard(Card):
 
 #: Every preset of the engine (a test compares), with what it is for.
 _PRESETS = {
-    "default": "CLAM's default: pieces of more than 100 squares of 512 px",
+    "default": f"CLAM's default: pieces of more than {TissueSettings().min_tissue_area:g} squares of 512 px",
     "biopsy": "Small pieces on much glass",
     "resection": "Large pieces; paler stain is left out",
     "tcga": "Slides of The Cancer Genome Atlas: smaller pieces and holes count",

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import SettingsError
+from sam_mil_engine.geometry import area_um2
 from sam_mil_engine.settings import ProcessSettings, key
 
 from ...analysis.project_settings import recorded_settings
@@ -109,7 +111,7 @@ def project_of(project: Path, region: Rings | None) -> Path:
     from sam_mil_engine.provenance import versions
 
     folder = project / REGIONS / key(region)
-    base = recorded_settings(folder if (folder / "settings.json").is_file() else project)
+    base = recorded_settings(folder if (folder / layout.SETTINGS).is_file() else project)
     settings = ProcessSettings.parse({**base.model_dump(mode="json"), "region": region})
     Project(folder).save_settings(settings, versions())
     return folder
@@ -127,5 +129,5 @@ def area_text(region: Rings, mpp: tuple[float, float] | None) -> str:
     area = float(shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in region]).area)
     if mpp is None:
         return f"{area:,.0f} px²"
-    um2 = area * mpp[0] * mpp[1]
+    um2 = float(area_um2(area, mpp))
     return f"{um2 / 1e6:.3g} mm²" if um2 >= 1e4 else f"{um2:,.0f} µm²"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -17,6 +18,12 @@ from ...layers.colours import PROBABILITY, QUANTITY
 from ...words import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
+
+if TYPE_CHECKING:
+    from sam_mil_engine.mil.scores import SlideScores
+    from sam_mil_engine.segment.segments import Segments
+
+    from ...analysis.classifier import Classifier
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
@@ -58,13 +65,11 @@ class ResultCard(Card):
         if relative is not None:
             self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
-        self.body.addWidget(text_label(_counts(analysis), faint=True))
-        self.body.addWidget(self._about(analysis))
+        self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
+        self.body.addWidget(self._about(scores, analysis.model))
 
-    def _about(self, analysis: Analysis) -> QWidget:
+    def _about(self, scores: SlideScores, model: Classifier | None) -> QWidget:
         """Say what predicted and what that is worth, with its card behind a button."""
-        model, scores = analysis.model, analysis.scores
-        assert scores is not None
         name = str(scores.attrs.get("model", "model")) if model is None else model.name
         card = "" if model is None else (model.card or "").strip()
         about = QWidget()
@@ -87,9 +92,7 @@ class ResultCard(Card):
         return about
 
 
-def _counts(analysis: Analysis) -> str:
-    scores, segments = analysis.scores, analysis.processed.segments
-    assert scores is not None
+def _counts(scores: SlideScores, segments: Segments | None) -> str:
     column = shown_class(scores)
     above = int(np.sum(scores.patch_probability[:, column] >= scores.patch_threshold(column)))
     parts = [f"{len(scores.coords_px0)} patches, {above} of them above the threshold"]

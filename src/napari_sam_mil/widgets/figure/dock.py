@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.report.figure import DPI_RANGE, WIDTH_RANGE_MM
+from sam_mil_engine.report.figure import DPI, DPI_RANGE, WIDTH_MM, WIDTH_RANGE_MM
 
 from ...background.work import Worker
 from ...notices import show_error
@@ -45,14 +45,14 @@ class FigureDock(Dock):
         self.width_mm, self.dpi, self.caption = QDoubleSpinBox(), QSpinBox(), QPlainTextEdit()
         self.width_mm.setRange(*WIDTH_RANGE_MM)
         self.width_mm.setDecimals(0)
-        self.width_mm.setValue(170)
+        self.width_mm.setValue(WIDTH_MM)
         self.width_mm.setSuffix(" mm")
-        self.width_mm.setToolTip("Width on paper: one column of a journal has about 85 mm, a page 170 mm")
+        self.width_mm.setToolTip(f"Width on paper: one column of a journal has about 85 mm, a page {WIDTH_MM:g} mm")
         self.dpi.setRange(*DPI_RANGE)
         self.dpi.setSingleStep(50)
-        self.dpi.setValue(300)
+        self.dpi.setValue(DPI)
         self.dpi.setSuffix(" dpi")
-        self.dpi.setToolTip("Pixels an inch: journals ask for 300, for fine lines 600")
+        self.dpi.setToolTip(f"Pixels an inch: journals ask for {DPI}, for fine lines 600")
         self.caption.setToolTip("Stands below the picture; empty leaves it out")
         self.caption.setTabChangesFocus(True)
         self.caption.setAccessibleName("Caption")

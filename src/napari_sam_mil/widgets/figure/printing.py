@@ -123,10 +123,10 @@ def save_figure(
     SettingsError, SlideError, ProjectError
         If the numbers make no sense, the slide cannot be read, or the file cannot be written.
     """
-    progress(Progress("figure", 0, 2, "steps", "reading the slide"))
+    progress(Progress("figure", 0, 2, unit="steps", message="reading the slide"))
     pixels = picture_width(width_mm, dpi)
     picture, frame = _read(scene, pixels)
-    progress(Progress("figure", 1, 2, "steps", "drawing"))
+    progress(Progress("figure", 1, 2, unit="steps", message="drawing"))
     for layer in scene.painted:
         picture = _blend(picture, frame, layer, Place(scene.mpp, scene.origin))
     line = max(1, round(pixels / 700))
@@ -146,7 +146,7 @@ def save_figure(
         width_mm=width_mm,
         dpi=dpi,
     )
-    progress(Progress("figure", 2, 2, "steps"))
+    progress(Progress("figure", 2, 2, unit="steps"))
     return f"Saved {path.name}: {width_mm:g} mm wide, {dpi} dpi"
 
 

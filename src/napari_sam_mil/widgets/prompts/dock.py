@@ -73,7 +73,6 @@ class PromptsDock(Dock):
         self.segments.chosen.connect(self._on_chosen)
         self.worker.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
-        self.worker.progressed.connect(lambda progress: self.card.say_busy(progress.message))
         self._sessions.changed.connect(self._show_current)
         news().models_changed.connect(self._show_current)
 

@@ -72,7 +72,6 @@ class PromptCard(Card):
         self.body.addWidget(self.bar)
         self.body.addLayout(ends)
         self.body.addWidget(self.keys)
-        self._busy_text = ""
         self._answered = ""
 
     @property
@@ -127,10 +126,6 @@ class PromptCard(Card):
         if answer is not None:
             self._answered = f"Candidate {number + 1} of {count}; SAM gives it {answer.scores[number]:.2f} of 1"
         self.facts.setText(self._answered)
-
-    def say_busy(self, text: str) -> None:
-        """Say what SAM does now."""
-        self._busy_text = text
 
     def enable(
         self, *, slide: bool, undo: bool, redo: bool, prompts: bool, accept: bool, segmented: bool, busy: bool

@@ -40,6 +40,7 @@ from .picking import Picker
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from sam_mil_engine.segment.segments import Segments
 _FILTER_TIP = (
     "Words to find in the names, or conditions on columns, separated by commas; all must hold.\n"
     "A column may be shortened: area > 5000, prob >= 0.5, attention mass < 0.1"
@@ -219,7 +220,7 @@ class SegmentsDock(Dock):
             return
         show_chosen(self._sessions, session, single)
         if single is not None and self._moves:
-            self._go_to(session, single)
+            self._go_to(session, session.analysis.processed.segments, single)
 
     def _say_chosen(self, count: int, single: int | None) -> None:
         session = self._sessions.current
@@ -229,10 +230,10 @@ class SegmentsDock(Dock):
         self.without.setText(words)
         self.without.setVisible(bool(words))
 
-    def _go_to(self, session: SlideSession, number: int) -> None:
-        segments = None if session.analysis is None else session.analysis.processed.segments
+    def _go_to(self, session: SlideSession, segments: Segments | None, number: int) -> None:
         if segments is None:
             return
+        layer = session.layers.get("segments")
         x, y, width, height = segments.boxes_raster[number].tolist()
         corners = segments.frame.to_px0([(x, y), (x + width, y + height)])
         viewer = self._sessions.viewer

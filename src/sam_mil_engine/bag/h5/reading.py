@@ -131,7 +131,7 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
         names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
         edited = bool(attrs.get("edited", False))
         segmenter, version = (str(attrs.get(name, "unknown")) for name in ("segmenter", "segmenter_version"))
-        return SegmentOrigin(segmenter, version, edited, names)
+        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names)
 
 
 def read_segmenter(path: Path) -> str | None:
@@ -153,7 +153,12 @@ def read_tissue(path: Path) -> TissueRegions | None:
             pieces.setdefault(int(piece), []).append(points[start:end])
         polygons = tuple((outer, tuple(holes)) for outer, *holes in pieces.values())
         left_out = group["left_out_px0"][:] if "left_out_px0" in group else np.zeros(0)  # bags of before lack it
-        return TissueRegions(polygons, group["area_px0"][:], str(group.attrs.get("method", "unknown")), left_out)
+        return TissueRegions(
+            polygons_px0=polygons,
+            area_px0=group["area_px0"][:],
+            method=str(group.attrs.get("method", "unknown")),
+            left_out_px0=left_out,
+        )
 
 
 def read_grid(path: Path) -> TileGrid | None:
