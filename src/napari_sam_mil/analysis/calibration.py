@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam_mil_engine import layout
+
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
 
@@ -20,7 +22,7 @@ def calibration_note(model_folder: Path | None, scores: SlideScores) -> str:
     patches = "Patch probabilities are not calibrated."
     if scores.calibration is not None:
         patches = f"Patch probabilities are {scores.calibrated}."
-    error = None if model_folder is None else _recorded(model_folder.parent / "metrics.json")
+    error = None if model_folder is None else _recorded(model_folder.parent / layout.METRICS)
     if error is None:
         return f"{patches} No calibration is recorded for the slide's probability: read it as a score."
     return f"{patches} Slide probabilities of this run were off by {error:.2f} on average (calibration error)."

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sam_mil_engine import layout
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.settings import ProcessSettings
 
 
 def recorded_settings(project: Path) -> ProcessSettings:
     """Return the settings with which a project was made last; the defaults where it is new."""
-    path = project / "settings.json"
+    path = project / layout.SETTINGS
     if not path.is_file():
         return ProcessSettings()
     try:
