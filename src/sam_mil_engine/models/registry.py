@@ -16,10 +16,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from .. import layout
 from ..errors import SamMilError
 from .aggregators import AGGREGATORS
 from .card import KINDS, PACKAGED, Kind, ModelCard
-from .classifiers import DESCRIPTION, bundled_classifiers, classifier_card
+from .classifiers import bundled_classifiers, classifier_card
 from .encoders import ENCODERS
 from .segmenters import SEGMENTERS, added_sams
 
@@ -165,6 +166,6 @@ def _card(kind: Kind, point: EntryPoint, package: str) -> ModelCard:
         raise ValueError(f"{point.value} is not a ModelCard but {type(card).__name__}")
     if (card.kind, card.name) != (kind, point.name):
         raise ValueError(f"its card is of the {card.kind} {card.name!r}; give the entry point the name of the card")
-    if kind == "classifier" and not (card.folder is not None and (card.folder / DESCRIPTION).is_file()):
+    if kind == "classifier" and not (card.folder is not None and (card.folder / layout.MODEL).is_file()):
         raise ValueError(f"its folder {card.folder} holds no model")
     return replace(card, source=source) if card.source == PACKAGED else card
