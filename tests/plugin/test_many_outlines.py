@@ -140,12 +140,12 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
 def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, annotations_dock):
     viewer, session = analysed
     groups = open_dock(viewer, "Segments")
-    assert "IoU" in groups._columns
+    assert "IoU" in groups.model.columns
     viewer.layers.remove(session.layers["annotations"])
     assert session.agreement is None
-    qtbot.waitUntil(lambda: "IoU" not in groups._columns)
+    qtbot.waitUntil(lambda: "IoU" not in groups.model.columns)
     for column in ("IoU", "purity", "recall"):
-        assert column not in groups._columns
+        assert column not in groups.model.columns
         assert column not in session.layers["segments"].features
     assert not annotations_dock.agreement.figures()
     assert "lie in the outlines" not in annotations_dock.figure.facts.text()

@@ -156,7 +156,7 @@ def test_a_sam_of_ones_own_gets_a_name_and_is_a_segmenter(source, own_sam, tmp_p
     for taken in ("regions", "demo"):
         assert "already" in run("add", own_sam, "--as", taken, "-q")
     for bad in ("../x", "auto", "a b"):
-        assert "no name for a model" in run("add", own_sam, "--as", bad, "-q")
+        assert "cannot be the name of a model" in run("add", own_sam, "--as", bad, "-q")
     run("remove", "liver-sam")
     assert names(tmp_path / "models") == []
     assert own_sam.is_file()
