@@ -74,9 +74,9 @@ class ChoicesCard(Card):
         parts.append(automatic_segmenter() if automatic else self.segmenter.currentText())
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
-        parts.append(self.classifier.currentText().lower())
         if self._changes:
             parts.append(f"{len(self._changes)} changed")
+        parts.append(self.classifier.currentText().lower())
         return " · ".join(parts)
 
     def set_project(self, folder: Path) -> None:
