@@ -60,7 +60,18 @@ class AnnotationFile:
 
 
 def read_annotations(path: str | PathLike[str], *, info: SlideInfo | SlidePlace | None = None) -> list[Annotation]:
-    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out."""
+    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
+    ...     annotations = sme.read_annotations("cohort/annotations/synthetic-001.geojson", info=slide.info)
+    >>> annotations[0].classification, annotations[0].polygon.area > 0
+    ('tumour', True)
+    """
     return list(read_annotation_file(path, info=info).annotations)
 
 

@@ -59,7 +59,7 @@ def hub_card(
     )
 
 
-#: Every encoder by its name.
+#: Every encoder by its name; to add an encoder, add its card here.
 ENCODERS: dict[str, ModelCard] = {
     card.name: card
     for card in (

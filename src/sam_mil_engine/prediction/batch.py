@@ -92,6 +92,15 @@ def settings_for(
     kept
         Settings of a project that is gone on with: patch size, resolution and encoder follow the model, all else
         stays.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> settings = sme.settings_for(sme.load_model("study/runs/first", device="cpu"))
+    >>> settings.tiles.patch_size, settings.tiles.mpp, settings.features.encoder
+    (128, 0.5, 'efficientnet-lite0')
     """
     expects = model.expects
     base = kept or ProcessSettings(segments=SegmentSettings.of(segmenter=expects.segmenter))

@@ -54,6 +54,19 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         If the bag has another encoder, feature width, patch size or resolution than the model expects.
     BagError
         If the bag's numbers make no sense.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> model = sme.load_model("study/runs/first", device="cpu")
+    >>> bag = sme.read_bag("study/bags/synthetic-001.h5")
+    >>> scores = sme.predict(model, bag)
+    >>> scores.predicted in scores.classes, scores.patch_probability.shape == (len(bag), 2)
+    (True, True)
+    >>> round(float(scores.probabilities.sum()), 5), round(float(scores.attention.sum()), 5) <= 1
+    (1.0, True)
     """
     notes = check_bag(model, bag.check())
     net = model.model.eval()

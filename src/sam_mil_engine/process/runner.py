@@ -64,6 +64,19 @@ def process_slide(
         If a stage is unknown, or one that it needs is neither done nor asked for.
     ProjectError
         If the folder cannot be written or another process works on the slide.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import ProcessSettings, TileSettings
+    >>> settings = ProcessSettings(tiles=TileSettings(patch_size=128, mpp=0.5))
+    >>> slide = sme.process_slide("cohort/slides/synthetic-001.tiff", "study", settings=settings)
+    >>> slide.bag_path.as_posix(), slide.bag.features.shape[1]
+    ('study/bags/synthetic-001.h5', 1280)
+    >>> sme.process_slide("cohort/slides/synthetic-001.tiff", "study", settings=settings).reused
+    ('tissue', 'tiles', 'segments', 'features', 'groups')
     """
     tools = tools or Tools(settings or ProcessSettings())
     wanted = check_stages(stages)

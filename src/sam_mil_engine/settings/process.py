@@ -76,7 +76,7 @@ def tissue_preset(name: str) -> TissueSettings:
 
 
 class TileSettings(Settings):
-    """Patches on one global grid with origin (0, 0) and no overlap (methods §1)."""
+    """Patches on one global grid with origin (0, 0) and no overlap (methods §1); holds the default patch size."""
 
     patch_size: int = setting(
         512, "Patch size", "Side of a patch at the resolution at which it is read.", unit="px", ge=8, le=8192

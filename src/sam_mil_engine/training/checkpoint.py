@@ -127,6 +127,17 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     ------
     ModelError
         If there is no such model, a RUN holds several, or a file is damaged or does not fit the others.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> model = sme.load_model("study/runs/first", device="cpu")
+    >>> model.classes, 0 <= model.threshold <= 1
+    (('normal', 'tumour'), True)
+    >>> model.expects.encoder, model.expects.patch_size
+    ('efficientnet-lite0', 128)
     """
     folder = find_model(path)
     description = _description(folder)

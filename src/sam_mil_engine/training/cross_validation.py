@@ -104,6 +104,23 @@ def cross_validate(
         If ``out_dir`` cannot be written or holds other runs.
     Cancelled
         If ``progress`` asked to stop.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import TrainSettings
+    >>> result = sme.cross_validate(
+    ...     "study/bags",
+    ...     "cohort/labels.csv",
+    ...     "study/runs/compared",
+    ...     models=["mean", "abmil+groups"],
+    ...     settings=TrainSettings(epochs=2, min_epochs=0, val_fraction=0.5, device="cpu"),
+    ...     folds=2,
+    ... )
+    >>> list(result.runs), len(result.runs["mean"].folds)
+    (['mean', 'abmil+groups'], 2)
     """
     out_dir, plan = Path(out_dir), _changed(protocol_named(protocol), folds, repeats)
     by_name = {

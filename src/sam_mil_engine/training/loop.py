@@ -59,6 +59,21 @@ def train(
         If ``out_dir`` cannot be written or holds another run.
     Cancelled
         If ``progress`` asked to stop; the run can be resumed at the last full epoch.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> from pathlib import Path
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings, TrainSettings
+    >>> settings = ProcessSettings(tiles=TileSettings(patch_size=128, mpp=0.5))
+    >>> for path in sorted(Path("cohort/slides").glob("*.tiff")):
+    ...     slide = sme.process_slide(path, "study", settings=settings)
+    >>> two_epochs = TrainSettings(model=ModelSettings(name="sam-mil"), epochs=2, min_epochs=0, device="cpu")
+    >>> result = sme.train("study/bags", "cohort/labels.csv", "study/runs/first", settings=two_epochs)
+    >>> result.classes, len(result.history)
+    (('normal', 'tumour'), 2)
     """
     out_dir = Path(out_dir)
     settings = resolve(settings)

@@ -180,10 +180,11 @@ def calibration_gaps(confidence: FloatArray, right: BoolVector, *, bins: int = 1
 
 
 def choose_threshold(labels: IntVector, positive: FloatArray, *, rule: ThresholdRule = "youden") -> float:
-    """Threshold on the probability of the positive class, chosen on validation slides.
+    """Return the probability of the positive class from which a slide is called positive.
 
-    ``youden`` maximises sensitivity + specificity - 1, ``accuracy`` the accuracy. Candidates are 0.5 and the
-    middles between neighbouring scores, 0 and 1 among them; of equally good ones the nearest to 0.5 is taken.
+    The threshold is chosen on validation slides: ``youden`` maximises sensitivity + specificity - 1, ``accuracy``
+    the accuracy. Candidates are 0.5 and the middles between neighbouring scores, 0 and 1 among them; of equally
+    good ones the nearest to 0.5 is taken.
     """
     scores = np.unique([0.0, *positive.astype(np.float64), 1.0])
     candidates = np.concatenate([[0.5], (scores[1:] + scores[:-1]) / 2])

@@ -25,7 +25,7 @@ from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training.model_folders import find_model
 from tiny_slides import write_tiny_slide
-from toy_methods import install, install_toys
+from toy_methods import install, install_toy_classifier, install_toys
 
 
 def run(*arguments: object) -> str:
@@ -160,6 +160,17 @@ def test_a_broken_method_is_told_and_stops_no_other() -> None:
     shown = " ".join(run("models").split())
     assert "raises no cannot be used: RuntimeError: no licence key" in shown
     assert said in " ".join(run("doctor").split())
+
+
+@pytest.mark.usefixtures("forget")
+def test_the_classifier_that_contributing_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = install_toy_classifier(tmp_path / "site")
+    demo = bundled_classifiers()["demo"].folder
+    assert demo is not None
+    shutil.copytree(demo, site / "colitis")
+    monkeypatch.syspath_prepend(str(site))
+    assert find_model("colitis") == site / "colitis"
+    assert not registry.broken("classifier")
 
 
 @pytest.mark.usefixtures("forget")

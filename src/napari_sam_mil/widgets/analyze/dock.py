@@ -83,7 +83,9 @@ class AnalyzeDock(Dock):
         return self._job
 
     def run(self, step: str, session: SlideSession | None = None) -> Job | None:
-        """Start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide, or the current one.
+        """Do what a button does: start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide.
+
+        *Segment/Classify* starts the step ``Classify``. Without ``session``, the current slide is taken.
 
         Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
         """
