@@ -11,6 +11,8 @@ from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QDialog,
@@ -18,9 +20,12 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QLineEdit,
+    QPlainTextEdit,
     QRadioButton,
     QScrollArea,
+    QSlider,
     QTableView,
+    QTextBrowser,
     QWidget,
 )
 
@@ -28,6 +33,12 @@ LEFT = Qt.MouseButton.LeftButton
 NONE = Qt.KeyboardModifier.NoModifier
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
+
+#: Widgets that a person presses or types into.
+FIELDS = (
+    *(QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox),
+    *(QLineEdit, QPlainTextEdit, QSlider, QTextBrowser),
+)
 
 #: Seconds that any wait of the window's tests may take: no test depends on how fast the machine is.
 WAIT_S = 300.0
@@ -263,3 +274,26 @@ def give_path(path: Path) -> Callable[[QDialog], None]:
 def words_of(parent: QWidget) -> str:
     """Return everything that a person can read in a dock."""
     return " ".join(one.text() for one in parent.findChildren(QLabel) if one.isVisible())
+
+
+def fields(dock: QWidget) -> list[QWidget]:
+    """Return what a person can press or type into, without the parts that Qt makes it of."""
+    found = []
+    for widget in dock.findChildren(QWidget):
+        parent = widget.parentWidget()
+        inside = False
+        while parent is not None and parent is not dock:
+            inside = inside or isinstance(parent, FIELDS)
+            parent = parent.parentWidget()
+        if isinstance(widget, FIELDS) and not inside:
+            found.append(widget)
+    return found
+
+
+def name_of(widget: QWidget, dock: QWidget) -> str:
+    """Return what a screen reader says: the name, the text on it, or the label beside it."""
+    if widget.accessibleName():
+        return widget.accessibleName()
+    if isinstance(widget, QAbstractButton) and widget.text():
+        return widget.text()
+    return next((label.text() for label in dock.findChildren(QLabel) if label.buddy() is widget), "")

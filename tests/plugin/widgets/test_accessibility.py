@@ -6,32 +6,22 @@ import re
 from pathlib import Path
 
 import pytest
+from by_hand import FIELDS, fields, name_of
 from napari._app_model import get_app_model
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QAbstractButton,
-    QAbstractItemView,
-    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QLabel,
-    QLineEdit,
     QMenu,
-    QPlainTextEdit,
     QScrollArea,
-    QSlider,
-    QTextBrowser,
-    QWidget,
 )
 
 from napari_sam_mil.docks import DOCKS, open_dock
 from napari_sam_mil.widgets.dock import focusable
 
-FIELDS = (
-    *(QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox),
-    *(QLineEdit, QPlainTextEdit, QSlider, QTextBrowser),
-)
 #: Words that have their capitals wherever they stand.
 NAMES = re.compile(
     r"SAM|AB-M|MIL|Segment/Classify|GeoJSON|CS|JSON|XML|QuPath|ASAP|ImageScope|HALO|CAMELYON|IoU|AUC|Figure|Plugins"
@@ -39,29 +29,6 @@ NAMES = re.compile(
     r"|Viewer|Anything|PNG|PDF|Alt|Tab|F2|MiB|GiB|TCGA|Apache|AI|LC25000|C$|V$|G$|R$|Z$|I$|Tumour$|Point|ResNet|ICC|Light"
     r"|SVS|NDPI|NDPA|MRXS|SCN|BIF|VMS|TIFF|DICOM"
 )
-
-
-def fields(dock: QWidget) -> list[QWidget]:
-    """Return what a person can press or type into, without the parts that Qt makes it of."""
-    found = []
-    for widget in dock.findChildren(QWidget):
-        parent = widget.parentWidget()
-        inside = False
-        while parent is not None and parent is not dock:
-            inside = inside or isinstance(parent, FIELDS)
-            parent = parent.parentWidget()
-        if isinstance(widget, FIELDS) and not inside:
-            found.append(widget)
-    return found
-
-
-def name_of(widget: QWidget, dock: QWidget) -> str:
-    """Return what a screen reader says: the name, the text on it, or the label beside it."""
-    if widget.accessibleName():
-        return widget.accessibleName()
-    if isinstance(widget, QAbstractButton) and widget.text():
-        return widget.text()
-    return next((label.text() for label in dock.findChildren(QLabel) if label.buddy() is widget), "")
 
 
 def plain(text: str) -> str:
@@ -182,7 +149,7 @@ def check_small_screen(qtbot, viewer):
 
 def check_walk_through(viewer, docks):
     """Every name that docs/first-slide.md sets in italics or bold, and every layer, is there as it is written."""
-    page = (Path(__file__).parents[2] / "docs" / "first-slide.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "first-slide.md").read_text(encoding="utf-8")
     seen = {layer.name for layer in viewer.layers}
     for dock in docks.values():
         seen |= {

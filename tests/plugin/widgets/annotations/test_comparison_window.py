@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from by_hand import fields, name_of
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from test_care import fields, name_of
 
 from napari_sam_mil.analysis.library import Library
 from sam_mil_engine.training import model_folders
