@@ -72,7 +72,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     watch.phase = "loading"
     wall, processor = time.perf_counter(), time.process_time()
     dock.load(path)
-    while dock.worker.busy:
+    while dock.jobs.busy:
         live(0.001)
     loaded = {"wall_s": time.perf_counter() - wall, "processor_s": time.process_time() - processor}
     live(1)

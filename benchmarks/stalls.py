@@ -180,7 +180,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
     live(0.5)
     begun = (time.perf_counter(), time.process_time())
     dock.card.tools["positive"].click()
-    wait(lambda: not dock.worker.busy and len(session.regions) == 1)
+    wait(lambda: not dock.jobs.busy and len(session.regions) == 1)
     stage("SAM looks at the view", begun)
     for name, place in (("first mask", QPoint(0, 0)), ("next mask", QPoint(30, 20))):
         before = dock.answer

@@ -180,7 +180,7 @@ class Gallery:
         path = self.output / "figure-for-print.png"
         figure.dpi.setValue(150)
         figure.save(path)
-        self.wait(lambda: not figure.worker.busy)
+        self.wait(lambda: not figure.jobs.busy)
         self.shrink(path)
         self.save("figure-dock")
         self.close(figure)
@@ -191,7 +191,7 @@ class Gallery:
         """Read the card of a bundled model; the folder of weight files is one of the gallery's own."""
         os.environ[MODELS_VARIABLE] = str(self.demo / "models")
         models = self.open("Models")
-        self.wait(lambda: not models.worker.busy)
+        self.wait(lambda: not models.jobs.busy)
         models.choose("colon")
         self.save("models")
         self.close(models)

@@ -42,16 +42,16 @@ def classify(viewer: Viewer) -> None:
 
 def cancel(viewer: Viewer) -> None:
     """Stop whatever the docks of this window do."""
-    from .background.work import Worker
+    from .background.dock_jobs import DockJobs
 
     dock = find_dock(viewer, "Analyze")
-    workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]
-    if not workers and (dock is None or dock.job is None):
+    busy = [jobs for one in open_docks(viewer) for jobs in one.findChildren(DockJobs) if jobs.busy]
+    if not busy and (dock is None or dock.job is None):
         tell("SAM-MIL does nothing that could be cancelled.")
     if dock is not None:
         dock.cancel()
-    for worker in workers:
-        worker.cancel()
+    for jobs in busy:
+        jobs.cancel()
 
 
 def add_points(viewer: Viewer) -> None:

@@ -43,7 +43,7 @@ def held(monkeypatch):
 
     def hold(stage):
         there = threading.Event()
-        real = run.analyse_elsewhere
+        real = run.analyse_in_worker
 
         def analyse(source, choices, *, step, progress):
             def report(item):
@@ -57,7 +57,7 @@ def held(monkeypatch):
 
             return real(source, choices, step=step, progress=report)
 
-        monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_elsewhere", analyse)
+        monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_in_worker", analyse)
         return there, go_on
 
     yield hold

@@ -277,7 +277,7 @@ def a_figure(walk):
     for name, begins in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         with Dialogs(give_path(walk.folder / name)):
             press(dock, "Save figure…")
-        until(lambda: not dock.worker.busy, "the figure")
+        until(lambda: not dock.jobs.busy, "the figure")
         assert (walk.folder / name).read_bytes().startswith(begins)
 
 

@@ -27,7 +27,7 @@ session = sessions_of(viewer).current
 
 prompts = open_dock(viewer, "Prompts")
 press(prompts, "+ Point")
-until(lambda: len(session.regions) == 1 and not prompts.worker.busy, "SAM looked at the view")
+until(lambda: len(session.regions) == 1 and not prompts.jobs.busy, "SAM looked at the view")
 QTest.mouseClick(canvas(viewer), LEFT, NONE, canvas(viewer).rect().center())
 until(lambda: "candidate" in viewer.layers, "SAM's answer")
 assert len(session.regions) == 1, "the click needs no other look"
@@ -50,21 +50,21 @@ groups.table.selectRow(0)
 groups.save(project / "groups.csv")
 figure = open_dock(viewer, "Figure")
 figure.save(project / "figure.png")
-until(lambda: (project / "figure.png").is_file() and not figure.worker.busy, "the figure")
+until(lambda: (project / "figure.png").is_file() and not figure.jobs.busy, "the figure")
 slides = open_dock(viewer, "Slides")
 slides.show_folder(project)
 until(lambda: slides.table.rowCount() == 1, "the slides of the project")
 
 models = open_dock(viewer, "Models")
-until(lambda: models.list.topLevelItemCount() == 3 and not models.worker.busy, "the list of models")
+until(lambda: models.list.topLevelItemCount() == 3 and not models.jobs.busy, "the list of models")
 models.import_run(run)
-until(lambda: not models.worker.busy and models.status.text().startswith("Imported"), "the imported run")
+until(lambda: not models.jobs.busy and models.status.text().startswith("Imported"), "the imported run")
 for group, name in ((0, "tissue-sam"), (2, run.name)):
     top = models.list.topLevelItem(group)
     rows = [top.child(row) for row in range(top.childCount())]
     models.list.setCurrentItem(next(row for row in rows if row.text(0) == name))
     press(models, "Verify")
-    until(lambda: not models.worker.busy and models.status.text().startswith(f"{name}: "), "the verdict")
+    until(lambda: not models.jobs.busy and models.status.text().startswith(f"{name}: "), "the verdict")
 viewer.close()
 print("loaded:", sorted({"torch", "torchvision", "timm"} & set(sys.modules)))
 """

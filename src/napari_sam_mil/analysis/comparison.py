@@ -14,7 +14,7 @@ from sam_mil_engine import layout
 from sam_mil_engine.errors import DataError, ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .classifier import Classifier, predicted_by
 from .library import library
 from .threshold import Quantity, describe, quantities
@@ -84,7 +84,7 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     for number, path in enumerate(paths):
         progress(Progress("classify", number, len(paths), unit="models", message=path.name))
         try:
-            found.append(Side(*in_other_process(predicted_by, path, bag, progress=progress)))
+            found.append(Side(*call_in_worker(predicted_by, path, bag, progress=progress)))
         except ModelError as error:
             unfit.append(f"{path.name}: {error.what}")
     progress(Progress("classify", len(paths), len(paths), unit="models"))

@@ -17,7 +17,7 @@ from sam_mil_engine.errors import ModelError, SamMilError
 from sam_mil_engine.models.segmenters import ADDED
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .library import library
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is missing, damaged, or another one.
     """
-    return f"{model.name}: {in_other_process(_verified, model, progress=progress)}"
+    return f"{model.name}: {call_in_worker(_verified, model, progress=progress)}"
 
 
 def _verified(model: Model, *, progress: ProgressCallback) -> str:
@@ -154,7 +154,7 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is neither, or there is a model of that name.
     """
-    name, what = in_other_process(_copied, path, progress=progress)
+    name, what = call_in_worker(_copied, path, progress=progress)
     return f"Copied as {name}: {what}"
 
 
@@ -190,7 +190,7 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
         If it holds no trained model, or several.
     """
     progress(Progress("import", 0, 1, unit="models", message=f"reading {folder.name}"))
-    architecture, classes = in_other_process(_loaded, folder, progress=progress)
+    architecture, classes = call_in_worker(_loaded, folder, progress=progress)
     library().add("classifier", folder)
     progress(Progress("import", 1, 1, unit="models"))
     return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
@@ -207,7 +207,7 @@ def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str
 
 def machine() -> str:
     """Say where models run and how much memory there is. Asks another process for it: run it in a job."""
-    text = f"Runs on {in_other_process(_device)}"
+    text = f"Runs on {call_in_worker(_device)}"
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         page = os.sysconf("SC_PAGE_SIZE")
         total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page

@@ -14,7 +14,7 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.models.registry import available
 from sam_mil_engine.progress import ProgressCallback, silent
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .sam_calls import answer, embed, identify
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def look(
     SegmentError
         If the SAM cannot be loaded, the slide is not in view, or the prompts do not lie in the view.
     """
-    identity = in_other_process(identify, sam, progress=progress)
+    identity = call_in_worker(identify, sam, progress=progress)
     bounds = view_bounds(view_px0, slide.info.size_px0)
     points = [point for prompt in prompts for point in prompt.points_px0]
     downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
@@ -192,7 +192,7 @@ def look(
     if not _holds(bounds, points):
         raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
     picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
-    embedding = in_other_process(embed, sam, picture, progress=progress)
+    embedding = call_in_worker(embed, sam, picture, progress=progress)
     region = Region(
         bounds_px0=bounds,
         frame=frame,
@@ -222,7 +222,7 @@ def respond(
     """
     region = look(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
     asked = _arrays(prompts, region.frame)
-    masks, scores = in_other_process(answer, sam, region.embedding, *asked, progress=progress)
+    masks, scores = call_in_worker(answer, sam, region.embedding, *asked, progress=progress)
     return Answer(region, masks, scores)
 
 

@@ -12,7 +12,7 @@ from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.info import slide_id_of
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .classifier import predicted_by_best
 from .model import Analysis, StoredResults
 from .source import SlideSource
@@ -129,7 +129,7 @@ def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCall
             return Found(replace(analysis, scores=scores))
     try:
         path = analysis.processed.bag_path
-        model, scores = in_other_process(predicted_by_best, stored.classifier, path, progress=progress)
+        model, scores = call_in_worker(predicted_by_best, stored.classifier, path, progress=progress)
         return Found(replace(analysis, scores=scores, model=model))
     except ModelError as error:
         return Found(analysis, f"Not classified: {error.what}.")

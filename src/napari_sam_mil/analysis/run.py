@@ -9,7 +9,7 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings
 from sam_mil_engine.settings.changes import with_changes
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .classifier import Classifier
 from .model import Analysis, Choices, ResolutionAsked
 from .project_settings import recorded_settings
@@ -100,7 +100,7 @@ def _estimate(source: SlideSource | SlideFacts, processed: ProcessedSlide) -> Mp
         return estimate_mpp(slide, processed.tissue)
 
 
-def analyse_lightly(
+def analyse_without_arrays(
     facts: SlideFacts, choices: Choices, *, step: str, progress: ProgressCallback = silent
 ) -> Analysis:
     """Run :func:`analyse`, and leave in the bag file what is there: the rest is light enough to travel."""
@@ -108,7 +108,7 @@ def analyse_lightly(
     return replace(found, processed=found.processed.without_arrays())
 
 
-def analyse_elsewhere(
+def analyse_in_worker(
     source: SlideSource, choices: Choices, *, step: str, progress: ProgressCallback = silent
 ) -> Analysis:
     """Run :func:`~napari_sam_mil.analysis.run.analyse` in another process, and read what it left in the project.
@@ -118,7 +118,7 @@ def analyse_elsewhere(
     SamMilError
         Whatever the engine says; what was finished is kept in the project.
     """
-    light: Analysis = in_other_process(analyse_lightly, source.facts, choices, step=step, progress=progress)
+    light: Analysis = call_in_worker(analyse_without_arrays, source.facts, choices, step=step, progress=progress)
     whole = read_processed(source, light.processed.bag_path)
     ran = light.processed
     return with_saved_names(replace(light, processed=replace(whole, seconds=ran.seconds, reused=ran.reused)))

@@ -16,7 +16,7 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.segments import Segments
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .classifier import predicted_by
 from .model import Analysis
 from .project_settings import recorded_settings
@@ -196,7 +196,7 @@ def _regrouped(
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
     progress(Progress("groups", 1, 2, unit="steps"))
     if analysis.model is not None:
-        _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
+        _, scores = call_in_worker(predicted_by, analysis.model.path, bag, progress=progress)
     progress(Progress("groups", 2, 2, unit="steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

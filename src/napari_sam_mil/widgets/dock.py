@@ -11,7 +11,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
-from ..background.work import Worker
+from ..background.dock_jobs import DockJobs
 from ..background.worker import show_warnings_with
 from ..docks import join_others, to_front
 from ..keys import bind_defaults
@@ -43,8 +43,8 @@ class Dock(QWidget):
         """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
         self._sessions.changed.disconnect(self._show_current, missing_ok=True)
         self._shortcuts.events.shortcuts.disconnect(self._on_shortcuts)
-        for worker in self.findChildren(Worker):
-            worker.cancel()
+        for jobs in self.findChildren(DockJobs):
+            jobs.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Take a place among the other docks, and let Tab go through this one from top to bottom."""

@@ -27,9 +27,9 @@ from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
 
 from ..analysis.models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
-from ..background.eta import Pace
+from ..background.dock_jobs import DockJobs
+from ..background.eta import Eta
 from ..background.jobs import Work
-from ..background.work import Worker
 from ..words import sentence_case
 from .dock import Dock
 from .events import news
@@ -48,9 +48,9 @@ class ModelsDock(Dock):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        self._pace: Pace | None = None
+        self._eta: Eta | None = None
         self._models: list[Model] = []
-        self.worker = Worker(self)
+        self.jobs = DockJobs(self)
         self.machine = text_label("Looking at this computer…")
         self.list = self._make_list()
         self.facts = text_label(_CHOOSE, rich=True)
@@ -68,9 +68,9 @@ class ModelsDock(Dock):
         self.bar.setTextVisible(False)
         self._lay_out()
         self.list.itemSelectionChanged.connect(self._on_selection)
-        self.cancel.clicked.connect(self.worker.cancel)
-        self.worker.progressed.connect(self._on_progress)
-        self.worker.changed.connect(self._enable)
+        self.cancel.clicked.connect(self.jobs.cancel)
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.changed.connect(self._enable)
         news().models_changed.connect(self._reload)
         self._enable()
         self._reload()
@@ -112,9 +112,9 @@ class ModelsDock(Dock):
             self._run(lambda _progress: remove(model), "Removing the model")
 
     def _run(self, work: Work, doing: str) -> None:
-        self._pace = None
+        self._eta = None
         self.status.setText(f"{doing}…")
-        self.worker.start(
+        self.jobs.start(
             work, doing=doing, then=self._on_done, otherwise=lambda: self.status.setText("Not finished")
         )
 
@@ -123,9 +123,9 @@ class ModelsDock(Dock):
         news().models_changed.emit()
 
     def _reload(self) -> None:
-        if self.worker.busy:
+        if self.jobs.busy:
             return
-        self.worker.start(lambda _progress: (all_models(), machine()), doing="Listing the models", then=self._show)
+        self.jobs.start(lambda _progress: (all_models(), machine()), doing="Listing the models", then=self._show)
 
     def _show(self, found: tuple[list[Model], str]) -> None:
         self._models, text = found
@@ -173,14 +173,14 @@ class ModelsDock(Dock):
 
     def _on_progress(self, progress: Progress) -> None:
         now = time.monotonic()
-        self._pace = self._pace or Pace(progress, now=now)
+        self._eta = self._eta or Eta(progress, now=now)
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
-        words = self._pace.describe(progress, now=now)
+        words = self._eta.describe(progress, now=now)
         self.status.setText(f"{progress.message}: {words}" if progress.message and progress.total else words)
 
     def _enable(self) -> None:
-        model, busy = self.chosen, self.worker.busy
+        model, busy = self.chosen, self.jobs.busy
         self.fetch_button.setEnabled(not busy and model is not None and model.fetchable)
         self.verify_button.setEnabled(not busy and model is not None and model.on_disk)
         removable = model is not None and (model.removable or model.imported)

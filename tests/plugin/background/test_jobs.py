@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from napari_sam_mil.background.eta import Pace, duration
+from napari_sam_mil.background.eta import Eta, duration
 from napari_sam_mil.background.jobs import Job
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.progress import Progress
@@ -108,8 +108,8 @@ def test_durations_in_words(seconds, text):
 
 
 def test_pace_tells_rate_and_rest():
-    pace = Pace(Progress("features", 100, 500, "tiles"), now=10.0)
-    assert pace.describe(Progress("features", 100, 500, "tiles"), now=10.0) == "100 of 500 tiles"
-    assert pace.describe(Progress("features", 200, 500, "tiles"), now=14.0) == "200 of 500 tiles · 25/s · 12 s left"
-    assert pace.describe(Progress("features", 500, 500, "tiles"), now=30.0) == "500 of 500 tiles"
-    assert pace.describe(Progress("features", 7, 0, "tiles"), now=30.0) == "7 tiles"
+    eta = Eta(Progress("features", 100, 500, "tiles"), now=10.0)
+    assert eta.describe(Progress("features", 100, 500, "tiles"), now=10.0) == "100 of 500 tiles"
+    assert eta.describe(Progress("features", 200, 500, "tiles"), now=14.0) == "200 of 500 tiles · 25/s · 12 s left"
+    assert eta.describe(Progress("features", 500, 500, "tiles"), now=30.0) == "500 of 500 tiles"
+    assert eta.describe(Progress("features", 7, 0, "tiles"), now=30.0) == "7 tiles"

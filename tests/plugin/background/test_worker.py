@@ -1,4 +1,4 @@
-"""Calls in another process: results, reports, errors and warnings come home; a cancel ends what does not listen."""
+"""Calls in the worker process: results, reports, errors and warnings come back; a cancelled call that hangs is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from by_hand import until
 
-from napari_sam_mil.background.worker import RemoteTraceback, end_all, in_other_process, make_ready
+from napari_sam_mil.background.worker import RemoteTraceback, call_in_worker, end_all, start_worker
 from sam_mil_engine.errors import Cancelled, SamMilError, SlideError
 from sam_mil_engine.progress import Progress
 
@@ -79,23 +79,23 @@ def work(tmp_path, monkeypatch):
 
 def test_a_result_comes_home_with_its_reports_and_the_process_is_kept(work):
     seen: list[Progress] = []
-    result, process = in_other_process(work.add, 2, other=3, progress=seen.append)
+    result, process = call_in_worker(work.add, 2, other=3, progress=seen.append)
     assert result == 5
     assert process != os.getpid()
     assert [seen[0].done, seen[-1].done] == [0, 2]
-    assert in_other_process(work.add, 1, 1) == (2, process), "the next call finds it ready"
+    assert call_in_worker(work.add, 1, 1) == (2, process), "the next call finds it ready"
 
 
 def test_a_process_made_ready_has_loaded_and_takes_the_first_call(work):
     end_all()
-    assert in_other_process(work.loaded)[0] is False
+    assert call_in_worker(work.loaded)[0] is False
     end_all()
-    make_ready()
-    make_ready()
-    loaded, process = in_other_process(work.loaded)
+    start_worker()
+    start_worker()
+    loaded, process = call_in_worker(work.loaded)
     assert loaded
-    make_ready()
-    assert in_other_process(work.loaded) == (True, process), "there is one already"
+    start_worker()
+    assert call_in_worker(work.loaded) == (True, process), "there is one already"
 
 
 def test_two_calls_at_once_have_two_processes(work):
@@ -104,7 +104,7 @@ def test_two_calls_at_once_have_two_processes(work):
 
     def run():
         barrier.wait(10)
-        pids.append(in_other_process(work.add, 1, 1, progress=lambda _report: time.sleep(0.1))[1])
+        pids.append(call_in_worker(work.add, 1, 1, progress=lambda _report: time.sleep(0.1))[1])
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -116,7 +116,7 @@ def test_two_calls_at_once_have_two_processes(work):
 
 def test_an_error_keeps_its_kind_its_words_and_where_it_was_raised(work):
     with pytest.raises(SlideError, match="no tissue was found") as caught:
-        in_other_process(work.refuse)
+        call_in_worker(work.refuse)
     assert caught.value.hint == "Try another preset"
     assert isinstance(caught.value.__cause__, RemoteTraceback)
     assert "in refuse" in str(caught.value.__cause__)
@@ -124,21 +124,21 @@ def test_an_error_keeps_its_kind_its_words_and_where_it_was_raised(work):
 
 def test_what_does_not_travel_is_told_as_an_error(work):
     with pytest.raises(RuntimeError, match="Odd: not to be pickled"):
-        in_other_process(work.odd)
+        call_in_worker(work.odd)
     with pytest.raises(Exception, match="lambda"):
-        in_other_process(work.unpicklable)
-    assert in_other_process(work.add, 1, 1)[0] == 2, "the process answers on"
+        call_in_worker(work.unpicklable)
+    assert call_in_worker(work.add, 1, 1)[0] == 2, "the process answers on"
 
 
 def test_warnings_are_given_again(work):
     with pytest.warns(UserWarning, match="not enough memory"):
-        in_other_process(work.warn)
+        call_in_worker(work.warn)
 
 
 def test_it_sees_the_environment_of_now(work, monkeypatch):
-    assert in_other_process(work.setting) is None
+    assert call_in_worker(work.setting) is None
     monkeypatch.setenv("SAM_MIL_TEST_SETTING", "offline")
-    assert in_other_process(work.setting) == "offline"
+    assert call_in_worker(work.setting) == "offline"
 
 
 def alive(pid: int) -> bool:
@@ -150,14 +150,14 @@ def alive(pid: int) -> bool:
 
 
 def test_cancel_stops_at_a_report_and_keeps_the_process(work):
-    _, process = in_other_process(work.add, 1, 1)
+    _, process = call_in_worker(work.add, 1, 1)
 
     def stop(_report):
-        raise Cancelled("the user asked to stop")
+        raise Cancelled("the user cancelled the job")
 
     with pytest.raises(Cancelled):
-        in_other_process(work.listening, progress=stop)
-    assert in_other_process(work.add, 1, 1) == (2, process)
+        call_in_worker(work.listening, progress=stop)
+    assert call_in_worker(work.add, 1, 1) == (2, process)
 
 
 def test_cancel_ends_a_call_that_never_listens(work, tmp_path):
@@ -165,18 +165,18 @@ def test_cancel_ends_a_call_that_never_listens(work, tmp_path):
 
     def stop(_report):
         if pid.is_file() and pid.read_text():
-            raise Cancelled("the user asked to stop")
+            raise Cancelled("the user cancelled the job")
 
     with pytest.raises(Cancelled):
-        in_other_process(work.deaf, pid, progress=stop)
+        call_in_worker(work.deaf, pid, progress=stop)
     assert not alive(int(pid.read_text()))
-    assert in_other_process(work.add, 1, 1)[0] == 2
+    assert call_in_worker(work.add, 1, 1)[0] == 2
 
 
 def test_a_process_that_dies_is_told_and_replaced(work):
-    with pytest.raises(SamMilError, match=r"ended in the middle \(exit code 3\)"):
-        in_other_process(work.die)
-    assert in_other_process(work.add, 1, 1)[0] == 2
+    with pytest.raises(SamMilError, match=r"ended unexpectedly \(exit code 3\)"):
+        call_in_worker(work.die)
+    assert call_in_worker(work.add, 1, 1)[0] == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -186,8 +186,8 @@ def test_it_ends_when_the_caller_is_killed(work, tmp_path):
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from pathlib import Path\n"
         "import other_work\n"
-        "from napari_sam_mil.background.worker import in_other_process\n"
-        f"print(in_other_process(other_work.add, 1, 1)[1], flush=True); Path({str(tmp_path)!r}, 'x').touch()\n"
+        "from napari_sam_mil.background.worker import call_in_worker\n"
+        f"print(call_in_worker(other_work.add, 1, 1)[1], flush=True); Path({str(tmp_path)!r}, 'x').touch()\n"
         "import time; time.sleep(10_000)\n"
     )
     caller = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)

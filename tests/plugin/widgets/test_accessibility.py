@@ -55,7 +55,7 @@ def every_dock(qtbot, analysed):
     """A window with an analysed slide, and all docks."""
     viewer, _ = analysed
     docks = {name: open_dock(viewer, name) for name in DOCKS}
-    qtbot.waitUntil(lambda: not docks["Models"].worker.busy)
+    qtbot.waitUntil(lambda: not docks["Models"].jobs.busy)
     return viewer, docks
 
 

@@ -38,7 +38,7 @@ def own_folders(tmp_path, monkeypatch):
 def dock(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Models")
-    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.worker.busy)
+    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.jobs.busy)
     return dock
 
 
@@ -56,7 +56,7 @@ def choose(qtbot, dock, name):
 
 def press(qtbot, dock, button):
     qtbot.mouseClick(button, LEFT)
-    qtbot.waitUntil(lambda: not dock.worker.busy)
+    qtbot.waitUntil(lambda: not dock.jobs.busy)
 
 
 def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):

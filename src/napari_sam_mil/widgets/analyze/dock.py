@@ -12,11 +12,11 @@ from sam_mil_engine.errors import SamMilError
 
 from ...analysis.model import BUNDLED, Analysis, ResolutionAsked, StoredResults
 from ...analysis.results import Found, OtherSlide, predict_stored, read_stored
-from ...analysis.run import STEPS, analyse_elsewhere
+from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
+from ...background.dock_jobs import DockJobs
 from ...background.jobs import Job
-from ...background.work import Worker
-from ...background.worker import make_ready
+from ...background.worker import start_worker
 from ...keys import key_of
 from ...layers.preload import while_loading
 from ...napari_compat.event_loop import later
@@ -47,7 +47,7 @@ class AnalyzeDock(Dock):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        make_ready()
+        start_worker()
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
         #: The slide that the progress card speaks of.
@@ -55,7 +55,7 @@ class AnalyzeDock(Dock):
         #: What goes on once the job that runs has ended.
         self._next: tuple[SlideSession, str] | None = None
         self._step = ""
-        self.reader = Worker(self)
+        self.reader = DockJobs(self)
         self._looked: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
@@ -101,7 +101,7 @@ class AnalyzeDock(Dock):
         self.slide_card.show_slide(self._sessions.current)
         self.reader.cancel()
         job = Job(
-            lambda progress: while_loading(lambda: analyse_elsewhere(source, choices, step=step, progress=progress))
+            lambda progress: while_loading(lambda: analyse_in_worker(source, choices, step=step, progress=progress))
         )
         self._job, self._analysed, self._step = job, session, step
         self._told = session

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
 
 from sam_mil_engine.progress import Progress
 
-from ...background.eta import Pace, duration
+from ...background.eta import Eta, duration
 from ..parts import Card, text_label
 
 #: What the engine calls a stage -> what the user reads.
@@ -37,7 +37,7 @@ class ProgressCard(Card):
     def __init__(self) -> None:
         super().__init__("Progress")
         self._rows: dict[str, tuple[QLabel, QProgressBar, QLabel]] = {}
-        self._paces: dict[str, Pace] = {}
+        self._etas: dict[str, Eta] = {}
         self._grid = QGridLayout()
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
@@ -65,7 +65,7 @@ class ProgressCard(Card):
 
     def begin(self, stages: Sequence[str]) -> None:
         """Show the rows of these stages, all waiting."""
-        self._paces.clear()
+        self._etas.clear()
         for stage, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(stage in stages)
@@ -88,7 +88,7 @@ class ProgressCard(Card):
                 self._rows[progress.message][2].setText("Starting…")
             return
         now = time.monotonic()
-        pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
+        eta = self._etas.setdefault(progress.stage, Eta(progress, now=now))
         _, bar, status = self._rows[progress.stage]
         if progress.total:
             share = progress.done / progress.total
@@ -98,7 +98,7 @@ class ProgressCard(Card):
         else:
             bar.setRange(0, 0)
             status.setText("Working…")
-        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {pace.describe(progress, now=now)}")
+        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {eta.describe(progress, now=now)}")
         status.setToolTip(progress.message)
 
     def cancelling(self) -> None:

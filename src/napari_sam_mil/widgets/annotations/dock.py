@@ -15,8 +15,8 @@ from sam_mil_engine.errors import Cancelled, SamMilError
 
 from ...analysis.agreement import Agreement, compare, load
 from ...analysis.comparison import Side, candidates, sides
+from ...background.dock_jobs import DockJobs
 from ...background.waiting import wait_for
-from ...background.work import Worker
 from ...layers.annotations import CLASS, annotations_layer, keep_rows, renewed_picture, shapes_layer
 from ...layers.preload import while_loading
 from ...layers.results import LayerData
@@ -52,7 +52,7 @@ class AnnotationsDock(Dock):
         super().__init__(napari_viewer)
         self._compared: tuple[Any, ...] = ()
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self.worker, self.saver, self.predictor = Worker(self), Worker(self), Worker(self)
+        self.jobs, self.saver, self.predictor = DockJobs(self), DockJobs(self), DockJobs(self)
         self.beside_dock: BesideDock | None = None
         self.outlines, self.agreement, self.figure = OutlinesCard(), AgreementCard(), FigureCard(self._sessions)
         content = QWidget()
@@ -78,7 +78,7 @@ class AnnotationsDock(Dock):
         self.agreement.colour_chosen.connect(self._on_colour)
         self.agreement.save_clicked.connect(self.save)
         self.figure.beside_clicked.connect(self.show_beside)
-        self.worker.changed.connect(self._enable)
+        self.jobs.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 
@@ -89,7 +89,7 @@ class AnnotationsDock(Dock):
     def add(self, paths: Sequence[Path]) -> None:
         """Read files of outlines and show them with those that are there."""
         session = self._sessions.current
-        if self.worker.busy:
+        if self.jobs.busy:
             QTimer.singleShot(SETTLED, lambda: self.add(paths))
         elif session is not None:
             self._read(paths, session)
@@ -119,7 +119,7 @@ class AnnotationsDock(Dock):
                 self.outlines.say(" ".join([f"Loaded from {names}.", *said]), notes)
                 self.compare()
 
-        self.worker.start(
+        self.jobs.start(
             lambda progress: while_loading(lambda: read(progress)), doing="Loading the outlines", then=show
         )
 
@@ -141,7 +141,7 @@ class AnnotationsDock(Dock):
                 self._sessions.viewer.layers.selection.active = layer
                 layer.mode = "select"
 
-        self.worker.start(change, doing="Making the outlines editable", then=show)
+        self.jobs.start(change, doing="Making the outlines editable", then=show)
 
     def draw(self) -> None:
         """Make the layer of outlines ready to draw in, by dragging around an area."""
@@ -163,7 +163,7 @@ class AnnotationsDock(Dock):
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
         self._timer.stop()
-        if self.worker.busy:
+        if self.jobs.busy:
             self._timer.start()
             return
         outlines, analysis = taken(session), session.analysis
@@ -179,7 +179,7 @@ class AnnotationsDock(Dock):
                 session.agreement = None if found is None else found.choose(chosen)
                 self._sessions.retable(session)
 
-        self.worker.start(work, doing="Comparing segments and outlines", then=keep)
+        self.jobs.start(work, doing="Comparing segments and outlines", then=keep)
 
     def show_beside(self) -> None:
         """Show two classifiers that fit the slide in a window of its own, SAM-MIL and AB-MIL first."""
@@ -294,4 +294,4 @@ class AnnotationsDock(Dock):
         self.outlines.show_many(many)
 
     def _enable(self) -> None:
-        self.outlines.set_busy(self.worker.busy)
+        self.outlines.set_busy(self.jobs.busy)

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.report.figure import DPI, DPI_RANGE, WIDTH_MM, WIDTH_RANGE_MM
 
-from ...background.work import Worker
+from ...background.dock_jobs import DockJobs
 from ...notices import show_error
 from ..dock import Dock
 from ..parts import Card, scrolling, text_label
@@ -41,7 +41,7 @@ class FigureDock(Dock):
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
         self._proposed = ""
-        self.worker = Worker(self)
+        self.jobs = DockJobs(self)
         self.width_mm, self.dpi, self.caption = QDoubleSpinBox(), QSpinBox(), QPlainTextEdit()
         self.width_mm.setRange(*WIDTH_RANGE_MM)
         self.width_mm.setDecimals(0)
@@ -66,7 +66,7 @@ class FigureDock(Dock):
         self.button.clicked.connect(self._ask)
         self.said = text_label(_NOTHING, faint=True)
         self._lay_out()
-        self.worker.changed.connect(self._enable)
+        self.jobs.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 
@@ -82,7 +82,7 @@ class FigureDock(Dock):
             return
         caption, width, dpi = self.caption.toPlainText().strip(), self.width_mm.value(), self.dpi.value()
         self.said.setText("Drawing…")
-        self.worker.start(
+        self.jobs.start(
             lambda progress: save_figure(scene, path, caption=caption, width_mm=width, dpi=dpi, progress=progress),
             doing=_DOING,
             then=self.said.setText,
@@ -107,7 +107,7 @@ class FigureDock(Dock):
         self._enable()
 
     def _enable(self) -> None:
-        self.button.setEnabled(self._sessions.current is not None and not self.worker.busy)
+        self.button.setEnabled(self._sessions.current is not None and not self.jobs.busy)
 
     def _lay_out(self) -> None:
         form = QFormLayout()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from ...analysis.prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
-from ...background.work import Worker
-from ...background.worker import make_ready
+from ...background.dock_jobs import DockJobs
+from ...background.worker import start_worker
 from ...docks import open_dock
 from ...layers.view import view_px0
 from ...session.slide import SlideSession
@@ -30,7 +30,7 @@ class PromptsDock(Dock):
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        make_ready()
+        start_worker()
         self._session: SlideSession | None = None
         self.history = PromptHistory()
         self.answer: Answer | None = None
@@ -39,7 +39,7 @@ class PromptsDock(Dock):
         self._looking_at: tuple[float, ...] | None = None
         self.card, self.segments = PromptCard(), SegmentsCard()
         self.edits = SegmentEdits(self._sessions, self.segments, self)
-        self.worker, self.editor = Worker(self), self.edits.worker
+        self.jobs, self.editor = DockJobs(self), self.edits.jobs
         keys = {
             "next_candidate": self.next_candidate,
             "accept_mask": self.accept,
@@ -71,7 +71,7 @@ class PromptsDock(Dock):
         self.card.next.clicked.connect(self.next_candidate)
         self.card.accept.clicked.connect(self.accept)
         self.segments.chosen.connect(self._on_chosen)
-        self.worker.changed.connect(self._enable)
+        self.jobs.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
         news().models_changed.connect(self._show_current)
@@ -114,7 +114,7 @@ class PromptsDock(Dock):
     def accept(self) -> None:
         """Make the shown mask a segment; groups, group features and the prediction follow."""
         session, answer = self._session, self.answer
-        if session is not None and answer is not None and not self.worker.busy:
+        if session is not None and answer is not None and not self.jobs.busy:
             self.edits.add(answer, self._number, then=lambda: self._forget_prompts(session))
 
     def _ask(self) -> None:
@@ -128,10 +128,10 @@ class PromptsDock(Dock):
             return
         self._show_prompts(session)
         view = view_px0(self._sessions.viewer, session.source.place)
-        if self.worker.busy:
+        if self.jobs.busy:
             self._again = True
             if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
-                self.worker.cancel()
+                self.jobs.cancel()
             return
         sam = self.card.sam
         if sam is None:
@@ -146,7 +146,7 @@ class PromptsDock(Dock):
             self._show_answer()
             self._catch_up()
 
-        self.worker.start(
+        self.jobs.start(
             lambda progress: respond(slide, regions, prompts, view, sam=sam, progress=progress),
             doing="Prompting",
             then=then,
@@ -176,7 +176,7 @@ class PromptsDock(Dock):
             return
         view = view_px0(self._sessions.viewer, session.source.place)
         slide, regions = session.source.slide, session.regions
-        job = self.worker.start(
+        job = self.jobs.start(
             lambda progress: look(slide, regions, view, sam=sam, progress=progress),
             doing="Looking at the view",
             then=lambda _region: self._catch_up(),
@@ -230,8 +230,8 @@ class PromptsDock(Dock):
             undo=history.can_undo,
             redo=history.can_redo,
             prompts=bool(history.prompts),
-            accept=segmented and self.answer is not None and not self.editor.busy and not self.worker.busy,
+            accept=segmented and self.answer is not None and not self.editor.busy and not self.jobs.busy,
             segmented=segmented,
-            busy=self.worker.busy,
+            busy=self.jobs.busy,
         )
         self.segments.setEnabled(not self.editor.busy)

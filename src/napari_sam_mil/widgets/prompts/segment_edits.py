@@ -13,7 +13,7 @@ from ...analysis.model import Analysis
 from ...analysis.prompting import Answer
 from ...analysis.segment_edits import added, deleted, merged, names_of, renamed, saved
 from ...analysis.segment_table import shown_class
-from ...background.work import Worker
+from ...background.dock_jobs import DockJobs
 from ...session.slide import SlideSession
 from ...session.viewer import Sessions
 from .segments_card import SegmentsCard
@@ -36,7 +36,7 @@ class SegmentEdits(QObject):
     def __init__(self, sessions: Sessions, card: SegmentsCard, dock: Dock):
         super().__init__(dock)
         self._sessions, self._card = sessions, card
-        self.worker = Worker(dock)
+        self.jobs = DockJobs(dock)
         card.delete_clicked.connect(self.delete)
         card.merge_clicked.connect(self.merge)
         card.renamed.connect(self.rename)
@@ -103,9 +103,7 @@ class SegmentEdits(QObject):
             self._card.say(words)
             self._card.show_session(self._sessions.current)
 
-        self.worker.start(
-            lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then
-        )
+        self.jobs.start(lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then)
 
     def _edit(
         self,
@@ -117,7 +115,7 @@ class SegmentEdits(QObject):
         if session is None or session.analysis is None:
             return
         analysis, mpp = session.analysis, session.source.mpp
-        self.worker.start(
+        self.jobs.start(
             lambda progress: change(analysis, mpp, progress),
             doing=doing,
             then=lambda after: then(session, analysis, after),

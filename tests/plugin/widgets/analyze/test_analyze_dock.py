@@ -128,7 +128,7 @@ def test_the_keyboard_starts_it(qtbot, open_dock, tiny_slide):
 def slowly(monkeypatch):
     """Make the encoder stage long: every report waits, so that a cancel lands in the middle."""
     seen: list[tuple[str, bool]] = []
-    real = run.analyse_elsewhere
+    real = run.analyse_in_worker
 
     def slow(source, choices, *, step, progress):
         def report(item: Progress) -> None:
@@ -142,7 +142,7 @@ def slowly(monkeypatch):
 
         return real(source, choices, step=step, progress=report)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_elsewhere", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.analyze.dock.analyse_in_worker", slow)
     return seen
 
 

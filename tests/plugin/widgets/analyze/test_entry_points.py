@@ -63,7 +63,7 @@ def test_they_can_be_chosen_and_an_analysis_with_them_runs(qtbot, open_dock, tin
 
 def test_the_models_dock_lists_them(qtbot, make_napari_viewer):
     _, dock = make_napari_viewer(show=True).window.add_plugin_dock_widget("napari-sam-mil", "Models")
-    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.worker.busy)
+    qtbot.waitUntil(lambda: dock.list.topLevelItemCount() == 3 and not dock.jobs.busy)
     found = dock.list.findItems("toy", Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive)
     assert [item.parent().text(0) for item in found] == ["Segmenters", "Encoders"]
     dock.choose("toy")

@@ -55,7 +55,7 @@ def dock(analysed):
 
 def loaded(dock, path):
     dock.load(path)
-    until(lambda: not dock.worker.busy and not dock._timer.isActive(), "loading")
+    until(lambda: not dock.jobs.busy and not dock._timer.isActive(), "loading")
     until(lambda: dock._sessions.current.agreement is not None, "comparing")
 
 
@@ -91,7 +91,7 @@ def test_some_of_them_are_edited_and_all_are_saved(analysed, dock, cells_file, t
     QTest.keyClick(box, Qt.Key.Key_End)
     until(lambda: box.currentData() == "Tumor" or QTest.keyClick(box, Qt.Key.Key_Up), "the class")
     click(dock.outlines.edit)
-    until(lambda: not dock.worker.busy, "editing")
+    until(lambda: not dock.jobs.busy, "editing")
     assert "annotations" in session.layers
     shapes = session.layers["annotations"]
     assert isinstance(shapes, Shapes)
@@ -166,7 +166,7 @@ def test_a_comparison_that_was_under_way_when_its_layer_went_is_not_kept(analyse
     dock.compare()
     viewer.layers.remove(session.layers["outlines"])
     go_on.set()
-    until(lambda: not dock.worker.busy, "comparing")
+    until(lambda: not dock.jobs.busy, "comparing")
     assert session.agreement is None
 
 
@@ -183,7 +183,7 @@ def test_a_slide_that_is_closed_while_its_outlines_load_ends_quietly(analysed, d
     dock.load(cells_file)
     viewer.layers.remove(session.layer)
     go_on.set()
-    until(lambda: not dock.worker.busy, "loading")
+    until(lambda: not dock.jobs.busy, "loading")
     assert "outlines" not in [layer.name for layer in viewer.layers]
     assert not notification_manager.records
 

@@ -25,7 +25,7 @@ def figure(qtbot, analysed):
 def save(qtbot, dock, monkeypatch, path):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), "PNG (*.png)"))
     qtbot.mouseClick(dock.button, LEFT)
-    qtbot.waitUntil(lambda: not dock.worker.busy)
+    qtbot.waitUntil(lambda: not dock.jobs.busy)
 
 
 def test_a_png_has_the_width_asked_for_and_the_colours_of_the_view(qtbot, figure, monkeypatch, tmp_path):

@@ -33,7 +33,7 @@ def prompts(qtbot, analysed, monkeypatch, in_this_process):
 def click(qtbot, dock, canvas, offset=(0, 0), *, button=LEFT):
     """Click in the picture, beside its middle, and wait for SAM's answer."""
     qtbot.mouseClick(canvas, button, pos=canvas.rect().center() + QPoint(*offset))
-    qtbot.waitUntil(lambda: not dock.worker.busy)
+    qtbot.waitUntil(lambda: not dock.jobs.busy)
 
 
 def drag(qtbot, dock, canvas, first, last):
@@ -44,7 +44,7 @@ def drag(qtbot, dock, canvas, first, last):
         qtbot.mouseMove(canvas, middle + QPoint(*step))
         qtbot.wait(20)
     qtbot.mouseRelease(canvas, LEFT, pos=middle + QPoint(*last))
-    qtbot.waitUntil(lambda: not dock.worker.busy)
+    qtbot.waitUntil(lambda: not dock.jobs.busy)
 
 
 def test_a_click_gives_a_mask_where_it_was_clicked_and_accept_a_segment(qtbot, prompts):
@@ -168,4 +168,4 @@ def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_
     assert sessions_of(viewer).current is None
     qtbot.mouseClick(dock.card.models, LEFT)
     models = find_dock(viewer, "Models")
-    qtbot.waitUntil(lambda: models is not None and not models.worker.busy)
+    qtbot.waitUntil(lambda: models is not None and not models.jobs.busy)

@@ -1,4 +1,4 @@
-"""One job at a time for a dock."""
+"""The jobs of a dock, one at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .activity import Activity
 from .jobs import Job, Work
 
 
-class Worker(QObject):
-    """Runs a dock's jobs, one at a time; errors are shown, and closing the dock ends the job.
+class DockJobs(QObject):
+    """Runs the jobs of a dock, one at a time. It shows their errors, and closing the dock cancels the job.
 
     Signals
     -------
     changed()
-        A job began or ended.
+        A job started or ended.
     progressed(Progress)
-        How far it is.
+        The progress of the job.
     """
 
     changed = Signal()
@@ -38,7 +38,7 @@ class Worker(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a job runs."""
+        """Whether a job is running."""
         return self.job is not None
 
     def start(
@@ -49,14 +49,14 @@ class Worker(QObject):
         then: Callable[[Any], None],
         otherwise: Callable[[], None] | None = None,
     ) -> Job | None:
-        """Run ``work`` in a thread and give its result to ``then``; None where another job runs.
+        """Run ``work`` in a thread and pass its result to ``then``; return None if another job is running.
 
         Parameters
         ----------
         doing
-            What it does, for the message of an error: ``Loading the outlines``.
+            What the job does, for error messages: ``Loading the outlines``.
         otherwise
-            Called where there is no result: after an error or a cancel.
+            Called if there is no result: after an error or a cancellation.
         """
         if self.job is not None:
             return None
