@@ -8,7 +8,7 @@ from pathlib import Path
 from sam_mil_engine.errors import ProjectError
 
 from .analysis.collection import Collection, Entry, find_slide, is_collection, open_collection
-from .analysis.model import BUNDLED, StoredResults
+from .analysis.model import AUTO, StoredResults
 from .analysis.source import tag_of
 from .layers.results import LayerData
 from .reader import PathOrPaths, read_slides
@@ -71,7 +71,7 @@ def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
         )
     layers = read_slides(str(path))
     if entry.bag is not None:
-        classifier = BUNDLED if entry.model is None else str(entry.model)
+        classifier = AUTO if entry.model is None else str(entry.model)
         for _, keywords, _ in layers:
             tag = tag_of(keywords["metadata"])
             if tag is not None:

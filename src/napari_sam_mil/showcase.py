@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError
 
-from .analysis.model import BUNDLED
+from .analysis.model import AUTO
 from .napari_compat.display import has_display, some_display
 from .napari_compat.event_loop import process_events
 
@@ -34,7 +34,7 @@ def save_window(
     project: str | Path,
     picture: str | Path | None = None,
     *,
-    model: str | Path = BUNDLED,
+    model: str | Path = AUTO,
     size: tuple[int, int] = (1920, 1080),
     show: bool = False,
 ) -> None:
@@ -85,7 +85,7 @@ def present(
     viewer.open(str(slide), plugin="napari-sam-mil")
     dock: AnalyzeDock = open_dock(viewer, "Analyze")
     dock.choices_card.set_project(Path(project))
-    if str(model) != BUNDLED:
+    if str(model) != AUTO:
         dock.choices_card.set_classifier(Path(model))
     failures: list[Exception] = []
     job = dock.run("Classify")
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--project", type=Path, required=True, help="folder in which results are kept")
     parser.add_argument(
-        "--model", default=BUNDLED, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
+        "--model", default=AUTO, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="PNG of the whole window")
     parser.add_argument("--show", action="store_true", help="leave the window open, where there is a display")

@@ -55,7 +55,7 @@ class Agreement:
         return replace(self, chosen=name) if name in self.by_class else self
 
 
-def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
+def load_outlines(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
     """Read an annotation file of any known program, with what was left out or repaired.
 
     The slide shows its first plane: outlines of that plane are read, or those of the first plane that has some.
@@ -70,7 +70,7 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
     progress(Progress("annotations", 0, 1, unit="files"))
     found = read_annotation_file(path, info=info, plane=None)
     width, height = info.size_px0
-    if found.annotations and not any(_touches(item.polygon.bounds, width, height) for item in found.annotations):
+    if found.annotations and not any(_overlaps(item.polygon.bounds, width, height) for item in found.annotations):
         raise AnnotationError(
             f"none of its {len(found.annotations)} outlines lies on the slide {info.slide_id}",
             where=path,
@@ -80,12 +80,12 @@ def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = sile
     return found
 
 
-def _touches(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:
+def _overlaps(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:
     left, top, right, bottom = bounds
     return left < width and top < height and right > 0 and bottom > 0
 
 
-def compare(
+def compare_with_outlines(
     analysis: Analysis, annotations: Sequence[Annotation], *, progress: ProgressCallback = silent
 ) -> Agreement:
     """Compare all segments, and the patches where they are scored, with the outlines of each class.
@@ -118,7 +118,7 @@ def compare(
     return Agreement(found, next(iter(found)))
 
 
-def facts(comparison: Comparison) -> list[tuple[str, str, str]]:
+def list_metrics(comparison: Comparison) -> list[tuple[str, str, str]]:
     """Return the figures of a comparison for a person: name, value, and what it means."""
     cover, patches = comparison.cover, comparison.patches
     rows: list[tuple[str, str, str]] = []

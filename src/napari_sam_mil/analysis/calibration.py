@@ -22,13 +22,13 @@ def calibration_note(model_folder: Path | None, scores: SlideScores) -> str:
     patches = "Patch probabilities are not calibrated."
     if scores.calibration is not None:
         patches = f"Patch probabilities are {scores.calibrated}."
-    error = None if model_folder is None else _recorded(model_folder.parent / layout.METRICS)
+    error = None if model_folder is None else _read_calibration_error(model_folder.parent / layout.METRICS)
     if error is None:
         return f"{patches} No calibration is recorded for the slide's probability: read it as a score."
     return f"{patches} Slide probabilities of this run were off by {error:.2f} on average (calibration error)."
 
 
-def _recorded(file: Path) -> float | None:
+def _read_calibration_error(file: Path) -> float | None:
     """Return the calibration error; None where there is no such file, or it does not hold one."""
     try:
         mean = json.loads(file.read_text(encoding="utf-8"))["mean"]

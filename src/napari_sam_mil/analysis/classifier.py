@@ -42,7 +42,7 @@ class Classifier:
         return cls(name=model.name, path=model.path, settings=model.settings, card=model.card)
 
 
-def predicted_by_best(
+def predict_with_best_fit(
     classifier: str, bag_path: Path, *, progress: ProgressCallback = silent
 ) -> tuple[Classifier, SlideScores]:
     """Read a bag and let the classifier predict: for ``auto`` the bundled one that fits best.
@@ -62,7 +62,7 @@ def predicted_by_best(
     return Classifier.of(model), predict(model, bag)
 
 
-def predicted_by(
+def predict_with_model(
     folder: Path, bag: FeatureBag, *, progress: ProgressCallback = silent
 ) -> tuple[Classifier, SlideScores]:
     """Let the model in a folder predict a bag.

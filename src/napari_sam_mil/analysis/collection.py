@@ -14,7 +14,7 @@ from sam_mil_engine.errors import DataError, ProjectError
 
 #: Files by which a folder is known: a project, a RUN or predictions, a trained model.
 #: How many folders above a RUN its project may lie.
-_ABOVE = 5
+_LEVELS_ABOVE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def open_collection(folder: str | Path) -> Collection:
     """
     folder = Path(folder)
     if (folder / layout.PROCESS_LIST).is_file():
-        return _project(folder)
+        return _read_project(folder)
     table = next((file for file in _tables(folder) if file.is_file()), None)
     if table is None:
         raise ProjectError(
@@ -106,7 +106,7 @@ def open_collection(folder: str | Path) -> Collection:
             where=folder,
             hint="Choose the folder of a project, of a trained run or of predictions",
         )
-    return _predicted(table.parent)
+    return _read_predictions(table.parent)
 
 
 def _tables(folder: Path) -> Iterator[Path]:
@@ -124,7 +124,7 @@ def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _project(folder: Path) -> Collection:
+def _read_project(folder: Path) -> Collection:
     from sam_mil_engine.process.project import Project
 
     project = Project(folder)
@@ -145,7 +145,7 @@ def _project(folder: Path) -> Collection:
     return Collection(folder=folder, title=f"Project {folder.name}", project=folder, entries=tuple(entries))
 
 
-def _predicted(folder: Path) -> Collection:
+def _read_predictions(folder: Path) -> Collection:
     from sam_mil_engine.tables.cells import nfc
     from sam_mil_engine.tables.reading import read_frame
 
@@ -153,14 +153,14 @@ def _predicted(folder: Path) -> Collection:
     if "slide_id" not in table:
         raise DataError("it has no column slide_id", where=folder / layout.PREDICTIONS, hint="Write it again")
     project = _project_of(folder)
-    known = {} if project is None else {entry.slide_id: entry for entry in _project(project).entries}
-    chances = [str(name) for name in table.columns if str(name).startswith("p_")]
+    known = {} if project is None else {entry.slide_id: entry for entry in _read_project(project).entries}
+    probability_columns = [str(name) for name in table.columns if str(name).startswith("p_")]
     rows: dict[str, Entry] = {}
     for row in table.to_dict("records"):
         name = nfc(str(row["slide_id"]))
-        rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
+        rows.setdefault(name, _add_prediction(known.get(name, Entry(name)), row, probability_columns, folder))
     kind = "Run" if layout.is_finished_run(folder) else "Predictions"
-    positive = chances[-1].removeprefix("p_") if chances else ""
+    positive = probability_columns[-1].removeprefix("p_") if probability_columns else ""
     return Collection(
         folder=folder,
         title=f"{kind} {folder.name}",
@@ -170,7 +170,9 @@ def _predicted(folder: Path) -> Collection:
     )
 
 
-def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
+def _add_prediction(
+    entry: Entry, row: Mapping[Any, Any], probability_columns: Sequence[str], folder: Path
+) -> Entry:
     fold, scores = (
         folder / layout.fold_folder(row.get("repeat", 0), row.get("fold", 0)),
         existing_form(folder / f"{entry.slide_id}.json"),
@@ -179,7 +181,7 @@ def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str
         entry,
         label=str(row.get("label", "")),
         predicted=str(row.get("predicted", "")),
-        probability=_number(row[chances[-1]]) if chances else None,
+        probability=_number(row[probability_columns[-1]]) if probability_columns else None,
         error=str(row.get("error", "")) or entry.error,
         model=fold if (fold / layout.MODEL).is_file() else None,
         scores=scores if scores.is_file() else None,
@@ -200,7 +202,7 @@ def _project_of(run: Path) -> Path | None:
     What lies beside it counts before what lies beside the folder above.
     """
     run = run.resolve()
-    above = list(run.parents)[:_ABOVE]
+    above = list(run.parents)[:_LEVELS_ABOVE]
     found = next((folder for folder in (run / "project", *above) if (folder / layout.PROCESS_LIST).is_file()), None)
     beside = ([file.parent for file in folder.glob(f"*/{layout.PROCESS_LIST}")] for folder in above[:2])
     return found or next((projects[0] for projects in beside if len(projects) == 1), None)

@@ -15,7 +15,7 @@ from sam_mil_engine.errors import DataError, ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
 from ..background.worker import call_in_worker
-from .classifier import Classifier, predicted_by
+from .classifier import Classifier, predict_with_model
 from .library import library
 from .threshold import Quantity, describe, quantities
 
@@ -49,7 +49,7 @@ class Side:
         return quantities(self.scores).get(name)
 
 
-def candidates(analysis: Analysis) -> list[Path]:
+def find_candidates(analysis: Analysis) -> list[Path]:
     """Folders of the classifiers that may fit: the one in use, its run's others, imported and bundled ones."""
     from sam_mil_engine.training.model_folders import bundled_models, find_models
 
@@ -68,7 +68,7 @@ def candidates(analysis: Analysis) -> list[Path]:
     return list({path.resolve(): path for path in found}.values())
 
 
-def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallback = silent) -> list[Side]:
+def predict_sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallback = silent) -> list[Side]:
     """Predict the bag of a slide with every classifier that fits it.
 
     Raises
@@ -84,12 +84,12 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     for number, path in enumerate(paths):
         progress(Progress("classify", number, len(paths), unit="models", message=path.name))
         try:
-            found.append(Side(*call_in_worker(predicted_by, path, bag, progress=progress)))
+            found.append(Side(*call_in_worker(predict_with_model, path, bag, progress=progress)))
         except ModelError as error:
             unfit.append(f"{path.name}: {error.what}")
     progress(Progress("classify", len(paths), len(paths), unit="models"))
     if len(found) < 2:
-        raise DataError(_missing(found, unfit, bag.attrs), hint=_how_to_get_one(found))
+        raise DataError(_too_few(found, unfit, bag.attrs), hint=_import_hint(found))
     left = next((side for side in found if side.model.settings.name == _PAIR[0]), found[0])
     others = [side for side in found if side is not left]
     # AB-MIL before other kinds, another kind before a second model of the same
@@ -97,14 +97,14 @@ def sides(analysis: Analysis, paths: Sequence[Path], *, progress: ProgressCallba
     return [left, *others]
 
 
-def _missing(found: Sequence[Side], unfit: Sequence[str], attrs: Mapping[str, Any]) -> str:
+def _too_few(found: Sequence[Side], unfit: Sequence[str], attrs: Mapping[str, Any]) -> str:
     have = f"only {found[0].title} fits" if found else "no classifier on this computer fits"
     needs = f"features of {attrs.get('encoder', 'its encoder')}, patches of {attrs.get('patch_size', '?')} px"
     text = f"two classifiers are needed, and {have} this slide ({needs})"
     return text + (f"; not fitting: {'; '.join(unfit)}" if unfit else "")
 
 
-def _how_to_get_one(found: Sequence[Side]) -> str:
+def _import_hint(found: Sequence[Side]) -> str:
     names = {side.model.settings.name for side in found}
     wanted = next((name for name in reversed(_PAIR) if name not in names), "abmil")
     return (
@@ -113,7 +113,7 @@ def _how_to_get_one(found: Sequence[Side]) -> str:
     )
 
 
-def facts(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
+def describe_side(side: Side, quantity: str, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
     """Say what the classifier predicts, and what its patches above the threshold have to do with the outlines."""
     from sam_mil_engine.annotations.patches import mostly_inside
     from sam_mil_engine.training.metrics import auc

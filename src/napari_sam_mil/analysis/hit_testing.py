@@ -23,14 +23,14 @@ def segments_at(segments: Segments, x: float, y: float) -> list[int]:
     return sorted(found, key=lambda number: (int(segments.area[number]), number))
 
 
-def after(found: list[int], chosen: int | None) -> int | None:
+def next_segment(found: list[int], chosen: int | None) -> int | None:
     """Return which of the segments at a point to choose: the smallest, or the one around that which is chosen."""
     if not found:
         return None
     return found[(found.index(chosen) + 1) % len(found)] if chosen in found else found[0]
 
 
-def without_words(analysis: Analysis, number: int) -> str:
+def describe_prediction_without(analysis: Analysis, number: int) -> str:
     """Say what the prediction of the slide would be without a segment (from 0); nothing where that is not known."""
     scores, bag = analysis.scores, analysis.processed.bag
     if scores is None or scores.groups is None or bag is None or bag.groups is None:

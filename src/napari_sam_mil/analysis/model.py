@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .source import SlideSource
 
 #: The bundled classifier that fits the slide best: each knows what it was trained on.
-BUNDLED = "auto"
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Choices:
 
     segmenter: str = SegmentSettings().segmenter
     encoder: str | None = None
-    classifier: str = BUNDLED
+    classifier: str = AUTO
     preset: str | None = None
     project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
     changes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class ResolutionAsked:
+class ResolutionQuestion:
     """What a person should know to state the resolution of a slide.
 
     Attributes
@@ -82,7 +82,7 @@ class Analysis:
     scores: SlideScores | None = None
     model: Classifier | None = None
     names: tuple[str, ...] = ()
-    asks: ResolutionAsked | None = None
+    asks: ResolutionQuestion | None = None
 
     def after(self, earlier: Analysis | None) -> Analysis:
         """Keep the earlier prediction where this step made none and the patches are still the same."""
@@ -107,7 +107,7 @@ class StoredResults:
     """
 
     project: Path
-    classifier: str = BUNDLED
+    classifier: str = AUTO
     scores: Path | None = None
 
     def bag(self, source: SlideSource) -> Path:

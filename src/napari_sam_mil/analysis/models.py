@@ -87,7 +87,7 @@ def _of_entry(entry: Entry) -> Model:
         on_disk=entry.on_disk,
         source=entry.source,
         choice=entry.name,
-        size=_size(entry.path) or _short(entry.size),
+        size=_size(entry.path) or _in_megabytes(entry.size),
         citation=entry.citation,
         card=_card(entry.path),
         fetchable=published and not entry.on_disk and not entry.needs,
@@ -115,15 +115,15 @@ def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is missing, damaged, or another one.
     """
-    return f"{model.name}: {call_in_worker(_verified, model, progress=progress)}"
+    return f"{model.name}: {call_in_worker(_verify, model, progress=progress)}"
 
 
-def _verified(model: Model, *, progress: ProgressCallback) -> str:
+def _verify(model: Model, *, progress: ProgressCallback) -> str:
     from sam_mil_engine.models import store
 
     progress(Progress("verify", 0, 1, unit="files", message=f"reading {model.name}"))
     if model.imported:
-        _, classes = _loaded(Path(model.choice), progress=progress)
+        _, classes = _load(Path(model.choice), progress=progress)
         found = f"weights and description fit; classes {', '.join(classes)}"
     else:
         found = store.verify(model.name)
@@ -131,7 +131,7 @@ def _verified(model: Model, *, progress: ProgressCallback) -> str:
     return found
 
 
-def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
+def fetch_work(model: Model) -> Callable[[ProgressCallback], str]:
     """Return the work that fetches a model's file."""
     if not model.fetchable:
         raise ModelError(
@@ -154,11 +154,11 @@ def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
     SamMilError
         If it is neither, or there is a model of that name.
     """
-    name, what = call_in_worker(_copied, path, progress=progress)
+    name, what = call_in_worker(_copy, path, progress=progress)
     return f"Copied as {name}: {what}"
 
 
-def _copied(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
+def _copy(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
     from sam_mil_engine.models import store
 
     entry = store.add(path, progress=progress)
@@ -190,13 +190,13 @@ def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
         If it holds no trained model, or several.
     """
     progress(Progress("import", 0, 1, unit="models", message=f"reading {folder.name}"))
-    architecture, classes = call_in_worker(_loaded, folder, progress=progress)
+    architecture, classes = call_in_worker(_load, folder, progress=progress)
     library().add("classifier", folder)
     progress(Progress("import", 1, 1, unit="models"))
     return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
 
 
-def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
+def _load(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
     """Load a RUN or a model folder; return its architecture and classes."""
     del progress
     from sam_mil_engine.training.checkpoint import load_model
@@ -205,7 +205,7 @@ def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str
     return trained.settings.name, trained.classes
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Say where models run and how much memory there is. Asks another process for it: run it in a job."""
     text = f"Runs on {call_in_worker(_device)}"
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
@@ -229,7 +229,7 @@ def _size(path: Path | None) -> str:
     return f"{sum(file.stat().st_size for file in files) / 1e6:,.0f} MB"
 
 
-def _short(size: str) -> str:
+def _in_megabytes(size: str) -> str:
     """Bytes in words as megabytes: a column of a dock is narrow."""
     digits = size.removesuffix(" bytes").replace(",", "")
     return f"{int(digits) / 1e6:,.0f} MB" if digits.isdigit() else size.removeprefix("about ")

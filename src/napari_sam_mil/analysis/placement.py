@@ -35,21 +35,21 @@ class Place:
 
 
 #: A place, or the resolution alone of a slide that lies at the origin.
-Where = Mpp | Place
+PlaceOrMpp = Mpp | Place
 
 
-def place_of(where: Where) -> Place:
+def place_of(where: PlaceOrMpp) -> Place:
     """Return the place that a resolution alone stands for."""
     return where if isinstance(where, Place) else Place(where)
 
 
-def pixel_size(where: Where) -> tuple[float, float]:
+def pixel_size(where: PlaceOrMpp) -> tuple[float, float]:
     """Size (x, y) of a level-0 pixel in world units."""
     mpp = place_of(where).mpp
     return (1.0, 1.0) if mpp is None else mpp
 
 
-def place_raster(frame: Frame, mpp: Where) -> dict[str, Any]:
+def place_raster(frame: Frame, mpp: PlaceOrMpp) -> dict[str, Any]:
     """Scale, translate and units of a layer whose array lies in ``frame``, axes (row, column)."""
     size, origin, step = (
         np.asarray(pair, dtype=float) for pair in (pixel_size(mpp), frame.origin_px0, frame.downsample)
@@ -62,24 +62,24 @@ def place_raster(frame: Frame, mpp: Where) -> dict[str, Any]:
     }
 
 
-def place_points(mpp: Where) -> dict[str, Any]:
+def place_points(mpp: PlaceOrMpp) -> dict[str, Any]:
     """Scale, translate and units of a layer whose vertices are level-0 points (y, x), as polygons are."""
     (width, height), (row, column) = pixel_size(mpp), place_of(mpp).origin
     return {"scale": (height, width), "translate": (row - height / 2, column - width / 2), "units": _units(mpp)}
 
 
-def points_to_world(points_px0: npt.ArrayLike, mpp: Where) -> npt.NDArray[np.float64]:
+def points_to_world(points_px0: npt.ArrayLike, mpp: PlaceOrMpp) -> npt.NDArray[np.float64]:
     """Level-0 points (..., 2) as (x, y) -> world points (..., 2) as (row, column)."""
     world: npt.NDArray[np.float64] = ((np.asarray(points_px0, dtype=np.float64) - 0.5) * pixel_size(mpp))[..., ::-1]
     return world + place_of(mpp).origin
 
 
-def world_to_points(points_world: npt.ArrayLike, mpp: Where) -> npt.NDArray[np.float64]:
+def world_to_points(points_world: npt.ArrayLike, mpp: PlaceOrMpp) -> npt.NDArray[np.float64]:
     """World points (..., 2) as (row, column) -> level-0 points (..., 2) as (x, y)."""
     here = np.asarray(points_world, dtype=np.float64) - place_of(mpp).origin
     points: npt.NDArray[np.float64] = here[..., ::-1] / pixel_size(mpp) + 0.5
     return points
 
 
-def _units(mpp: Where) -> tuple[str, str]:
+def _units(mpp: PlaceOrMpp) -> tuple[str, str]:
     return ("pixel", "pixel") if place_of(mpp).mpp is None else ("micrometer", "micrometer")

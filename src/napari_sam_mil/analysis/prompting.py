@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Bounds = tuple[float, float, float, float]
 #: Longest side of the picture that is embedded: what SAM's image encoder takes.
-SIDE = 1024
+MAX_SIDE = 1024
 #: Embeddings that are kept for a slide; one of ViT-H takes 4 MB.
-KEPT = 16
+MAX_REGIONS = 16
 #: A region serves a view in which a pixel is at most this much finer.
-_FINER = 1.5
+_MAX_MAGNIFICATION = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,13 @@ class Region:
     sam: tuple[str, str]
     embedding: bytes = field(repr=False)
 
-    def serves(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
+    def covers(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
         """Whether all points lie in it, it is fine enough, and the SAM is the same."""
-        fine = max(self.frame.downsample) <= _FINER * max(downsample, 1.0)
-        return fine and sam == self.sam and _holds(self.bounds_px0, points_px0)
+        fine = max(self.frame.downsample) <= _MAX_MAGNIFICATION * max(downsample, 1.0)
+        return fine and sam == self.sam and _contains(self.bounds_px0, points_px0)
 
 
-class Regions:
+class RegionCache:
     """The regions of one slide that are kept, the last used last."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Regions:
     def find(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> Region | None:
         """Return a region that serves, the last used first; None where there is none."""
         for region in reversed(self._kept):
-            if region.serves(points_px0, downsample, sam):
+            if region.covers(points_px0, downsample, sam):
                 self._kept.remove(region)
                 self._kept.append(region)
                 return region
@@ -131,7 +131,7 @@ class Regions:
 
     def keep(self, region: Region) -> None:
         """Keep one more; the one that was used longest ago goes."""
-        self._kept = [*self._kept, region][-KEPT:]
+        self._kept = [*self._kept, region][-MAX_REGIONS:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +166,9 @@ def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
     return x0, y0, x1, y1
 
 
-def look(
+def embed_view(
     slide: Slide,
-    regions: Regions,
+    regions: RegionCache,
     view_px0: Bounds,
     *,
     sam: str,
@@ -185,13 +185,13 @@ def look(
     identity = call_in_worker(identify, sam, progress=progress)
     bounds = view_bounds(view_px0, slide.info.size_px0)
     points = [point for prompt in prompts for point in prompt.points_px0]
-    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
+    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / MAX_SIDE
     region = regions.find(points or [bounds[:2], bounds[2:]], downsample, identity)
     if region is not None:
         return region
-    if not _holds(bounds, points):
+    if not _contains(bounds, points):
         raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
-    picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
+    picture, frame = slide.picture(bounds_px0=bounds, max_side=MAX_SIDE)
     embedding = call_in_worker(embed, sam, picture, progress=progress)
     region = Region(
         bounds_px0=bounds,
@@ -204,9 +204,9 @@ def look(
     return region
 
 
-def respond(
+def answer_prompts(
     slide: Slide,
-    regions: Regions,
+    regions: RegionCache,
     prompts: tuple[Prompt, ...],
     view_px0: Bounds,
     *,
@@ -220,13 +220,13 @@ def respond(
     SegmentError
         If the SAM cannot be loaded, or the prompts do not lie in the view.
     """
-    region = look(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
+    region = embed_view(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
     asked = _arrays(prompts, region.frame)
     masks, scores = call_in_worker(answer, sam, region.embedding, *asked, progress=progress)
     return Answer(region, masks, scores)
 
 
-def _holds(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
+def _contains(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
     """Whether all points lie within the bounds."""
     points = np.asarray(points_px0, dtype=np.float64).reshape(-1, 2)
     left, top, right, bottom = bounds_px0

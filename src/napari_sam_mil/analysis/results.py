@@ -13,7 +13,7 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.info import slide_id_of
 
 from ..background.worker import call_in_worker
-from .classifier import predicted_by_best
+from .classifier import predict_with_best_fit
 from .model import Analysis, StoredResults
 from .source import SlideSource
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredAnalysis:
     """What a project knows of a slide, and what the user should know of that (or nothing)."""
 
     analysis: Analysis
@@ -54,7 +54,7 @@ class OtherSlide:
         )
 
 
-def read_stored(source: SlideSource, stored: StoredResults) -> Found | OtherSlide | None:
+def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | OtherSlide | None:
     """Read tissue, segments and features of a slide; None where the project has none.
 
     A slide is known by its fingerprint: the project may hold another one of the same name.
@@ -75,7 +75,7 @@ def read_stored(source: SlideSource, stored: StoredResults) -> Found | OtherSlid
     known = h5.read_attributes(path)
     if known.get("slide_sha") != slide_sha(source.info):
         return OtherSlide(source.info.slide_id, str(known.get("slide_path", "its file is not known")))
-    return Found(with_saved_names(Analysis(read_processed(source, path))))
+    return StoredAnalysis(with_saved_names(Analysis(read_processed(source, path))))
 
 
 def with_saved_names(analysis: Analysis) -> Analysis:
@@ -86,7 +86,9 @@ def with_saved_names(analysis: Analysis) -> Analysis:
     return analysis if origin is None or not origin.names else replace(analysis, names=origin.names)
 
 
-def predict_stored(found: Found, stored: StoredResults, *, progress: ProgressCallback = silent) -> Found:
+def predict_stored(
+    found: StoredAnalysis, stored: StoredResults, *, progress: ProgressCallback = silent
+) -> StoredAnalysis:
     """Add what `predict` wrote, or what the classifier says of the features.
 
     A classifier that does not fit them leaves the prediction out, and the note says why.
@@ -119,20 +121,20 @@ def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
     )
 
 
-def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCallback) -> Found:
+def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCallback) -> StoredAnalysis:
     bag = analysis.processed.bag
     if bag is None:
-        return Found(analysis)
+        return StoredAnalysis(analysis)
     if stored.scores is not None:
         scores = _fitting_scores(analysis.processed, stored.scores)
         if scores is not None:
-            return Found(replace(analysis, scores=scores))
+            return StoredAnalysis(replace(analysis, scores=scores))
     try:
         path = analysis.processed.bag_path
-        model, scores = call_in_worker(predicted_by_best, stored.classifier, path, progress=progress)
-        return Found(replace(analysis, scores=scores, model=model))
+        model, scores = call_in_worker(predict_with_best_fit, stored.classifier, path, progress=progress)
+        return StoredAnalysis(replace(analysis, scores=scores, model=model))
     except ModelError as error:
-        return Found(analysis, f"Not classified: {error.what}.")
+        return StoredAnalysis(analysis, f"Not classified: {error.what}.")
 
 
 def _fitting_scores(processed: ProcessedSlide, file: Path) -> SlideScores | None:

@@ -11,7 +11,7 @@ from sam_mil_engine.settings.changes import with_changes
 
 from ..background.worker import call_in_worker
 from .classifier import Classifier
-from .model import Analysis, Choices, ResolutionAsked
+from .model import Analysis, Choices, ResolutionQuestion
 from .project_settings import recorded_settings
 from .results import read_processed, with_saved_names
 from .source import SlideFacts, SlideSource
@@ -77,7 +77,7 @@ def analyse(
         progress=progress,
     )
     if asks and expected is not None:
-        return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
+        return Analysis(processed, asks=ResolutionQuestion(expected, _estimate(source, processed)))
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
     from sam_mil_engine.prediction.slide import best_fit, predict

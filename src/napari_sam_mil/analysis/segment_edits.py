@@ -17,7 +17,7 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.segments import Segments
 
 from ..background.worker import call_in_worker
-from .classifier import predicted_by
+from .classifier import predict_with_model
 from .model import Analysis
 from .project_settings import recorded_settings
 
@@ -42,8 +42,8 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
         right, bottom = np.clip(np.ceil(corners[1]), 0, (width, height)).astype(int)
         columns = (np.arange(left * _SAMPLES, right * _SAMPLES) + 0.5) / _SAMPLES
         rows = (np.arange(top * _SAMPLES, bottom * _SAMPLES) + 0.5) / _SAMPLES
-        source_x = _source(columns, 0, segments.frame, frame)
-        source_y = _source(rows, 1, segments.frame, frame)
+        source_x = _pixel_numbers(columns, 0, segments.frame, frame)
+        source_y = _pixel_numbers(rows, 1, segments.frame, frame)
         inside_x = (source_x >= 0) & (source_x < mask.shape[1])
         inside_y = (source_y >= 0) & (source_y < mask.shape[0])
         fine = np.zeros((len(rows), len(columns)), dtype=bool)
@@ -58,7 +58,9 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
     return result
 
 
-def _source(positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame) -> npt.NDArray[np.int64]:
+def _pixel_numbers(
+    positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame
+) -> npt.NDArray[np.int64]:
     """Positions along one axis of one picture -> pixel numbers of another."""
     points = np.stack([positions, positions], axis=1)
     return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
@@ -71,7 +73,7 @@ def names_of(analysis: Analysis) -> tuple[str, ...]:
     return analysis.names if len(analysis.names) == count else ("",) * count
 
 
-def added(
+def add_segment(
     analysis: Analysis,
     mask: npt.NDArray[np.bool_],
     frame: Frame,
@@ -84,11 +86,11 @@ def added(
     """Return the analysis with one segment more, its last: a mask in ``frame`` and SAM's estimate of its IoU."""
     segments = _segments(analysis)
     full = resample(mask, frame, segments)
-    changed = _with(segments, range(len(segments)), [(full, score)])
-    return _regrouped(analysis, changed, (*names_of(analysis), name), mpp, progress)
+    changed = _replace_segments(segments, range(len(segments)), [(full, score)])
+    return _regroup(analysis, changed, (*names_of(analysis), name), mpp, progress)
 
 
-def deleted(
+def delete_segments(
     analysis: Analysis,
     numbers: Collection[int],
     *,
@@ -98,11 +100,11 @@ def deleted(
     """Return the analysis without the segments of these numbers (from 0)."""
     segments, names = _segments(analysis), names_of(analysis)
     kept = [number for number in range(len(segments)) if number not in set(numbers)]
-    changed = _with(segments, kept, [])
-    return _regrouped(analysis, changed, tuple(names[number] for number in kept), mpp, progress)
+    changed = _replace_segments(segments, kept, [])
+    return _regroup(analysis, changed, tuple(names[number] for number in kept), mpp, progress)
 
 
-def merged(
+def merge_segments(
     analysis: Analysis,
     numbers: Sequence[int],
     *,
@@ -123,18 +125,18 @@ def merged(
     score = float(segments.predicted_iou[list(numbers)].min())
     kept = [number for number in range(len(segments)) if number not in set(numbers)]
     name = next((names[number] for number in numbers if names[number]), "")
-    changed = _with(segments, kept, [(union, score)])
-    return _regrouped(analysis, changed, (*(names[number] for number in kept), name), mpp, progress)
+    changed = _replace_segments(segments, kept, [(union, score)])
+    return _regroup(analysis, changed, (*(names[number] for number in kept), name), mpp, progress)
 
 
-def renamed(analysis: Analysis, number: int, name: str) -> Analysis:
+def rename_segment(analysis: Analysis, number: int, name: str) -> Analysis:
     """Return the analysis with another name for one segment."""
     names = list(names_of(analysis))
     names[number] = name.strip()
     return replace(analysis, names=tuple(names))
 
 
-def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
+def save_edits(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
     """Write the edited segments into the bag of the slide; return what to tell the user.
 
     Raises
@@ -160,7 +162,9 @@ def _segments(analysis: Analysis) -> Segments:
     return segments
 
 
-def _with(segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]) -> Segments:
+def _replace_segments(
+    segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]
+) -> Segments:
     boxes = [tuple(segments.boxes_raster[number].tolist()) for number in kept]
     crops = [segments.crops[number] for number in kept]
     for mask, _ in new:
@@ -178,7 +182,7 @@ def _with(segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArr
     )
 
 
-def _regrouped(
+def _regroup(
     analysis: Analysis,
     segments: Segments,
     names: tuple[str, ...],
@@ -196,7 +200,7 @@ def _regrouped(
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
     progress(Progress("groups", 1, 2, unit="steps"))
     if analysis.model is not None:
-        _, scores = call_in_worker(predicted_by, analysis.model.path, bag, progress=progress)
+        _, scores = call_in_worker(predict_with_model, analysis.model.path, bag, progress=progress)
     progress(Progress("groups", 2, 2, unit="steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

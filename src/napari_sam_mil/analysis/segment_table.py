@@ -24,7 +24,7 @@ _TUMOUR_NAMES = frozenset({"tumour", "tumor", "positive", "cancer", "1"})
 Column = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.str_]
 
 
-def group_table(
+def segment_table(
     segments: Segments,
     *,
     groups: Groups | None = None,
@@ -60,23 +60,25 @@ def group_table(
         shares = {"purity": other.purity, "recall": other.recall, "IoU": other.iou}
         table |= {f"{what} ({name})": np.round(share, 4) for what, share in shares.items()}
     if groups is not None:
-        table["patches"] = _spread(groups.sizes, groups, len(segments))
+        table["patches"] = _per_segment(groups.sizes, groups, len(segments))
         if scores is not None and scores.groups is not None:
-            table |= _scored(scores, scores.groups, groups, len(segments))
+            table |= _score_columns(scores, scores.groups, groups, len(segments))
     table["segmenter score"] = np.round(segments.predicted_iou.astype(np.float64), 3)
     return table
 
 
-def _scored(scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segments: int) -> dict[str, Column]:
+def _score_columns(
+    scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segments: int
+) -> dict[str, Column]:
     table: dict[str, Column] = {}
     column = shown_class(scores)
     if scores.attention is not None:
-        table["attention mass"] = _spread(of_groups.attention_mass, groups, n_segments)
-    table["probability"] = _spread(of_groups.mean_probability[:, column], groups, n_segments)
+        table["attention mass"] = _per_segment(of_groups.attention_mass, groups, n_segments)
+    table["probability"] = _per_segment(of_groups.mean_probability[:, column], groups, n_segments)
     if scores.evidence is not None:
         # nothing that speaks against is nothing: -0 reads as if there were something
-        table["evidence"] = _spread(of_groups.evidence[:, column], groups, n_segments) + 0.0
-    table["slide without"] = _spread(of_groups.probability_without[:, column], groups, n_segments)
+        table["evidence"] = _per_segment(of_groups.evidence[:, column], groups, n_segments) + 0.0
+    table["slide without"] = _per_segment(of_groups.probability_without[:, column], groups, n_segments)
     return table
 
 
@@ -85,7 +87,7 @@ def shown_class(scores: SlideScores) -> int:
     return 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
 
 
-def _spread(values: npt.ArrayLike, groups: Groups, n_segments: int) -> npt.NDArray[np.float64]:
+def _per_segment(values: npt.ArrayLike, groups: Groups, n_segments: int) -> npt.NDArray[np.float64]:
     column = np.full(n_segments, np.nan)
     column[groups.segment_of_group] = np.round(np.asarray(values, dtype=np.float64), 4)
     return column
@@ -101,7 +103,7 @@ _SIGNS: dict[str, Callable[[npt.NDArray[Any], float], npt.NDArray[np.bool_]]] = 
 }
 
 
-def matching(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
+def matching_rows(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
     """Return which rows (S,) fit a filter: conditions such as ``probability > 0.5`` and words, by commas; all hold.
 
     A column may be shortened to its beginning. A word is sought in the numbers and names of the segments, without

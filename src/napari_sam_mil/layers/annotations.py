@@ -13,7 +13,7 @@ from sam_mil_engine.drawing.colours import ANNOTATION, css
 from sam_mil_engine.geometry import Frame
 
 from ..analysis.agreement import UNCLASSIFIED
-from ..analysis.placement import Where, place_points, place_raster, world_to_points
+from ..analysis.placement import PlaceOrMpp, place_points, place_raster, world_to_points
 from .outline_features import feature_rows, feature_text, outline_rows
 from .outline_image import outline_levels, pictured
 from .results import LayerData, with_holes
@@ -49,7 +49,7 @@ def editable(annotations: Sequence[Annotation]) -> bool:
     )
 
 
-def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Outlines in the report's blue: as shapes, or as a picture where there are too many to be edited.
 
     Shapes drawn into the layer later get the class ``Tumour``.
@@ -59,7 +59,7 @@ def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp
     return picture_layer(annotations, info, mpp=mpp)
 
 
-def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Outlines as shapes: one for every polygon of an annotation, with its name, class and part."""
     from sam_mil_engine.annotations.model import polygons_of
 
@@ -84,7 +84,7 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Whe
     return [_vertices(polygon) for polygon in every], keywords, "shapes"
 
 
-def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
+def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
     import pandas as pd
     from napari.utils.colormaps import CyclicLabelColormap
@@ -128,7 +128,7 @@ def renewed_picture(layer: Any, data: LayerData) -> bool:
     return True
 
 
-def place_outlines(data: Any, mpp: Where) -> dict[str, Any]:
+def place_outlines(data: Any, mpp: PlaceOrMpp) -> dict[str, Any]:
     """Scale, translate and units of a layer of outlines with this data."""
     if pictured(data) is None:
         return place_points(mpp)
@@ -143,7 +143,7 @@ def line_width(polygons: Sequence[Polygon], info: SlideInfo) -> float:
 
 
 def shape_annotations(
-    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: Where, unnamed: str | None = None
+    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: PlaceOrMpp, unnamed: str | None = None
 ) -> list[Annotation]:
     """Return the areas of a layer of outlines as annotations in level-0 pixels; lines and paths have none.
 
@@ -224,7 +224,7 @@ def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return points
 
 
-def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Where) -> Area | None:
+def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: PlaceOrMpp) -> Area | None:
     import shapely
 
     from sam_mil_engine.annotations.model import as_area
@@ -243,7 +243,9 @@ def _union(areas: Sequence[Area], as_area: Any) -> Area:
     return joined
 
 
-def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: Where) -> list[Annotation]:
+def _moved(
+    annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: PlaceOrMpp
+) -> list[Annotation]:
     """Annotations behind a picture, where the layer shows them."""
     from dataclasses import replace
 

@@ -20,7 +20,7 @@ from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
 
-from ..analysis.placement import Where, place_points, place_raster
+from ..analysis.placement import PlaceOrMpp, place_points, place_raster
 from ..analysis.segment_table import Column, class_title, shown_class
 from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_colormap
 
@@ -33,13 +33,13 @@ KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evi
 _MAP_PIXELS = 2**22
 
 
-def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: Where) -> LayerData:
+def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Return the slide itself: a lazy RGB pyramid."""
     keywords = {"name": info.slide_id, "rgb": True, "multiscale": True, **place_raster(Frame(), mpp)}
     return levels, keywords, "image"
 
 
-def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Where) -> LayerData:
+def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Outlines of the tissue; a piece with holes is one polygon with these holes."""
     keywords = {
         "name": "tissue",
@@ -67,7 +67,7 @@ def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
 
 
 def segments_layer(
-    segments: Segments, table: Mapping[str, Column], *, mpp: Where, segmenter: str | None = None
+    segments: Segments, table: Mapping[str, Column], *, mpp: PlaceOrMpp, segmenter: str | None = None
 ) -> LayerData:
     """All segments in one label image, small ones over large ones, drawn as contours; named for what made them."""
     keywords = {
@@ -80,7 +80,7 @@ def segments_layer(
 
 
 def attention_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
     """Attention x number of patches (1 = uniform); None where the model has none."""
     relative = scores.relative_attention
@@ -93,7 +93,7 @@ def attention_layer(
 
 
 def probability_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData:
     """Probability of every patch, from 0 to 1."""
     return _map(
@@ -109,7 +109,7 @@ def probability_layer(
 
 
 def evidence_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
     """Signed contribution of every patch to the slide's logit; None where the head is not linear."""
     if scores.evidence is None:
@@ -133,7 +133,7 @@ def _map(
     *,
     colormap: str,
     limits: tuple[float, float],
-    mpp: Where,
+    mpp: PlaceOrMpp,
     visible: bool,
     tissue: TissueRegions | None,
 ) -> LayerData:
@@ -174,7 +174,7 @@ def cut_to_tissue(
 def result_layers(
     *,
     info: SlideInfo,
-    mpp: Where,
+    mpp: PlaceOrMpp,
     tissue: TissueRegions | None = None,
     segments: Segments | None = None,
     table: Mapping[str, Column] | None = None,

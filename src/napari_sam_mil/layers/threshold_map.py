@@ -11,7 +11,7 @@ from sam_mil_engine.drawing.colours import POSITIVE
 from sam_mil_engine.mil.scores import FloatVector
 from sam_mil_engine.slide.tile_grid import TileGrid
 
-from ..analysis.placement import Where, place_raster
+from ..analysis.placement import PlaceOrMpp, place_raster
 from .results import LayerData
 
 
@@ -21,7 +21,7 @@ def above_picture(values: FloatVector, threshold: float, grid: TileGrid) -> npt.
     return picture
 
 
-def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: Where) -> LayerData:
+def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: PlaceOrMpp) -> LayerData:
     """Return the patches whose value reaches the threshold, in the paper's cyan."""
     _, frame = grid.raster(values)
     cyan = np.array([*np.asarray(POSITIVE) / 255, 1.0], dtype=np.float32)

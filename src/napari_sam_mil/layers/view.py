@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.placement import Where, pixel_size, points_to_world, world_to_points
+from ..analysis.placement import PlaceOrMpp, pixel_size, points_to_world, world_to_points
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def view_px0(viewer: Viewer, mpp: Where) -> tuple[float, float, float, float]:
+def view_px0(viewer: Viewer, mpp: PlaceOrMpp) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of the canvas in level-0 pixels; may reach beyond the slide."""
     down, across = _axes(viewer)
     centre, half = np.zeros(2), np.zeros(2)
@@ -32,7 +32,7 @@ def _axes(viewer: Viewer) -> tuple[int, int]:
     return (shown[0], shown[1]) if sorted(shown) == [0, 1] else (0, 1)
 
 
-def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Where) -> bool:
+def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: PlaceOrMpp) -> bool:
     """Whether a slide lies whole in the canvas."""
     left, top, right, bottom = view_px0(viewer, mpp)
     pixel = canvas_pixel_px0(viewer, mpp)
@@ -40,7 +40,7 @@ def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Where) -> bool:
     return min(beyond) >= -pixel
 
 
-def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Where, *, share: float = 1.0) -> None:
+def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: PlaceOrMpp, *, share: float = 1.0) -> None:
     """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
     corners = points_to_world(corners_px0, mpp)[:, list(_axes(viewer))]
     camera = viewer.scene.camera
@@ -49,6 +49,6 @@ def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Where, *, share: f
     camera.zoom = float(share * np.min(np.asarray(viewer.canvas.size) / sides))
 
 
-def canvas_pixel_px0(viewer: Viewer, mpp: Where) -> float:
+def canvas_pixel_px0(viewer: Viewer, mpp: PlaceOrMpp) -> float:
     """Level-0 pixels in one pixel of the canvas."""
     return float(1 / (viewer.scene.camera.zoom * np.mean(pixel_size(mpp))))

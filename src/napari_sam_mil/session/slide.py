@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Layer
 
-from ..analysis.prompting import Regions
-from ..analysis.segment_table import Column, group_table
+from ..analysis.prompting import RegionCache
+from ..analysis.segment_table import Column, segment_table
 from ..analysis.source import SlideSource
 from ..layers.annotations import OUTLINES
 from ..layers.results import LayerData, result_layers
 
 if TYPE_CHECKING:
     from ..analysis.agreement import Agreement
-    from ..analysis.model import Analysis, ResolutionAsked
+    from ..analysis.model import Analysis, ResolutionQuestion
 
 
 @dataclass(eq=False, slots=True)
@@ -51,10 +51,10 @@ class SlideSession:
     layers: dict[str, Layer] = field(default_factory=dict)
     agreement: Agreement | None = None
     colour_by: str | None = None
-    regions: Regions = field(default_factory=Regions)
+    regions: RegionCache = field(default_factory=RegionCache)
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
-    question: tuple[str, ResolutionAsked] | None = None
+    question: tuple[str, ResolutionQuestion] | None = None
 
     def outline_layers(self) -> list[Layer]:
         """Return the layers that hold outlines: the picture of many, and those that can be edited."""
@@ -65,7 +65,7 @@ class SlideSession:
         processed = None if self.analysis is None else self.analysis.processed
         if self.analysis is None or processed is None or processed.segments is None:
             return {}
-        return group_table(
+        return segment_table(
             processed.segments,
             groups=processed.bag.groups if processed.bag is not None else None,
             scores=self.analysis.scores,

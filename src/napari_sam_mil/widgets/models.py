@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
 
-from ..analysis.models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
+from ..analysis.models import Model, add_file, all_models, describe_machine, fetch_work, import_run, remove, verify
 from ..background.dock_jobs import DockJobs
 from ..background.eta import Eta
 from ..background.jobs import Work
@@ -89,7 +89,7 @@ class ModelsDock(Dock):
     def fetch(self) -> None:
         """Download the chosen model."""
         if self.chosen is not None:
-            self._run(fetcher(self.chosen), "Fetching the model")
+            self._run(fetch_work(self.chosen), "Fetching the model")
 
     def verify(self) -> None:
         """Check the chosen model."""
@@ -125,7 +125,9 @@ class ModelsDock(Dock):
     def _reload(self) -> None:
         if self.jobs.busy:
             return
-        self.jobs.start(lambda _progress: (all_models(), machine()), doing="Listing the models", then=self._show)
+        self.jobs.start(
+            lambda _progress: (all_models(), describe_machine()), doing="Listing the models", then=self._show
+        )
 
     def _show(self, found: tuple[list[Model], str]) -> None:
         self._models, text = found

@@ -7,8 +7,8 @@ import pytest
 import shapely
 from napari.layers import Labels
 
-from napari_sam_mil.analysis.agreement import facts, load
-from napari_sam_mil.analysis.segment_table import group_table
+from napari_sam_mil.analysis.agreement import list_metrics, load_outlines
+from napari_sam_mil.analysis.segment_table import segment_table
 from napari_sam_mil.analysis.threshold import describe
 from napari_sam_mil.layers.annotations import annotations_layer, shape_annotations
 from napari_sam_mil.layers.recolour import CONTOUR, colour_segments, scale_of
@@ -41,11 +41,11 @@ def box_over(segments, number):
 
 def test_the_table_gains_columns_of_agreement(segments):
     comparison = compare_groups(segments, [box_over(segments, 1)])
-    table = group_table(segments, comparison=comparison, mpp=MPP)
+    table = segment_table(segments, comparison=comparison, mpp=MPP)
     np.testing.assert_array_equal(table["purity"], [0, 1])
     np.testing.assert_array_equal(table["IoU"], [0, 1])
     np.testing.assert_array_equal(table["in best set"], [0, 1])
-    shown = {name: value for name, value, _ in facts(comparison)}
+    shown = {name: value for name, value, _ in list_metrics(comparison)}
     assert shown == {
         "Best segment": "2, IoU 1.00",
         "Best set": "2",
@@ -57,7 +57,7 @@ def test_the_table_gains_columns_of_agreement(segments):
 
 def test_further_classes_have_columns_of_their_own(segments):
     by_class = {name: compare_groups(segments, [box_over(segments, number)]) for number, name in enumerate("AB")}
-    table = group_table(segments, comparison=by_class["B"], others={"A": by_class["A"]}, mpp=MPP)
+    table = segment_table(segments, comparison=by_class["B"], others={"A": by_class["A"]}, mpp=MPP)
     np.testing.assert_array_equal(table["IoU"], [0, 1])
     np.testing.assert_array_equal(table["IoU (A)"], [1, 0])
     np.testing.assert_array_equal(table["recall (A)"], [1, 0])
@@ -79,7 +79,7 @@ def test_a_file_of_another_slide_is_refused_with_the_reason(tiny_slide, tmp_path
     path = tmp_path / "far.geojson"
     write_geojson(path, [Annotation("far", "Tumour", shapely.box(9000, 9000, 9100, 9100))], info=None)
     with open_slide(tiny_slide) as slide, pytest.raises(AnnotationError, match="none of its 1 outlines"):
-        load(path, slide.info)
+        load_outlines(path, slide.info)
 
 
 def test_ellipses_and_turned_rectangles_keep_their_area_and_lines_have_none(tiny_slide):

@@ -7,9 +7,23 @@ import pytest
 
 from napari_sam_mil.analysis import sam_calls
 from napari_sam_mil.analysis.model import Choices
-from napari_sam_mil.analysis.prompting import Prompt, PromptHistory, Regions, look, respond, view_bounds
+from napari_sam_mil.analysis.prompting import (
+    Prompt,
+    PromptHistory,
+    RegionCache,
+    answer_prompts,
+    embed_view,
+    view_bounds,
+)
 from napari_sam_mil.analysis.run import analyse
-from napari_sam_mil.analysis.segment_edits import added, deleted, merged, names_of, renamed, resample
+from napari_sam_mil.analysis.segment_edits import (
+    add_segment,
+    delete_segments,
+    merge_segments,
+    names_of,
+    rename_segment,
+    resample,
+)
 from napari_sam_mil.analysis.source import SlideSource
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
@@ -65,39 +79,41 @@ def test_prompts_can_be_taken_back_and_given_again():
 
 
 def test_the_view_is_embedded_once_and_kept_for_every_prompt_in_it(counted, tiny_slide):
-    regions = Regions()
+    regions = RegionCache()
     with open_slide(tiny_slide) as slide:
-        first = respond(slide, regions, (point(300, 250),), (100, 100, 500, 400), sam="small")
+        first = answer_prompts(slide, regions, (point(300, 250),), (100, 100, 500, 400), sam="small")
         assert first.masks.shape[0] == 3
         x, y = first.region.frame.from_px0((300, 250)).astype(int)
         assert first.masks[0][y, x]
-        respond(slide, regions, (point(200, 150), point(400, 300, "negative")), (102, 99, 502, 399), sam="small")
+        answer_prompts(
+            slide, regions, (point(200, 150), point(400, 300, "negative")), (102, 99, 502, 399), sam="small"
+        )
         assert len(counted) == 1, "a small pan needs no new embedding"
-        respond(slide, regions, (point(50, 50),), (0, 0, 120, 120), sam="small")
+        answer_prompts(slide, regions, (point(50, 50),), (0, 0, 120, 120), sam="small")
         assert len(counted) == 2
-        again = respond(slide, regions, (point(300, 250),), (100, 100, 500, 400), sam="small")
+        again = answer_prompts(slide, regions, (point(300, 250),), (100, 100, 500, 400), sam="small")
         assert len(counted) == 2, "the way back is free"
         np.testing.assert_array_equal(again.masks, first.masks)
 
 
 def test_a_look_beforehand_leaves_the_first_answer_nothing_to_embed(counted, tiny_slide):
-    regions, view = Regions(), (100, 100, 500, 400)
+    regions, view = RegionCache(), (100, 100, 500, 400)
     with open_slide(tiny_slide) as slide:
-        region = look(slide, regions, view, sam="small")
-        assert look(slide, regions, view, sam="small") is region
-        assert respond(slide, regions, (point(300, 250),), view, sam="small").region is region
+        region = embed_view(slide, regions, view, sam="small")
+        assert embed_view(slide, regions, view, sam="small") is region
+        assert answer_prompts(slide, regions, (point(300, 250),), view, sam="small").region is region
         assert len(counted) == 1
         with pytest.raises(SegmentError, match="not in view"):
-            look(slide, regions, (-500, -500, -100, -100), sam="small")
+            embed_view(slide, regions, (-500, -500, -100, -100), sam="small")
 
 
 def test_a_closer_look_is_embedded_anew_and_prompts_must_lie_in_view(counted, processed):
-    regions = Regions()
+    regions = RegionCache()
     with open_slide(processed[0]) as slide:
         slide_view = (0, 0, *slide.info.size_px0)
-        respond(slide, regions, (point(500, 400),), slide_view, sam="small")
+        answer_prompts(slide, regions, (point(500, 400),), slide_view, sam="small")
         with pytest.raises(SegmentError, match="outside the view"):
-            respond(slide, Regions(), (point(900, 700),), (0, 0, 64, 64), sam="small")
+            answer_prompts(slide, RegionCache(), (point(900, 700),), (0, 0, 64, 64), sam="small")
         with pytest.raises(SegmentError, match="not in view"):
             view_bounds((-500, -500, -100, -100), slide.info.size_px0)
 
@@ -118,7 +134,7 @@ def test_adding_changes_groups_and_prediction_and_leaves_the_features(analysis):
     segments = analysis.processed.segments
     mask = np.zeros((segments.size_raster[1], segments.size_raster[0]), bool)
     mask[20:200, 20:200] = True
-    after = added(analysis, mask, segments.frame, score=0.75, mpp=MPP)
+    after = add_segment(analysis, mask, segments.frame, score=0.75, mpp=MPP)
     assert len(after.processed.segments) == len(segments) + 1
     np.testing.assert_array_equal(after.processed.segments.mask(len(segments)), mask)
     before_bag, bag = analysis.processed.bag, after.processed.bag
@@ -127,18 +143,18 @@ def test_adding_changes_groups_and_prediction_and_leaves_the_features(analysis):
     np.testing.assert_allclose(bag.group_features[-1], bag.features[members].mean(axis=0), rtol=1e-4)
     assert len(after.scores.groups.attention_mass) == len(bag.groups)
     assert not np.array_equal(after.scores.probabilities, analysis.scores.probabilities)
-    back = deleted(after, [len(segments)], mpp=MPP)
+    back = delete_segments(after, [len(segments)], mpp=MPP)
     np.testing.assert_allclose(back.scores.probabilities, analysis.scores.probabilities, atol=1e-6)
 
 
 def test_merging_unites_masks_and_keeps_a_name(analysis):
-    named = renamed(analysis, 1, " gland ")
+    named = rename_segment(analysis, 1, " gland ")
     assert names_of(named)[:2] == ("", "gland")
     segments = analysis.processed.segments
-    after = merged(named, [0, 1], mpp=MPP)
+    after = merge_segments(named, [0, 1], mpp=MPP)
     assert len(after.processed.segments) == len(segments) - 1
     union = segments.mask(0) | segments.mask(1)
     np.testing.assert_array_equal(after.processed.segments.mask(len(segments) - 2), union)
     assert names_of(after)[-1] == "gland"
     with pytest.raises(SegmentError, match="two segments"):
-        merged(analysis, [3], mpp=MPP)
+        merge_segments(analysis, [3], mpp=MPP)

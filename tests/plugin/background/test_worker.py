@@ -1,4 +1,4 @@
-"""Calls in the worker process: results, reports, errors and warnings come back; a cancelled call that hangs is killed."""
+"""Calls in the worker process: results, reports, errors and warnings come back; hung calls are killed."""
 
 from __future__ import annotations
 

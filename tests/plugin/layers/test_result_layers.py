@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Layer
 
-from napari_sam_mil.analysis.segment_table import class_title, group_table
+from napari_sam_mil.analysis.segment_table import class_title, segment_table
 from napari_sam_mil.layers.results import result_layers, with_holes
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import GroupScores, SlideScores
@@ -97,7 +97,7 @@ def test_hovering_over_a_segment_tells_its_scores(segments):
     one = np.array([[0.25, 0.75]], np.float32)
     of_groups = GroupScores(np.array([0.7], np.float32), one, one, np.zeros(1), np.zeros((1, 2)), 1 - one)
     scored = scores(groups=of_groups)
-    table = group_table(segments, groups=groups, scores=scored, mpp=MPP)
+    table = segment_table(segments, groups=groups, scores=scored, mpp=MPP)
     layer = layer_of(segments=segments, table=table, grid=GRID, scores=scored)["segments"]
     text = layer.get_status(layer.data_to_world((6, 7)), world=True)["coordinates"]
     assert "area (µm²): 192" in text

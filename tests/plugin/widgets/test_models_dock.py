@@ -159,7 +159,7 @@ def test_every_model_can_be_fetched_or_says_why_not(dock):
         assert model.licence or not model.on_disk
         if not model.fetchable:
             with pytest.raises(models_module.ModelError, match="no file to fetch"):
-                models_module.fetcher(model)
+                models_module.fetch_work(model)
 
 
 @pytest.mark.usefixtures("in_this_process")

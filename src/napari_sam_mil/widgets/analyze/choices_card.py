@@ -15,7 +15,7 @@ from sam_mil_engine.segment.loading import automatic_segmenter
 from sam_mil_engine.settings import FeatureSettings, TissueSettings
 
 from ...analysis.library import library
-from ...analysis.model import BUNDLED, Choices
+from ...analysis.model import AUTO, Choices
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
 from ..events import news
@@ -153,11 +153,11 @@ class ChoicesCard(Card):
         for card in available("encoder"):
             if not card.is_family:  # a family of encoders cannot be picked from a list
                 _add(self.encoder, card.name, card.name, card.what, on_disk=card.on_disk)
-        _add(self.classifier, "Best fit", BUNDLED, _BEST_FIT, on_disk=True)
+        _add(self.classifier, "Best fit", AUTO, _BEST_FIT, on_disk=True)
         classifiers = available("classifier")
         for card in classifiers:
             _add(self.classifier, card.title or card.name, card.name, f"{card.what} ({card.source})", on_disk=True)
-        self._bundled = {BUNDLED, *(card.name for card in classifiers if card.source == PACKAGED)}
+        self._bundled = {AUTO, *(card.name for card in classifiers if card.source == PACKAGED)}
         for run in library().added("classifier"):
             _add(self.classifier, run.name, str(run), f"Imported by you: {run}", on_disk=True)
         self.segmenter.setToolTip("What divides the tissue into segments")

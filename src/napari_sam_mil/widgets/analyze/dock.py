@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
-from ...analysis.model import BUNDLED, Analysis, ResolutionAsked, StoredResults
-from ...analysis.results import Found, OtherSlide, predict_stored, read_stored
+from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
+from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
 from ...background.dock_jobs import DockJobs
@@ -149,7 +149,7 @@ class AnalyzeDock(Dock):
         self._put_first(self.result_card)
         self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
 
-    def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionAsked) -> None:
+    def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionQuestion) -> None:
         """Show what needs no resolution, ask for it, and go on with the step once it is given."""
         self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
         self._show(session, replace(analysis, asks=None))
@@ -178,7 +178,7 @@ class AnalyzeDock(Dock):
             return
         self._looked = [pair for pair in self._looked if pair[0] in self._sessions.all()] + [(session, stored)]
 
-        def show(found: Found, before: Analysis | None) -> None:
+        def show(found: StoredAnalysis, before: Analysis | None) -> None:
             """Show it, unless the slide was analysed, edited or closed in the meantime."""
             if self._job is None and session.analysis is before and session in self._sessions.all():
                 self._told = session
@@ -186,10 +186,10 @@ class AnalyzeDock(Dock):
                 self._put_first(self.result_card)
                 self._show(session, found.analysis)
 
-        def then(found: Found | OtherSlide | None) -> None:
+        def then(found: StoredAnalysis | OtherSlide | None) -> None:
             if isinstance(found, OtherSlide) and session in self._sessions.all():
                 tell(found.message, "warning")
-            elif isinstance(found, Found):
+            elif isinstance(found, StoredAnalysis):
                 known = found.analysis.processed.bag is not None
                 show(replace(found, note="Classifying…" if known else ""), None)
                 self.reader.start(
@@ -260,7 +260,7 @@ class AnalyzeDock(Dock):
         """Go on with the project and the classifier with which a slide was opened."""
         if self.choices_card.choices().project != stored.project:
             self.choices_card.set_project(stored.project)
-        if stored.classifier != BUNDLED and self.choices_card.choices().classifier != stored.classifier:
+        if stored.classifier != AUTO and self.choices_card.choices().classifier != stored.classifier:
             self.choices_card.set_classifier(Path(stored.classifier))
 
     def _enable(self) -> None:

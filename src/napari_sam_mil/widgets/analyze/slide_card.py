@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWi
 
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
-from ...analysis.model import ResolutionAsked
+from ...analysis.model import ResolutionQuestion
 from ...analysis.source import SlideSource
 from ...napari_compat.event_loop import later
 from ...session.slide import SlideSession
@@ -58,7 +58,7 @@ class SlideCard(Card):
         """Put the cursor into the field of the question."""
         later(self._take_focus)
 
-    def _show_question(self, asked: ResolutionAsked | None) -> None:
+    def _show_question(self, asked: ResolutionQuestion | None) -> None:
         """Ask for the resolution in place, with the estimate offered as such."""
         estimate = None if asked is None else asked.estimate
         self.question.setVisible(asked is not None)

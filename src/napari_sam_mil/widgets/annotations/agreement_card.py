@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...analysis.agreement import facts
+from ...analysis.agreement import list_metrics
 from ...analysis.segment_table import Column
 from ...layers.recolour import scale_of
 from ..parts import Card, ColourBar, ShortCombo, clear, text_label
@@ -65,7 +65,7 @@ class AgreementCard(Card):
         self.classes.activated.connect(lambda _: self.class_chosen.emit(self.chosen))
         self.colours.activated.connect(lambda _: self.colour_chosen.emit(self._column()))
         self._form.addRow("&Class", self.classes)
-        self._figures: list[QLabel] = []
+        self._metrics: list[QLabel] = []
         colour_form = QFormLayout()
         colour_form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         colour_form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -92,7 +92,7 @@ class AgreementCard(Card):
         """The class that is chosen now."""
         return str(self.classes.currentText())
 
-    def figures(self) -> dict[str, str]:
+    def metrics(self) -> dict[str, str]:
         """Return the figures that are shown: name -> value."""
         rows = range(1, self._form.rowCount())
         labels = [
@@ -121,7 +121,7 @@ class AgreementCard(Card):
             self.classes.clear()
             self.classes.addItems(list(agreement.by_class))
             self.classes.setCurrentText(agreement.chosen)
-            for name, value, tip in facts(agreement.comparison):
+            for name, value, tip in list_metrics(agreement.comparison):
                 label, shown = QLabel(name), text_label(value)
                 label.setToolTip(tip)
                 shown.setToolTip(tip)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QV
 
 from sam_mil_engine.geometry import Frame
 
-from ...analysis.comparison import Side, facts
+from ...analysis.comparison import Side, describe_side
 from ...analysis.placement import place_raster
 from ...layers.comparison import cell_layers
 from ...layers.line_width import keep_lines_thin
@@ -141,7 +141,7 @@ class BesideDock(QWidget):
         self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
         self.slider.blockSignals(False)
         for label, side in zip(self.facts, self.pair, strict=True):
-            label.setText(f"{side.title}: {facts(side, self._name, self.spin.value(), self._inside)}")
+            label.setText(f"{side.title}: {describe_side(side, self._name, self.spin.value(), self._inside)}")
 
     @property
     def _name(self) -> str:

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.errors import Cancelled, SamMilError
 
-from ...analysis.agreement import Agreement, compare, load
-from ...analysis.comparison import Side, candidates, sides
+from ...analysis.agreement import Agreement, compare_with_outlines, load_outlines
+from ...analysis.comparison import Side, find_candidates, predict_sides
 from ...background.dock_jobs import DockJobs
 from ...background.waiting import wait_for
 from ...layers.annotations import CLASS, annotations_layer, keep_rows, renewed_picture, shapes_layer
@@ -106,7 +106,7 @@ class AnnotationsDock(Dock):
             said: list[str] = []
             notes: list[str] = []
             for path in paths:
-                found = load(path, info, progress=progress)
+                found = load_outlines(path, info, progress=progress)
                 outlined = outlined.with_more(found.annotations)
                 said += [found.summary] if found.summary else []
                 notes += found.notes
@@ -172,7 +172,7 @@ class AnnotationsDock(Dock):
 
         def work(progress: ProgressCallback) -> Agreement | None:
             annotations = outlines().all
-            return compare(analysis, annotations, progress=progress) if annotations else None
+            return compare_with_outlines(analysis, annotations, progress=progress) if annotations else None
 
         def keep(found: Agreement | None) -> None:
             if same_objects(basis, self._basis(session)):
@@ -189,7 +189,7 @@ class AnnotationsDock(Dock):
         analysis, outlines = session.analysis, taken(session)
 
         def work(progress: ProgressCallback) -> tuple[list[Side], LayerData]:
-            found = sides(analysis, candidates(analysis), progress=progress)
+            found = predict_sides(analysis, find_candidates(analysis), progress=progress)
             return found, annotations_layer(outlines().all, session.source.info, mpp=session.source.place)
 
         def show(found: tuple[list[Side], LayerData]) -> None:

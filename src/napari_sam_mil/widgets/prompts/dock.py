@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ...analysis.prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
+from ...analysis.prompting import Answer, Prompt, PromptHistory, answer_prompts, embed_view, sams_on_disk
 from ...background.dock_jobs import DockJobs
 from ...background.worker import start_worker
 from ...docks import open_dock
@@ -147,7 +147,7 @@ class PromptsDock(Dock):
             self._catch_up()
 
         self.jobs.start(
-            lambda progress: respond(slide, regions, prompts, view, sam=sam, progress=progress),
+            lambda progress: answer_prompts(slide, regions, prompts, view, sam=sam, progress=progress),
             doing="Prompting",
             then=then,
             otherwise=self._catch_up,
@@ -177,7 +177,7 @@ class PromptsDock(Dock):
         view = view_px0(self._sessions.viewer, session.source.place)
         slide, regions = session.source.slide, session.regions
         job = self.jobs.start(
-            lambda progress: look(slide, regions, view, sam=sam, progress=progress),
+            lambda progress: embed_view(slide, regions, view, sam=sam, progress=progress),
             doing="Looking at the view",
             then=lambda _region: self._catch_up(),
             otherwise=self._catch_up,

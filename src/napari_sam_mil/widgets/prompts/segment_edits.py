@@ -11,7 +11,14 @@ from sam_mil_engine.progress import ProgressCallback
 
 from ...analysis.model import Analysis
 from ...analysis.prompting import Answer
-from ...analysis.segment_edits import added, deleted, merged, names_of, renamed, saved
+from ...analysis.segment_edits import (
+    add_segment,
+    delete_segments,
+    merge_segments,
+    names_of,
+    rename_segment,
+    save_edits,
+)
 from ...analysis.segment_table import shown_class
 from ...background.dock_jobs import DockJobs
 from ...session.slide import SlideSession
@@ -48,7 +55,7 @@ class SegmentEdits(QObject):
         mask, score = answer.masks[number], float(answer.scores[number])
 
         def change(analysis: Analysis, mpp: Any, progress: ProgressCallback) -> Analysis:
-            return added(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress)
+            return add_segment(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress)
 
         def keep(session: SlideSession, before: Analysis, after: Analysis) -> None:
             then()
@@ -61,7 +68,7 @@ class SegmentEdits(QObject):
         """Take segments away."""
         words = "Segment deleted" if len(numbers) == 1 else f"{len(numbers)} segments deleted"
         self._edit(
-            lambda analysis, mpp, p: deleted(analysis, numbers, mpp=mpp, progress=p),
+            lambda analysis, mpp, p: delete_segments(analysis, numbers, mpp=mpp, progress=p),
             "Deleting the segments",
             lambda session, before, after: self._keep(session, before, after, words),
         )
@@ -70,7 +77,7 @@ class SegmentEdits(QObject):
         """Make one segment of several."""
         words = f"{len(numbers)} segments merged"
         self._edit(
-            lambda analysis, mpp, p: merged(analysis, numbers, mpp=mpp, progress=p),
+            lambda analysis, mpp, p: merge_segments(analysis, numbers, mpp=mpp, progress=p),
             "Merging the segments",
             lambda session, before, after: self._keep(session, before, after, words),
         )
@@ -81,7 +88,7 @@ class SegmentEdits(QObject):
         analysis = None if session is None else session.analysis
         # leaving the field tells of its text again: what is called so already is no edit
         if session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
-            session.analysis = renamed(analysis, number, name)
+            session.analysis = rename_segment(analysis, number, name)
             self._sessions.retable(session)
 
     def undo(self) -> None:
@@ -103,7 +110,9 @@ class SegmentEdits(QObject):
             self._card.say(words)
             self._card.show_session(self._sessions.current)
 
-        self.jobs.start(lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then)
+        self.jobs.start(
+            lambda progress: save_edits(analysis, progress=progress), doing="Saving the segments", then=then
+        )
 
     def _edit(
         self,

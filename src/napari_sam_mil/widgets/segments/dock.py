@@ -24,8 +24,8 @@ from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import Cancelled, SamMilError, SettingsError
 
-from ...analysis.hit_testing import without_words
-from ...analysis.segment_table import matching
+from ...analysis.hit_testing import describe_prediction_without
+from ...analysis.segment_table import matching_rows
 from ...layers.view import show_px0
 from ...notices import show_error
 from ...session.slide import SlideSession
@@ -169,7 +169,7 @@ class SegmentsDock(Dock):
         """Hide the rows that do not fit the filter; a filter that makes no sense hides none and says why."""
         count = len(self.model.keep)
         try:
-            keep = matching(self.model.columns, self.filter.text())
+            keep = matching_rows(self.model.columns, self.filter.text())
             said = f"{int(keep.sum())} of {count} segments" if self.filter.text().strip() and count else ""
         except SettingsError as error:
             keep = np.ones(count, dtype=bool)
@@ -226,7 +226,7 @@ class SegmentsDock(Dock):
         session = self._sessions.current
         words = f"{count} segments are chosen; only they are saved." if count > 1 else ""
         if single is not None and session is not None and session.analysis is not None:
-            words = without_words(session.analysis, single)
+            words = describe_prediction_without(session.analysis, single)
         self.without.setText(words)
         self.without.setVisible(bool(words))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from ...analysis.hit_testing import after, segments_at
+from ...analysis.hit_testing import next_segment, segments_at
 from ...analysis.placement import world_to_points
 
 if TYPE_CHECKING:
@@ -65,6 +65,6 @@ class Picker(QObject):
         if segments is None or session is not self._sessions.current:
             return
         x, y = world_to_points([place], session.source.place)[0].tolist()
-        number = after(segments_at(segments, x, y), self.chosen)
+        number = next_segment(segments_at(segments, x, y), self.chosen)
         if number is not None:
             self.picked.emit(number)

@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_sam_mil.analysis import run
-from napari_sam_mil.analysis.model import BUNDLED, Choices
+from napari_sam_mil.analysis.model import AUTO, Choices
 from napari_sam_mil.layers.results import KINDS
 from napari_sam_mil.layers.view import view_px0
 from napari_sam_mil.napari_compat.dock_frames import frame_of
@@ -349,8 +349,8 @@ def test_every_bundled_classifier_can_be_chosen_and_the_one_that_fits_is_the_def
     _, dock = open_dock()
     box = dock.choices_card.classifier
     offered = {box.itemData(place) for place in range(box.count())}
-    assert offered == {BUNDLED, str(run_folder), *bundled_models()}
-    assert box.itemData(0) == Choices().classifier == BUNDLED
+    assert offered == {AUTO, str(run_folder), *bundled_models()}
+    assert box.itemData(0) == Choices().classifier == AUTO
 
 
 def test_the_estimate_is_offered_as_one_and_taken_by_a_click(qtbot, open_dock, cmu_slide, tmp_path):

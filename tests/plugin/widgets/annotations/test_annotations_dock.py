@@ -47,7 +47,7 @@ def test_loading_shows_blue_outlines_and_the_figures_of_the_engine(outlined):
     expected = compare_groups(
         processed.segments, annotations, scores=scores, patch_size_px0=processed.grid.size_px0, positive="tumour"
     )
-    shown = dock.agreement.figures()
+    shown = dock.agreement.metrics()
     assert shown["IoU"] == f"{expected.cover.iou:.2f}"
     assert shown["Patch AUC, probability"] == f"{expected.patches.probability_auc:.3f}"
     assert shown["Patch AUC, attention"] == f"{expected.patches.attention_auc:.3f}"

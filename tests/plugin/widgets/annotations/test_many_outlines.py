@@ -147,7 +147,7 @@ def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, ann
     for column in ("IoU", "purity", "recall"):
         assert column not in groups._columns
         assert column not in session.layers["segments"].features
-    assert not annotations_dock.agreement.figures()
+    assert not annotations_dock.agreement.metrics()
     assert "lie in the outlines" not in annotations_dock.figure.facts.text()
     pause(1)
     assert session.agreement is None, "and it is not compared again"
@@ -156,13 +156,13 @@ def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, ann
 def test_a_comparison_that_was_under_way_when_its_layer_went_is_not_kept(analysed, dock, cells_file, monkeypatch):
     viewer, session = analysed
     loaded(dock, cells_file)
-    go_on, real = threading.Event(), agreement.compare
+    go_on, real = threading.Event(), agreement.compare_with_outlines
 
     def slow(*args, **options):
         go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.compare", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.compare_with_outlines", slow)
     dock.compare()
     viewer.layers.remove(session.layers["outlines"])
     go_on.set()
@@ -172,13 +172,13 @@ def test_a_comparison_that_was_under_way_when_its_layer_went_is_not_kept(analyse
 
 def test_a_slide_that_is_closed_while_its_outlines_load_ends_quietly(analysed, dock, cells_file, monkeypatch):
     viewer, session = analysed
-    go_on, real = threading.Event(), agreement.load
+    go_on, real = threading.Event(), agreement.load_outlines
 
     def slow(*args, **options):
         go_on.wait(60)
         return real(*args, **options)
 
-    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.load", slow)
+    monkeypatch.setattr("napari_sam_mil.widgets.annotations.dock.load_outlines", slow)
     notification_manager.records.clear()
     dock.load(cells_file)
     viewer.layers.remove(session.layer)

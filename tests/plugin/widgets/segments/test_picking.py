@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_sam_mil.analysis.hit_testing import after, segments_at, without_words
+from napari_sam_mil.analysis.hit_testing import describe_prediction_without, next_segment, segments_at
 from napari_sam_mil.analysis.placement import points_to_world
 from napari_sam_mil.docks import open_dock
 from sam_mil_engine.geometry import Frame
@@ -73,7 +73,7 @@ def test_a_row_says_what_the_prediction_is_without_its_group(qtbot, groups):
     without = scores.groups.probability_without[place, 1]
     assert table["slide without"][number - 1] == pytest.approx(without, abs=1e-4), "the table rounds"
     assert f"probability of tumour {scores.probabilities[1]:.3f} → {without:.3f}" in dock.without.text()
-    assert dock.without.text() == without_words(session.analysis, number - 1)
+    assert dock.without.text() == describe_prediction_without(session.analysis, number - 1)
     assert dock.without.isVisible()
 
 
@@ -120,5 +120,5 @@ def test_the_smallest_segment_comes_first_and_the_round_begins_again():
     assert segments_at(segments, 135, 35) == [1, 0]
     assert segments_at(segments, 105, 5) == [2, 0]
     assert segments_at(segments, 99, 5) == []
-    assert [after([1, 0], one) for one in (None, 1, 0, 2)] == [1, 0, 1, 1]
-    assert after([], 1) is None
+    assert [next_segment([1, 0], one) for one in (None, 1, 0, 2)] == [1, 0, 1, 1]
+    assert next_segment([], 1) is None

@@ -9,7 +9,7 @@ import pytest
 from by_hand import headings, texts
 from qtpy.QtCore import Qt
 
-from napari_sam_mil.analysis.segment_table import matching
+from napari_sam_mil.analysis.segment_table import matching_rows
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.slide.place import SlidePlace
 
@@ -106,4 +106,4 @@ def test_filters_of_the_table(text, rows):
         "name": np.array(["", "Gland", ""]),
         "probability": np.array([0.5, 0.25, np.nan]),
     }
-    np.testing.assert_array_equal(matching(table, text), np.array(rows, bool))
+    np.testing.assert_array_equal(matching_rows(table, text), np.array(rows, bool))
