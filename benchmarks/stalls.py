@@ -27,7 +27,7 @@ from typing import Any
 
 from measured import keep
 
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 TICK = 0.005
 PHASES = ("opening", "working", "showing", "prompting", "accepting")
@@ -282,7 +282,7 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(CONTENDERS[args.alone](args.slide, args.project, args.mpp)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display():
+    with tempfile.TemporaryDirectory() as folder, ensure_display():
         slide = args.slide
         if slide is None:
             from sam_mil_engine.synthetic import make_slide

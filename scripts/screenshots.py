@@ -17,7 +17,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil.docks import open_dock
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 from sam_mil_engine.models.files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
@@ -33,7 +33,7 @@ def main() -> None:
     chosen = parser.parse_args()
     slide, runs = prepare(chosen.demo)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    with some_display(size=(1600, 1000)):
+    with ensure_display(size=(1600, 1000)):
         Gallery(slide, chosen.demo, runs, chosen.output).make()
 
 
@@ -127,11 +127,11 @@ class Gallery:
         self.save("figure-6")
         self.library_of_runs()
         notes.figure.beside.click()
-        self.wait(lambda: notes.beside_dock is not None)
-        window = notes.beside_dock._viewer
+        self.wait(lambda: notes.comparison_dock is not None)
+        window = notes.comparison_dock._viewer
         window.window.resize(*SIZE)
         self.pause()
-        notes.beside_dock.fit()
+        notes.comparison_dock.fit()
         self.save("beside", window)
         window.close()
         notes.figure.show_box.setChecked(False)

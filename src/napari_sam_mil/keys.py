@@ -11,7 +11,7 @@ from napari.settings import get_settings
 from napari.utils.key_bindings import KeymapProvider
 
 from . import commands
-from .napari_compat.layers import take_keys
+from .napari_compat.layers import copy_class_keys
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -108,7 +108,7 @@ def give_keys(layer: Layer, pressed: Mapping[str, Callable[[], None]]) -> None:
     ``pressed`` says what each does, by the name of the action without the plugin's.
     """
     _pressed[layer] = pressed
-    take_keys(layer, PromptKeys)
+    copy_class_keys(layer, PromptKeys)
 
 
 def key_of(name: str) -> str:
@@ -123,10 +123,10 @@ def shown_keys(name: str, default: str) -> str:
 
     chosen = get_settings().shortcuts.shortcuts.get(name)
     keys = ([default] if default else []) if chosen is None else chosen
-    return ", ".join(_in_words(Shortcut(key).platform) for key in keys) or "none"
+    return ", ".join(_spell_out(Shortcut(key).platform) for key in keys) or "none"
 
 
-def _in_words(keys: str) -> str:
+def _spell_out(keys: str) -> str:
     """Write signs out that not every keyboard shows."""
     return keys.replace("↵", "Enter").replace("⇧", "Shift").replace("⎋", "Esc")
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 from sam_mil_engine.errors import SamMilError
 
 from .napari_compat.toasts import PlainNotification, open_toast
-from .words import sentence_case
+from .text import sentence_case
 
 Severity = Literal["info", "warning", "error"]
 #: What stands on a button of a notification, and what it calls with the notification.

@@ -80,7 +80,10 @@ def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:
         except SlideError as error:
             warn(f"{slide.info.path.name}: {error.for_window()}")
     return open_pyramid(
-        slide, cache_bytes=values.cache_bytes, colours=colours, on_bad_tile=_teller() if napari_runs() else None
+        slide,
+        cache_bytes=values.cache_bytes,
+        colours=colours,
+        on_bad_tile=_damage_notifier() if napari_runs() else None,
     )
 
 
@@ -133,16 +136,16 @@ def _load_in_background(values: Preferences) -> None:
     tell(BACKGROUND, actions=[("Switch it off", undo)])
 
 
-def _teller() -> Callable[[SlideError], None]:
+def _damage_notifier() -> Callable[[SlideError], None]:
     """Return what tells of the first damaged tile of a slide; it is called from any thread."""
-    told: list[SlideError] = []
+    seen: list[SlideError] = []
 
-    def told_once(error: SlideError) -> None:
+    def notify_once(error: SlideError) -> None:
         from .notices import describe, tell
 
-        told.append(error)
-        if len(told) == 1:
+        seen.append(error)
+        if len(seen) == 1:
             part = "A part of the slide cannot be shown and is painted magenta; there may be more."
             tell(f"{part} {describe(error)}", "warning")
 
-    return told_once
+    return notify_once

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sam_mil_engine.errors import SamMilError
 
 from .analysis.model import AUTO
-from .napari_compat.display import has_display, some_display
+from .napari_compat.display import ensure_display, has_display
 from .napari_compat.event_loop import process_events
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .widgets.analyze.dock import AnalyzeDock
 
 #: Seconds that a slide may take before the showcase gives up.
-PATIENCE = 1800.0
+TIMEOUT_S = 1800.0
 
 
 def save_window(
@@ -59,7 +59,7 @@ def save_window(
         If the analysis fails, or the window cannot be drawn here.
     """
     show = show and has_display()
-    with some_display(size=size):
+    with ensure_display(size=size):
         import napari
 
         viewer = napari.Viewer(title=f"{Path(slide).stem} - SAM-MIL", show=True)
@@ -92,21 +92,21 @@ def present(
     if job is None:
         raise SamMilError("the slide was opened, but not as one that can be analysed", where=slide)
     job.failed.connect(failures.append)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while dock.job is not None:
         process_events()
         if time.monotonic() > end:
             dock.cancel()
-            raise SamMilError(f"the analysis took longer than {PATIENCE:.0f} s", where=slide)
+            raise SamMilError(f"the analysis took longer than {TIMEOUT_S:.0f} s", where=slide)
         time.sleep(0.01)
     if failures:
         raise failures[0]
     viewer.reset_view()
-    settle()
+    wait_until_drawn()
     return dock
 
 
-def settle(seconds: float = 1.0) -> None:
+def wait_until_drawn(seconds: float = 1.0) -> None:
     """Let the window draw what is waiting to be drawn."""
     from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication

@@ -19,7 +19,7 @@ from sam_mil_engine.tables.writing import csv_text
 from .analysis.source import LayerTag, tag_of
 from .background.waiting import wait_for
 from .layers.annotations import shape_annotations
-from .layers.outline_image import pictured
+from .layers.outline_image import annotations_of_image
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.info import SlideInfo
@@ -52,7 +52,7 @@ def write_segments(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     A picture of many outlines is written as :func:`write_shapes` writes those that can be edited.
     """
     tag = _tag(path, meta)
-    if pictured(data) is not None:
+    if annotations_of_image(data) is not None:
         return write_shapes(path, data, meta)
     if tag.segments is None:
         raise AnnotationError(

@@ -220,7 +220,7 @@ class Dialogs:
         self._timer.start()
         return self
 
-    def __exit__(self, kind: object, *_rest: object) -> None:
+    def __exit__(self, kind: object, *_hide_details: object) -> None:
         if kind is None:
             until(lambda: not self._answers, "all dialogs")
         self._timer.stop()

@@ -239,8 +239,8 @@ def compare_with_outlines(walk):
     QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
     assert int((session.layers["above"].data > 0).sum()) > before
     press(dock, "SAM-MIL beside AB-MIL…")
-    until(lambda: dock.beside_dock is not None, "the second window")
-    beside = dock.beside_dock
+    until(lambda: dock.comparison_dock is not None, "the second window")
+    beside = dock.comparison_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")
     assert beside._viewer.canvas.grid.enabled
     until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures")

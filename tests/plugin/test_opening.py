@@ -156,9 +156,9 @@ def test_a_damaged_tile_is_magenta_and_told_once(qtbot, window, tmp_path):
     (layer,) = window.open(str(path), plugin="napari-sam-mil")
     assert (np.asarray(layer.data[0])[:256, :256] == (255, 0, 255)).all()
     assert not (np.asarray(layer.data[0])[:512, 512:] == (255, 0, 255)).all(axis=2).any()
-    told = [one for one in notification_manager.records if "magenta" in one.message]
-    assert len(told) == 1
-    assert "damaged.tif" in told[0].message
+    seen = [one for one in notification_manager.records if "magenta" in one.message]
+    assert len(seen) == 1
+    assert "damaged.tif" in seen[0].message
 
 
 def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_slide):

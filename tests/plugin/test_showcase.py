@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 from sam_mil_engine.errors import SamMilError
 
 
@@ -43,5 +43,5 @@ def test_without_display_and_xvfb_the_error_says_what_to_install(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    with pytest.raises(SamMilError, match="xvfb"), some_display():
+    with pytest.raises(SamMilError, match="xvfb"), ensure_display():
         raise AssertionError("no display was needed")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sam_mil_engine.drawing.pictures import attention_limit
 from sam_mil_engine.mil.scores import FloatVector, SlideScores
 
-from ..words import sentence_case
+from ..text import sentence_case
 from .segment_table import class_title, shown_class
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from sam_mil_engine.errors import Cancelled, SamMilError
 from sam_mil_engine.progress import ProgressCallback, silent
 
-from ..napari_compat.event_loop import in_window_thread, later, run_until
+from ..napari_compat.event_loop import call_later, in_window_thread, run_until
 
 
 def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
@@ -58,5 +58,5 @@ def raise_in_window(error: BaseException) -> NoReturn:
     from ..napari_compat.toasts import open_toast
 
     shown = error.for_window()
-    later(lambda: open_toast(str(shown), stays=True))
+    call_later(lambda: open_toast(str(shown), stays=True))
     raise shown from error

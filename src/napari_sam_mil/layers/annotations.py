@@ -15,7 +15,7 @@ from sam_mil_engine.geometry import Frame
 from ..analysis.agreement import UNCLASSIFIED
 from ..analysis.placement import PlaceOrMpp, place_points, place_raster, world_to_points
 from .outline_features import feature_rows, feature_text, outline_rows
-from .outline_image import outline_levels, pictured
+from .outline_image import annotations_of_image, outline_levels
 from .results import LayerData, with_holes
 from .transform import data_to_world
 
@@ -56,7 +56,7 @@ def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp
     """
     if editable(annotations):
         return shapes_layer(annotations, info, mpp=mpp)
-    return picture_layer(annotations, info, mpp=mpp)
+    return outline_image_layer(annotations, info, mpp=mpp)
 
 
 def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
@@ -84,7 +84,7 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Pla
     return [_vertices(polygon) for polygon in every], keywords, "shapes"
 
 
-def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+def outline_image_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
     """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
     import pandas as pd
     from napari.utils.colormaps import CyclicLabelColormap
@@ -110,14 +110,14 @@ def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Pl
     return levels, keywords, "labels"
 
 
-def renewed_picture(layer: Any, data: LayerData) -> bool:
+def update_outline_image(layer: Any, data: LayerData) -> bool:
     """Give a picture of outlines those of another one, and tell whether it could take them.
 
     napari collects all garbage when a layer goes, which takes a quarter of a second where there are many outlines.
     A layer that the user moved does not take them.
     """
     levels, keywords, type_name = data
-    if type_name != "labels" or pictured(layer.data) is None:
+    if type_name != "labels" or annotations_of_image(layer.data) is None:
         return False
     corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
     world = np.array([layer.data_to_world(corner) for corner in corners])
@@ -130,7 +130,7 @@ def renewed_picture(layer: Any, data: LayerData) -> bool:
 
 def place_outlines(data: Any, mpp: PlaceOrMpp) -> dict[str, Any]:
     """Scale, translate and units of a layer of outlines with this data."""
-    if pictured(data) is None:
+    if annotations_of_image(data) is None:
         return place_points(mpp)
     return place_raster(Frame(downsample=(data[0].step, data[0].step)), mpp)
 
@@ -166,9 +166,9 @@ def shape_annotations(
     """
     from sam_mil_engine.annotations.model import Annotation, as_area
 
-    behind = pictured(data)
+    behind = annotations_of_image(data)
     if behind is not None:
-        return _moved(behind, data, meta, mpp)
+        return _as_shown(behind, data, meta, mpp)
     rows = feature_rows(meta.get("features"), len(data))
     kinds = meta.get("shape_type", "polygon")
     kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
@@ -190,7 +190,7 @@ def shape_annotations(
     return found
 
 
-def keep_rows(layer: Any) -> None:
+def drop_extra_rows(layer: Any) -> None:
     """Keep one row of features for each shape of a layer, whatever the user draws.
 
     napari adds a row when a shape is begun, and leaves it where the shape turns out to have no area. It says so in
@@ -243,7 +243,7 @@ def _union(areas: Sequence[Area], as_area: Any) -> Area:
     return joined
 
 
-def _moved(
+def _as_shown(
     annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: PlaceOrMpp
 ) -> list[Annotation]:
     """Annotations behind a picture, where the layer shows them."""

@@ -11,7 +11,7 @@ from ..analysis.comparison import Side
 from ..analysis.model import Analysis
 from ..analysis.placement import Mpp
 from .results import LayerData, attention_layer, probability_layer
-from .threshold_map import above_layer
+from .threshold_map import threshold_layer
 
 
 def cell_layers(
@@ -30,7 +30,7 @@ def cell_layers(
     picture, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
     if numbers is None:
         picture, _ = grid.raster(values)
-    above, words, _ = above_layer(values, threshold, grid, mpp=mpp)
+    above, words, _ = threshold_layer(values, threshold, grid, mpp=mpp)
     keywords |= {"name": f"{quantity}: {side.title}", "visible": shown != "patches"}
     words |= {"name": f"above: {side.title}", "visible": shown != "map"}
     return [(picture, keywords, kind), (above, words, "image")]

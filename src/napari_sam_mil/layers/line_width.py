@@ -50,7 +50,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
         if viewer is not None:
             for layer in viewer.layers:
                 if meant(layer):
-                    set_line(layer, viewer.scene.camera.zoom)
+                    set_line_width(layer, viewer.scene.camera.zoom)
 
     def on_zoom(_event: Any) -> None:
         if not timer.isActive():
@@ -59,7 +59,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
     def on_layer(event: Any) -> None:
         viewer = seen()
         if viewer is not None and meant(event.value):
-            set_line(event.value, viewer.scene.camera.zoom)
+            set_line_width(event.value, viewer.scene.camera.zoom)
 
     timer.timeout.connect(draw)
     viewer.scene.camera.events.zoom.connect(on_zoom)
@@ -67,7 +67,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
     draw()
 
 
-def set_line(layer: Layer, zoom: float) -> None:
+def set_line_width(layer: Layer, zoom: float) -> None:
     """Make all lines of a shapes layer :data:`LINE` pixels of the canvas wide; other layers stay as they are.
 
     Where the user chose another width, the lines keep that width on the screen.

@@ -181,7 +181,7 @@ def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int])
     return levels
 
 
-def pictured(data: Any) -> tuple[Annotation, ...] | None:
+def annotations_of_image(data: Any) -> tuple[Annotation, ...] | None:
     """Return the annotations behind the data of a label picture of outlines; None for any other data."""
     first = data[0] if len(data) else None
     return first.edges.annotations if isinstance(first, OutlineLevel) else None

@@ -19,7 +19,7 @@ from .results import LayerData
 _OF_THE_DATA = ("name", "scale", "translate", "units", "contrast_limits", "features")
 
 
-def renewed(layer: Layer, data: LayerData) -> bool:
+def update_layer(layer: Layer, data: LayerData) -> bool:
     """Give a layer the data of another one, and tell whether it could take them.
 
     Pictures and labels can, where they have as many axes and the same type of numbers; shapes only where they stay
@@ -29,16 +29,16 @@ def renewed(layer: Layer, data: LayerData) -> bool:
     if type(layer).__name__.lower() != type_name:
         return False
     if isinstance(layer, Shapes):
-        return _same_shapes(layer, array) and not _differing(layer, keywords)
-    if not isinstance(layer, Image | Labels) or layer.multiscale or not _alike(layer, array, keywords):
+        return _same_shapes(layer, array) and not _changed_properties(layer, keywords)
+    if not isinstance(layer, Image | Labels) or layer.multiscale or not _same_kind(layer, array, keywords):
         return False
     layer.data = array
-    for name in _differing(layer, keywords):
+    for name in _changed_properties(layer, keywords):
         setattr(layer, name, keywords[name])
     return True
 
 
-def _alike(layer: Image | Labels, array: npt.NDArray[Any], keywords: Mapping[str, Any]) -> bool:
+def _same_kind(layer: Image | Labels, array: npt.NDArray[Any], keywords: Mapping[str, Any]) -> bool:
     is_rgb, will_be_rgb = getattr(layer, "rgb", False), keywords.get("rgb", False)
     return (layer.data.dtype, layer.data.ndim, is_rgb) == (array.dtype, array.ndim, will_be_rgb)
 
@@ -49,7 +49,7 @@ def _same_shapes(layer: Shapes, shapes: Sequence[npt.NDArray[np.float64]]) -> bo
     )
 
 
-def _differing(layer: Layer, keywords: Mapping[str, Any]) -> list[str]:
+def _changed_properties(layer: Layer, keywords: Mapping[str, Any]) -> list[str]:
     """Names of what is another now; tables are not looked into, they are always taken."""
     return [
         name

@@ -20,7 +20,7 @@ def has_display() -> bool:
 
 
 @contextmanager
-def some_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
+def ensure_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
     """Use the display that is there; without one, draw on an invisible one of ``size`` pixels.
 
     Raises

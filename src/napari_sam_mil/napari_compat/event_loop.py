@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 #: Seconds after which Python takes its global lock from a thread while a job runs; its own default is 5 ms.
-SWITCH_EVERY = 0.0005
-_USUALLY = sys.getswitchinterval()
+SWITCH_INTERVAL = 0.0005
+_DEFAULT_INTERVAL = sys.getswitchinterval()
 
 
 def process_events() -> None:
@@ -29,7 +29,7 @@ def process_events() -> None:
         QCoreApplication.processEvents()
 
 
-def later(work: Callable[[], object]) -> None:
+def call_later(work: Callable[[], object]) -> None:
     """Do something once the window has handled the event that it is in; at once where there is no window.
 
     Why
@@ -89,4 +89,4 @@ def switch_threads_often(*, on: bool) -> None:
     Without it
         Panning stutters while a job runs in a thread.
     """
-    sys.setswitchinterval(SWITCH_EVERY if on else _USUALLY)
+    sys.setswitchinterval(SWITCH_INTERVAL if on else _DEFAULT_INTERVAL)

@@ -30,7 +30,7 @@ def read_units() -> None:
     Seen in napari 0.9.2 with pint 0.25 (``get_application_registry().parse_units``).
     Without it, the window reads them when the first slide appears: a third of a second.
     """
-    _try("pint", lambda pint: pint.get_application_registry().parse_units("pixel"))
+    _prepare("pint", lambda pint: pint.get_application_registry().parse_units("pixel"))
 
 
 def make_dashes() -> None:
@@ -39,10 +39,10 @@ def make_dashes() -> None:
     Seen in vispy 0.17 (``vispy.visuals.line.dash_atlas.DashAtlas``).
     Without it, the window makes it when the first outlines appear.
     """
-    _try("vispy.visuals.line.dash_atlas", lambda module: module.DashAtlas())
+    _prepare("vispy.visuals.line.dash_atlas", lambda module: module.DashAtlas())
 
 
-def _try(name: str, use: Any) -> None:
+def _prepare(name: str, use: Any) -> None:
     try:
         use(import_module(name))
     except (ImportError, AttributeError, TypeError, ValueError) as error:

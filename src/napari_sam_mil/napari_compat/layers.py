@@ -32,7 +32,7 @@ def insert_unselected(layers: LayerList, place: int, layer: Layer) -> None:
     layers.selection.active = active
 
 
-def take_keys(layer: Any, provider: type[KeymapProvider]) -> None:
+def copy_class_keys(layer: Any, provider: type[KeymapProvider]) -> None:
     """Give one layer the keys that are bound to a class now.
 
     Why

@@ -14,13 +14,13 @@ PLUGIN = "napari-sam-mil"
 SLIDE_PATTERNS = ("*.svs", "*.svslide", "*.ndpi", "*.mrxs", "*.scn", "*.bif", "*.vms", "*.vmu", "*.qptiff")
 
 
-def takes_slides() -> bool:
+def is_slide_reader() -> bool:
     """Whether napari opens slide files with this plugin without asking."""
     chosen = get_settings().plugins.extension2reader
     return all(chosen.get(pattern) == PLUGIN for pattern in SLIDE_PATTERNS)
 
 
-def take_slides(*, on: bool) -> None:
+def set_slide_reader(*, on: bool) -> None:
     """Let napari open slide files with this plugin without asking, or ask again; other choices stay."""
     settings = get_settings().plugins
     others = {

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def tell_place(viewer: Viewer, words_for: Callable[[Viewer, str], str | None]) -> None:
-    """Let the status bar say of the place under the cursor what ``words_for`` returns; once per viewer.
+def show_in_status_bar(viewer: Viewer, text_for: Callable[[Viewer, str], str | None]) -> None:
+    """Let the status bar say of the place under the cursor what ``text_for`` returns; once per viewer.
 
     Why
         napari writes world coordinates without a unit. A layer can add to the value (``get_status``), but not
@@ -23,7 +23,7 @@ def tell_place(viewer: Viewer, words_for: Callable[[Viewer, str], str | None]) -
 
     Parameters
     ----------
-    words_for
+    text_for
         Takes the viewer and napari's words for the value under the cursor; None leaves the status as it is.
     """
     if viewer in _told:
@@ -36,7 +36,7 @@ def tell_place(viewer: Viewer, words_for: Callable[[Viewer, str], str | None]) -
         status = None if viewer is None else viewer.status
         if viewer is None or not isinstance(status, dict) or not status.get("coords"):
             return
-        words = words_for(viewer, status.get("value", ""))
+        words = text_for(viewer, status.get("value", ""))
         if words is not None and status.get("coordinates") != words:
             viewer.status = status | {"coordinates": words}
 

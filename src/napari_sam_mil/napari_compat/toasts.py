@@ -15,7 +15,7 @@ CLOSE_AFTER_S = 15
 #: Pixels between a notification and the border of the canvas.
 _MARGIN = 8
 #: Pixels of a notification's width that are not text: the icon, the cross and what is around them.
-_BESIDE_TEXT = 92
+_NOT_TEXT = 92
 #: A word of more letters is broken where the text would be wider than the notification: a path has no spaces.
 _LONGEST_WORD = 12
 
@@ -101,9 +101,9 @@ class _Fitted(QObject):
         """Take the width and the height that the text needs now."""
         toast, label = self._toast, self._toast.message
         label.ensurePolished()
-        width = max(_BESIDE_TEXT + 40, min(toast.MIN_WIDTH, toast.parent().width() - 2 * _MARGIN))
-        room = width - _BESIDE_TEXT
-        words = _broken(self._text, label.fontMetrics(), room)
+        width = max(_NOT_TEXT + 40, min(toast.MIN_WIDTH, toast.parent().width() - 2 * _MARGIN))
+        room = width - _NOT_TEXT
+        words = _breakable(self._text, label.fontMetrics(), room)
         label.setElideMode(Qt.TextElideMode.ElideNone)
         label.setText(words)
         # as Qt lays out a text that can be selected; its font's metrics alone may be a line short
@@ -116,7 +116,7 @@ class _Fitted(QObject):
         toast.move_to_bottom_right()
 
 
-def _broken(text: str, metrics: Any, room: int) -> str:
+def _breakable(text: str, metrics: Any, room: int) -> str:
     """Return a text whose words can be broken where they are wider than the room."""
 
     def split(match: re.Match[str]) -> str:

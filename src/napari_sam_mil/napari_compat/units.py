@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def draw_without_units(viewer: Viewer) -> None:
+def silence_unit_warnings(viewer: Viewer) -> None:
     """Let napari draw layers in micrometres and in pixels beside each other without a word.
 
     Why

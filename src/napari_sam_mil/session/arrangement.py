@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
 #: Gap between two slides, as a share of the width of the one on the left.
 _GAP = 0.05
-PUT_BACK = (
+RESET_MESSAGE = (
     "{name} was put back: results and outlines lie on its pixels, so that SAM-MIL moves slides but does not scale, "
     "turn or shear them. Roll or transpose the view instead."
 )
 
 
-def lay_beside(session: SlideSession, others: Sequence[SlideSession]) -> None:
+def place_beside_others(session: SlideSession, others: Sequence[SlideSession]) -> None:
     """Lay a slide that was just opened to the right of those that are shown; a second view of one stays on it."""
     shown = [other for other in others if other.layer.visible]
     if not shown or any(other.source is session.source for other in others):
         return
     right = max(shown, key=lambda other: other.source.origin[1] + _width(other))
     session.source.origin = (0.0, right.source.origin[1] + (1 + _GAP) * _width(right))
-    put_in_place(session)
+    apply_placement(session)
 
 
-def put_in_place(session: SlideSession) -> None:
+def apply_placement(session: SlideSession) -> None:
     """Give the layer of a slide the scale, place and units of its source."""
     layer = session.layer
     placed = place_raster(Frame(), session.source.place)
     layer.scale, layer.translate, layer.units = placed["scale"], placed["translate"], placed["units"]
 
 
-def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
+def rescale_results(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
     """Scale a layer of results about its slide's first pixel: from pixels (x, y) of that size to those of now."""
     ratio = (np.asarray(pixel_size(place)) / before)[::-1]
     origin = np.asarray(place.origin)
@@ -55,11 +55,11 @@ def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float
     layer.units = place_raster(Frame(), place)["units"]
 
 
-def keep_place(session: SlideSession) -> None:
+def watch_placement(session: SlideSession) -> None:
     """Follow the user who moves the layer of a slide, and put it back where it was scaled, turned or sheared."""
     working = False
 
-    def look(_event: Any = None) -> None:
+    def restore(_event: Any = None) -> None:
         nonlocal working
         if working:
             return
@@ -71,7 +71,7 @@ def keep_place(session: SlideSession) -> None:
 
     events = session.layer.events
     for emitter in (events.scale, events.translate, events.rotate, events.shear, events.affine):
-        emitter.connect(look)
+        emitter.connect(restore)
 
 
 def _follow(session: SlideSession) -> None:
@@ -93,8 +93,8 @@ def _follow(session: SlideSession) -> None:
         for other in session.layers.values():
             other.translate = np.asarray(other.translate) + moved
     else:
-        tell(PUT_BACK.format(name=source.info.slide_id), "warning")
-    put_in_place(session)
+        tell(RESET_MESSAGE.format(name=source.info.slide_id), "warning")
+    apply_placement(session)
 
 
 def _width(session: SlideSession) -> float:

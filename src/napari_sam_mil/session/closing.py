@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .slide import SlideSession
 
 
-def take_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) -> None:
+def remove_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) -> None:
     """Take away what lay on a slide that was closed; what is not saved anywhere stays, and the user is told."""
     viewer = viewer_of()
     if viewer is None:  # the window was closed in the meantime

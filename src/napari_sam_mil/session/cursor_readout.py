@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..analysis.placement import world_to_points
 from ..analysis.source import SlideSource, tag_of
-from ..napari_compat.status_bar import tell_place
+from ..napari_compat.status_bar import show_in_status_bar
 from ..napari_compat.viewers import real_viewer
-from .annotations import words_at
+from .annotations import shape_text_at
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -26,7 +26,7 @@ def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> 
 
 def watch_cursor(viewer: Viewer) -> None:
     """Tell the place in micrometres from now on, wherever a layer of a slide is selected; once per viewer."""
-    tell_place(real_viewer(viewer), _words)
+    show_in_status_bar(real_viewer(viewer), _words)
 
 
 def _words(viewer: Viewer, value: str) -> str | None:
@@ -36,6 +36,6 @@ def _words(viewer: Viewer, value: str) -> str | None:
     if tag is None:
         return None
     place = where_in_slide(tuple(viewer.cursor.position[-2:]), tag.source)
-    shape = words_at(active, viewer.cursor.position)
+    shape = shape_text_at(active, viewer.cursor.position)
     value = value if shape is None else shape
     return f"{place}: {value}" if value else place

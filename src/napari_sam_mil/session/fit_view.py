@@ -26,11 +26,11 @@ class WholeView:
         self._sees_all = sees_all
         self._whole = False
         camera = viewer.scene.camera.events
-        camera.center.connect(self.look)
-        camera.zoom.connect(self.look)
+        camera.center.connect(self.remember)
+        camera.zoom.connect(self.remember)
         viewer.canvas.events.size.connect(self._resized)
 
-    def look(self, _event: Any = None) -> None:
+    def remember(self, _event: Any = None) -> None:
         """Remember whether the slide is seen whole now: the user moved, or another slide is current."""
         self._whole = self._sees_all()
 

@@ -18,16 +18,16 @@ from ..layers.annotations import OUTLINES, place_outlines
 from ..layers.line_width import keep_lines_thin
 from ..layers.recolour import colour_segments
 from ..layers.results import KINDS, LayerData
-from ..layers.update import renewed
+from ..layers.update import update_layer
 from ..layers.view import sees_all, show_px0, view_px0
-from ..napari_compat.event_loop import later, process_events
+from ..napari_compat.event_loop import call_later, process_events
 from ..napari_compat.graphics import keep_context
 from ..napari_compat.layer_controls import narrow_layer_controls
 from ..napari_compat.layers import insert_unselected
-from ..napari_compat.units import draw_without_units
+from ..napari_compat.units import silence_unit_warnings
 from ..napari_compat.viewers import real_viewer
-from .arrangement import keep_place, lay_beside, move_to_pixel_size, put_in_place
-from .closing import take_results
+from .arrangement import apply_placement, place_beside_others, rescale_results, watch_placement
+from .closing import remove_results
 from .fit_view import WholeView
 from .slide import SlideSession
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..analysis.model import Analysis
 
 #: Kinds of layers in which the user draws: new ones come with nothing of the old.
-_DRAWN = frozenset({*OUTLINES, "prompts"})
+_DRAWN_KINDS = frozenset({*OUTLINES, "prompts"})
 
 
 class Sessions:
@@ -53,12 +53,12 @@ class Sessions:
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)
-        draw_without_units(viewer)
+        silence_unit_warnings(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)
         self._whole_view = WholeView(viewer, self._sees_all)
-        self.changed.connect(self._whole_view.look)
+        self.changed.connect(self._whole_view.remember)
         self._on_layers()
 
     @property
@@ -127,7 +127,7 @@ class Sessions:
         segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
         metadata = {METADATA_KEY: LayerTag(kind, session.source, segments)}
         old = session.layers.get(kind)
-        if old is not None and kind not in _DRAWN and renewed(old, data):
+        if old is not None and kind not in _DRAWN_KINDS and update_layer(old, data):
             layer = old
             layer.metadata = metadata
         else:
@@ -152,7 +152,7 @@ class Sessions:
         layers.selection.active = layer if active is old else active
         return layer
 
-    def retable(self, session: SlideSession) -> None:
+    def update_table(self, session: SlideSession) -> None:
         """Show what the table of segments says now: on hovering, in colours, in the docks."""
         layer = session.layers.get("segments")
         if layer is not None:
@@ -169,10 +169,10 @@ class Sessions:
         in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
         before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
-        put_in_place(session)
+        apply_placement(session)
         for kind in set(session.layers) & set(KINDS):
             # at once: while layers differ in their units, napari draws without any, and warns
-            move_to_pixel_size(session.layers[kind], session.source.place, before=before)
+            rescale_results(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
             show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.place)
         for layer in session.outline_layers():
@@ -199,29 +199,29 @@ class Sessions:
         gone = [session for session in self._sessions if session.layer not in present]
         for session in gone:
             self._sessions.remove(session)
-            later(partial(take_results, self._viewer, session))
+            call_later(partial(remove_results, self._viewer, session))
         for session in self._sessions:
             before = session.outline_layers()
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
             if len(session.outline_layers()) < len(before):
                 session.agreement = None  # with outlines that are no longer there
-                later(partial(self._retable_open, session))  # the window may be closing
+                call_later(partial(self._update_table_if_open, session))  # the window may be closing
         opened = []
         for layer in present:
             tag = tag_of(layer.metadata)
             if tag is not None and tag.kind == "slide" and id(layer) not in known:
                 opened.append(SlideSession(layer, tag.source))
-                lay_beside(opened[-1], [*self._sessions, *opened[:-1]])
-                keep_place(opened[-1])
+                place_beside_others(opened[-1], [*self._sessions, *opened[:-1]])
+                watch_placement(opened[-1])
         self._sessions += opened
         if opened or self._current in gone:
             self._current = self._sessions[-1] if self._sessions else None
             self.changed.emit()
 
-    def _retable_open(self, session: SlideSession) -> None:
+    def _update_table_if_open(self, session: SlideSession) -> None:
         """Write the tables of a slide again, where it and the window are still open."""
         if session in self._sessions and self._viewer() is not None:
-            self.retable(session)
+            self.update_table(session)
 
     def _sees_all(self) -> bool:
         slide, viewer = self._current, self._viewer()

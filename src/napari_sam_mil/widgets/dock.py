@@ -54,7 +54,7 @@ class Dock(QWidget):
             QTimer.singleShot(0, self._come_back)
         if not self._in_order:
             self._in_order = True
-            QTimer.singleShot(0, self._settle)
+            QTimer.singleShot(0, self._join_others)
             for first, second in pairwise(focusable(self.layout())):
                 QWidget.setTabOrder(first, second)
 
@@ -64,7 +64,7 @@ class Dock(QWidget):
         frame = frame_of(self)
         # Qt keeps the tabs that are not in front beyond the window's corner
         self._behind = frame is not None and frame.geometry().right() < 0
-        QTimer.singleShot(0, self._look)
+        QTimer.singleShot(0, self._check_hidden)
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
@@ -73,7 +73,7 @@ class Dock(QWidget):
             self.leave()
         return bool(super().event(event))
 
-    def _look(self) -> None:
+    def _check_hidden(self) -> None:
         """Come to the front where the menu hid a dock that nobody saw: it lay behind another."""
         frame = frame_of(self)
         if self._left or frame is None or not frame.isHidden():
@@ -87,7 +87,7 @@ class Dock(QWidget):
         if not self._left:
             choose_tab(self)
 
-    def _settle(self) -> None:
+    def _join_others(self) -> None:
         if not self._left:
             join_others(self._sessions.viewer, self)
 

@@ -6,14 +6,14 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication
 
 
-class News(QObject):
+class DockEvents(QObject):
     """``models_changed``: a model was fetched, added or forgotten."""
 
     models_changed = Signal()
 
 
-def news() -> News:
+def dock_events() -> DockEvents:
     """Return the one object of this program; Qt disconnects docks that are closed."""
     application = QApplication.instance()
-    found: News | None = application.findChild(News)
-    return found or News(application)
+    found: DockEvents | None = application.findChild(DockEvents)
+    return found or DockEvents(application)

@@ -30,10 +30,10 @@ from ..analysis.models import Model, add_file, all_models, describe_machine, fet
 from ..background.dock_jobs import DockJobs
 from ..background.eta import Eta
 from ..background.jobs import Work
-from ..words import sentence_case
+from ..text import sentence_case
 from .dock import Dock
-from .events import news
-from .parts import Card, plain_headings, scrolling, text_label, without_empty_rows
+from .events import dock_events
+from .parts import Card, plain_headings, scrolling, text_label, without_empty_headers
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -71,7 +71,7 @@ class ModelsDock(Dock):
         self.cancel.clicked.connect(self.jobs.cancel)
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.changed.connect(self._enable)
-        news().models_changed.connect(self._reload)
+        dock_events().models_changed.connect(self._reload)
         self._enable()
         self._reload()
 
@@ -120,7 +120,7 @@ class ModelsDock(Dock):
 
     def _on_done(self, text: str) -> None:
         self.status.setText(text)
-        news().models_changed.emit()
+        dock_events().models_changed.emit()
 
     def _reload(self) -> None:
         if self.jobs.busy:
@@ -170,7 +170,7 @@ class ModelsDock(Dock):
             self.facts.setText("<br>".join(lines))
         self.card.setVisible(model is not None and bool(model.card))
         if model is not None:
-            self.card.setMarkdown(plain_headings(without_empty_rows(model.card)))
+            self.card.setMarkdown(plain_headings(without_empty_headers(model.card)))
         self._enable()
 
     def _on_progress(self, progress: Progress) -> None:

@@ -152,7 +152,7 @@ def plain_headings(card: str) -> str:
     return re.sub(r"^#+ (.*)$", r"**\1**", card, flags=re.MULTILINE)
 
 
-def without_empty_rows(card: str) -> str:
+def without_empty_headers(card: str) -> str:
     """Return a model card whose tables without headings have none: Markdown wants a first row, empty or not."""
     return re.sub(r"^\|(?: *\|)+\n(\|[-|: ]+\|)\n(\|.*\|)$", r"\2\n\1", card, flags=re.MULTILINE)
 

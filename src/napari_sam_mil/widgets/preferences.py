@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from sam_mil_engine.errors import SamMilError
 
 from ..keys import all_keys
-from ..napari_compat.reader_choice import take_slides, takes_slides
+from ..napari_compat.reader_choice import is_slide_reader, set_slide_reader
 from ..notices import show_error
 from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
@@ -103,7 +103,7 @@ class PreferencesDock(Dock):
         self._say("napari's own setting; also under Preferences > Experimental")
 
     def _on_readers(self, on: bool) -> None:
-        take_slides(on=on)
+        set_slide_reader(on=on)
         self._say("napari's own setting; also under Preferences > Plugins")
 
     def _on_srgb(self, on: bool) -> None:
@@ -114,7 +114,7 @@ class PreferencesDock(Dock):
                 session.layer.data = levels_of(session.source.slide, self._values)
 
     def _on_napari(self, _event: Any = None) -> None:
-        for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, takes_slides())):
+        for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, is_slide_reader())):
             box.blockSignals(True)
             box.setChecked(on)
             box.blockSignals(False)

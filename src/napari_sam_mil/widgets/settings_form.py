@@ -13,7 +13,7 @@ from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import ProcessSettings
 from sam_mil_engine.settings.changes import Setting, settings_of, value_of, with_changes
 
-from ..words import sentence_case
+from ..text import sentence_case
 from .parts import text_label
 
 #: Settings that have a place of their own in the Analyze dock, or come from the slide.

@@ -50,7 +50,7 @@ class SlidesDock(Dock):
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
         self._collection: Collection | None = None
-        self._asleep: list[tuple[SlideSession, list[Layer]]] = []
+        self._hidden_slides: list[tuple[SlideSession, list[Layer]]] = []
         self.folder, self.open = QPushButton("&Choose folder…"), QPushButton("&Open slide")
         self.folder.setToolTip("Open the folder of a project, of a trained run or of predictions")
         self.open.setToolTip("Open the chosen slide with its results; slides without unsaved work are closed")
@@ -103,30 +103,30 @@ class SlidesDock(Dock):
                 return
         for session in open_ones:
             if session is not there:
-                self._put_away(session)
+                self._close_or_hide(session)
         if there is None:
             layers.extend(added)
             layers.selection.active = added[0]
         else:
-            self._wake(there)
+            self._show_hidden(there)
         self._sessions.viewer.reset_view()
 
-    def _put_away(self, session: SlideSession) -> None:
+    def _close_or_hide(self, session: SlideSession) -> None:
         """Close a slide of which nothing would be lost; hide one with outlines or edits that are not saved."""
         layers = self._sessions.viewer.layers
         own = [session.layer, *session.layers.values()]
         if session.analysis is not session.on_disk or session.outline_layers():
-            self._asleep.append((session, [layer for layer in own if layer.visible]))
+            self._hidden_slides.append((session, [layer for layer in own if layer.visible]))
             for layer in own:
                 layer.visible = False
         else:
             for layer in own:
                 layers.remove(layer)
 
-    def _wake(self, session: SlideSession) -> None:
+    def _show_hidden(self, session: SlideSession) -> None:
         """Show a hidden slide as it was."""
-        shown = [layer for asleep, layers in self._asleep if asleep is session for layer in layers]
-        self._asleep = [pair for pair in self._asleep if pair[0] is not session]
+        shown = [layer for hidden, layers in self._hidden_slides if hidden is session for layer in layers]
+        self._hidden_slides = [pair for pair in self._hidden_slides if pair[0] is not session]
         for layer in [session.layer, *shown]:
             layer.visible = True
         self._sessions.viewer.layers.selection.active = session.layer

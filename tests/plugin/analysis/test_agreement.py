@@ -12,7 +12,7 @@ from napari_sam_mil.analysis.segment_table import segment_table
 from napari_sam_mil.analysis.threshold import describe
 from napari_sam_mil.layers.annotations import annotations_layer, shape_annotations
 from napari_sam_mil.layers.recolour import CONTOUR, colour_segments, scale_of
-from napari_sam_mil.layers.threshold_map import above_picture
+from napari_sam_mil.layers.threshold_map import threshold_image
 from sam_mil_engine.annotations.compare import compare_groups
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
@@ -95,7 +95,7 @@ def test_figure_6_takes_the_patches_at_or_above_the_threshold():
     coords = np.array([(0, 0), (50, 0), (50, 50)], np.int32)
     grid = TileGrid(coords, (50.0, 50.0), 0, (50, 50), 50, (50.0, 50.0), 0.5)
     values = np.array([0.2, 0.5, 0.9], np.float32)
-    np.testing.assert_array_equal(np.isfinite(above_picture(values, 0.5, grid)), [[False, True], [False, True]])
+    np.testing.assert_array_equal(np.isfinite(threshold_image(values, 0.5, grid)), [[False, True], [False, True]])
     first, second, third = describe(values, 0.5, np.array([0.0, 0.0, 1.0])).split("; ")
     assert first == "2 of 3 patches are at or above 0.50"
     assert second == "50% of them lie in the outlines"

@@ -12,7 +12,7 @@ from napari.layers import Layer, Shapes
 
 from napari_sam_mil.analysis.source import METADATA_KEY, LayerTag
 from napari_sam_mil.layers.annotations import annotations_layer
-from napari_sam_mil.layers.line_width import LINE, keep_lines_thin, set_line
+from napari_sam_mil.layers.line_width import LINE, keep_lines_thin, set_line_width
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.slide.info import SlideInfo
 
@@ -24,7 +24,7 @@ def square():
 @pytest.mark.parametrize("zoom", [0.01, 1.0, 37.0])
 def test_a_line_has_the_same_width_on_the_screen(zoom):
     layer = square()
-    set_line(layer, zoom)
+    set_line_width(layer, zoom)
     assert layer.edge_width[0] * 0.25 * zoom == pytest.approx(LINE)
     layer.add_polygons(np.array([(10, 10), (10, 50), (50, 50)]))
     assert layer.edge_width[1] == layer.edge_width[0], "what is drawn next has the same"
@@ -32,19 +32,19 @@ def test_a_line_has_the_same_width_on_the_screen(zoom):
 
 def test_the_width_that_the_user_chose_is_kept_on_the_screen():
     layer = square()
-    set_line(layer, 1.0)
+    set_line_width(layer, 1.0)
     layer.edge_width = 3 * layer.edge_width[0]
-    set_line(layer, 10.0)
+    set_line_width(layer, 10.0)
     assert layer.edge_width[0] * 0.25 * 10 == pytest.approx(3 * LINE)
 
 
 def test_shapes_are_drawn_once_for_a_zoom_and_not_at_all_where_it_hardly_changes():
     layer, drawn = square(), []
     layer.events.edge_width.connect(lambda _event: drawn.append(1))
-    set_line(layer, 1.0)
-    set_line(layer, 1.01)
+    set_line_width(layer, 1.0)
+    set_line_width(layer, 1.01)
     assert drawn == [1]
-    set_line(layer, 1.5)
+    set_line_width(layer, 1.5)
     assert drawn == [1, 1]
 
 

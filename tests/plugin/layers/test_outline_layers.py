@@ -13,12 +13,12 @@ from napari_sam_mil.analysis.placement import points_to_world, world_to_points
 from napari_sam_mil.layers.annotations import (
     MOST_SHAPES,
     annotations_layer,
-    keep_rows,
-    renewed_picture,
+    drop_extra_rows,
     shape_annotations,
+    update_outline_image,
 )
 from napari_sam_mil.layers.outline_raster import edges_and_insides, fill
-from napari_sam_mil.session.annotations import Outlined, classes_of, words_at
+from napari_sam_mil.session.annotations import SlideOutlines, classes_of, shape_text_at
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.errors import AnnotationError, DataError
 from sam_mil_engine.slide.info import SlideInfo
@@ -117,7 +117,7 @@ def test_rows_that_do_not_fit_the_shapes_are_refused():
 
 def test_a_row_that_a_drawing_leaves_behind_goes_and_the_class_to_draw_stays():
     layer = layer_of(few())
-    keep_rows(layer)
+    drop_extra_rows(layer)
     layer.feature_defaults = layer.feature_defaults.assign(**{"class": "Necrosis"})
     # as napari does where a lasso encloses nothing: a shape with its row comes, and the shape alone goes
     layer.add_polygons(np.array([(10, 10), (10, 50), (50, 50)]))
@@ -168,10 +168,10 @@ def test_a_shape_turned_by_its_layer_keeps_its_ellipse():
 def test_the_status_bar_tells_class_and_name_of_a_shape_and_nothing_between_shapes():
     layer = layer_of(few())
     shape = points_to_world([(120, 20), (300, 300)], MPP)
-    assert words_at(layer, shape[0]) == "class: Tumor, name: core A"
-    assert words_at(layer, shape[1]) == ""
-    assert words_at(Shapes([np.eye(4, 2) * 9]), (1, 1)) == "", "shapes without classes"
-    assert words_at(layer_of(many()), shape[0]) is None, "napari says it of a picture"
+    assert shape_text_at(layer, shape[0]) == "class: Tumor, name: core A"
+    assert shape_text_at(layer, shape[1]) == ""
+    assert shape_text_at(Shapes([np.eye(4, 2) * 9]), (1, 1)) == "", "shapes without classes"
+    assert shape_text_at(layer_of(many()), shape[0]) is None, "napari says it of a picture"
 
 
 def label_at(layer, level, x, y):
@@ -255,33 +255,33 @@ def test_lines_are_two_pixels_inside_the_area():
 
 def test_the_picture_takes_others_unless_the_user_moved_it():
     layer = layer_of(many())
-    assert renewed_picture(layer, annotations_layer(many()[5:], INFO, mpp=MPP))
+    assert update_outline_image(layer, annotations_layer(many()[5:], INFO, mpp=MPP))
     same(back(layer), many()[5:])
     assert layer.features["name"][0] == "cell 5"
     layer.translate = (100, 100)
-    assert not renewed_picture(layer, annotations_layer(many(), INFO, mpp=MPP))
+    assert not update_outline_image(layer, annotations_layer(many(), INFO, mpp=MPP))
 
 
 def test_some_of_many_become_editable_and_none_is_lost():
-    outlined = Outlined().with_more(many())
+    outlined = SlideOutlines().with_added(many())
     assert not outlined.shapes
-    edited = outlined.editing(None, (0, 0, 100, 100), "in view")
+    edited = outlined.made_editable(None, (0, 0, 100, 100), "in view")
     assert {one.name for one in edited.shapes} == {"cell 0", "cell 1", "cell 40", "cell 41"}
-    more = edited.editing("Stroma", None, "of the class Stroma")
+    more = edited.made_editable("Stroma", None, "of the class Stroma")
     assert all(one.classification == "Tumor" for one in more.many)
     assert sorted(one.name for one in more.all) == sorted(one.name for one in many())
     with pytest.raises(DataError, match="no outline of the picture is in view"):
-        edited.editing(None, (0, 0, 100, 100), "in view")
+        edited.made_editable(None, (0, 0, 100, 100), "in view")
     with pytest.raises(DataError, match="350 outlines are in view, and about 300 can be edited"):
-        outlined.editing(None, None, "in view")
+        outlined.made_editable(None, None, "in view")
 
 
 def test_outlines_are_added_as_shapes_as_long_as_all_can_be_edited():
-    outlined = Outlined().with_more(few()).with_more(few())
+    outlined = SlideOutlines().with_added(few()).with_added(few())
     assert (len(outlined.shapes), outlined.many) == (6, ())
-    outlined = outlined.with_more(many())
+    outlined = outlined.with_added(many())
     assert (len(outlined.shapes), len(outlined.many)) == (6, len(many()))
-    assert len(outlined.with_more(few()).many) == len(many()) + 3
+    assert len(outlined.with_added(few()).many) == len(many()) + 3
 
 
 @pytest.mark.parametrize("side", [2_000, 100_000])

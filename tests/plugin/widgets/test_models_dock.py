@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam_mil.analysis import library as library_module
 from napari_sam_mil.analysis import models as models_module
 from napari_sam_mil.analysis.prompting import sams_on_disk
-from napari_sam_mil.widgets.parts import without_empty_rows
+from napari_sam_mil.widgets.parts import without_empty_headers
 from sam_mil_engine.models.catalogue import catalogue
 from sam_mil_engine.models.files import MODELS_VARIABLE
 from sam_mil_engine.models.registry import available
@@ -180,6 +180,6 @@ def test_a_sam_of_the_users_own_is_copied_where_the_command_line_finds_it_too(qt
 
 def test_a_table_without_headings_begins_with_its_first_row():
     table = "| | |\n|---|---|\n| method | SAM-MIL |\n| input | patches |\n"
-    assert without_empty_rows(table) == "| method | SAM-MIL |\n|---|---|\n| input | patches |\n"
+    assert without_empty_headers(table) == "| method | SAM-MIL |\n|---|---|\n| input | patches |\n"
     named = "| a | b |\n|---|---|\n| 1 | 2 |\n"
-    assert without_empty_rows(named) == named
+    assert without_empty_headers(named) == named

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
-from ..parts import without_empty_rows
+from ..parts import without_empty_headers
 
 _SIZE = (760, 620)
 
@@ -20,7 +20,7 @@ def show_card(name: str, markdown: str, parent: QWidget) -> QDialog:
     dialog.resize(min(_SIZE[0], screen.width() - 80), min(_SIZE[1], screen.height() - 120))
     page = QTextBrowser()
     page.setOpenExternalLinks(True)
-    page.setMarkdown(without_empty_rows(markdown))
+    page.setMarkdown(without_empty_headers(markdown))
     page.setAccessibleName(f"Model card of {name}")
     page.setToolTip("What the model was trained on, how well it did, and where it does not know")
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

@@ -18,7 +18,7 @@ from ...analysis.library import library
 from ...analysis.model import AUTO, Choices
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
-from ..events import news
+from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
 
@@ -54,7 +54,7 @@ class ChoicesCard(Card):
         for box in (self.preset, self.segmenter, self.encoder, self.classifier):
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
-        news().models_changed.connect(self._refill)
+        dock_events().models_changed.connect(self._refill)
 
     def choices(self) -> Choices:
         """Return what is chosen now."""
@@ -67,7 +67,7 @@ class ChoicesCard(Card):
             changes=dict(self._changes),
         )
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """Say what is chosen in one line: ``regions · efficientnet-lite0 · best fit``."""
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
@@ -99,7 +99,7 @@ class ChoicesCard(Card):
         """Use further settings from now on: dotted name -> value."""
         self._changes = dict(changes)
         titles = {one.name: one.title for one in form_settings()}
-        said = ", ".join(f"{titles[name]} {_in_words(value)}" for name, value in changes.items())
+        said = ", ".join(f"{titles[name]} {_value_text(value)}" for name, value in changes.items())
         self._said.setText(said)
         self._said.setVisible(bool(said))
         self.changed.emit()
@@ -180,7 +180,7 @@ _RUN_TIP = "Choose the folder of a trained run"
 _PROJECT_TIP = "Choose another project folder"
 
 
-def _in_words(value: object) -> str:
+def _value_text(value: object) -> str:
     """Write the value of a setting."""
     if value is None:
         return "automatic"

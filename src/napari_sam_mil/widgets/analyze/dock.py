@@ -19,7 +19,7 @@ from ...background.jobs import Job
 from ...background.worker import start_worker
 from ...keys import key_of
 from ...layers.preload import while_loading
-from ...napari_compat.event_loop import later
+from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
 from ...notices import describe, show_error, tell
 from ...preferences import preferences
@@ -51,30 +51,30 @@ class AnalyzeDock(Dock):
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
         #: The slide that the progress card speaks of.
-        self._told: SlideSession | None = None
+        self._progress_of: SlideSession | None = None
         #: What goes on once the job that runs has ended.
-        self._next: tuple[SlideSession, str] | None = None
+        self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = DockJobs(self)
-        self._looked: list[tuple[SlideSession, StoredResults]] = []
+        self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the single steps")
-        self._take_preferences()
+        self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
         self.button.clicked.connect(lambda: self.run("Classify"))
         for name, button in self.steps.items():
             button.clicked.connect(lambda _checked, step=name: self.run(step))
-        self._tell_key()
-        self.keys_changed.connect(self._tell_key)
+        self._show_key()
+        self.keys_changed.connect(self._show_key)
         self._lay_out()
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
         self.choices_card.changed.connect(self._look_for_stored)
-        self.choices_card.changed.connect(self._say_choices)
-        self.region_card.choice.currentIndexChanged.connect(self._say_choices)
-        self._say_choices()
+        self.choices_card.changed.connect(self._show_choices)
+        self.region_card.choice.currentIndexChanged.connect(self._show_choices)
+        self._show_choices()
         self._show_current()
 
     @property
@@ -104,7 +104,7 @@ class AnalyzeDock(Dock):
             lambda progress: while_loading(lambda: analyse_in_worker(source, choices, step=step, progress=progress))
         )
         self._job, self._analysed, self._step = job, session, step
-        self._told = session
+        self._progress_of = session
         # the job outlives the dock: whoever closes the window during work ends the work
         self.destroyed.connect(job.cancel)
         job.progressed.connect(self.progress_card.report)
@@ -131,7 +131,7 @@ class AnalyzeDock(Dock):
         super().leave()
         self.cancel()
 
-    def _take_preferences(self) -> None:
+    def _use_preferences(self) -> None:
         try:
             self.choices_card.set_project(Path(preferences().project))
         except SamMilError as error:
@@ -174,15 +174,17 @@ class AnalyzeDock(Dock):
         if stored is None:
             choices = self.choices_card.choices()
             stored = StoredResults(choices.project, choices.classifier)
-        if (session, stored) in self._looked or not stored.bag(source).is_file():
+        if (session, stored) in self._looked_up or not stored.bag(source).is_file():
             return
-        self._looked = [pair for pair in self._looked if pair[0] in self._sessions.all()] + [(session, stored)]
+        self._looked_up = [pair for pair in self._looked_up if pair[0] in self._sessions.all()] + [
+            (session, stored)
+        ]
 
         def show(found: StoredAnalysis, before: Analysis | None) -> None:
             """Show it, unless the slide was analysed, edited or closed in the meantime."""
             if self._job is None and session.analysis is before and session in self._sessions.all():
-                self._told = session
-                self.progress_card.show_kept(found.analysis.processed.reused, found.note)
+                self._progress_of = session
+                self.progress_card.show_stored(found.analysis.processed.reused, found.note)
                 self._put_first(self.result_card)
                 self._show(session, found.analysis)
 
@@ -215,48 +217,48 @@ class AnalyzeDock(Dock):
     def _on_end(self) -> None:
         self._job = self._analysed = None
         self._enable()
-        self._tell_of_current()
-        later(self._go_on)
+        self._hide_other_progress()
+        call_later(self._run_waiting)
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
         if session is None:
             return
         if mpp and session.question is not None:
-            self._next, session.question = (session, session.question[0]), None
+            self._waiting, session.question = (session, session.question[0]), None
         self._sessions.set_mpp(session, mpp or None)
-        later(self._go_on)
+        call_later(self._run_waiting)
 
-    def _go_on(self) -> None:
+    def _run_waiting(self) -> None:
         """Go on with a step that waited for its slide's resolution, unless a job runs: then at its end."""
-        if self._next is None or self._job is not None:
+        if self._waiting is None or self._job is not None:
             return
-        (session, step), self._next = self._next, None
+        (session, step), self._waiting = self._waiting, None
         if session in self._sessions.all():
             self.run(step, session)
 
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.stored is not None:
-            self._take_choices(session.source.stored)
+            self._use_stored_choices(session.source.stored)
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
-        self.slide_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
+        self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
-        self._tell_of_current()
+        self._hide_other_progress()
         self._look_for_stored()
 
-    def _tell_of_current(self) -> None:
+    def _hide_other_progress(self) -> None:
         """Hide the progress of a slide that is not the current one, once its work has ended."""
-        if self._job is None and self._told is not self._sessions.current:
-            self._told = None
+        if self._job is None and self._progress_of is not self._sessions.current:
+            self._progress_of = None
             self.progress_card.hide()
 
-    def _take_choices(self, stored: StoredResults) -> None:
+    def _use_stored_choices(self, stored: StoredResults) -> None:
         """Go on with the project and the classifier with which a slide was opened."""
         if self.choices_card.choices().project != stored.project:
             self.choices_card.set_project(stored.project)
@@ -270,7 +272,7 @@ class AnalyzeDock(Dock):
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
 
-    def _tell_key(self) -> None:
+    def _show_key(self) -> None:
         what = "Find tissue, divide it into segments, describe its patches, classify the slide"
         self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
 
@@ -300,7 +302,7 @@ class AnalyzeDock(Dock):
     def _put_first(self, card: Card) -> None:
         """Put the progress, or the result, first below the button and the choices, and bring it into view."""
         self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
-        later(lambda: self._area.verticalScrollBar().setValue(0))
+        call_later(lambda: self._area.verticalScrollBar().setValue(0))
 
-    def _say_choices(self) -> None:
-        self.fold.set_text(f"{self.choices_card.in_words()} · {self.region_card.choice.currentText().lower()}")
+    def _show_choices(self) -> None:
+        self.fold.set_text(f"{self.choices_card.summary()} · {self.region_card.choice.currentText().lower()}")

@@ -114,9 +114,9 @@ class ProgressCard(Card):
             bar.setValue(_STEPS)
             took = duration(seconds[stage]) if stage in seconds else "Done"
             status.setText("Kept" if stage in reused else took)
-        self._rest()
+        self._hide_details()
 
-    def show_kept(self, stages: Collection[str], note: str) -> None:
+    def show_stored(self, stages: Collection[str], note: str) -> None:
         """Say that the results were in the project, and what the user should know of that."""
         self.begin(tuple(stages))
         self.finish(seconds={}, reused=stages)
@@ -129,10 +129,10 @@ class ProgressCard(Card):
             bar.setRange(0, _STEPS)
             if bar.value() < _STEPS:
                 status.setText("Not finished" if bar.value() else "Not run")
-        self._rest()
+        self._hide_details()
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
 
-    def _rest(self) -> None:
+    def _hide_details(self) -> None:
         self.cancel.hide()
         self.detail.hide()

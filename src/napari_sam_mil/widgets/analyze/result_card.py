@@ -15,7 +15,7 @@ from ...analysis.calibration import calibration_note
 from ...analysis.model import Analysis
 from ...analysis.segment_table import class_title, shown_class
 from ...layers.colours import PROBABILITY, QUANTITY
-from ...words import sentence_case
+from ...text import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
 

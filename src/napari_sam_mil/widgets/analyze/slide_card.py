@@ -11,9 +11,9 @@ from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ...analysis.model import ResolutionQuestion
 from ...analysis.source import SlideSource
-from ...napari_compat.event_loop import later
+from ...napari_compat.event_loop import call_later
 from ...session.slide import SlideSession
-from ...words import sentence_case
+from ...text import sentence_case
 from ..parts import Card, text_label, warning_label
 
 NO_SLIDE = "No slide is open. Drag one into the window, or use File › Open File(s)… or File › Open Sample."
@@ -56,7 +56,7 @@ class SlideCard(Card):
 
     def take_answer(self) -> None:
         """Put the cursor into the field of the question."""
-        later(self._take_focus)
+        call_later(self._take_focus)
 
     def _show_question(self, asked: ResolutionQuestion | None) -> None:
         """Ask for the resolution in place, with the estimate offered as such."""
@@ -82,7 +82,7 @@ class SlideCard(Card):
     def _take_suggestion(self) -> None:
         self._mpp.setValue(self._suggestion)
 
-    def tell_tissue(self, tissue: TissueRegions | None) -> None:
+    def warn_of_tissue(self, tissue: TissueRegions | None) -> None:
         """Warn where much of a slide's tissue was left out as too small."""
         warning = None if tissue is None else tissue.warning
         self._left_out.setVisible(warning is not None)

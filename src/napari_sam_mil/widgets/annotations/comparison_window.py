@@ -16,7 +16,7 @@ from ...analysis.comparison import Side, describe_side
 from ...analysis.placement import place_raster
 from ...layers.comparison import cell_layers
 from ...layers.line_width import keep_lines_thin
-from ...layers.threshold_map import above_picture
+from ...layers.threshold_map import threshold_image
 from ...napari_compat.graphics import keep_context
 from ..parts import Card, ShortCombo, scrolling, text_label
 
@@ -38,7 +38,7 @@ _SHOWN = {"patches": "Patches above", "map": "Map", "both": "Both"}
 _QUANTITIES = {"attention": "Attention", "probability": "Probability"}
 
 
-class BesideDock(QWidget):
+class ComparisonDock(QWidget):
     """Two classifiers to choose, what is shown of them, one threshold for both, and what it means on each side."""
 
     def __init__(
@@ -133,7 +133,7 @@ class BesideDock(QWidget):
         for cell, side in enumerate(self.pair):
             numbers = side.quantity(self._name)
             if numbers is not None and grid is not None:
-                self._viewer.layers[cell * CELL + 2].data = above_picture(numbers.values, value, grid)
+                self._viewer.layers[cell * CELL + 2].data = threshold_image(numbers.values, value, grid)
         self._describe()
 
     def _describe(self) -> None:
@@ -187,9 +187,9 @@ class BesideDock(QWidget):
         outer.addWidget(scrolling(content))
 
 
-def open_beside(
+def open_comparison(
     session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: LayerData
-) -> BesideDock:
+) -> ComparisonDock:
     """Open the window with the first two classifiers; returns its dock."""
     from napari.viewer import Viewer
 
@@ -198,6 +198,6 @@ def open_beside(
     keep_context(viewer)
     keep_lines_thin(viewer, lambda _layer: True)
     viewer.window.resize(*WINDOW)
-    dock = BesideDock(viewer, session, analysis, sides, outlines)
+    dock = ComparisonDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
     return dock

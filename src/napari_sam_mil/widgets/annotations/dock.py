@@ -17,18 +17,18 @@ from ...analysis.agreement import Agreement, compare_with_outlines, load_outline
 from ...analysis.comparison import Side, find_candidates, predict_sides
 from ...background.dock_jobs import DockJobs
 from ...background.waiting import wait_for
-from ...layers.annotations import CLASS, annotations_layer, keep_rows, renewed_picture, shapes_layer
+from ...layers.annotations import CLASS, annotations_layer, drop_extra_rows, shapes_layer, update_outline_image
 from ...layers.preload import while_loading
 from ...layers.results import LayerData
 from ...layers.view import view_px0
 from ...notices import show_error
-from ...session.annotations import Outlined, classes_of, same_objects, taken
+from ...session.annotations import SlideOutlines, classes_of, same_objects, snapshot_outlines
 from ...session.slide import SlideSession
 from ...writer import write_segments_file
 from ..dock import Dock
 from ..parts import scrolling
 from .agreement_card import AgreementCard
-from .comparison_window import BesideDock, open_beside
+from .comparison_window import ComparisonDock, open_comparison
 from .outlines_card import OutlinesCard
 from .threshold_card import FigureCard
 
@@ -53,7 +53,7 @@ class AnnotationsDock(Dock):
         self._compared: tuple[Any, ...] = ()
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
         self.jobs, self.saver, self.predictor = DockJobs(self), DockJobs(self), DockJobs(self)
-        self.beside_dock: BesideDock | None = None
+        self.comparison_dock: ComparisonDock | None = None
         self.outlines, self.agreement, self.figure = OutlinesCard(), AgreementCard(), FigureCard(self._sessions)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -99,7 +99,7 @@ class AnnotationsDock(Dock):
         if session is None:
             return
         info = session.source.info
-        before = Outlined if kept_of is None else taken(kept_of)
+        before = SlideOutlines if kept_of is None else snapshot_outlines(kept_of)
 
         def read(progress: ProgressCallback) -> tuple[dict[str, LayerData], list[str], list[str]]:
             outlined = before()
@@ -107,7 +107,7 @@ class AnnotationsDock(Dock):
             notes: list[str] = []
             for path in paths:
                 found = load_outlines(path, info, progress=progress)
-                outlined = outlined.with_more(found.annotations)
+                outlined = outlined.with_added(found.annotations)
                 said += [found.summary] if found.summary else []
                 notes += found.notes
             return outlined.layers(session), said, notes
@@ -128,12 +128,12 @@ class AnnotationsDock(Dock):
         session = self._sessions.current
         if session is None:
             return
-        before = taken(session)
+        before = snapshot_outlines(session)
         bounds = view_px0(self._sessions.viewer, session.source.place) if classification is None else None
         what = "in view" if classification is None else f"of the class {classification}"
 
         def change(_progress: object) -> dict[str, LayerData]:
-            return while_loading(lambda: before().editing(classification, bounds, what).layers(session))
+            return while_loading(lambda: before().made_editable(classification, bounds, what).layers(session))
 
         def show(layers: dict[str, LayerData]) -> None:
             if self._show_layers(session, layers):
@@ -166,7 +166,7 @@ class AnnotationsDock(Dock):
         if self.jobs.busy:
             self._timer.start()
             return
-        outlines, analysis = taken(session), session.analysis
+        outlines, analysis = snapshot_outlines(session), session.analysis
         chosen = session.agreement.chosen if session.agreement is not None else self.agreement.chosen
         basis = self._compared = self._basis(session)
 
@@ -177,7 +177,7 @@ class AnnotationsDock(Dock):
         def keep(found: Agreement | None) -> None:
             if same_objects(basis, self._basis(session)):
                 session.agreement = None if found is None else found.choose(chosen)
-                self._sessions.retable(session)
+                self._sessions.update_table(session)
 
         self.jobs.start(work, doing="Comparing segments and outlines", then=keep)
 
@@ -186,14 +186,14 @@ class AnnotationsDock(Dock):
         session = self._sessions.current
         if session is None or session.analysis is None:
             return
-        analysis, outlines = session.analysis, taken(session)
+        analysis, outlines = session.analysis, snapshot_outlines(session)
 
         def work(progress: ProgressCallback) -> tuple[list[Side], LayerData]:
             found = predict_sides(analysis, find_candidates(analysis), progress=progress)
             return found, annotations_layer(outlines().all, session.source.info, mpp=session.source.place)
 
         def show(found: tuple[list[Side], LayerData]) -> None:
-            self.beside_dock = open_beside(session, analysis, *found)
+            self.comparison_dock = open_comparison(session, analysis, *found)
 
         self.predictor.start(work, doing="Showing two classifiers side by side", then=show)
 
@@ -214,7 +214,7 @@ class AnnotationsDock(Dock):
         session = self._sessions.current
         if session is None:
             return
-        outlines, info = taken(session), session.source.info
+        outlines, info = snapshot_outlines(session), session.source.info
         try:
             wait_for(lambda _: write_geojson(path, outlines().all, info=info), f"Saving {path.name}")
         except Cancelled:
@@ -232,15 +232,15 @@ class AnnotationsDock(Dock):
             self._sessions.drop(session, kind)
         for kind, data in layers.items():
             old = session.layers.get(kind)
-            if old is None or not renewed_picture(old, data):
+            if old is None or not update_outline_image(old, data):
                 layer = self._sessions.put(session, kind, data)
                 if kind == "annotations":
-                    keep_rows(layer)
+                    drop_extra_rows(layer)
         self._sessions.changed.emit()
         return True
 
     def _annotations(self, session: SlideSession) -> list[Annotation]:
-        return taken(session)().all
+        return snapshot_outlines(session)().all
 
     def _basis(self, session: SlideSession) -> tuple[Any, ...]:
         """Return what a comparison rests on: the slide, what is known of it, and its layers of outlines."""
@@ -260,7 +260,7 @@ class AnnotationsDock(Dock):
         session = self._sessions.current
         if session is not None and session.agreement is not None:
             session.agreement = session.agreement.choose(name)
-            self._sessions.retable(session)
+            self._sessions.update_table(session)
 
     def _on_colour(self, column: str | None) -> None:
         session = self._sessions.current
@@ -269,7 +269,7 @@ class AnnotationsDock(Dock):
             layer = session.layers.get("segments")
             if layer is not None and column is not None:
                 layer.visible = True
-            self._sessions.retable(session)
+            self._sessions.update_table(session)
 
     def _show_current(self) -> None:
         session = self._sessions.current

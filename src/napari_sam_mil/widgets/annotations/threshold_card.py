@@ -11,7 +11,7 @@ from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
 from ...analysis.threshold import Quantity, describe, quantities
 from ...layers.results import KINDS
-from ...layers.threshold_map import above_layer, above_picture
+from ...layers.threshold_map import threshold_image, threshold_layer
 from ..parts import Card, ShortCombo, text_label
 
 if TYPE_CHECKING:
@@ -144,11 +144,11 @@ class FigureCard(Card):
         if session is None or quantity is None or grid is None:
             return
         layer = session.layers.get("above")
-        picture = above_picture(quantity.values, self.spin.value(), grid)
+        picture = threshold_image(quantity.values, self.spin.value(), grid)
         if layer is not None and layer.data.shape == picture.shape:
             layer.data = picture
             return
-        data = above_layer(quantity.values, self.spin.value(), grid, mpp=session.source.place)
+        data = threshold_layer(quantity.values, self.spin.value(), grid, mpp=session.source.place)
         self._sessions.put(session, "above", data)
         layers = self._sessions.viewer.layers
         for outlines in session.outline_layers():  # they lie on top

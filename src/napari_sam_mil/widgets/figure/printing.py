@@ -22,7 +22,7 @@ from ...analysis.placement import Place, points_to_world
 from ...layers.recolour import bar_of
 from ...layers.results import KINDS
 from ...layers.view import view_px0
-from ...session.annotations import taken
+from ...session.annotations import snapshot_outlines
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -200,7 +200,7 @@ def _blend(picture: Picture, frame: Frame, layer: Painted, place: Place) -> Pict
 
 def _outlines(session: SlideSession, kinds: Collection[str]) -> list[Annotation]:
     """Return the outlines in layers of these kinds."""
-    found = taken(session)()
+    found = snapshot_outlines(session)()
     return [*(found.many if "outlines" in kinds else ()), *(found.shapes if "annotations" in kinds else ())]
 
 

@@ -13,10 +13,10 @@ from ...docks import open_dock
 from ...layers.view import view_px0
 from ...session.slide import SlideSession
 from ..dock import Dock
-from ..events import news
+from ..events import dock_events
 from ..parts import scrolling
-from .picture import PromptPicture, show_chosen
 from .prompt_card import PromptCard
+from .prompt_layers import PromptLayers, show_chosen
 from .segment_edits import SegmentEdits
 from .segments_card import SegmentsCard
 
@@ -36,7 +36,7 @@ class PromptsDock(Dock):
         self.answer: Answer | None = None
         self._number = 0
         self._again = False
-        self._looking_at: tuple[float, ...] | None = None
+        self._view_embedded: tuple[float, ...] | None = None
         self.card, self.segments = PromptCard(), SegmentsCard()
         self.edits = SegmentEdits(self._sessions, self.segments, self)
         self.jobs, self.editor = DockJobs(self), self.edits.jobs
@@ -47,7 +47,7 @@ class PromptsDock(Dock):
             "redo_prompt": self.redo,
             "clear_prompts": self.clear,
         }
-        self.picture = PromptPicture(self._sessions, lambda: self.card.tool, keys, self)
+        self.layers = PromptLayers(self._sessions, lambda: self.card.tool, keys, self)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
@@ -61,7 +61,7 @@ class PromptsDock(Dock):
         self._show_current()
 
     def _connect(self) -> None:
-        self.picture.prompted.connect(self.add)
+        self.layers.prompted.connect(self.add)
         self.keys_changed.connect(self.card.show_keys)
         self.card.tool_chosen.connect(self._on_tool)
         self.card.models.clicked.connect(lambda: open_dock(self._sessions.viewer, "Models"))
@@ -74,12 +74,12 @@ class PromptsDock(Dock):
         self.jobs.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
-        news().models_changed.connect(self._show_current)
+        dock_events().models_changed.connect(self._show_current)
 
     def leave(self) -> None:
         """Take prompts, candidate and chosen segment out of the picture: without the dock they say nothing."""
         super().leave()
-        news().models_changed.disconnect(self._show_current)
+        dock_events().models_changed.disconnect(self._show_current)
         for session in self._sessions.all():
             for kind in ("candidate", "prompts", "chosen"):
                 self._sessions.drop(session, kind)
@@ -115,7 +115,7 @@ class PromptsDock(Dock):
         """Make the shown mask a segment; groups, group features and the prediction follow."""
         session, answer = self._session, self.answer
         if session is not None and answer is not None and not self.jobs.busy:
-            self.edits.add(answer, self._number, then=lambda: self._forget_prompts(session))
+            self.edits.add(answer, self._number, then=lambda: self._reset_prompts(session))
 
     def _ask(self) -> None:
         session, prompts = self._session, self.history.prompts
@@ -130,7 +130,7 @@ class PromptsDock(Dock):
         view = view_px0(self._sessions.viewer, session.source.place)
         if self.jobs.busy:
             self._again = True
-            if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
+            if self._view_embedded not in (None, view):  # the look at a view that was left is of no use any more
                 self.jobs.cancel()
             return
         sam = self.card.sam
@@ -154,7 +154,7 @@ class PromptsDock(Dock):
         )
 
     def _catch_up(self) -> None:
-        self._looking_at = None
+        self._view_embedded = None
         if self._again:
             self._again = False
             self._ask()
@@ -165,11 +165,11 @@ class PromptsDock(Dock):
         if tool is None and layer is not None:
             layer.mouse_pan = True
         elif tool is not None and session is not None:
-            self.picture.take_tool(session, layer or self._show_prompts(session))
+            self.layers.activate_tool(session, layer or self._show_prompts(session))
             if not self.history.prompts:
-                self._look()
+                self._embed_view()
 
-    def _look(self) -> None:
+    def _embed_view(self) -> None:
         """Let SAM look at the view while the user looks for where to click; a click waits for it."""
         session, sam = self._session, self.card.sam
         if session is None or sam is None:
@@ -183,14 +183,14 @@ class PromptsDock(Dock):
             otherwise=self._catch_up,
         )
         if job is not None:
-            self._looking_at = view
+            self._view_embedded = view
 
     def _show_prompts(self, session: SlideSession) -> Layer:
-        return self.picture.show_prompts(session, self.history.prompts, self.answer)
+        return self.layers.show_prompts(session, self.history.prompts, self.answer)
 
     def _show_answer(self) -> None:
         if self._session is not None:
-            self.picture.show_answer(self._session, self.answer, self._number)
+            self.layers.show_answer(self._session, self.answer, self._number)
             self.card.show_answer(self.answer, self._number)
             self._enable()
 
@@ -198,10 +198,10 @@ class PromptsDock(Dock):
         if self._session is not None:
             show_chosen(self._sessions, self._session, number)
 
-    def _forget_prompts(self, session: SlideSession | None) -> None:
+    def _reset_prompts(self, session: SlideSession | None) -> None:
         self.history, self.answer, self._again = PromptHistory(), None, False
         if session is not None:
-            self.picture.show_answer(session, None, 0)
+            self.layers.show_answer(session, None, 0)
             if session is self._session and "prompts" in session.layers:
                 self._show_prompts(session)
         self.card.show_answer(None, 0)
@@ -214,7 +214,7 @@ class PromptsDock(Dock):
                     self._sessions.drop(self._session, kind)
             self._session = session
             self.card.release()
-            self._forget_prompts(session)
+            self._reset_prompts(session)
         self.card.show_sams(sams_on_disk())
         self.segments.show_session(session)
         if session is not None and not self.segments.numbers:

@@ -89,7 +89,7 @@ class SegmentEdits(QObject):
         # leaving the field tells of its text again: what is called so already is no edit
         if session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
             session.analysis = rename_segment(analysis, number, name)
-            self._sessions.retable(session)
+            self._sessions.update_table(session)
 
     def undo(self) -> None:
         """Go back to the segments before the last edit."""

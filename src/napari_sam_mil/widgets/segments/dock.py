@@ -29,11 +29,11 @@ from ...analysis.segment_table import matching_rows
 from ...layers.view import show_px0
 from ...notices import show_error
 from ...session.slide import SlideSession
-from ...words import sentence_case
+from ...text import sentence_case
 from ...writer import save_segments
 from ..dock import Dock
 from ..parts import text_label
-from ..prompts.picture import show_chosen
+from ..prompts.prompt_layers import show_chosen
 from .model import SegmentTableModel
 from .picking import Picker
 

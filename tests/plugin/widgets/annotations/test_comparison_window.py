@@ -47,8 +47,8 @@ def beside(qtbot, annotations_dock, shelf, abmil_folder):
     """The window, opened by one click."""
     shelf.add("classifier", abmil_folder)
     qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
-    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None)
-    dock = annotations_dock.beside_dock
+    qtbot.waitUntil(lambda: annotations_dock.comparison_dock is not None)
+    dock = annotations_dock.comparison_dock
     yield dock
     dock._viewer.close()
 
@@ -121,8 +121,8 @@ def test_ab_mil_is_on_the_right_also_where_another_sam_mil_fits(
     shelf.add("classifier", twin)
     shelf.add("classifier", abmil_folder)
     qtbot.mouseClick(annotations_dock.figure.beside, LEFT)
-    qtbot.waitUntil(lambda: annotations_dock.beside_dock is not None)
-    dock = annotations_dock.beside_dock
+    qtbot.waitUntil(lambda: annotations_dock.comparison_dock is not None)
+    dock = annotations_dock.comparison_dock
     assert [side.model.settings.name for side in dock.pair] == ["sam-mil", "abmil"]
     assert dock.models[0].count() == 3
     dock._viewer.close()
@@ -143,7 +143,7 @@ def test_with_one_classifier_the_message_says_what_is_missing(qtbot, annotations
     assert "patches of 128 px" in message
     assert "other: the model stand-in expects patch size 512" in message
     assert "such as AB-MIL, in the Models dock" in message
-    assert annotations_dock.beside_dock is None
+    assert annotations_dock.comparison_dock is None
 
 
 def test_every_field_of_the_window_explains_itself(beside):

@@ -118,7 +118,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
         monkeypatch.setattr(module, name, call)
 
     watched(agreement, "_touches")
-    watched(outlined, "picture_layer")
+    watched(outlined, "outline_image_layer")
     watched(outlined, "shape_annotations")
     watched(writer, "write_segments_geojson")
     watched(writer, "shape_annotations")
@@ -130,7 +130,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
     session.layers["segments"].save(str(tmp_path / "segments.geojson"), plugin="napari-sam-mil")
     assert set(threads) == {
         "_touches",
-        "picture_layer",
+        "outline_image_layer",
         "shape_annotations",
         "write_segments_geojson",
     }

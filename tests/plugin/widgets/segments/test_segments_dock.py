@@ -84,7 +84,7 @@ def test_columns_are_hidden_by_the_menu_and_stay_hidden(qtbot, analysed):
     action = next(one for one in dock.columns.menu().actions() if one.text() == "evidence")
     action.trigger()
     assert dock.table.isColumnHidden(place)
-    dock._sessions.retable(session)
+    dock._sessions.update_table(session)
     assert dock.table.isColumnHidden(place), "also when the table is made again"
     next(one for one in dock.columns.menu().actions() if one.text() == "evidence").trigger()
     assert not dock.table.isColumnHidden(place)

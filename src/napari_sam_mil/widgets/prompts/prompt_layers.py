@@ -27,7 +27,7 @@ _STEADY = 4
 _DISC = 14
 
 
-class PromptPicture(QObject):
+class PromptLayers(QObject):
     """Shows prompts and answer of one slide; ``prompted`` carries the prompt of a click or a dragged box.
 
     Parameters
@@ -51,7 +51,7 @@ class PromptPicture(QObject):
     ):
         super().__init__(dock)
         self._sessions, self._tool, self._keys = sessions, tool, keys
-        dock.keys_changed.connect(self.take_keys)
+        dock.keys_changed.connect(self.update_keys)
 
     def show_prompts(self, session: SlideSession, prompts: tuple[Prompt, ...], answer: Answer | None) -> Layer:
         """Draw the prompts, and the region that SAM looked at for its answer."""
@@ -73,7 +73,7 @@ class PromptPicture(QObject):
     def show_answer(self, session: SlideSession, answer: Answer | None, number: int) -> None:
         """Draw one of SAM's masks, or none."""
         if answer is None:
-            _empty(session, "candidate")
+            _clear_layer(session, "candidate")
             return
         first = "candidate" not in session.layers
         self._sessions.put(session, "candidate", candidate_layer(answer, number, mpp=session.source.place))
@@ -81,12 +81,12 @@ class PromptPicture(QObject):
             layers = self._sessions.viewer.layers
             layers.move(layers.index(session.layers["prompts"]), len(layers))
 
-    def take_tool(self, session: SlideSession, layer: Layer) -> None:
+    def activate_tool(self, session: SlideSession, layer: Layer) -> None:
         """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
         self._sessions.viewer.layers.selection.active = layer
         layer.mouse_pan = self._tool() != "box"
 
-    def take_keys(self) -> None:
+    def update_keys(self) -> None:
         """Use the keys as they are set now."""
         for session in self._sessions.all():
             if "prompts" in session.layers:
@@ -114,7 +114,7 @@ def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -
     """Draw a segment whole, also where smaller ones lie on it, or none."""
     segments = None if session.analysis is None else session.analysis.processed.segments
     if number is None or segments is None or number >= len(segments):
-        _empty(session, "chosen")
+        _clear_layer(session, "chosen")
         return
     mask, place = segments.mask(number), session.source.place
     sessions.put(session, "chosen", mask_layer(mask, segments.frame, "chosen segment", colour=BOX, mpp=place))
@@ -123,7 +123,7 @@ def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -
         layer.selected_label = number + 1
 
 
-def _empty(session: SlideSession, kind: str) -> None:
+def _clear_layer(session: SlideSession, kind: str) -> None:
     """Show nothing in a layer and leave it: napari stands still for a moment for every layer that goes."""
     layer = session.layers.get(kind)
     if layer is not None and layer.data.any():
