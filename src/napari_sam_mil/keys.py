@@ -60,7 +60,7 @@ def _in_prompts(name: str) -> Callable[[Layer], None]:
     return press
 
 
-#: Name of the action -> its key in the picture, while the layer ``prompts`` is selected.
+#: Name of the action -> its key in the image, while the layer ``prompts`` is selected.
 PROMPT_KEYS: dict[str, Key] = {
     f"napari-sam-mil:{name}": Key(_in_prompts(name), what, default)
     for name, what, default in (
@@ -153,11 +153,11 @@ def all_keys() -> dict[str, dict[str, str]]:
     theirs = {shown_keys(name, ""): what for name, what in NAPARI_KEYS.items()}
     return {
         "Everywhere in the window": window,
-        "In the picture, while the layer prompts is selected": {
+        "In the image, while the layer prompts is selected": {
             **prompts,
             "Shift+click, right click": "What does not belong to the segment",
         },
         **FIXED_KEYS,
-        "In the picture (napari)": {keys: what for keys, what in theirs.items() if keys != "none"},
+        "In the image (napari)": {keys: what for keys, what in theirs.items() if keys != "none"},
         "Of the window (napari)": {"Ctrl+Shift+P": "Command palette: type sam-mil to find every command"},
     }

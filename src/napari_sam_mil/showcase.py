@@ -1,9 +1,8 @@
-"""Open a slide with its results in napari and save the window as a picture.
+"""Open a slide with its results in napari and save an image of the window.
 
 ``python -m napari_sam_mil.showcase SLIDE --project PROJECT --model RUN --picture OUT.png [--show]``
 
-What the project holds already is shown at once; what is missing is computed. Without a display the window is drawn
-on an invisible one.
+Stored results are shown at once, and missing ones are computed. Without a display, a virtual one is used.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from .widgets.analyze.dock import AnalyzeDock
 
-#: Seconds that a slide may take before the showcase gives up.
+#: Seconds after which the analysis of the slide is cancelled.
 TIMEOUT_S = 1800.0
 
 
@@ -43,7 +42,7 @@ def save_window(
     Parameters
     ----------
     slide, project
-        The slide, and the folder in which its results are or will be kept.
+        The slide, and the folder for its results.
     picture
         PNG to write; None writes none.
     model
@@ -90,7 +89,7 @@ def present(
     failures: list[Exception] = []
     job = dock.run("Classify")
     if job is None:
-        raise SamMilError("the slide was opened, but not as one that can be analysed", where=slide)
+        raise SamMilError("the file was opened, but not as a slide that can be analysed", where=slide)
     job.failed.connect(failures.append)
     end = time.monotonic() + TIMEOUT_S
     while dock.job is not None:
@@ -107,30 +106,30 @@ def present(
 
 
 def wait_until_drawn(seconds: float = 1.0) -> None:
-    """Let the window draw what is waiting to be drawn."""
+    """Process events for some seconds, so that the window is fully drawn."""
     from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         process_events()
-        # what was closed is gone from the picture: processing events alone leaves it there
+        # processing events alone does not remove closed widgets from the image
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         time.sleep(0.01)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; the exit code is 0 where the window was shown or saved."""
+    """Run from the command line. The exit code is 0 if the window was shown or saved."""
     parser = argparse.ArgumentParser(
         prog="python -m napari_sam_mil.showcase", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("slide", type=Path)
-    parser.add_argument("--project", type=Path, required=True, help="folder in which results are kept")
+    parser.add_argument("--project", type=Path, required=True, help="folder for the results")
     parser.add_argument(
         "--model", default=AUTO, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="PNG of the whole window")
-    parser.add_argument("--show", action="store_true", help="leave the window open, where there is a display")
+    parser.add_argument("--show", action="store_true", help="leave the window open if there is a display")
     chosen = parser.parse_args(arguments)
     try:
         save_window(chosen.slide, chosen.project, chosen.picture, model=chosen.model, show=chosen.show)

@@ -49,7 +49,7 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
 def write_segments(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the segments of a layer of segments: GeoJSON with their scores, or CSV with the scores alone.
 
-    A picture of many outlines is written as :func:`write_shapes` writes those that can be edited.
+    An image of many outlines is written as :func:`write_shapes` writes those that can be edited.
     """
     tag = _tag(path, meta)
     if annotations_of_image(data) is not None:

@@ -148,12 +148,12 @@ def key(viewer: object, letter: Qt.Key, keys: Qt.KeyboardModifier = NONE) -> Non
 
 
 def canvas(viewer: object) -> QWidget:
-    """Return the picture."""
+    """Return the image."""
     return viewer.window._qt_viewer.canvas.native
 
 
 def place_of(viewer: object, world: Iterable[float]) -> QPoint:
-    """Return where in the picture a point (row, column) of the world is drawn."""
+    """Return where in the image a point (row, column) of the world is drawn."""
     scene = viewer.scene.camera
     middle = canvas(viewer).rect().center()
     row, column = ((one - centre) * scene.zoom for one, centre in zip(world, tuple(scene.center)[-2:], strict=True))
@@ -161,14 +161,14 @@ def place_of(viewer: object, world: Iterable[float]) -> QPoint:
 
 
 def turn_wheel(viewer: object, place: QPoint, steps: int) -> None:
-    """Turn the mouse wheel over a place of the picture: towards the slide."""
-    picture = canvas(viewer)
+    """Turn the mouse wheel over a place of the image: towards the slide."""
+    image = canvas(viewer)
     for _ in range(steps):
         event = QWheelEvent(
-            *(QPointF(place), QPointF(picture.mapToGlobal(place)), QPoint(), QPoint(0, 120)),
+            *(QPointF(place), QPointF(image.mapToGlobal(place)), QPoint(), QPoint(0, 120)),
             *(Qt.MouseButton.NoButton, NONE, Qt.ScrollPhase.NoScrollPhase, False),
         )
-        QApplication.sendEvent(picture, event)
+        QApplication.sendEvent(image, event)
 
 
 def click_row(table: QTableView, row: int, keys: Qt.KeyboardModifier = NONE) -> None:
@@ -191,7 +191,7 @@ def headings(table: QTableView) -> list[str]:
 
 
 def drop(viewer: object, *paths: Path) -> None:
-    """Drag files or folders over the picture and let them go."""
+    """Drag files or folders over the image and let them go."""
     target = viewer.window._qt_viewer
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
@@ -199,7 +199,7 @@ def drop(viewer: object, *paths: Path) -> None:
     copy = Qt.DropAction.CopyAction
     enter = QDragEnterEvent(middle, copy, mime, LEFT, NONE)
     QApplication.sendEvent(target, enter)
-    assert enter.isAccepted(), "the picture takes what is dragged"
+    assert enter.isAccepted(), "the image takes what is dragged"
     QApplication.sendEvent(target, QDropEvent(QPointF(middle), copy, mime, LEFT, NONE))
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that are dropped into the picture or chosen in the menus of a real window."""
+"""Files and folders that are dropped into the image or chosen in the menus of a real window."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Walk:
         return [layer.name for layer in self.viewer.layers]
 
     def middle_of(self, number):
-        """A place in the picture that lies in a segment (from 0), and its level-0 pixels."""
+        """A place in the image that lies in a segment (from 0), and its level-0 pixels."""
         segments = self.session.analysis.processed.segments
         rows, columns = np.nonzero(segments.mask(number))
         half = len(rows) // 2
@@ -243,7 +243,7 @@ def compare_with_outlines(walk):
     beside = dock.comparison_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")
     assert beside._viewer.canvas.grid.enabled
-    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures")
+    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both images")
     beside._viewer.close()
     pause()
     walk.viewer.window._qt_window.activateWindow()

@@ -76,7 +76,7 @@ def test_a_project_shows_its_slide_with_all_layers_and_lists_its_slides(qtbot, m
     assert not (study / "superseded").exists(), "nothing was computed again"
 
 
-def test_a_run_is_dropped_into_the_picture(qtbot, make_napari_viewer, run):
+def test_a_run_is_dropped_into_the_image(qtbot, make_napari_viewer, run):
     viewer = make_napari_viewer(show=True)
     with Dialogs(take_reader("SAM-MIL")):
         drop(viewer, run)

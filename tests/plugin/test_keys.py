@@ -82,7 +82,7 @@ def test_a_key_is_changed_in_naparis_list_and_given_back(prompts):
     press(dialog, "OK")
     assert (key_of("next_candidate"), key_of("cancel")) == ("N", "J")
     assert "N next candidate" in dock.card.keys.text()
-    assert "(N in the picture)" in dock.card.next.toolTip()
+    assert "(N in the image)" in dock.card.next.toolTip()
     pause()
     assert "<b>J</b>" in words_of(page), "the list of keys follows"
     QTest.keyClick(canvas(viewer), Qt.Key.Key_C)

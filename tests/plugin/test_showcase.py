@@ -1,4 +1,4 @@
-"""The window as a picture, also where there is no display."""
+"""The window as an image, also where there is no display."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sam_mil_engine.errors import SamMilError
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("Xvfb") is None, reason="Xvfb is not here")
 def test_the_showcase_draws_the_window_without_a_display(tiny_slide, run_folder, tmp_path):
-    picture = tmp_path / "window.png"
+    image = tmp_path / "window.png"
     bare = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     command = [sys.executable, "-m", "napari_sam_mil.showcase", str(tiny_slide), "--project", str(tmp_path / "p")]
-    command += ["--model", str(run_folder), "--picture", str(picture)]
+    command += ["--model", str(run_folder), "--picture", str(image)]
     done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    window = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    window = np.asarray(Image.open(image).convert("RGB")).astype(int)
     assert window.shape == (1080, 1920, 3)
     pink = (window[..., 0] - window[..., 1] > 25) & (window[..., 0] > 120)
     assert pink[200:-200, 500:-600].mean() > 0.2, "tissue fills much of the canvas"

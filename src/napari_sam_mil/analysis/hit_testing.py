@@ -1,4 +1,4 @@
-"""From a place in the picture to the segments there. No Qt, no napari."""
+"""From a place in the image to the segments there. No Qt, no napari."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sam_mil_engine.slide.slide import Slide
 
 Bounds = tuple[float, float, float, float]
-#: Longest side of the picture that is embedded: what SAM's image encoder takes.
+#: Longest side of the image that is embedded: what SAM's image encoder takes.
 MAX_SIDE = 1024
 #: Embeddings that are kept for a slide; one of ViT-H takes 4 MB.
 MAX_REGIONS = 16
@@ -92,11 +92,11 @@ class Region:
     bounds_px0
         Left, top, right, bottom.
     frame, size_raster
-        Where the picture lies, its width and height.
+        Where the image lies, its width and height.
     sam
         Name and version of the SAM.
     embedding
-        What it keeps of the picture, in the form in which the process beside napari takes it.
+        What it keeps of the image, in the form in which the process beside napari takes it.
     """
 
     bounds_px0: Bounds
@@ -136,7 +136,7 @@ class RegionCache:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Masks (M, h, w) on the picture of a region, best first, and SAM's own estimate of their IoU (M,)."""
+    """Masks (M, h, w) on the image of a region, best first, and SAM's own estimate of their IoU (M,)."""
 
     region: Region
     masks: npt.NDArray[np.bool_]
@@ -191,12 +191,12 @@ def embed_view(
         return region
     if not _contains(bounds, points):
         raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
-    picture, frame = slide.picture(bounds_px0=bounds, max_side=MAX_SIDE)
-    embedding = call_in_worker(embed, sam, picture, progress=progress)
+    image, frame = slide.picture(bounds_px0=bounds, max_side=MAX_SIDE)
+    embedding = call_in_worker(embed, sam, image, progress=progress)
     region = Region(
         bounds_px0=bounds,
         frame=frame,
-        size_raster=(picture.shape[1], picture.shape[0]),
+        size_raster=(image.shape[1], image.shape[0]),
         sam=identity,
         embedding=embedding,
     )
@@ -236,7 +236,7 @@ def _contains(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
 def _arrays(
     prompts: tuple[Prompt, ...], frame: Frame
 ) -> tuple[npt.NDArray[np.float64] | None, list[int] | None, npt.NDArray[np.float64] | None]:
-    """Points, labels and box in pixels of the picture, as the predictor takes them."""
+    """Points, labels and box in pixels of the image, as the predictor takes them."""
     clicks = [prompt for prompt in prompts if prompt.kind != "box"]
     boxes = [frame.from_px0(prompt.points_px0) for prompt in prompts if prompt.kind == "box"]
     box = np.concatenate([boxes[0].min(axis=0), boxes[0].max(axis=0)]) if boxes else None

@@ -46,13 +46,13 @@ def identify(sam: str, *, progress: ProgressCallback) -> tuple[str, str]:
     return model.name, model.version
 
 
-def embed(sam: str, picture: npt.NDArray[np.uint8], *, progress: ProgressCallback) -> bytes:
-    """Let a SAM look at an RGB picture (h, w, 3); return what it keeps of it, for :func:`answer` alone.
+def embed(sam: str, image: npt.NDArray[np.uint8], *, progress: ProgressCallback) -> bytes:
+    """Let a SAM look at an RGB image (h, w, 3); return what it keeps of it, for :func:`answer` alone.
 
     It can be stopped before every layer of the image encoder.
     """
     looking = Progress(STAGE, 1, 2, unit="steps", message="looking at the view")
-    found = prompter(sam).embed(picture, report=lambda: progress(looking))
+    found = prompter(sam).embed(image, report=lambda: progress(looking))
     return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 
 
@@ -65,7 +65,7 @@ def answer(
     *,
     progress: ProgressCallback,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-    """Answer prompts on a picture that was embedded.
+    """Answer prompts on an image that was embedded.
 
     Takes and returns what :meth:`~sam_mil_engine.segment.predictor.SamPrompter.predict` does.
     """

@@ -26,7 +26,7 @@ _SAMPLES = 4
 
 
 def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> npt.NDArray[np.bool_]:
-    """Bring a mask (h, w) in ``frame`` to the picture of the segments (height, width): pixels at least half inside.
+    """Bring a mask (h, w) in ``frame`` to the image of the segments (height, width): pixels at least half inside.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
         result[top:bottom, left:right] = share >= 0.5
     if not result.any():
         raise SegmentError(
-            "the mask is smaller than a pixel of the picture that was segmented, or lies outside it",
+            "the mask is smaller than a pixel of the image that was segmented, or lies outside it",
             hint="Segment something larger, inside the tissue",
         )
     return result
@@ -61,7 +61,7 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
 def _pixel_numbers(
     positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame
 ) -> npt.NDArray[np.int64]:
-    """Positions along one axis of one picture -> pixel numbers of another."""
+    """Positions along one axis of one image -> pixel numbers of another."""
     points = np.stack([positions, positions], axis=1)
     return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
 

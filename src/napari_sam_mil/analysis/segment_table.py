@@ -36,7 +36,7 @@ def segment_table(
 ) -> dict[str, Column]:
     """Name -> column with one entry per segment; a number that does not exist is NaN.
 
-    ``index`` is the segment's label in the picture (1, 2, ...). Columns appear as far as is known: area and the
+    ``index`` is the segment's label in the image (1, 2, ...). Columns appear as far as is known: area and the
     segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with
     scores. Probability and evidence are those of the last class (two classes) or of the predicted one. ``others``
     are comparisons with the outlines of further classes: their columns carry the class, as ``IoU (Stroma)``.

@@ -102,7 +102,7 @@ class LayerTag:
     source
         The slide.
     segments
-        The masks that a ``segments`` layer shows; its picture holds only the smallest at every pixel.
+        The masks that a ``segments`` layer shows; its image holds only the smallest at every pixel.
     """
 
     kind: str

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from sam_mil_engine.annotations.model import Annotation, Area
     from sam_mil_engine.slide.info import SlideInfo
 
-#: Kinds of layers that hold outlines: a picture of many, and shapes that can be edited.
+#: Kinds of layers that hold outlines: an image of many, and shapes that can be edited.
 OUTLINES = ("outlines", "annotations")
 #: Columns of the layer's features: class and name of an outline, and which part of which annotation a shape is.
 CLASS, NAME, PART = "class", "name", "part"
 #: Class of what is drawn by hand, and what a class without a name is called.
 DRAWN_CLASS = "Tumour"
-#: More polygons, or more corners, are a picture that cannot be edited: a shapes layer would stop the window.
+#: More polygons, or more corners, are an image that cannot be edited: a shapes layer would stop the window.
 MOST_SHAPES, MOST_CORNERS = 300, 50_000
 _ELLIPSE_CORNERS = 72
 #: Width of a line, as a share of the side of a square as large as the smallest outline.
@@ -50,7 +50,7 @@ def editable(annotations: Sequence[Annotation]) -> bool:
 
 
 def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
-    """Outlines in the report's blue: as shapes, or as a picture where there are too many to be edited.
+    """Outlines in the report's blue: as shapes, or as an image where there are too many to be edited.
 
     Shapes drawn into the layer later get the class ``Tumour``.
     """
@@ -85,7 +85,7 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Pla
 
 
 def outline_image_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
-    """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
+    """Outlines as a label image that cannot be edited; hovering tells the class and the name."""
     import pandas as pd
     from napari.utils.colormaps import CyclicLabelColormap
 
@@ -111,7 +111,7 @@ def outline_image_layer(annotations: Sequence[Annotation], info: SlideInfo, *, m
 
 
 def update_outline_image(layer: Any, data: LayerData) -> bool:
-    """Give a picture of outlines those of another one, and tell whether it could take them.
+    """Give an image of outlines those of another one, and tell whether it could take them.
 
     napari collects all garbage when a layer goes, which takes a quarter of a second where there are many outlines.
     A layer that the user moved does not take them.
@@ -152,7 +152,7 @@ def shape_annotations(
     Parameters
     ----------
     data, meta
-        The layer's vertices (or its picture), and its ``scale``, ``translate``, ``features``, ``shape_type``,
+        The layer's vertices (or its image), and its ``scale``, ``translate``, ``features``, ``shape_type``,
         ``name``, and its other transforms, as ``as_layer_data_tuple`` gives them.
     mpp
         Of the slide under the layer.
@@ -246,7 +246,7 @@ def _union(areas: Sequence[Area], as_area: Any) -> Area:
 def _as_shown(
     annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: PlaceOrMpp
 ) -> list[Annotation]:
-    """Annotations behind a picture, where the layer shows them."""
+    """Annotations behind an image, where the layer shows them."""
     from dataclasses import replace
 
     import shapely

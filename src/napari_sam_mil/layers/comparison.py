@@ -27,10 +27,10 @@ def cell_layers(
     numbers = side.quantity(quantity)
     values: FloatVector = np.full(len(grid), np.nan, np.float32) if numbers is None else numbers.values
     layer = attention_layer(side.scores, grid, mpp=mpp) if quantity == "attention" else None
-    picture, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
+    image, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
     if numbers is None:
-        picture, _ = grid.raster(values)
+        image, _ = grid.raster(values)
     above, words, _ = threshold_layer(values, threshold, grid, mpp=mpp)
     keywords |= {"name": f"{quantity}: {side.title}", "visible": shown != "patches"}
     words |= {"name": f"above: {side.title}", "visible": shown != "map"}
-    return [(picture, keywords, kind), (above, words, "image")]
+    return [(image, keywords, kind), (above, words, "image")]

@@ -1,7 +1,7 @@
-"""Thousands of outlines as a label picture that is drawn where it is looked at.
+"""Thousands of outlines as a label image that is drawn where it is looked at.
 
 A shapes layer takes a quarter of a millisecond an outline, in the thread of the window, and is drawn as a whole at
-every movement. A label picture costs as much as the window has pixels.
+every movement. A label image costs as much as the window has pixels.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class OutlineEdges:
         window = np.array([left, top, left + width * step, top + height * step])
         low, high = self._bounds[:, :2], self._bounds[:, 2:]
         seen = np.flatnonzero((low < window[2:]).all(axis=1) & (high > window[:2]).all(axis=1))
-        picture = np.zeros((height, width), dtype=np.uint32)
+        image = np.zeros((height, width), dtype=np.uint32)
         if not len(seen):
-            return picture
+            return image
         start, count = self._first[seen], self._first[seen + 1] - self._first[seen]
         rows = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
         origin = np.array([left, top, left, top])
@@ -86,12 +86,12 @@ class OutlineEdges:
             (width, height),
         )
         inside = drawn >= 0
-        picture[inside] = self._order[seen][drawn[inside]] + 1
-        return picture
+        image[inside] = self._order[seen][drawn[inside]] + 1
+        return image
 
 
 class OutlineLevel:
-    """One level of the label picture of many outlines: a lazy array (height, width), as far as napari uses arrays.
+    """One level of the label image of many outlines: a lazy array (height, width), as far as napari uses arrays.
 
     Attributes
     ----------
@@ -130,21 +130,21 @@ class OutlineLevel:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("a picture that is drawn when it is looked at cannot be had without a copy")
+            raise ValueError("an image that is drawn when it is looked at cannot be had without a copy")
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         rows, columns, _ = expand_key(key)
         top, bottom, local_rows = window_of(rows, self.shape[0])
         left, right, local_columns = window_of(columns, self.shape[1])
-        picture = np.zeros((bottom - top, right - left), dtype=np.uint32)
+        image = np.zeros((bottom - top, right - left), dtype=np.uint32)
         for row in range(top // _TILE, -(-bottom // _TILE)):
             for column in range(left // _TILE, -(-right // _TILE)):
                 tile, y, x = self._tile(row, column), row * _TILE - top, column * _TILE - left
                 part = tile[max(0, -y) : bottom - top - y, max(0, -x) : right - left - x]
                 y, x = max(0, y), max(0, x)
-                picture[y : y + part.shape[0], x : x + part.shape[1]] = part
-        return picture[local_rows, :][..., local_columns]
+                image[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return image[local_rows, :][..., local_columns]
 
     def _tile(self, row: int, column: int) -> Labels32:
         with self._lock:
@@ -182,6 +182,6 @@ def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int])
 
 
 def annotations_of_image(data: Any) -> tuple[Annotation, ...] | None:
-    """Return the annotations behind the data of a label picture of outlines; None for any other data."""
+    """Return the annotations behind the data of a label image of outlines; None for any other data."""
     first = data[0] if len(data) else None
     return first.edges.annotations if isinstance(first, OutlineLevel) else None

@@ -1,4 +1,4 @@
-"""Many polygons at once into a label picture: by spans of pixels, in numpy alone."""
+"""Many polygons at once into a label image: by spans of pixels, in numpy alone."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def fill(
     Parameters
     ----------
     edges
-        (e, 4) x0, y0, x1, y1 of the edges of all closed rings, in pixels of the picture.
+        (e, 4) x0, y0, x1, y1 of the edges of all closed rings, in pixels of the image.
     owner
         (e,) number of the area that an edge belongs to, ascending.
     spots
         (n, 2) x, y of a point in every area.
     size
-        Width and height of the picture.
+        Width and height of the image.
 
     Returns
     -------
     (height, width) number of the area at every pixel, -1 where there is none.
     """
     width, height = size
-    picture = np.full(width * height, -1, dtype=np.int64)
+    image = np.full(width * height, -1, dtype=np.int64)
     x, y = np.floor(spots).astype(np.int64).T
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    picture[y[inside] * width + x[inside]] = np.flatnonzero(inside)
+    image[y[inside] * width + x[inside]] = np.flatnonzero(inside)
     area, row, first, last = _spans(edges, owner, size)
     length = last - first
     pixel = np.arange(length.sum()) + np.repeat(row * width + first - np.cumsum(length) + length, length)
-    picture[pixel] = np.repeat(area, length)
-    return picture.reshape(height, width)
+    image[pixel] = np.repeat(area, length)
+    return image.reshape(height, width)
 
 
 def _spans(
@@ -71,7 +71,7 @@ def edges_and_insides(labels: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Tell the lines of labels from their insides: label n becomes ``2 n - 1`` on its line and ``2 n`` inside.
 
     The line is two pixels wide and lies inside the area. ``labels`` has a halo of :data:`HALO` pixels around, which
-    the returned picture has not.
+    the returned image has not.
     """
     inside = np.ones(labels.shape, dtype=bool)
     below, beside = labels[1:] == labels[:-1], labels[:, 1:] == labels[:, :-1]

@@ -137,7 +137,7 @@ def _map(
     visible: bool,
     tissue: TissueRegions | None,
 ) -> LayerData:
-    picture, frame = cut_to_tissue(*grid.raster(values), tissue)
+    image, frame = cut_to_tissue(*grid.raster(values), tissue)
     keywords = {
         "name": name,
         "colormap": napari_colormap(colormap),
@@ -148,7 +148,7 @@ def _map(
         "visible": visible,
         **place_raster(frame, mpp),
     }
-    return picture, keywords, "image"
+    return image, keywords, "image"
 
 
 def cut_to_tissue(
@@ -165,10 +165,10 @@ def cut_to_tissue(
 
     parts = int(np.clip(np.sqrt(_MAP_PIXELS / values.size), 1, 16))
     finer = frame.finer(parts)
-    picture = values.repeat(parts, axis=0).repeat(parts, axis=1)
-    inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(picture.shape[1], picture.shape[0]))
-    picture[~inside] = np.nan
-    return picture, finer
+    image = values.repeat(parts, axis=0).repeat(parts, axis=1)
+    inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(image.shape[1], image.shape[0]))
+    image[~inside] = np.nan
+    return image, finer
 
 
 def result_layers(

@@ -17,8 +17,8 @@ from .results import LayerData
 
 def threshold_image(values: FloatVector, threshold: float, grid: TileGrid) -> npt.NDArray[np.float32]:
     """Return one pixel per patch: 1 where the value reaches the threshold, else NaN."""
-    picture, _ = grid.raster(np.where(values >= threshold, np.float32(1), np.float32(np.nan)))
-    return picture
+    image, _ = grid.raster(np.where(values >= threshold, np.float32(1), np.float32(np.nan)))
+    return image
 
 
 def threshold_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: PlaceOrMpp) -> LayerData:

@@ -10,7 +10,7 @@ from napari.settings import get_settings
 
 #: Name of the plugin, as napari's setting has it.
 PLUGIN = "napari-sam-mil"
-#: Files that hold nothing but slides. TIFF, DICOM and pictures may be something else: there napari asks.
+#: Files that hold nothing but slides. TIFF, DICOM and images may be something else: there napari asks.
 SLIDE_PATTERNS = ("*.svs", "*.svslide", "*.ndpi", "*.mrxs", "*.scn", "*.bif", "*.vms", "*.vmu", "*.qptiff")
 
 

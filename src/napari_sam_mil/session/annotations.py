@@ -42,7 +42,7 @@ class SlideOutlines:
     Attributes
     ----------
     many
-        Those that are shown as a picture, which cannot be edited.
+        Those that are shown as an image, which cannot be edited.
     shapes
         Those that are shapes.
     """
@@ -56,13 +56,13 @@ class SlideOutlines:
         return [*self.many, *self.shapes]
 
     def with_added(self, found: Sequence[Annotation]) -> SlideOutlines:
-        """Add outlines: as shapes where they can all be edited then, else to the picture."""
+        """Add outlines: as shapes where they can all be edited then, else to the image."""
         if not self.many and editable([*self.shapes, *found]):
             return SlideOutlines((), (*self.shapes, *found))
         return SlideOutlines((*self.many, *found), self.shapes)
 
     def made_editable(self, classification: str | None, bounds_px0: Bounds | None, what: str) -> SlideOutlines:
-        """Make shapes of some outlines of the picture.
+        """Make shapes of some outlines of the image.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class SlideOutlines:
             and (bounds_px0 is None or _overlap(item.polygon.bounds, bounds_px0))
         ]
         if not chosen:
-            raise DataError(f"no outline of the picture is {what}", hint="Move to one, or choose a class")
+            raise DataError(f"no outline of the image is {what}", hint="Move to one, or choose a class")
         if not editable([*self.shapes, *chosen]):
             raise DataError(
                 f"{len(chosen):,} outlines are {what}, and about {MOST_SHAPES} can be edited at once",

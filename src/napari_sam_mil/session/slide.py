@@ -57,7 +57,7 @@ class SlideSession:
     question: tuple[str, ResolutionQuestion] | None = None
 
     def outline_layers(self) -> list[Layer]:
-        """Return the layers that hold outlines: the picture of many, and those that can be edited."""
+        """Return the layers that hold outlines: the image of many, and those that can be edited."""
         return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
 
     def table(self) -> dict[str, Column]:

@@ -106,7 +106,7 @@ class Sessions:
             if kind in wanted:
                 array, keywords, type_name = wanted[kind]
                 first = kind not in session.layers
-                # a layer takes napari a tenth of a second, and its first picture another
+                # a layer takes napari a tenth of a second, and its first image another
                 layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
                 process_events()
                 if session not in self._sessions:  # its slide was closed in the meantime

@@ -40,7 +40,7 @@ class Dock(QWidget):
         self._in_order = self._left = self._behind = self._stowed = False
 
     def leave(self) -> None:
-        """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
+        """End the work of the dock, and listen no more; a dock that put layers into the image takes them away."""
         self._sessions.changed.disconnect(self._show_current, missing_ok=True)
         self._shortcuts.events.shortcuts.disconnect(self._on_shortcuts)
         for jobs in self.findChildren(DockJobs):

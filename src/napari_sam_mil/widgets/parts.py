@@ -197,8 +197,8 @@ class ColourBar(QWidget):
         """Draw the colours, the mark and the words."""
         painter = QPainter(self)
         bar = QRectF(0, 0, self.width(), 10)
-        picture = QImage(self._colours.data, 256, 1, 3 * 256, QImage.Format.Format_RGB888)
-        painter.drawImage(bar, picture)
+        image = QImage(self._colours.data, 256, 1, 3 * 256, QImage.Format.Format_RGB888)
+        painter.drawImage(bar, image)
         if self._mark is not None:
             x = self._mark * self.width()
             painter.setPen(QPen(QColor("black"), 3))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _CHANGE_KEYS = (
-    "The keys of the window and of the picture can be changed in napari: File › Preferences › Shortcuts. "
+    "The keys of the window and of the image can be changed in napari: File › Preferences › Shortcuts. "
     "Those of SAM-MIL stand under Viewer key bindings."
 )
 
@@ -141,7 +141,7 @@ class PreferencesDock(Dock):
         self.cache.setKeyboardTracking(False)
         self.cache.setToolTip("Decoded tiles that one open slide keeps in memory; holds for slides opened later")
         self.slicing.setToolTip(
-            "napari's asynchronous slicing: moving never waits for tiles, the picture sharpens as they arrive"
+            "napari's asynchronous slicing: moving never waits for tiles, the image sharpens as they arrive"
         )
         self.srgb.setToolTip(
             "Shows slides that carry an ICC profile in the colours that the scanner's maker means, as sRGB;\n"
@@ -149,7 +149,7 @@ class PreferencesDock(Dock):
         )
         self.readers.setToolTip(
             "SVS, NDPI, MRXS, SCN, BIF, VMS and the like open in SAM-MIL without napari asking for a reader;\n"
-            "for TIFF, DICOM and pictures it asks, unless you let it remember your choice"
+            "for TIFF, DICOM and images it asks, unless you let it remember your choice"
         )
         self.reset.setToolTip("Project folder and cache as they were at first; napari's own settings stay")
         form = QFormLayout()

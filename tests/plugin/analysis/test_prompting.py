@@ -45,7 +45,7 @@ def counted(sam, monkeypatch, in_this_process):
     """Prompting uses the small SAM; the list has one entry for every run of its image encoder."""
     calls = []
     forward = sam.image_encoder.neck.forward
-    monkeypatch.setattr(sam.image_encoder.neck, "forward", lambda picture: calls.append(1) or forward(picture))
+    monkeypatch.setattr(sam.image_encoder.neck, "forward", lambda image: calls.append(1) or forward(image))
     monkeypatch.setattr(sam_calls, "prompter", lambda _name: SamPrompter(sam, name="small", version="1"))
     return calls
 

@@ -1,4 +1,4 @@
-"""Outlines as layers and back, without a window: names, parts, classes, transforms, and the picture of many."""
+"""Outlines as layers and back, without a window: names, parts, classes, transforms, and the image of many."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def same(found, expected):
         assert shapely.symmetric_difference(one.polygon, other.polygon).area < 1e-3
 
 
-@pytest.mark.parametrize("outlines", [few(), many()], ids=["shapes", "picture"])
+@pytest.mark.parametrize("outlines", [few(), many()], ids=["shapes", "image"])
 def test_names_classes_and_parts_survive_the_layer(outlines):
     layer = layer_of(outlines)
     assert isinstance(layer, Shapes) == (len(outlines) <= MOST_SHAPES)
@@ -139,7 +139,7 @@ TRANSFORMS = {
 
 
 @pytest.mark.parametrize("change", TRANSFORMS.values(), ids=TRANSFORMS)
-@pytest.mark.parametrize("outlines", [few(), many()], ids=["shapes", "picture"])
+@pytest.mark.parametrize("outlines", [few(), many()], ids=["shapes", "image"])
 def test_outlines_lie_where_the_layer_shows_them(outlines, change):
     layer = layer_of(outlines)
     corners = np.array([outlines[-1].polygon.bounds[:2], outlines[-1].polygon.bounds[2:]])
@@ -171,7 +171,7 @@ def test_the_status_bar_tells_class_and_name_of_a_shape_and_nothing_between_shap
     assert shape_text_at(layer, shape[0]) == "class: Tumor, name: core A"
     assert shape_text_at(layer, shape[1]) == ""
     assert shape_text_at(Shapes([np.eye(4, 2) * 9]), (1, 1)) == "", "shapes without classes"
-    assert shape_text_at(layer_of(many()), shape[0]) is None, "napari says it of a picture"
+    assert shape_text_at(layer_of(many()), shape[0]) is None, "napari says it of an image"
 
 
 def label_at(layer, level, x, y):
@@ -179,7 +179,7 @@ def label_at(layer, level, x, y):
     return int(layer.data[level][int(y / step), int(x / step)])
 
 
-def test_the_picture_of_many_tells_lines_insides_classes_and_names():
+def test_the_image_of_many_tells_lines_insides_classes_and_names():
     outlines = many()
     layer = layer_of(outlines)
     assert not any(isinstance(level, np.ndarray) for level in layer.data), "drawn only where it is looked at"
@@ -196,7 +196,7 @@ def test_the_picture_of_many_tells_lines_insides_classes_and_names():
     np.testing.assert_array_equal(colours[:, 3], [0, 1, 0, 1, 0])
 
 
-def test_all_levels_of_the_picture_lie_at_the_same_place():
+def test_all_levels_of_the_image_lie_at_the_same_place():
     layer = layer_of(many())
     sizes = np.array(layer.level_shapes, float)
     np.testing.assert_array_equal(sizes[:-1], 2 * sizes[1:])
@@ -253,7 +253,7 @@ def test_lines_are_two_pixels_inside_the_area():
     assert (drawn == 9).sum() == 8 * 8 - 4 * 4
 
 
-def test_the_picture_takes_others_unless_the_user_moved_it():
+def test_the_image_takes_others_unless_the_user_moved_it():
     layer = layer_of(many())
     assert update_outline_image(layer, annotations_layer(many()[5:], INFO, mpp=MPP))
     same(back(layer), many()[5:])
@@ -270,7 +270,7 @@ def test_some_of_many_become_editable_and_none_is_lost():
     more = edited.made_editable("Stroma", None, "of the class Stroma")
     assert all(one.classification == "Tumor" for one in more.many)
     assert sorted(one.name for one in more.all) == sorted(one.name for one in many())
-    with pytest.raises(DataError, match="no outline of the picture is in view"):
+    with pytest.raises(DataError, match="no outline of the image is in view"):
         edited.made_editable(None, (0, 0, 100, 100), "in view")
     with pytest.raises(DataError, match="350 outlines are in view, and about 300 can be edited"):
         outlined.made_editable(None, None, "in view")

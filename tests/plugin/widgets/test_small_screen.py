@@ -12,7 +12,7 @@ from napari_sam_mil.widgets.analyze.fold import Fold
 from sparse_slides import write_sparse_slide
 
 
-def test_a_large_slide_with_a_long_name_leaves_room_for_its_picture(open_dock, tmp_path):
+def test_a_large_slide_with_a_long_name_leaves_room_for_its_image(open_dock, tmp_path):
     path = tmp_path / f"{'a-slide-with-a-very-long-name-' * 6}.tif"
     write_sparse_slide(path, side=40_000, radius=4_000, pieces=[(0.5, 0.5)])
     viewer, _dock = open_dock(path)

@@ -54,7 +54,7 @@ def _view(viewer: Viewer, source: SlideSource) -> Rings | None:
     right, bottom = min(width, round(right)), min(height, round(bottom))
     if not (left < right and top < bottom):
         raise SettingsError(
-            "the view shows nothing of the slide", hint="Press Home in the picture to come back to it"
+            "the view shows nothing of the slide", hint="Press Home in the image to come back to it"
         )
     if (left, top, right, bottom) == (0, 0, width, height):
         return None

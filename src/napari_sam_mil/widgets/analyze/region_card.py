@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _ENTRIES = (
     (WHOLE, "Whole slide", "All tissue of the slide"),
-    (VIEW, "Current view", "The tissue that is in the picture when you press the button"),
+    (VIEW, "Current view", "The tissue that is in the image when you press the button"),
     (SHAPE, "Selected shape", "The tissue in the shapes that are selected in a shapes layer"),
 )
 

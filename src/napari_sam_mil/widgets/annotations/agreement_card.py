@@ -59,7 +59,7 @@ class AgreementCard(Card):
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.classes, self.colours = ShortCombo(), ShortCombo()
         self.classes.setToolTip("Outlines of this class are compared, here and in the Groups dock")
-        self.colours.setToolTip("How the segments are coloured in the picture")
+        self.colours.setToolTip("How the segments are coloured in the image")
         for text, column in COLOURS.items():
             self.colours.addItem(text, column)
         self.classes.activated.connect(lambda _: self.class_chosen.emit(self.chosen))

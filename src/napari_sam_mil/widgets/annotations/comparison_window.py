@@ -176,7 +176,7 @@ class ComparisonDock(QWidget):
         for label in self.facts:
             card.body.addWidget(label)
         card.body.addWidget(
-            text_label("Both pictures move together. The outlines are those of the Annotations dock.", faint=True)
+            text_label("Both images move together. The outlines are those of the Annotations dock.", faint=True)
         )
         content = QWidget()
         column = QVBoxLayout(content)

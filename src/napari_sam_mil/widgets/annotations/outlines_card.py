@@ -87,12 +87,12 @@ class OutlinesCard(Card):
         self._enable()
 
     def show_many(self, names: Sequence[str]) -> None:
-        """Offer to edit some of the outlines that are shown as a picture; ``names`` are their classes."""
+        """Offer to edit some of the outlines that are shown as an image; ``names`` are their classes."""
         self.many.setVisible(bool(names))
         if not names:
             return
         self._many_facts.setText(
-            f"{len(names):,} outlines are shown as a picture, which stays quick. To change some of them, "
+            f"{len(names):,} outlines are shown as an image, which stays quick. To change some of them, "
             "choose which:"
         )
         kept = self.which.currentData()

@@ -53,7 +53,7 @@ class FigureDock(Dock):
         self.dpi.setValue(DPI)
         self.dpi.setSuffix(" dpi")
         self.dpi.setToolTip(f"Pixels an inch: journals ask for {DPI}, for fine lines 600")
-        self.caption.setToolTip("Stands below the picture; empty leaves it out")
+        self.caption.setToolTip("Stands below the image; empty leaves it out")
         self.caption.setTabChangesFocus(True)
         self.caption.setAccessibleName("Caption")
         self.caption.setMaximumHeight(110)

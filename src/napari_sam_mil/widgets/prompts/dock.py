@@ -77,7 +77,7 @@ class PromptsDock(Dock):
         dock_events().models_changed.connect(self._show_current)
 
     def leave(self) -> None:
-        """Take prompts, candidate and chosen segment out of the picture: without the dock they say nothing."""
+        """Take prompts, candidate and chosen segment out of the image: without the dock they say nothing."""
         super().leave()
         dock_events().models_changed.disconnect(self._show_current)
         for session in self._sessions.all():

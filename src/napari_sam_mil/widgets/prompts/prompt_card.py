@@ -19,7 +19,7 @@ NO_SAM = (
     "The Models dock fetches one, or takes a file that you have."
 )
 _NO_SLIDE = "Open a slide first: drag it into the window."
-_START = "Choose a tool: SAM looks at what is in view. Then click in the picture; elsewhere it looks again."
+_START = "Choose a tool: SAM looks at what is in view. Then click in the image; elsewhere it looks again."
 _NOT_SEGMENTED = "To accept masks, press Segment in the Analyze dock first: they join its segments."
 
 
@@ -85,13 +85,13 @@ class PromptCard(Card):
         return self.sams.currentText() or None
 
     def show_keys(self) -> None:
-        """Tell the keys in the picture as they are set now."""
+        """Tell the keys in the image as they are set now."""
         said = []
         for name, (button, words, tip) in self._keyed.items():
             key = key_of(name)
-            button.setToolTip(f"{tip} ({key} in the picture)" if key != "none" else tip)
+            button.setToolTip(f"{tip} ({key} in the image)" if key != "none" else tip)
             said += [f"{key} {words}"] if key != "none" else []
-        self.keys.setText(f"Keys in the picture: {' · '.join(said)}" if said else "")
+        self.keys.setText(f"Keys in the image: {' · '.join(said)}" if said else "")
 
     @property
     def _keyed(self) -> dict[str, tuple[QPushButton, str, str]]:

@@ -82,7 +82,7 @@ class PromptLayers(QObject):
             layers.move(layers.index(session.layers["prompts"]), len(layers))
 
     def activate_tool(self, session: SlideSession, layer: Layer) -> None:
-        """Make the layer take clicks; a drag pans the picture unless the tool is the box."""
+        """Make the layer take clicks; a drag pans the image unless the tool is the box."""
         self._sessions.viewer.layers.selection.active = layer
         layer.mouse_pan = self._tool() != "box"
 

@@ -1,4 +1,4 @@
-"""Click on a segment in the picture: the other half of the link between a table and the picture."""
+"""Click on a segment in the image: the other half of the link between a table and the image."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Picker(QObject):
             yield
         if np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY:
             return
-        # what is chosen changes the layers: not while the picture works off a click, and a second may be waiting
+        # what is chosen changes the layers: not while the image works off a click, and a second may be waiting
         QTimer.singleShot(0, lambda: self._pick(session, place))
 
     def _pick(self, session: SlideSession, place: Sequence[float]) -> None:

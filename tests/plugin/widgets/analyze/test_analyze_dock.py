@@ -296,11 +296,11 @@ def test_the_field_of_the_resolution_shows_number_and_unit_whole(open_dock, tiny
 
 def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbot, open_dock, tmp_path):
     # one piece of 20 squares of 512 x 512 pixels and one of 5; the preset asks for 16
-    picture = np.full((4096, 4096, 3), 244, np.uint8)
-    picture[256:2560, 256:2560] = picture[2816:3968, 2816:3968] = (190, 90, 160)
+    image = np.full((4096, 4096, 3), 244, np.uint8)
+    image[256:2560, 256:2560] = image[2816:3968, 2816:3968] = (190, 90, 160)
     path = tmp_path / "pieces.tif"
     resolution = {"resolution": (20000, 20000), "resolutionunit": 3}
-    tifffile.imwrite(path, picture, tile=(256, 256), photometric="rgb", compression="deflate", **resolution)
+    tifffile.imwrite(path, image, tile=(256, 256), photometric="rgb", compression="deflate", **resolution)
     _, dock = open_dock(path)
     label = dock.findChild(QLabel, "samMilLeftOut")
     assert not label.isVisible()
@@ -316,7 +316,7 @@ def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbo
     assert not label.isVisible()
 
 
-def test_the_slide_is_seen_in_a_picture_of_the_window(qtbot, open_dock, cmu_slide, tmp_path):
+def test_the_slide_is_seen_in_a_image_of_the_window(qtbot, open_dock, cmu_slide, tmp_path):
     viewer, dock = open_dock(cmu_slide)
     dock.choices_card.set_project(tmp_path / "cmu")
     click(qtbot, dock, dock.steps["Segment"])
@@ -413,11 +413,11 @@ def test_words_can_be_read_in_both_themes(open_dock, tiny_slide, theme, words):
     QApplication.processEvents()
     viewer.theme = theme  # words that are shown follow it
     QApplication.processEvents()
-    picture = shown.grab().toImage()
+    image = shown.grab().toImage()
     shades = {
-        picture.pixelColor(x, y).rgb()
-        for x in range(2 if words == "faint" else 20, picture.width() - 20)
-        for y in range(2 if words == "faint" else 8, min(30, picture.height()))
+        image.pixelColor(x, y).rgb()
+        for x in range(2 if words == "faint" else 20, image.width() - 20)
+        for y in range(2 if words == "faint" else 8, min(30, image.height()))
     }
 
     def luminance(rgb):

@@ -105,10 +105,10 @@ def test_threshold_number_and_sides_follow_the_keyboard(qtbot, beside):
 
 def test_the_window_draws_both_cells(qtbot, beside):
     qtbot.wait(900)
-    picture = beside._viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
-    half = picture.shape[1] // 2
-    pink = (picture[..., 0] - picture[..., 1] > 25) & (picture[..., 0] > 100)
-    cyan = (picture[..., 2] - picture[..., 0] > 40) & (picture[..., 1] - picture[..., 0] > 15)
+    image = beside._viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+    half = image.shape[1] // 2
+    pink = (image[..., 0] - image[..., 1] > 25) & (image[..., 0] > 100)
+    cyan = (image[..., 2] - image[..., 0] > 40) & (image[..., 1] - image[..., 0] > 15)
     for cell in (pink | cyan)[:, :half], (pink | cyan)[:, half:]:
         assert cell.mean() > 0.05
 

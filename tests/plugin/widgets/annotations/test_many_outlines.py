@@ -59,7 +59,7 @@ def loaded(dock, path):
     until(lambda: dock._sessions.current.agreement is not None, "comparing")
 
 
-def test_many_outlines_are_a_picture_and_compared_as_the_engine_does(analysed, dock, cells_file):
+def test_many_outlines_are_a_image_and_compared_as_the_engine_does(analysed, dock, cells_file):
     viewer, session = analysed
     loaded(dock, cells_file)
     layer = session.layers["outlines"]

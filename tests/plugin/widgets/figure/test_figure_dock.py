@@ -42,13 +42,13 @@ def test_a_png_has_the_width_asked_for_and_the_colours_of_the_view(qtbot, figure
     assert dock.said.text().startswith("Saved a.png")
     with Image.open(tmp_path / "a.png") as saved:
         assert saved.info["dpi"][0] == pytest.approx(200, abs=0.1)
-        picture = np.asarray(saved.convert("RGB")).astype(int)
-    assert abs(picture.shape[1] - 85 / 25.4 * 200) <= 1
+        image = np.asarray(saved.convert("RGB")).astype(int)
+    assert abs(image.shape[1] - 85 / 25.4 * 200) <= 1
     # slide pixel in the middle of a patch -> the same place in the figure
     left, top = session.analysis.processed.grid.coords_px0[len(session.analysis.processed.grid) // 2]
-    scale = picture.shape[1] / session.source.info.size_px0[0]
-    assert np.abs(picture[round((top + 64) * scale), round((left + 64) * scale)] - [103, 0, 13]).max() < 12
-    below = picture[round(session.source.info.size_px0[1] * scale) + 4 :]
+    scale = image.shape[1] / session.source.info.size_px0[0]
+    assert np.abs(image[round((top + 64) * scale), round((left + 64) * scale)] - [103, 0, 13]).max() < 12
+    below = image[round(session.source.info.size_px0[1] * scale) + 4 :]
     assert below.shape[0] > 60
     assert (below.min(axis=(1, 2)) < 90).mean() > 0.3, "legend and caption are black on white"
 

@@ -1,4 +1,4 @@
-"""The Prompts dock: clicks and drags in the picture of a real window."""
+"""The Prompts dock: clicks and drags in the image of a real window."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prompts(qtbot, analysed, monkeypatch, in_this_process):
 
 
 def click(qtbot, dock, canvas, offset=(0, 0), *, button=LEFT):
-    """Click in the picture, beside its middle, and wait for SAM's answer."""
+    """Click in the image, beside its middle, and wait for SAM's answer."""
     qtbot.mouseClick(canvas, button, pos=canvas.rect().center() + QPoint(*offset))
     qtbot.waitUntil(lambda: not dock.jobs.busy)
 
@@ -76,12 +76,12 @@ def test_a_click_elsewhere_does_not_wait_for_the_look_at_a_view_that_was_left(qt
     sam = sam_calls.prompter("small")
     looks, embed = [], sam.embed
 
-    def slow_first(picture, *, report):
-        looks.append(picture.shape)
+    def slow_first(image, *, report):
+        looks.append(image.shape)
         while len(looks) == 1:
             report()
             time.sleep(0.02)
-        return embed(picture, report=report)
+        return embed(image, report=report)
 
     monkeypatch.setattr(sam, "embed", slow_first)
     qtbot.mouseClick(dock.card.tools["positive"], LEFT)
@@ -117,12 +117,12 @@ def test_candidates_cycle_and_prompts_go_back_by_keys(qtbot, prompts):
     assert dock.history.prompts == ()
 
 
-def test_a_box_is_dragged_and_the_picture_stays(qtbot, prompts):
+def test_a_box_is_dragged_and_the_image_stays(qtbot, prompts):
     viewer, _, dock, canvas = prompts
     qtbot.mouseClick(dock.card.tools["box"], LEFT)
     centre = viewer.scene.camera.center
     drag(qtbot, dock, canvas, (-50, -40), (50, 40))
-    assert viewer.scene.camera.center == centre, "a box does not move the picture"
+    assert viewer.scene.camera.center == centre, "a box does not move the image"
     (box,) = dock.history.prompts
     assert box.kind == "box"
     sides = np.abs(np.diff(box.points_px0, axis=0))[0] * 0.5 * viewer.scene.camera.zoom

@@ -1,4 +1,4 @@
-"""The Segments table and the picture are linked both ways; what is chosen is saved, and what it changes is said."""
+"""The Segments table and the image are linked both ways; what is chosen is saved, and what it changes is said."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def chosen(dock):
     return [int(index.data()) for index in dock.table.selectionModel().selectedRows(0)]
 
 
-def test_a_click_in_the_picture_chooses_the_row_and_another_the_segment_around_it(qtbot, groups):
+def test_a_click_in_the_image_chooses_the_row_and_another_the_segment_around_it(qtbot, groups):
     viewer, session, dock, canvas = groups
     segments = session.analysis.processed.segments
     smallest = int(segments.area.argmin())
