@@ -81,10 +81,10 @@ def test_the_palette_opens_the_dock_and_presses_the_button(qtbot, analysed, pale
     assert "above" not in session.layers
     qtbot.keyClick(window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
     assert "above" in session.layers
-    # a button that cannot be pressed says so
+    # a button that is disabled says so
     notification_manager.records.clear()
     palette(viewer, "prompts: next candidate")
-    assert "“Next candidate” cannot be pressed now" in notification_manager.records[-1].message
+    assert "“Next candidate” is not available now" in notification_manager.records[-1].message
 
 
 def test_keys_and_palette_start_and_cancel_without_a_dock_open(
@@ -96,7 +96,7 @@ def test_keys_and_palette_start_and_cancel_without_a_dock_open(
     window.activateWindow()
     notification_manager.records.clear()
     qtbot.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
-    assert "nothing that could be cancelled" in notification_manager.records[-1].message
+    assert "not running anything that could be cancelled" in notification_manager.records[-1].message
     open_dock(viewer, "Analyze").choices_card.set_project(tmp_path / "project")
     palette(viewer, "find the tissue")
     dock = find_dock(viewer, "Analyze")

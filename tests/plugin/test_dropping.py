@@ -92,7 +92,7 @@ def test_a_project_folder_is_dropped_and_shows_its_results(window, processed):
 
 def test_a_folder_of_something_else_is_told_in_words(window, tmp_path):
     (tmp_path / "letters").mkdir()
-    with pytest.raises(ProjectError, match="letters: this folder is no project, no run and no predictions"):
+    with pytest.raises(ProjectError, match="letters: this folder is not a project, a run or predictions"):
         window.open(str(tmp_path / "letters"), plugin="napari-sam-mil")
     assert not window.layers
 

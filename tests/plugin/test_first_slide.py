@@ -109,7 +109,7 @@ def open_the_sample(walk):
     notification_manager.records.clear()
     walk.menu("File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
     until(lambda: walk.layers() == ["generated-tumour"], "the slide")
-    assert "load in the background now" in notification_manager.records[-1].message
+    assert "now load in the background" in notification_manager.records[-1].message
     dock = walk.dock("Analyze")
     said = words_of(dock.slide_card).replace("&nbsp;", " ").replace("\u202f", " ")
     assert "generated-tumour" in said
@@ -238,7 +238,7 @@ def compare_with_outlines(walk):
     dock.figure.slider.setFocus()
     QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
     assert int((session.layers["above"].data > 0).sum()) > before
-    press(dock, "SAM-MIL beside AB-MIL…")
+    press(dock, "Compare two classifiers…")
     until(lambda: dock.comparison_dock is not None, "the second window")
     beside = dock.comparison_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")

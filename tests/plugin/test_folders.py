@@ -116,7 +116,7 @@ def test_a_click_in_the_list_opens_and_a_missing_slide_says_where_to_put_it(
     )
     notification_manager.records.clear()
     qtbot.mouseClick(slides.open, LEFT)
-    assert "is not where it was" in notification_manager.records[-1].message
+    assert "was not found" in notification_manager.records[-1].message
     assert "Put the file into the folder" in notification_manager.records[-1].message
     slides.filter.clear()
     qtbot.keyClicks(slides.filter, "finished")
@@ -165,7 +165,7 @@ def test_opening_a_slide_again_shows_its_results_at_once(qtbot, open_dock, proce
 
 def test_a_folder_of_something_else_is_refused_with_the_reason(tmp_path):
     assert not is_collection(tmp_path)
-    with pytest.raises(ProjectError, match="no project, no run"):
+    with pytest.raises(ProjectError, match="not a project, a run"):
         open_collection(tmp_path)
     assert get_folder_reader(str(tmp_path / "predictions.csv")) is None
     assert get_folder_reader([str(tmp_path), str(tmp_path)]) is None

@@ -1,4 +1,4 @@
-"""Prompts, regions and their embeddings: what the Prompts dock computes. No Qt, no napari."""
+"""Prompts, regions and their embeddings, for the Prompts dock. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from sam_mil_engine.slide.slide import Slide
 
 Bounds = tuple[float, float, float, float]
-#: Longest side of the image that is embedded: what SAM's image encoder takes.
+#: Longest side of the embedded image, in pixels: the input size of SAM's image encoder.
 MAX_SIDE = 1024
-#: Embeddings that are kept for a slide; one of ViT-H takes 4 MB.
+#: Most embeddings that are cached for a slide. One of ViT-H takes 4 MB.
 MAX_REGIONS = 16
-#: A region serves a view in which a pixel is at most this much finer.
+#: A region is used for views whose pixels are at most this much finer.
 _MAX_MAGNIFICATION = 1.5
 
 
@@ -46,35 +46,35 @@ class PromptHistory:
         self._future: list[tuple[Prompt, ...]] = []
 
     def add(self, prompt: Prompt) -> None:
-        """Take one more prompt; a new box takes the place of the old one."""
+        """Add a prompt. A new box replaces the old one."""
         kept = tuple(one for one in self.prompts if prompt.kind != "box" or one.kind != "box")
         self._change((*kept, prompt))
 
     def clear(self) -> None:
-        """Take all prompts away; can be undone."""
+        """Remove all prompts. This can be undone."""
         if self.prompts:
             self._change(())
 
     def undo(self) -> None:
-        """Go one step back."""
+        """Undo the last change."""
         if self._past:
             self._future.append(self.prompts)
             self.prompts = self._past.pop()
 
     def redo(self) -> None:
-        """Take a step back again."""
+        """Redo the change that was undone last."""
         if self._future:
             self._past.append(self.prompts)
             self.prompts = self._future.pop()
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to go back."""
+        """Whether there is a change to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to take again."""
+        """Whether there is a change to redo."""
         return bool(self._future)
 
     def _change(self, prompts: tuple[Prompt, ...]) -> None:
@@ -85,18 +85,18 @@ class PromptHistory:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a slide that a SAM has looked at.
+    """A part of a slide that a SAM has embedded.
 
     Attributes
     ----------
     bounds_px0
         Left, top, right, bottom.
     frame, size_raster
-        Where the image lies, its width and height.
+        The frame of the embedded image, its width and height.
     sam
         Name and version of the SAM.
     embedding
-        What it keeps of the image, in the form in which the process beside napari takes it.
+        The embedding, pickled for the worker process.
     """
 
     bounds_px0: Bounds
@@ -106,13 +106,13 @@ class Region:
     embedding: bytes = field(repr=False)
 
     def covers(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
-        """Whether all points lie in it, it is fine enough, and the SAM is the same."""
+        """Whether it contains all points, is fine enough, and is from the same SAM."""
         fine = max(self.frame.downsample) <= _MAX_MAGNIFICATION * max(downsample, 1.0)
         return fine and sam == self.sam and _contains(self.bounds_px0, points_px0)
 
 
 class RegionCache:
-    """The regions of one slide that are kept, the last used last."""
+    """The cached regions of one slide, the most recently used last."""
 
     def __init__(self) -> None:
         self._kept: list[Region] = []
@@ -121,7 +121,7 @@ class RegionCache:
         return len(self._kept)
 
     def find(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> Region | None:
-        """Return a region that serves, the last used first; None where there is none."""
+        """Return the most recently used region that covers the points, or None."""
         for region in reversed(self._kept):
             if region.covers(points_px0, downsample, sam):
                 self._kept.remove(region)
@@ -130,13 +130,13 @@ class RegionCache:
         return None
 
     def keep(self, region: Region) -> None:
-        """Keep one more; the one that was used longest ago goes."""
+        """Add a region. If the cache is full, drop the least recently used one."""
         self._kept = [*self._kept, region][-MAX_REGIONS:]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Masks (M, h, w) on the image of a region, best first, and SAM's own estimate of their IoU (M,)."""
+    """Masks (M, h, w) on the image of a region, the best first, and SAM's estimates of their IoU (M,)."""
 
     region: Region
     masks: npt.NDArray[np.bool_]
@@ -144,12 +144,12 @@ class Answer:
 
 
 def sams_on_disk() -> list[str]:
-    """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
+    """Return the names of the SAMs on this computer: published SAMs, the largest first, then added ones."""
     return [card.name for card in available("segmenter") if card.prompts and card.on_disk]
 
 
 def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
-    """Return the part of the slide in view, a little enlarged to a coarse grid, so that small pans change nothing.
+    """Return the part of the slide in view, extended to a coarse grid, so that small pans do not change it.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def embed_view(
     prompts: tuple[Prompt, ...] = (),
     progress: ProgressCallback = silent,
 ) -> Region:
-    """Return a region that serves the prompts; where none is kept, the SAM looks at the view, which then is.
+    """Return a region that covers the prompts. If none is cached, embed the view and cache it.
 
     Raises
     ------
@@ -190,7 +190,9 @@ def embed_view(
     if region is not None:
         return region
     if not _contains(bounds, points):
-        raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
+        raise SegmentError(
+            "a prompt lies outside the view", hint="Clear the prompts, or zoom out until all are in view"
+        )
     image, frame = slide.picture(bounds_px0=bounds, max_side=MAX_SIDE)
     embedding = call_in_worker(embed, sam, image, progress=progress)
     region = Region(
@@ -213,7 +215,7 @@ def answer_prompts(
     sam: str,
     progress: ProgressCallback = silent,
 ) -> Answer:
-    """Answer prompts; the region in view is embedded first where no kept one serves.
+    """Predict masks for the prompts. If no cached region covers them, embed the view first.
 
     Raises
     ------
@@ -236,7 +238,7 @@ def _contains(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
 def _arrays(
     prompts: tuple[Prompt, ...], frame: Frame
 ) -> tuple[npt.NDArray[np.float64] | None, list[int] | None, npt.NDArray[np.float64] | None]:
-    """Points, labels and box in pixels of the image, as the predictor takes them."""
+    """Return points, labels and box in pixels of the image, in the form that the predictor takes."""
     clicks = [prompt for prompt in prompts if prompt.kind != "box"]
     boxes = [frame.from_px0(prompt.points_px0) for prompt in prompts if prompt.kind == "box"]
     box = np.concatenate([boxes[0].min(axis=0), boxes[0].max(axis=0)]) if boxes else None

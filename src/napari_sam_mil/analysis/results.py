@@ -1,4 +1,4 @@
-"""What a project already knows of a slide, read without computing anything of the slide again. No Qt, no napari."""
+"""Read the stored results of a slide from a project, without computing them again. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnalysis:
-    """What a project knows of a slide, and what the user should know of that (or nothing)."""
+    """The stored results of a slide, and a note for the user, which may be empty."""
 
     analysis: Analysis
     note: str = ""
@@ -32,14 +32,14 @@ class StoredAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class OtherSlide:
-    """A project holds results of another slide of the same name.
+    """A project holds results of a different slide with the same name.
 
     Attributes
     ----------
     slide_id
         The name of both.
     path
-        The file of the other one, as the project knows it.
+        The file of the other slide, as recorded in the project.
     """
 
     slide_id: str
@@ -47,19 +47,19 @@ class OtherSlide:
 
     @property
     def message(self) -> str:
-        """What the user should know of it."""
+        """The message to the user."""
         return (
-            f"The project holds results of another slide called {self.slide_id} ({self.path}). They are not shown. "
-            "To analyse this slide without replacing them, choose another project."
+            f"The project holds results of a different slide called {self.slide_id} ({self.path}), which are not "
+            "shown. To analyse this slide without replacing them, choose another project."
         )
 
 
 def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | OtherSlide | None:
-    """Read tissue, segments and features of a slide; None where the project has none.
+    """Read tissue, segments and features of a slide; return None if the project has none.
 
-    A slide is known by its fingerprint: the project may hold another one of the same name.
+    The fingerprint identifies the slide, since the project may hold a different slide with the same name.
 
-    Takes no more than reading the file: :func:`predict_stored` adds the prediction.
+    This only reads the file. :func:`predict_stored` adds the prediction.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | 
         return None
     known = h5.read_attributes(path)
     if known.get("slide_sha") != slide_sha(source.info):
-        return OtherSlide(source.info.slide_id, str(known.get("slide_path", "its file is not known")))
+        return OtherSlide(source.info.slide_id, str(known.get("slide_path", "file not recorded")))
     return StoredAnalysis(with_saved_names(Analysis(read_processed(source, path))))
 
 
@@ -89,9 +89,9 @@ def with_saved_names(analysis: Analysis) -> Analysis:
 def predict_stored(
     found: StoredAnalysis, stored: StoredResults, *, progress: ProgressCallback = silent
 ) -> StoredAnalysis:
-    """Add what `predict` wrote, or what the classifier says of the features.
+    """Add the scores that `predict` wrote, or predict with the classifier.
 
-    A classifier that does not fit them leaves the prediction out, and the note says why.
+    If the classifier does not fit the features, there is no prediction, and the note says why.
     """
     progress(Progress("classify", 0, 1, unit="slides"))
     result = _predicted(found.analysis, stored, progress)
@@ -100,7 +100,7 @@ def predict_stored(
 
 
 def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
-    """Read everything that a bag file holds of a slide, whatever stages are done."""
+    """Read all results in a bag file, whichever stages are done."""
     from sam_mil_engine.bag import h5
     from sam_mil_engine.process.results import ProcessedSlide
 
@@ -138,7 +138,7 @@ def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCall
 
 
 def _fitting_scores(processed: ProcessedSlide, file: Path) -> SlideScores | None:
-    """Return the scores in a file, where they are of the same patches and groups."""
+    """Return the scores in a file if they belong to the same patches and groups, else None."""
     from sam_mil_engine.mil.score_files import read_scores
 
     scores, bag = read_scores(file), processed.bag

@@ -1,6 +1,6 @@
-"""Segments added, deleted, merged or renamed by hand: groups and prediction follow. No Qt, no napari.
+"""Add, delete, merge and rename segments, and update groups and prediction. No Qt, no napari.
 
-Patch features stay as they are: only the groups, their mean features and the prediction are computed again.
+Patch features do not change: only the groups, their mean features and the prediction are computed again.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .classifier import predict_with_model
 from .model import Analysis
 from .project_settings import recorded_settings
 
-#: Samples along each side of a pixel, of which half must lie in the mask.
+#: Samples along each side of a pixel. Half of them must lie in the mask.
 _SAMPLES = 4
 
 
 def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> npt.NDArray[np.bool_]:
-    """Bring a mask (h, w) in ``frame`` to the image of the segments (height, width): pixels at least half inside.
+    """Resample a mask (h, w) in ``frame`` to the segmented image (height, width), to pixels at least half inside.
 
     Raises
     ------
     SegmentError
-        If nothing of it is left there.
+        If no pixel is left.
     """
     width, height = segments.size_raster
     result = np.zeros((height, width), dtype=bool)
@@ -52,7 +52,7 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
         result[top:bottom, left:right] = share >= 0.5
     if not result.any():
         raise SegmentError(
-            "the mask is smaller than a pixel of the image that was segmented, or lies outside it",
+            "the mask is smaller than a pixel of the segmented image, or lies outside it",
             hint="Segment something larger, inside the tissue",
         )
     return result
@@ -61,13 +61,13 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
 def _pixel_numbers(
     positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame
 ) -> npt.NDArray[np.int64]:
-    """Positions along one axis of one image -> pixel numbers of another."""
+    """Convert positions along an axis of one image to pixel numbers of another image."""
     points = np.stack([positions, positions], axis=1)
     return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
 
 
 def names_of(analysis: Analysis) -> tuple[str, ...]:
-    """Return one name a segment, empty where it has none."""
+    """Return one name per segment; empty for segments without a name."""
     segments = analysis.processed.segments
     count = 0 if segments is None else len(segments)
     return analysis.names if len(analysis.names) == count else ("",) * count
@@ -83,7 +83,7 @@ def add_segment(
     name: str = "",
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis with one segment more, its last: a mask in ``frame`` and SAM's estimate of its IoU."""
+    """Return the analysis with one more segment at the end: a mask in ``frame``, and SAM's estimate of its IoU."""
     segments = _segments(analysis)
     full = resample(mask, frame, segments)
     changed = _replace_segments(segments, range(len(segments)), [(full, score)])
@@ -97,7 +97,7 @@ def delete_segments(
     mpp: tuple[float, float] | None,
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis without the segments of these numbers (from 0)."""
+    """Return the analysis without these segments (numbers from 0)."""
     segments, names = _segments(analysis), names_of(analysis)
     kept = [number for number in range(len(segments)) if number not in set(numbers)]
     changed = _replace_segments(segments, kept, [])
@@ -111,7 +111,7 @@ def merge_segments(
     mpp: tuple[float, float] | None,
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis with the union of these segments, as its last, in their place.
+    """Return the analysis with these segments replaced by their union, at the end.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def merge_segments(
         If there are fewer than two.
     """
     if len(set(numbers)) < 2:
-        raise SegmentError("merging needs two segments", hint="Choose them with Ctrl or Shift in the list")
+        raise SegmentError("merging needs two segments", hint="Select them with Ctrl or Shift in the list")
     segments, names = _segments(analysis), names_of(analysis)
     union = np.logical_or.reduce([segments.mask(number) for number in numbers])
     score = float(segments.predicted_iou[list(numbers)].min())
@@ -130,26 +130,26 @@ def merge_segments(
 
 
 def rename_segment(analysis: Analysis, number: int, name: str) -> Analysis:
-    """Return the analysis with another name for one segment."""
+    """Return the analysis with a new name for one segment."""
     names = list(names_of(analysis))
     names[number] = name.strip()
     return replace(analysis, names=tuple(names))
 
 
 def save_edits(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
-    """Write the edited segments into the bag of the slide; return what to tell the user.
+    """Write the edited segments into the bag of the slide; return a message for the user.
 
     Raises
     ------
     SamMilError
-        If the project cannot be written, or its bag is another one by now.
+        If the project cannot be written, or its bag has changed in the meantime.
     """
     from sam_mil_engine.process.editing import save_edited_segments
 
     progress(Progress("save", 0, 1, unit="bags"))
     kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
     progress(Progress("save", 1, 1, unit="bags"))
-    was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
+    was = "" if kept is None else f"; the original segments are in {kept.parent.parent.name}/{kept.parent.name}"
     return f"Saved in {analysis.processed.bag_path.name}{was}"
 
 

@@ -1,4 +1,4 @@
-"""One row per segment: what the segments layer shows on hovering and the Groups dock lists."""
+"""The segment table, one row per segment: listed in the Segments dock and shown when hovering over the layer."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def segment_table(
     names: Sequence[str] = (),
     mpp: Mpp = None,
 ) -> dict[str, Column]:
-    """Name -> column with one entry per segment; a number that does not exist is NaN.
+    """Return name -> column with one entry per segment. Missing numbers are NaN.
 
-    ``index`` is the segment's label in the image (1, 2, ...). Columns appear as far as is known: area and the
-    segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with
-    scores. Probability and evidence are those of the last class (two classes) or of the predicted one. ``others``
-    are comparisons with the outlines of further classes: their columns carry the class, as ``IoU (Stroma)``.
+    ``index`` is the label of the segment in the image (1, 2, ...). Area and the segmenter's score are always there;
+    patches need groups, agreement needs a comparison, and the other columns need scores. Probability and evidence
+    are those of the last of two classes, else of the predicted class. ``others`` are comparisons with the outlines
+    of further classes, whose columns carry the class: ``IoU (Stroma)``.
     """
     area_px0 = segments.frame.area_to_px0(segments.area)
     table: dict[str, Column] = {"index": np.arange(1, len(segments) + 1)}
@@ -76,14 +76,14 @@ def _score_columns(
         table["attention mass"] = _per_segment(of_groups.attention_mass, groups, n_segments)
     table["probability"] = _per_segment(of_groups.mean_probability[:, column], groups, n_segments)
     if scores.evidence is not None:
-        # nothing that speaks against is nothing: -0 reads as if there were something
+        # + 0.0 turns -0 into 0
         table["evidence"] = _per_segment(of_groups.evidence[:, column], groups, n_segments) + 0.0
     table["slide without"] = _per_segment(of_groups.probability_without[:, column], groups, n_segments)
     return table
 
 
 def shown_class(scores: SlideScores) -> int:
-    """Return the number of the class that the maps show: the last of two, else the predicted one."""
+    """Return the index of the class that the maps show: the last of two, else the predicted class."""
     return 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
 
 
@@ -104,15 +104,15 @@ _SIGNS: dict[str, Callable[[npt.NDArray[Any], float], npt.NDArray[np.bool_]]] = 
 
 
 def matching_rows(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
-    """Return which rows (S,) fit a filter: conditions such as ``probability > 0.5`` and words, by commas; all hold.
+    """Return which rows (S,) match a filter: conditions such as ``probability > 0.5``, and words, joined by commas.
 
-    A column may be shortened to its beginning. A word is sought in the numbers and names of the segments, without
-    regard to case. What a segment does not have fits no condition.
+    All of them must hold. A column name may be abbreviated to its beginning. Words are searched in the numbers and
+    names of the segments, ignoring case. NaN meets no condition.
 
     Raises
     ------
     SettingsError
-        If a condition names no column or no number.
+        If a condition has an unknown column or an invalid number.
     """
     keep = np.ones(len(next(iter(table.values()), ())), dtype=bool)
     for part in (one.strip() for one in text.split(",")):
@@ -127,7 +127,7 @@ def matching_rows(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool
         try:
             number = float(condition["number"])
         except ValueError:
-            raise SettingsError(f"{condition['number']!r} is no number", hint="Write it as 0.5") from None
+            raise SettingsError(f"{condition['number']!r} is not a number", hint="Write it as 0.5") from None
         keep &= _SIGNS[condition["sign"]](values, number)
     return keep
 
@@ -136,7 +136,7 @@ def _column(table: Mapping[str, Column], text: str) -> str:
     names = [name for name in table if name != "name"]
     wanted = text.strip().lower()
     found = [name for name in names if wanted and (name.lower().startswith(wanted))]
-    if wanted == "segment":  # how the dock calls the index
+    if wanted == "segment":  # the dock's heading for the index
         return "index"
     if not found:
         raise SettingsError(f"there is no column {text!r}", hint=f"The columns are {', '.join(names)}")
@@ -144,5 +144,5 @@ def _column(table: Mapping[str, Column], text: str) -> str:
 
 
 def class_title(name: str) -> str:
-    """Name of the map that shows the probability of a class."""
+    """Return the name of the map that shows the probability of a class."""
     return "tumour probability" if name.lower() in _TUMOUR_NAMES else f"{name} probability"

@@ -98,5 +98,5 @@ def test_figure_6_takes_the_patches_at_or_above_the_threshold():
     np.testing.assert_array_equal(np.isfinite(threshold_image(values, 0.5, grid)), [[False, True], [False, True]])
     first, second, third = describe(values, 0.5, np.array([0.0, 0.0, 1.0])).split("; ")
     assert first == "2 of 3 patches are at or above 0.50"
-    assert second == "50% of them lie in the outlines"
-    assert third == "100% of the outlined patches are found."
+    assert second == "50% of them lie inside the outlines"
+    assert third == "100% of the patches inside the outlines are found."

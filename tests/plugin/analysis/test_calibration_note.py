@@ -26,7 +26,7 @@ def test_a_bundled_model_has_calibrated_patches_and_no_run(model: str, slides: i
     folder = load_model(model).path
     assert calibration_note(folder, of(model)) == (
         f"Patch probabilities are calibrated on {slides} validation slides."
-        " No calibration is recorded for the slide's probability: read it as a score."
+        " No calibration is recorded for the slide probability: read it as a score."
     )
 
 
@@ -34,7 +34,7 @@ def test_a_run_says_how_far_off_its_slides_were(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"mean": {"ece": 0.123}}))
     assert calibration_note(tmp_path / "fold-0-0", of(None)) == (
         "Patch probabilities are not calibrated."
-        " Slide probabilities of this run were off by 0.12 on average (calibration error)."
+        " The slide probabilities of this run were off by 0.12 on average (calibration error)."
     )
     (tmp_path / "metrics.json").write_text("{")
     assert "No calibration is recorded" in calibration_note(tmp_path / "fold-0-0", of("demo"))

@@ -150,7 +150,8 @@ def test_results_of_another_slide_of_the_name_are_not_shown_and_that_is_said(ope
     viewer, dock = open_dock(other)
     dock.choices_card.set_project(copy)
     until(
-        lambda: any("another slide called finished" in str(r.message) for r in notification_manager.records), "word"
+        lambda: any("a different slide called finished" in str(r.message) for r in notification_manager.records),
+        "word",
     )
     assert sessions_of(viewer).current.analysis is None
     assert len(viewer.layers) == 1

@@ -63,7 +63,7 @@ class ResultCard(Card):
         self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.threshold if two else None))
         relative = scores.relative_attention
         if relative is not None:
-            self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))
+            self.body.addWidget(text_label("Attention (1 = the mean patch)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
         self.body.addWidget(self._about(scores, analysis.model))

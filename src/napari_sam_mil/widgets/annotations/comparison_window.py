@@ -159,7 +159,9 @@ class ComparisonDock(QWidget):
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip("One threshold for both sides; arrow keys move it in small steps")
-        self.quantity.setToolTip("Which number of the patches is shown; an attention of 1 means all patches alike")
+        self.quantity.setToolTip(
+            "Which number of the patches is shown; an attention of 1 is that of the mean patch"
+        )
         self.shown.setToolTip("The map of the number, the patches at or above the threshold in cyan, or both")
         row = QHBoxLayout()
         row.addWidget(self.slider, 1)

@@ -56,7 +56,7 @@ class FigureCard(Card):
             f"<span style='color: {css(ANNOTATION)}'>■</span> outlines",
             rich=True,
         )
-        self.beside = QPushButton("SAM-MIL beside AB-M&IL…")
+        self.beside = QPushButton("Compare two class&ifiers…")
         self.beside.setToolTip(
             "Two classifiers on this slide in a window of its own: linked pictures, one threshold"
         )

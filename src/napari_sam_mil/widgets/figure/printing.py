@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...analysis.model import Analysis
     from ...session.slide import SlideSession
 
-_UNITS = {"attention": "attention (1 = all patches alike)", "evidence": "evidence (adds to the slide's logit)"}
+_UNITS = {"attention": "attention (1 = the mean patch)", "evidence": "evidence (adds to the slide's logit)"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,9 +176,7 @@ def test_an_error_is_a_notification_that_says_what_to_do(qtbot, open_dock, blank
     ((text, action),) = notification.actions
     assert text == "Show details"
     action(None)
-    dialog = next(
-        window for window in QApplication.topLevelWidgets() if window.windowTitle() == "Details of the error"
-    )
+    dialog = next(window for window in QApplication.topLevelWidgets() if window.windowTitle() == "Error details")
     assert "Traceback" in dialog.layout().itemAt(0).widget().toPlainText()
     dialog.close()
     assert dock.progress_card.heading.text() == "Stopped by an error"

@@ -94,7 +94,7 @@ def test_figure_6_by_one_click_and_a_slider(qtbot, outlined):
     assert card.facts.text().startswith("0 of")
     qtbot.keyClick(card.slider, Qt.Key.Key_Home)
     assert np.isfinite(layer.data).sum() == len(probability)
-    assert "100% of the outlined patches are found" in card.facts.text()
+    assert "100% of the patches inside the outlines are found" in card.facts.text()
     qtbot.mouseClick(card.show_box, LEFT, pos=QPoint(8, card.show_box.height() // 2))
     assert "above threshold" not in viewer.layers
     assert viewer.layers["tumour probability"].visible

@@ -148,7 +148,7 @@ def test_a_layer_that_is_removed_takes_its_comparison_along(qtbot, analysed, ann
         assert column not in groups._columns
         assert column not in session.layers["segments"].features
     assert not annotations_dock.agreement.metrics()
-    assert "lie in the outlines" not in annotations_dock.figure.facts.text()
+    assert "lie inside the outlines" not in annotations_dock.figure.facts.text()
     pause(1)
     assert session.agreement is None, "and it is not compared again"
 
