@@ -1,7 +1,7 @@
-"""Thousands of outlines as a label image that is drawn where it is looked at.
+"""Thousands of outlines as a label image whose tiles are drawn when they are viewed.
 
-A shapes layer takes a quarter of a millisecond an outline, in the thread of the window, and is drawn as a whole at
-every movement. A label image costs as much as the window has pixels.
+A shapes layer takes a quarter of a millisecond per outline in the window's thread, and is drawn completely at every
+movement. The cost of a label image depends only on the pixels of the window.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 Labels32 = npt.NDArray[np.uint32]
 
 _TILE = 512
-#: Tiles that are kept, a megabyte each.
+#: Tiles in the cache, one megabyte each.
 _KEPT = 96
-#: The coarsest level has at most so many pixels along its longer side.
+#: Most pixels along the longer side of the coarsest level.
 _COARSEST = 1024
-#: Pixels of the finest level along a level-0 pixel, so that lines stay thin where the slide is looked at closely.
+#: Pixels of the finest level along a level-0 pixel, so that lines stay thin at a high zoom.
 _FINEST = 4
 
 
 class OutlineEdges:
-    """All edges of many annotations, sorted so that small annotations are drawn over large ones.
+    """The edges of many annotations, sorted so that small annotations are drawn over large ones.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class OutlineEdges:
         self._first = np.searchsorted(self._owner, np.arange(len(areas) + 1))
 
     def labels(self, left: float, top: float, step: float, width: int, height: int) -> Labels32:
-        """Draw what lies in a window of the slide: number n of the annotations as n + 1, and 0 where there is none.
+        """Draw a window of the slide: annotation n as label n + 1, and 0 where there is none.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class OutlineEdges:
 
 
 class OutlineLevel:
-    """One level of the label image of many outlines: a lazy array (height, width), as far as napari uses arrays.
+    """One level of the label image: a lazy array (height, width) with the methods that napari uses.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class OutlineLevel:
         return f"<OutlineLevel: {self.shape[1]} x {self.shape[0]} px of {len(self.edges.annotations)} outlines>"
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> OutlineLevel:
-        return self  # it is only read
+        return self  # read-only
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -125,12 +125,12 @@ class OutlineLevel:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the whole level would take."""
+        """Bytes of the whole level, if it were in memory."""
         return self.size * self.dtype.itemsize
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("an image that is drawn when it is looked at cannot be had without a copy")
+            raise ValueError("a lazily drawn image cannot be converted without a copy")
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
@@ -163,9 +163,9 @@ class OutlineLevel:
 
 
 def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int]) -> list[OutlineLevel]:
-    """Return the label pyramid of many outlines, the finest level first; the coarsest is drawn at once.
+    """Return the label pyramid of many outlines, the finest level first. The coarsest level is drawn at once.
 
-    Every level is twice as coarse as the one before, exactly, so that all lie at the same place.
+    Each level is exactly twice as coarse as the one before, so that all of them align.
     """
     edges = OutlineEdges(annotations)
     count = 1
@@ -182,6 +182,6 @@ def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int])
 
 
 def annotations_of_image(data: Any) -> tuple[Annotation, ...] | None:
-    """Return the annotations behind the data of a label image of outlines; None for any other data."""
+    """Return the annotations behind a label image of outlines; None for any other data."""
     first = data[0] if len(data) else None
     return first.edges.annotations if isinstance(first, OutlineLevel) else None

@@ -1,4 +1,4 @@
-"""Prompts and the mask that answers them, as layers. Pure functions."""
+"""Prompts and the predicted mask as layers. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _COLOURS = {"positive": POSITIVE, "negative": NEGATIVE, "box": BOX}
 def prompt_shapes(
     prompts: Sequence[Prompt], region: Region | None, *, size_px0: float
 ) -> tuple[list[npt.NDArray[np.float64]], dict[str, Any]]:
-    """Points as discs (green in the object, red not), the box in yellow, the region SAM looked at in grey.
+    """Draw points as discs (green inside the object, red outside), the box in yellow, the embedded region in grey.
 
-    Returns the vertices, and how they are drawn: ``shape_type``, ``face_color``, ``edge_color``, ``edge_width``.
+    Returns the vertices and their style: ``shape_type``, ``face_color``, ``edge_color``, ``edge_width``.
     ``size_px0`` is the diameter of a disc.
     """
     drawn: list[tuple[npt.NDArray[np.float64], str, str, str]] = []
@@ -45,7 +45,7 @@ def prompt_shapes(
 
 
 def prompts_layer(shapes: list[npt.NDArray[np.float64]], style: Mapping[str, Any], *, mpp: PlaceOrMpp) -> LayerData:
-    """Return the layer that shows the prompts and takes the clicks."""
+    """Return the layer that shows the prompts and receives the clicks."""
     keywords = {"name": "prompts", "ndim": 2, "opacity": 0.9, **place_points(mpp)}
     return shapes, keywords | (dict(style) if shapes else {}), "shapes"
 

@@ -1,6 +1,6 @@
-"""Engine results -> napari layer data: pure functions, no viewer, no Qt.
+"""Convert engine results to napari layer data. Pure functions, no viewer, no Qt.
 
-Every function returns a layer data tuple (data, keywords, type), placed by :mod:`.placement`.
+Each function returns a layer data tuple (data, keywords, type), placed by :mod:`napari_sam_mil.analysis.placement`.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_color
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-#: The kinds of layers that an analysis adds, in the order in which they lie on the slide.
+#: The kinds of layers that an analysis adds, from bottom to top.
 KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
 
-#: Pixels of a map that is cut to the tissue.
+#: Most pixels of a map that is cut to the tissue.
 _MAP_PIXELS = 2**22
 
 
 def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
-    """Return the slide itself: a lazy RGB pyramid."""
+    """Return the slide as a lazy RGB pyramid."""
     keywords = {"name": info.slide_id, "rgb": True, "multiscale": True, **place_raster(Frame(), mpp)}
     return levels, keywords, "image"
 
 
 def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
-    """Outlines of the tissue; a piece with holes is one polygon with these holes."""
+    """Return the outlines of the tissue. A piece with holes is one polygon with holes."""
     keywords = {
         "name": "tissue",
         "shape_type": "polygon",
@@ -54,10 +54,10 @@ def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: PlaceOrMpp) -> 
 
 
 def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
-    """One closed path (n, 2) in (row, column) that napari draws as a polygon with holes.
+    """Return one closed path (n, 2), as (row, column), that napari draws as a polygon with holes.
 
-    From the outer ring the path walks into each hole and back along the same edge; napari drops edges that are
-    walked twice, so that only the rings remain.
+    From the outer ring, the path goes into each hole and back along the same edge. napari drops edges that occur
+    twice, so that only the rings remain.
     """
     closed = [np.vstack([ring, ring[:1]]) for ring in (outer, *holes)]
     path = [closed[0]]
@@ -69,7 +69,7 @@ def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
 def segments_layer(
     segments: Segments, table: Mapping[str, Column], *, mpp: PlaceOrMpp, segmenter: str | None = None
 ) -> LayerData:
-    """All segments in one label image, small ones over large ones, drawn as contours; named for what made them."""
+    """Return all segments in one label image, small ones over large ones. The name contains the segmenter."""
     keywords = {
         "name": segments_title(segmenter),
         "features": dict(table),
@@ -82,7 +82,7 @@ def segments_layer(
 def attention_layer(
     scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
-    """Attention x number of patches (1 = uniform); None where the model has none."""
+    """Return attention times the number of patches (1 = uniform), or None if the model has no attention."""
     relative = scores.relative_attention
     if relative is None:
         return None
@@ -95,7 +95,7 @@ def attention_layer(
 def probability_layer(
     scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData:
-    """Probability of every patch, from 0 to 1."""
+    """Return the probability of every patch, from 0 to 1."""
     return _map(
         scores.patch_probability[:, shown_class(scores)],
         grid,
@@ -111,7 +111,7 @@ def probability_layer(
 def evidence_layer(
     scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
-    """Signed contribution of every patch to the slide's logit; None where the head is not linear."""
+    """Return the signed contribution of every patch to the slide's logit, or None if the head is not linear."""
     if scores.evidence is None:
         return None
     evidence = scores.evidence[:, shown_class(scores)]
@@ -154,9 +154,9 @@ def _map(
 def cut_to_tissue(
     values: npt.NDArray[np.float32], frame: Frame, tissue: TissueRegions | None
 ) -> tuple[npt.NDArray[np.float32], Frame]:
-    """Divide the pixels of a map (rows, columns), one per patch, and make those outside the tissue NaN.
+    """Subdivide the pixels of a map (rows, columns), one per patch, and set those outside the tissue to NaN.
 
-    Every patch becomes up to 16 x 16 pixels, of at most four million in all.
+    Each patch becomes up to 16 x 16 pixels, with at most four million pixels in total.
     """
     if tissue is None or not len(tissue):
         return values, frame
@@ -182,7 +182,7 @@ def result_layers(
     scores: SlideScores | None = None,
     segmenter: str | None = None,
 ) -> dict[str, LayerData]:
-    """Kind -> layer for everything that is known, in the order of :data:`KINDS`."""
+    """Return kind -> layer for all available results, in the order of :data:`KINDS`."""
     found: dict[str, LayerData | None] = {}
     if tissue is not None and len(tissue):
         found["tissue"] = tissue_layer(tissue, info, mpp=mpp)

@@ -1,4 +1,4 @@
-"""The paper's Figure 6: patches above a threshold in cyan under the blue outlines. Pure functions."""
+"""Patches above a threshold in cyan, under the blue outlines, as in the paper's Figure 6. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A layer takes new data where it is, and keeps what the user has set of it.
+"""Update the data of a layer in place, and keep the user's settings of the layer.
 
-napari spends up to half a second on taking a layer away, since it then collects all garbage, and another tenth on a
-new one.
+napari takes up to half a second to remove a layer, since it then runs a full garbage collection, and another tenth
+to add a new one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from .results import LayerData
 
-#: What belongs to the data and not to the user's taste, in the order in which it is set.
+#: Properties that belong to the data, not to the user, in the order in which they are set.
 _OF_THE_DATA = ("name", "scale", "translate", "units", "contrast_limits", "features")
 
 
 def update_layer(layer: Layer, data: LayerData) -> bool:
-    """Give a layer the data of another one, and tell whether it could take them.
+    """Give a layer new data, and return whether that was possible.
 
-    Pictures and labels can, where they have as many axes and the same type of numbers; shapes only where they stay
-    what they are.
+    It is possible for images and labels with the same number of axes and the same dtype, and for shapes that do not
+    change.
     """
     array, keywords, type_name = data
     if type(layer).__name__.lower() != type_name:
@@ -50,7 +50,7 @@ def _same_shapes(layer: Shapes, shapes: Sequence[npt.NDArray[np.float64]]) -> bo
 
 
 def _changed_properties(layer: Layer, keywords: Mapping[str, Any]) -> list[str]:
-    """Names of what is another now; tables are not looked into, they are always taken."""
+    """Return the names of the properties that changed. Feature tables are not compared but always set."""
     return [
         name
         for name in _OF_THE_DATA

@@ -1,4 +1,4 @@
-"""What of a slide is in view."""
+"""The part of a slide that is in view."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def view_px0(viewer: Viewer, mpp: PlaceOrMpp) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the canvas in level-0 pixels; may reach beyond the slide."""
+    """Return left, top, right, bottom of the canvas in level-0 pixels, which may extend beyond the slide."""
     down, across = _axes(viewer)
     centre, half = np.zeros(2), np.zeros(2)
     centre[[down, across]] = np.asarray(viewer.scene.camera.center, dtype=float)[-2:]
@@ -24,16 +24,16 @@ def view_px0(viewer: Viewer, mpp: PlaceOrMpp) -> tuple[float, float, float, floa
 
 
 def _axes(viewer: Viewer) -> tuple[int, int]:
-    """Return which axis of the slide, 0 for rows and 1 for columns, runs down the canvas, and which across.
+    """Return the axes of the slide, 0 for rows and 1 for columns, that are vertical and horizontal on the canvas.
 
-    They change places where the user transposes the view (Ctrl+T) or rolls its axes.
+    The user can swap them by transposing the view (Ctrl+T) or rolling its axes.
     """
     shown = [axis - (viewer.dims.ndim - 2) for axis in viewer.dims.displayed][-2:]
     return (shown[0], shown[1]) if sorted(shown) == [0, 1] else (0, 1)
 
 
 def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: PlaceOrMpp) -> bool:
-    """Whether a slide lies whole in the canvas."""
+    """Whether the whole slide is in view."""
     left, top, right, bottom = view_px0(viewer, mpp)
     pixel = canvas_pixel_px0(viewer, mpp)
     beyond = (-left, -top, right - size_px0[0], bottom - size_px0[1])
@@ -41,7 +41,7 @@ def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: PlaceOrMpp) -> bool
 
 
 def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: PlaceOrMpp, *, share: float = 1.0) -> None:
-    """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
+    """Bring a box, given by two corners (2, 2), into view, so that it fills this share of the canvas."""
     corners = points_to_world(corners_px0, mpp)[:, list(_axes(viewer))]
     camera = viewer.scene.camera
     camera.center = tuple(corners.mean(axis=0).tolist())
@@ -50,5 +50,5 @@ def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: PlaceOrMpp, *, sha
 
 
 def canvas_pixel_px0(viewer: Viewer, mpp: PlaceOrMpp) -> float:
-    """Level-0 pixels in one pixel of the canvas."""
+    """Return the number of level-0 pixels along a canvas pixel."""
     return float(1 / (viewer.scene.camera.zoom * np.mean(pixel_size(mpp))))

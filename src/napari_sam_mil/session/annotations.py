@@ -1,4 +1,4 @@
-"""The outlines of an open slide, whatever layer shows them, and which of them can be edited. No Qt."""
+"""The outlines of an open slide, in an image layer or as editable shapes. No Qt."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class SlideOutlines:
-    """Outlines of a slide, and how they are shown.
+    """The outlines of a slide, and how they are shown.
 
     Attributes
     ----------
     many
-        Those that are shown as an image, which cannot be edited.
+        Outlines that are shown as an image, which cannot be edited.
     shapes
-        Those that are shapes.
+        Outlines that are shown as shapes.
     """
 
     many: tuple[Annotation, ...] = ()
@@ -52,31 +52,31 @@ class SlideOutlines:
 
     @property
     def all(self) -> list[Annotation]:
-        """Every outline."""
+        """All outlines."""
         return [*self.many, *self.shapes]
 
     def with_added(self, found: Sequence[Annotation]) -> SlideOutlines:
-        """Add outlines: as shapes where they can all be edited then, else to the image."""
+        """Add outlines: as shapes if all of them can then be edited, else to the image."""
         if not self.many and editable([*self.shapes, *found]):
             return SlideOutlines((), (*self.shapes, *found))
         return SlideOutlines((*self.many, *found), self.shapes)
 
     def made_editable(self, classification: str | None, bounds_px0: Bounds | None, what: str) -> SlideOutlines:
-        """Make shapes of some outlines of the image.
+        """Move some outlines from the image to the shapes.
 
         Parameters
         ----------
         classification
-            Of this class only; all classes if None.
+            Only this class; all classes if None.
         bounds_px0
-            Only those that reach into this window (left, top, right, bottom); all if None.
+            Only outlines that overlap this window (left, top, right, bottom); all if None.
         what
-            What is asked for, for the message: ``in view``.
+            Description of the choice for the message, for example ``in view``.
 
         Raises
         ------
         DataError
-            If there is none, or there are too many to be edited.
+            If there are none, or too many to be edited.
         """
         chosen = [
             item
@@ -85,11 +85,11 @@ class SlideOutlines:
             and (bounds_px0 is None or _overlap(item.polygon.bounds, bounds_px0))
         ]
         if not chosen:
-            raise DataError(f"no outline of the image is {what}", hint="Move to one, or choose a class")
+            raise DataError(f"no outline of the image is {what}", hint="Move to an outline, or choose a class")
         if not editable([*self.shapes, *chosen]):
             raise DataError(
-                f"{len(chosen):,} outlines are {what}, and about {MOST_SHAPES} can be edited at once",
-                hint="Zoom in until fewer are in view, and choose those",
+                f"{len(chosen):,} outlines are {what}, but only about {MOST_SHAPES} can be edited at once",
+                hint="Zoom in until fewer outlines are in view, and choose those in view",
             )
         snapshot_outlines = set(map(id, chosen))
         return SlideOutlines(
@@ -97,7 +97,7 @@ class SlideOutlines:
         )
 
     def layers(self, session: SlideSession) -> dict[str, LayerData]:
-        """Kind -> the layer that shows these outlines; takes a while for thousands."""
+        """Return kind -> layer for these outlines. It is slow for thousands of outlines."""
         info, mpp = session.source.info, session.source.place
         found: dict[str, LayerData] = {}
         if self.many:
@@ -108,7 +108,7 @@ class SlideOutlines:
 
 
 def snapshot_outlines(session: SlideSession) -> Callable[[], SlideOutlines]:
-    """Take what the layers of a slide hold now; the call makes outlines of it, in any thread."""
+    """Copy the current state of the outline layers; the returned function converts it to outlines in any thread."""
     held = {kind: session.layers[kind] for kind in ("outlines", "annotations") if kind in session.layers}
     states = {kind: _state(layer) for kind, layer in held.items()}
     mpp = session.source.place
@@ -121,7 +121,7 @@ def snapshot_outlines(session: SlideSession) -> Callable[[], SlideOutlines]:
 
 
 def classes_of(layer: Layer) -> list[str]:
-    """Return the class of every outline of a layer, counted as they are compared and saved."""
+    """Return the class of every outline of a layer, one per outline as it is compared and saved."""
     behind = annotations_of_image(layer.data)
     if behind is not None:
         return [item.classification or UNCLASSIFIED for item in behind]
@@ -131,9 +131,9 @@ def classes_of(layer: Layer) -> list[str]:
 
 
 def shape_text_at(layer: Layer, position_world: Sequence[float]) -> str | None:
-    """Say class and name of the shape at a place: ``class: Tumour, name: core A``; empty where there is none.
+    """Return class and name of the shape at a point: ``class: Tumour, name: core A``; empty if there is none.
 
-    napari tells its number, and ``[, ]`` between shapes. None for a layer that does not hold shapes.
+    Without it, napari shows the number of the shape, or ``[, ]`` between shapes. None if the layer holds no shapes.
     """
     from napari.layers import Shapes
 
@@ -148,7 +148,7 @@ def shape_text_at(layer: Layer, position_world: Sequence[float]) -> str | None:
 
 
 def same_objects(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether two tuples hold the same objects; equality of results would compare all their numbers."""
+    """Whether two sequences hold the same objects. Equality would compare all numbers of the results."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 

@@ -1,6 +1,6 @@
-"""What is known of each open slide, and which layers show it.
+"""The open slides of a viewer and their layers.
 
-One :class:`SlideSession` a slide layer; all docks of a viewer share one :class:`Sessions`.
+Each slide layer has one :class:`SlideSession`, and all docks of a viewer share one :class:`Sessions`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
     from ..analysis.model import Analysis
 
-#: Kinds of layers in which the user draws: new ones come with nothing of the old.
+#: Kinds of layers in which the user draws. They are replaced, not updated.
 _DRAWN_KINDS = frozenset({*OUTLINES, "prompts"})
 
 
 class Sessions:
-    """All open slides of one viewer, and the one that is looked at. Use :func:`sessions_of`."""
+    """All open slides of one viewer, and the current one. Use :func:`sessions_of`."""
 
-    #: Something about the open slides changed: another one is current, or it knows more.
+    #: The current slide, or the results of a slide, changed.
     changed = Signal()
 
     def __init__(self, viewer: Viewer):
@@ -71,7 +71,7 @@ class Sessions:
 
     @property
     def current(self) -> SlideSession | None:
-        """The slide that the selected layer belongs to, else the one that was current last."""
+        """The slide of the selected layer, else the last current slide."""
         return self._current
 
     def all(self) -> tuple[SlideSession, ...]:
@@ -79,26 +79,26 @@ class Sessions:
         return tuple(self._sessions)
 
     def show(self, session: SlideSession, analysis: Analysis) -> None:
-        """Keep what the engine found and show it in place of what was shown before."""
+        """Store new results and show them instead of the previous ones."""
         session.analysis, session.on_disk, session.agreement = analysis, analysis, None
         session.earlier.clear()
         self.refresh(session)
 
     def edit(self, session: SlideSession, analysis: Analysis) -> None:
-        """Show what segments edited by hand make of a slide; :meth:`undo_edit` goes back."""
+        """Show the results after a manual edit of the segments; :meth:`undo_edit` restores the previous ones."""
         if session.analysis is not None:
             session.earlier.append(session.analysis)
         session.analysis, session.agreement = analysis, None
         self.refresh(session)
 
     def undo_edit(self, session: SlideSession) -> None:
-        """Show what was known before the last edit by hand."""
+        """Restore the results before the last manual edit."""
         if session.earlier:
             session.analysis, session.agreement = session.earlier.pop(), None
             self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
-        """Show in the layers of the slide what is known; place, visibility, opacity and colours are kept."""
+        """Update the layers of the slide; their order, visibility, opacity and colours do not change."""
         if session not in self._sessions:
             return
         wanted = session.result_layers()
@@ -106,7 +106,7 @@ class Sessions:
             if kind in wanted:
                 array, keywords, type_name = wanted[kind]
                 first = kind not in session.layers
-                # a layer takes napari a tenth of a second, and its first image another
+                # adding a layer takes napari a tenth of a second, and drawing it another
                 layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
                 process_events()
                 if session not in self._sessions:  # its slide was closed in the meantime
@@ -119,9 +119,9 @@ class Sessions:
         self.changed.emit()
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
-        """Show one layer of a slide: the one of this kind takes the data, or gives way to a new one.
+        """Show one layer of a slide: update the layer of this kind, or replace it.
 
-        Where the slide was closed in the meantime, the layer that is returned is not shown.
+        If the slide was closed in the meantime, the returned layer is not shown.
         """
         array, keywords, type_name = data
         segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
@@ -153,7 +153,7 @@ class Sessions:
         return layer
 
     def update_table(self, session: SlideSession) -> None:
-        """Show what the table of segments says now: on hovering, in colours, in the docks."""
+        """Show the current segment table: when hovering, as colours, and in the docks."""
         layer = session.layers.get("segments")
         if layer is not None:
             table = session.table()
@@ -162,16 +162,16 @@ class Sessions:
         self.changed.emit()
 
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
-        """Take the user's micrometres per pixel for a slide that does not say, and place all layers again.
+        """Set the micrometres per pixel of a slide whose file does not state them, and place all layers again.
 
-        Where the slide is looked at, the same part of it stays in view.
+        If the slide is current, the same part of it stays in view.
         """
         in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
         before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
         apply_placement(session)
         for kind in set(session.layers) & set(KINDS):
-            # at once: while layers differ in their units, napari draws without any, and warns
+            # first: while layers have different units, napari warns and ignores the units
             rescale_results(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
             show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.place)
@@ -183,7 +183,7 @@ class Sessions:
         self.refresh(session)
 
     def drop(self, session: SlideSession, kind: str) -> None:
-        """Take the layer of this kind away, where there is one."""
+        """Remove the layer of this kind, if there is one."""
         if kind in session.layers:
             self._drop(session, kind)
 
@@ -204,7 +204,7 @@ class Sessions:
             before = session.outline_layers()
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
             if len(session.outline_layers()) < len(before):
-                session.agreement = None  # with outlines that are no longer there
+                session.agreement = None  # it refers to outlines that were removed
                 call_later(partial(self._update_table_if_open, session))  # the window may be closing
         opened = []
         for layer in present:
@@ -219,7 +219,7 @@ class Sessions:
             self.changed.emit()
 
     def _update_table_if_open(self, session: SlideSession) -> None:
-        """Write the tables of a slide again, where it and the window are still open."""
+        """Update the segment table of a slide if it and the window are still open."""
         if session in self._sessions and self._viewer() is not None:
             self.update_table(session)
 
@@ -245,8 +245,8 @@ _sessions: weakref.WeakKeyDictionary[Viewer, Sessions] = weakref.WeakKeyDictiona
 
 
 def sessions_of(viewer: Viewer) -> Sessions:
-    """Return the sessions of a viewer: the same object for every dock."""
-    viewer = real_viewer(viewer)  # docks get a proxy each
+    """Return the sessions of a viewer, the same object for every dock."""
+    viewer = real_viewer(viewer)  # each dock gets a different proxy
     if viewer not in _sessions:
         _sessions[viewer] = Sessions(viewer)
     return _sessions[viewer]

@@ -69,7 +69,7 @@ def test_a_slide_that_is_scaled_or_turned_is_put_back_and_the_user_is_told(two, 
     assert corners(one.layer) == pytest.approx(before)
     assert np.allclose(one.layer.affine.affine_matrix, np.eye(3))
     (told,) = notification_manager.records
-    assert "one was put back" in str(told.message)
+    assert "one was reset" in str(told.message)
 
 
 def test_a_slide_that_is_moved_by_hand_takes_its_place_with_it(two):
