@@ -1,4 +1,4 @@
-"""What one dock tells all others, in every window."""
+"""Events that a dock sends to the docks of all windows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from qtpy.QtWidgets import QApplication
 
 
 class DockEvents(QObject):
-    """``models_changed``: a model was fetched, added or forgotten."""
+    """``models_changed`` is emitted after a model was fetched, added or removed."""
 
     models_changed = Signal()
 
 
 def dock_events() -> DockEvents:
-    """Return the one object of this program; Qt disconnects docks that are closed."""
+    """Return the events of this application. Qt disconnects docks that are closed."""
     application = QApplication.instance()
     found: DockEvents | None = application.findChild(DockEvents)
     return found or DockEvents(application)

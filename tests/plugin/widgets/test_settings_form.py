@@ -98,4 +98,4 @@ def test_the_card_says_what_is_changed(qtbot):
     card.set_changes({"segments.pred_iou_thresh": 0.7, "tissue.otsu": True})
     assert card.choices().changes == {"segments.pred_iou_thresh": 0.7, "tissue.otsu": True}
     assert card._said.text() == "Predicted IoU 0.7, Otsu's threshold on"
-    assert card.in_words().endswith(" · 2 changed")
+    assert card.summary().endswith(" · 2 settings changed")

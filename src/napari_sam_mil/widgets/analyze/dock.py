@@ -1,4 +1,4 @@
-"""The main dock: open slide in, one button, layers and a result out."""
+"""The main dock: one button analyses the open slide and shows layers and a result."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from .slide_card import SlideCard
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: Name of the button that does everything.
+#: Title of the button that runs all steps.
 EVERYTHING = "Segment/Classify"
 
 
 class AnalyzeDock(Dock):
-    """Slide, models, button, progress, result; each block is a card of its own."""
+    """Slide, models, button, progress and result. Each block is a card."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
         start_worker()
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
-        #: The slide that the progress card speaks of.
+        #: The slide that the progress card refers to.
         self._progress_of: SlideSession | None = None
-        #: What goes on once the job that runs has ended.
+        #: The slide and the step that start after the running job.
         self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = DockJobs(self)
         self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard()
-        self.fold = Fold("Show or hide the choice of models, tissue and region, and the single steps")
+        self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
         self.button.clicked.connect(lambda: self.run("Classify"))
@@ -79,13 +79,13 @@ class AnalyzeDock(Dock):
 
     @property
     def job(self) -> Job | None:
-        """The job that runs now, or None."""
+        """The running job, or None."""
         return self._job
 
     def run(self, step: str, session: SlideSession | None = None) -> Job | None:
-        """Start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide, or the current one.
+        """Start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide, by default the current one.
 
-        Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
+        Returns the job, or None if no slide is open, another job is running, or the chosen region does not exist.
         """
         session = session or self._sessions.current
         if session is None or self._job is not None:
@@ -105,7 +105,7 @@ class AnalyzeDock(Dock):
         )
         self._job, self._analysed, self._step = job, session, step
         self._progress_of = session
-        # the job outlives the dock: whoever closes the window during work ends the work
+        # the job may outlive the dock, so closing the window cancels it
         self.destroyed.connect(job.cancel)
         job.progressed.connect(self.progress_card.report)
         job.succeeded.connect(self._on_success)
@@ -127,7 +127,7 @@ class AnalyzeDock(Dock):
             self.progress_card.cancelling()
 
     def leave(self) -> None:
-        """Stop what runs; what was finished is kept."""
+        """Cancel the running job. Finished stages stay in the project."""
         super().leave()
         self.cancel()
 
@@ -150,8 +150,10 @@ class AnalyzeDock(Dock):
         self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
 
     def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionQuestion) -> None:
-        """Show what needs no resolution, ask for it, and go on with the step once it is given."""
-        self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
+        """Show the results that need no resolution, ask for it, and continue when the user enters it."""
+        self.progress_card.stop(
+            "Waiting for the resolution", "Tissue and segments are done. The other steps need the resolution."
+        )
         self._show(session, replace(analysis, asks=None))
         session.question = (self._step, asked)
         if session is self._sessions.current:
@@ -162,11 +164,11 @@ class AnalyzeDock(Dock):
         self._sessions.show(session, analysis)
         segments = session.layers.get("segments")
         if segments is not None:
-            # hovering tells of the selected layer, and the segments have the most to tell
+            # hovering describes the selected layer, and the segments layer has the most information
             self._sessions.viewer.layers.selection.active = segments
 
     def _look_for_stored(self) -> None:
-        """Show at once what the project knows of a slide that was just opened; nothing is computed for it."""
+        """Show the stored results of a newly opened slide, without computing anything."""
         session = self._sessions.current
         if session is None or session.analysis is not None or self._job is not None or self.reader.busy:
             return
@@ -181,7 +183,7 @@ class AnalyzeDock(Dock):
         ]
 
         def show(found: StoredAnalysis, before: Analysis | None) -> None:
-            """Show it, unless the slide was analysed, edited or closed in the meantime."""
+            """Show the results, unless the slide was analysed, edited or closed in the meantime."""
             if self._job is None and session.analysis is before and session in self._sessions.all():
                 self._progress_of = session
                 self.progress_card.show_stored(found.analysis.processed.reused, found.note)
@@ -212,7 +214,7 @@ class AnalyzeDock(Dock):
         show_error(error, doing=EVERYTHING if self._step == "Classify" else self._step)
 
     def _on_cancelled(self) -> None:
-        self.progress_card.stop("Cancelled; what was finished is kept")
+        self.progress_card.stop("Cancelled; finished stages are saved")
 
     def _on_end(self) -> None:
         self._job = self._analysed = None
@@ -230,7 +232,7 @@ class AnalyzeDock(Dock):
         call_later(self._run_waiting)
 
     def _run_waiting(self) -> None:
-        """Go on with a step that waited for its slide's resolution, unless a job runs: then at its end."""
+        """Run a step that waited for the resolution. If another job is running, wait for its end."""
         if self._waiting is None or self._job is not None:
             return
         (session, step), self._waiting = self._waiting, None
@@ -253,13 +255,13 @@ class AnalyzeDock(Dock):
         self._look_for_stored()
 
     def _hide_other_progress(self) -> None:
-        """Hide the progress of a slide that is not the current one, once its work has ended."""
+        """Hide the progress of a finished job if its slide is not current."""
         if self._job is None and self._progress_of is not self._sessions.current:
             self._progress_of = None
             self.progress_card.hide()
 
     def _use_stored_choices(self, stored: StoredResults) -> None:
-        """Go on with the project and the classifier with which a slide was opened."""
+        """Use the project and the classifier that a slide was opened with."""
         if self.choices_card.choices().project != stored.project:
             self.choices_card.set_project(stored.project)
         if stored.classifier != AUTO and self.choices_card.choices().classifier != stored.classifier:
@@ -273,7 +275,7 @@ class AnalyzeDock(Dock):
         self.region_card.choice.setEnabled(self._job is None)
 
     def _show_key(self) -> None:
-        what = "Find tissue, divide it into segments, describe its patches, classify the slide"
+        what = "Find the tissue, segment it, compute patch features and classify the slide"
         self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
 
     def _lay_out(self) -> None:
@@ -300,7 +302,7 @@ class AnalyzeDock(Dock):
         outer.addWidget(self._area)
 
     def _put_first(self, card: Card) -> None:
-        """Put the progress, or the result, first below the button and the choices, and bring it into view."""
+        """Move the progress or the result directly below the choices, and scroll to it."""
         self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
         call_later(lambda: self._area.verticalScrollBar().setValue(0))
 

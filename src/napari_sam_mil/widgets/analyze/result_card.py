@@ -1,4 +1,4 @@
-"""What the classifier says of the slide, and how to read the picture."""
+"""The prediction for the slide, and the legends of the maps."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class ResultCard(Card):
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
         self.card = QPushButton("Model c&ard…")
-        tip = "What the model was trained on, how well it did, and where it does not know"
-        self.card.setToolTip(tip if card else "Whoever trained this model wrote no card for it")
+        tip = "What the model was trained on, how well it performs, and its limits"
+        self.card.setToolTip(tip if card else "This model has no card")
         self.card.setEnabled(bool(card))
         self.card.clicked.connect(lambda: show_card(name, card, self))
         column.addWidget(self.card)

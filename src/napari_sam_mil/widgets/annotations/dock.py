@@ -1,4 +1,4 @@
-"""Outlines of a person and the segments: load or draw, compare, see the paper's Figure 6."""
+"""Load or draw outlines, compare them with the segments, and show patches above a threshold."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from sam_mil_engine.annotations.model import Annotation
     from sam_mil_engine.progress import ProgressCallback
 
-#: Milliseconds after the last change of the drawing before it is compared.
+#: Milliseconds after the last change of the outlines until they are compared.
 SETTLED = 400
-#: What a layer tells when its outlines are no longer what and where they were.
+#: Events of a layer after which its outlines may have changed.
 _CHANGES = ("data", "features", "scale", "translate", "rotate", "shear", "affine")
 
 
 class AnnotationsDock(Dock):
-    """Outlines, agreement, Figure 6; each block is a card of its own."""
+    """Outlines, agreement, and patches above a threshold. Each block is a card."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
@@ -83,11 +83,11 @@ class AnnotationsDock(Dock):
         self._show_current()
 
     def load(self, path: Path) -> None:
-        """Read a file of outlines and show it in place of those that are there."""
+        """Read a file of outlines and show it instead of the current outlines."""
         self._read([path], None)
 
     def add(self, paths: Sequence[Path]) -> None:
-        """Read files of outlines and show them with those that are there."""
+        """Read files of outlines and add them to the current outlines."""
         session = self._sessions.current
         if self.jobs.busy:
             QTimer.singleShot(SETTLED, lambda: self.add(paths))
@@ -124,7 +124,7 @@ class AnnotationsDock(Dock):
         )
 
     def edit(self, classification: str | None) -> None:
-        """Make shapes, which can be edited, of the outlines of a class, or of those in view if None."""
+        """Convert the outlines of a class, or those in view if None, to editable shapes."""
         session = self._sessions.current
         if session is None:
             return
@@ -144,7 +144,7 @@ class AnnotationsDock(Dock):
         self.jobs.start(change, doing="Making the outlines editable", then=show)
 
     def draw(self) -> None:
-        """Make the layer of outlines ready to draw in, by dragging around an area."""
+        """Select the layer of outlines and its lasso tool, so that the user can drag around an area."""
         session = self._sessions.current
         if session is None:
             return
@@ -158,7 +158,7 @@ class AnnotationsDock(Dock):
         self._on_class_edited(self.outlines.drawn_class)
 
     def compare(self) -> None:
-        """Compare the segments of the current slide with its outlines, where there are both."""
+        """Compare the segments of the current slide with its outlines, if there are both."""
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
@@ -182,7 +182,7 @@ class AnnotationsDock(Dock):
         self.jobs.start(work, doing="Comparing segments and outlines", then=keep)
 
     def show_beside(self) -> None:
-        """Show two classifiers that fit the slide in a window of its own, SAM-MIL and AB-MIL first."""
+        """Compare two classifiers that fit the slide in a new window, SAM-MIL and AB-MIL first."""
         session = self._sessions.current
         if session is None or session.analysis is None:
             return
@@ -195,10 +195,10 @@ class AnnotationsDock(Dock):
         def show(found: tuple[list[Side], LayerData]) -> None:
             self.comparison_dock = open_comparison(session, analysis, *found)
 
-        self.predictor.start(work, doing="Showing two classifiers side by side", then=show)
+        self.predictor.start(work, doing="Comparing two classifiers", then=show)
 
     def save(self, path: Path) -> None:
-        """Save the segments with all their figures: ``.csv`` the table, ``.geojson`` the areas for QuPath."""
+        """Save the segments with all their metrics: the table as CSV, or the areas as GeoJSON."""
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
@@ -210,7 +210,7 @@ class AnnotationsDock(Dock):
         )
 
     def save_outlines(self, path: Path) -> None:
-        """Save the outlines as GeoJSON that QuPath opens; the window goes on living until the file is there."""
+        """Save the outlines as GeoJSON for QuPath. The window stays responsive in the meantime."""
         session = self._sessions.current
         if session is None:
             return
@@ -225,7 +225,7 @@ class AnnotationsDock(Dock):
             self.outlines.say(f"Saved {path.name}")
 
     def _show_layers(self, session: SlideSession, layers: dict[str, LayerData], *, keep: bool = False) -> bool:
-        """Show these layers of outlines and no others; False where their slide was closed in the meantime."""
+        """Show exactly these layers of outlines; return False if their slide was closed in the meantime."""
         if session not in self._sessions.all():
             return False
         for kind in () if keep else {"outlines", "annotations"} - set(layers):
@@ -243,7 +243,7 @@ class AnnotationsDock(Dock):
         return snapshot_outlines(session)().all
 
     def _basis(self, session: SlideSession) -> tuple[Any, ...]:
-        """Return what a comparison rests on: the slide, what is known of it, and its layers of outlines."""
+        """Return what a comparison depends on: the slide, its results, and its layers of outlines."""
         return (session, session.analysis, *session.outline_layers())
 
     def _on_drawn(self, _event: object = None) -> None:

@@ -1,4 +1,4 @@
-"""The paper's Figure 6: a threshold, the patches above it in cyan, the outlines in blue."""
+"""Show the patches above a threshold in cyan, under the blue outlines (the paper's Figure 6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...session.viewer import Sessions
 
 _STEPS = 1000
-_NO_SCORES = "Press Segment/Classify in the Analyze dock; then patches can be cut by a threshold."
+_NO_SCORES = "Press Segment/Classify in the Analyze dock. You can then show the patches above a threshold."
 
 
 class FigureCard(Card):
@@ -34,10 +34,12 @@ class FigureCard(Card):
         self._quantities: dict[str, Quantity] = {}
         self._hidden: list[str] = []
         self.show_box = QCheckBox("Pa&tches above the threshold")
-        self.show_box.setToolTip("The paper's Figure 6: cyan patches under the blue outlines; the maps are hidden")
+        self.show_box.setToolTip(
+            "Show cyan patches under the blue outlines and hide the maps (the paper's Figure 6)"
+        )
         self.choice = ShortCombo()
-        self.choice.setToolTip("Which number of the patches is cut")
-        self.choice.setAccessibleName("Number that is cut")
+        self.choice.setToolTip("The patch score to which the threshold applies")
+        self.choice.setAccessibleName("Patch score")
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox()
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
@@ -58,7 +60,7 @@ class FigureCard(Card):
         )
         self.beside = QPushButton("Compare two class&ifiers…")
         self.beside.setToolTip(
-            "Two classifiers on this slide in a window of its own: linked pictures, one threshold"
+            "Compare two classifiers on this slide in a new window, with linked views and one threshold"
         )
         self.beside.clicked.connect(self.beside_clicked)
         for widget in (self.show_box, self.choice):

@@ -359,7 +359,7 @@ def test_the_estimate_is_offered_as_one_and_taken_by_a_click(qtbot, open_dock, c
     choose(dock.choices_card.preset, "Biopsy")
     click(qtbot, dock, dock.button)
     card = dock.slide_card
-    assert "an estimate, check it" in card.question.text()
+    assert "an estimate, so check it" in card.question.text()
     assert "0.5 µm/px" in card.suggested.text()
     by_hand_click(card.suggested)
     qtbot.waitUntil(lambda: dock.job is not None)

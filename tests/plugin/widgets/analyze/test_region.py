@@ -104,4 +104,4 @@ def test_without_a_shape_or_tissue_a_notification_says_what_to_do(qtbot, whole):
     assert "no tissue was found in the region" in notification_manager.records[-1].message.lower()
     viewer.scene.camera.center = (-9000.0, -9000.0)
     qtbot.mouseClick(dock.button, LEFT)
-    assert "view shows nothing of the slide" in notification_manager.records[-1].message
+    assert "slide is not in view" in notification_manager.records[-1].message

@@ -74,7 +74,7 @@ def test_segments_are_coloured_by_agreement(qtbot, outlined):
     assert session.colour_by == "purity"
     assert layer.contour == 0
     assert not np.allclose(before, [layer.get_color(number) for number in (1, 2)])
-    pick(qtbot, dock.agreement.colours, "One colour each")
+    pick(qtbot, dock.agreement.colours, "Individual colours")
     np.testing.assert_allclose([layer.get_color(number) for number in (1, 2)], before)
 
 

@@ -303,7 +303,9 @@ def test_a_dropped_file_without_a_slide_says_what_to_do(make_napari_viewer, tmp_
     with Dialogs():
         drop(viewer, path)
     (told,) = notification_manager.records
-    assert "No slide is open to which these outlines belong (one.geojson). Open the slide first" in told.message
+    assert (
+        "No slide is open to which the outlines could be added (one.geojson). Open the slide first" in told.message
+    )
     assert find_dock(viewer, "Annotations") is None
     assert not viewer.layers
 

@@ -71,5 +71,5 @@ def test_a_view_beside_the_slide_is_told(qtbot, figure, monkeypatch, tmp_path):
     viewer.scene.camera.center = (-9000.0, -9000.0)
     notification_manager.records.clear()
     save(qtbot, dock, monkeypatch, tmp_path / "a.png")
-    assert "view shows nothing of the slide" in notification_manager.records[0].message
+    assert "slide is not in view" in notification_manager.records[0].message
     assert not (tmp_path / "a.png").exists()
