@@ -94,7 +94,7 @@ def test_a_run_shows_what_its_own_model_says_and_lists_wrong_predictions(qtbot, 
     assert dock.choices_card.choices().classifier == str(run / "fold-0-0")
     assert "off by 0.12 on average (calibration error)" in text_of(dock.result_card)
     slides = open_dock(viewer, "Slides")
-    assert "1 of 2 predictions are right" in slides.title.text()
+    assert "1 of 2 predictions are correct" in slides.title.text()
     qtbot.mouseClick(slides.wrong, LEFT, pos=slides.wrong.rect().center() - slides.wrong.rect().bottomLeft() / 2)
     slides.wrong.setChecked(True)
     shown = [row for row in range(slides.table.rowCount()) if not slides.table.isRowHidden(row)]

@@ -1,4 +1,4 @@
-"""Click or drag, and SAM answers with a mask in place; accepted masks become segments of the slide."""
+"""Prompt SAM with clicks and boxes; accepted masks become segments of the slide."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PromptsDock(Dock):
-    """Tools, candidates, and the list of segments; the history of prompts belongs to the slide that is current."""
+    """Tools, candidates, and the list of segments. The history of prompts belongs to the current slide."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
@@ -77,7 +77,7 @@ class PromptsDock(Dock):
         dock_events().models_changed.connect(self._show_current)
 
     def leave(self) -> None:
-        """Take prompts, candidate and chosen segment out of the image: without the dock they say nothing."""
+        """Remove the prompts, the candidate and the selected segment from the viewer."""
         super().leave()
         dock_events().models_changed.disconnect(self._show_current)
         for session in self._sessions.all():
@@ -85,34 +85,34 @@ class PromptsDock(Dock):
                 self._sessions.drop(session, kind)
 
     def add(self, prompt: Prompt) -> None:
-        """Take one more prompt and ask SAM again."""
+        """Add a prompt and run SAM again."""
         self.segments.list.clearSelection()
         self.history.add(prompt)
         self._ask()
 
     def undo(self) -> None:
-        """Take the last prompt back."""
+        """Undo the last prompt."""
         self.history.undo()
         self._ask()
 
     def redo(self) -> None:
-        """Give the prompt that was taken back again."""
+        """Redo the last undone prompt."""
         self.history.redo()
         self._ask()
 
     def clear(self) -> None:
-        """Take all prompts away."""
+        """Remove all prompts."""
         self.history.clear()
         self._ask()
 
     def next_candidate(self) -> None:
-        """Show the next of the masks that SAM proposes."""
+        """Show the next candidate mask."""
         if self.answer is not None:
             self._number = (self._number + 1) % len(self.answer.masks)
             self._show_answer()
 
     def accept(self) -> None:
-        """Make the shown mask a segment; groups, group features and the prediction follow."""
+        """Add the shown mask as a segment, and update groups, group features and the prediction."""
         session, answer = self._session, self.answer
         if session is not None and answer is not None and not self.jobs.busy:
             self.edits.add(answer, self._number, then=lambda: self._reset_prompts(session))
@@ -130,7 +130,7 @@ class PromptsDock(Dock):
         view = view_px0(self._sessions.viewer, session.source.place)
         if self.jobs.busy:
             self._again = True
-            if self._view_embedded not in (None, view):  # the look at a view that was left is of no use any more
+            if self._view_embedded not in (None, view):  # the user has left the view that is being embedded
                 self.jobs.cancel()
             return
         sam = self.card.sam
@@ -170,7 +170,7 @@ class PromptsDock(Dock):
                 self._embed_view()
 
     def _embed_view(self) -> None:
-        """Let SAM look at the view while the user looks for where to click; a click waits for it."""
+        """Embed the view before the user clicks, so that the first click is fast."""
         session, sam = self._session, self.card.sam
         if session is None or sam is None:
             return
@@ -178,7 +178,7 @@ class PromptsDock(Dock):
         slide, regions = session.source.slide, session.regions
         job = self.jobs.start(
             lambda progress: embed_view(slide, regions, view, sam=sam, progress=progress),
-            doing="Looking at the view",
+            doing="Embedding the view",
             then=lambda _region: self._catch_up(),
             otherwise=self._catch_up,
         )

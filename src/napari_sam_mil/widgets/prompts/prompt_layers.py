@@ -1,4 +1,4 @@
-"""The two layers of the Prompts dock: what was clicked, and SAM's answer; clicks and keys come from the first."""
+"""The two layers of the Prompts dock: the prompts, which receive clicks and keys, and SAM's mask."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from ...session.slide import SlideSession
     from ...session.viewer import Sessions
 
-#: Canvas pixels that the mouse may move in a click.
+#: Most canvas pixels that the mouse may move during a click.
 _STEADY = 4
-#: Diameter of a shown point in canvas pixels.
+#: Diameter of a point in canvas pixels.
 _DISC = 14
 
 
 class PromptLayers(QObject):
-    """Shows prompts and answer of one slide; ``prompted`` carries the prompt of a click or a dragged box.
+    """Shows the prompts and the mask. ``prompted`` carries the prompt of a click or a dragged box.
 
     Parameters
     ----------
     sessions
         The slides of the viewer.
     tool
-        Tells the tool that is on.
+        Returns the active tool.
     keys
-        Name of an action of :data:`~napari_sam_mil.keys.PROMPT_KEYS` -> what it does.
+        Name of an action of :data:`~napari_sam_mil.keys.PROMPT_KEYS` -> its function.
     """
 
     prompted = Signal(object)
@@ -54,7 +54,7 @@ class PromptLayers(QObject):
         dock.keys_changed.connect(self.update_keys)
 
     def show_prompts(self, session: SlideSession, prompts: tuple[Prompt, ...], answer: Answer | None) -> Layer:
-        """Draw the prompts, and the region that SAM looked at for its answer."""
+        """Draw the prompts, and the region that SAM embedded."""
         size = _DISC * canvas_pixel_px0(self._sessions.viewer, session.source.mpp)
         region = None if answer is None or not prompts else answer.region
         shapes, style = prompt_shapes(prompts, region, size_px0=size)
@@ -77,17 +77,17 @@ class PromptLayers(QObject):
             return
         first = "candidate" not in session.layers
         self._sessions.put(session, "candidate", candidate_layer(answer, number, mpp=session.source.place))
-        if first and "prompts" in session.layers:  # what was clicked stays on top
+        if first and "prompts" in session.layers:  # prompts stay on top
             layers = self._sessions.viewer.layers
             layers.move(layers.index(session.layers["prompts"]), len(layers))
 
     def activate_tool(self, session: SlideSession, layer: Layer) -> None:
-        """Make the layer take clicks; a drag pans the image unless the tool is the box."""
+        """Select the layer, so that it receives clicks. A drag pans the image unless the tool is the box."""
         self._sessions.viewer.layers.selection.active = layer
         layer.mouse_pan = self._tool() != "box"
 
     def update_keys(self) -> None:
-        """Use the keys as they are set now."""
+        """Apply the current keys to the layers."""
         for session in self._sessions.all():
             if "prompts" in session.layers:
                 give_keys(session.layers["prompts"], self._keys)
@@ -111,7 +111,7 @@ class PromptLayers(QObject):
 
 
 def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -> None:
-    """Draw a segment whole, also where smaller ones lie on it, or none."""
+    """Draw a whole segment, including parts that smaller segments cover, or none."""
     segments = None if session.analysis is None else session.analysis.processed.segments
     if number is None or segments is None or number >= len(segments):
         _clear_layer(session, "chosen")
@@ -124,7 +124,7 @@ def show_chosen(sessions: Sessions, session: SlideSession, number: int | None) -
 
 
 def _clear_layer(session: SlideSession, kind: str) -> None:
-    """Show nothing in a layer and leave it: napari stands still for a moment for every layer that goes."""
+    """Clear a layer without removing it, since removing a layer blocks napari for a moment."""
     layer = session.layers.get(kind)
     if layer is not None and layer.data.any():
         layer.data = np.zeros_like(layer.data)

@@ -1,4 +1,4 @@
-"""Segments changed by hand: groups, group features and the prediction follow, and the card tells of it."""
+"""Edit segments, update groups, group features and the prediction, and report the result in the card."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SegmentEdits(QObject):
     sessions
         The slides of the viewer.
     card
-        Lists the segments; its buttons ask for the edits.
+        The list of segments, with the buttons for the edits.
     """
 
     def __init__(self, sessions: Sessions, card: SegmentsCard, dock: Dock):
@@ -51,7 +51,7 @@ class SegmentEdits(QObject):
         card.save_clicked.connect(self.save)
 
     def add(self, answer: Answer, number: int, *, then: Callable[[], None]) -> None:
-        """Make one of SAM's masks a segment; ``then`` is called when it is one, before it is shown."""
+        """Add one of SAM's masks as a segment. ``then`` is called after that, before the segment is shown."""
         mask, score = answer.masks[number], float(answer.scores[number])
 
         def change(analysis: Analysis, mpp: Any, progress: ProgressCallback) -> Analysis:
@@ -65,7 +65,7 @@ class SegmentEdits(QObject):
         self._edit(change, "Adding the segment", keep)
 
     def delete(self, numbers: list[int]) -> None:
-        """Take segments away."""
+        """Delete segments."""
         words = "Segment deleted" if len(numbers) == 1 else f"{len(numbers)} segments deleted"
         self._edit(
             lambda analysis, mpp, p: delete_segments(analysis, numbers, mpp=mpp, progress=p),
@@ -74,7 +74,7 @@ class SegmentEdits(QObject):
         )
 
     def merge(self, numbers: list[int]) -> None:
-        """Make one segment of several."""
+        """Merge segments into one."""
         words = f"{len(numbers)} segments merged"
         self._edit(
             lambda analysis, mpp, p: merge_segments(analysis, numbers, mpp=mpp, progress=p),
@@ -83,23 +83,23 @@ class SegmentEdits(QObject):
         )
 
     def rename(self, number: int, name: str) -> None:
-        """Give a segment a name."""
+        """Rename a segment."""
         session = self._sessions.current
         analysis = None if session is None else session.analysis
-        # leaving the field tells of its text again: what is called so already is no edit
+        # the signal is also emitted when the user leaves the field without a change
         if session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
             session.analysis = rename_segment(analysis, number, name)
             self._sessions.update_table(session)
 
     def undo(self) -> None:
-        """Go back to the segments before the last edit."""
+        """Undo the last edit."""
         session = self._sessions.current
         if session is not None:
             self._sessions.undo_edit(session)
             self._card.say("The last edit was undone")
 
     def save(self) -> None:
-        """Write the edited segments into the bag of the slide, for the next start and the command line."""
+        """Save the edited segments to the project."""
         session = self._sessions.current
         if session is None or session.analysis is None:
             return
@@ -132,7 +132,7 @@ class SegmentEdits(QObject):
 
     def _keep(self, session: SlideSession, before: Analysis, after: Analysis, words: str) -> None:
         if session.analysis is not before:
-            self._card.say("The slide was analysed again in the meantime; the edit was not kept")
+            self._card.say("The slide was analysed again in the meantime, so the edit was discarded")
             return
         if before.scores is not None and after.scores is not None:
             column = shown_class(after.scores)

@@ -162,7 +162,7 @@ def test_without_a_sam_the_dock_says_so_and_where_to_get_one(qtbot, make_napari_
     monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", list)
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Prompts")
-    assert "none is on this computer" in dock.card.hint.text()
+    assert "there is none on this computer" in dock.card.hint.text()
     assert "Models dock" in dock.card.hint.text()
     assert not any(button.isEnabled() for button in dock.card.tools.values())
     assert sessions_of(viewer).current is None
