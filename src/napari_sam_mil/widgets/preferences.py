@@ -154,7 +154,7 @@ class PreferencesDock(Dock):
             "SVS, NDPI, MRXS, SCN, BIF, VMS and similar files open in SAM-MIL without a question from napari.\n"
             "For TIFF, DICOM and images, napari asks for a reader unless you let it remember your choice"
         )
-        self.reset.setToolTip("Restore the default folder, cache and colours; napari's settings do not change")
+        self.reset.setToolTip("Restore the default folder, cache and colours, but not napari's settings")
         form = QFormLayout()
         self.folder.setToolTip("Choose another folder for results; applies to Analyze docks that are opened later")
         row = QHBoxLayout()
