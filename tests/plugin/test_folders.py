@@ -117,7 +117,7 @@ def test_a_click_in_the_list_opens_and_a_missing_slide_says_where_to_put_it(
     notification_manager.records.clear()
     qtbot.mouseClick(slides.open, LEFT)
     assert "was not found" in notification_manager.records[-1].message
-    assert "Put the file into the folder" in notification_manager.records[-1].message
+    assert "Put the file into a folder" in notification_manager.records[-1].message
     slides.filter.clear()
     qtbot.keyClicks(slides.filter, "finished")
     row = next(row for row in range(2) if not slides.table.isRowHidden(row))

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
@@ -133,23 +134,22 @@ class ModelsDock(Dock):
         self._models, text = found
         self.machine.setText(f"{text}. Weight files are stored in {models_folder()}")
         chosen = self.chosen
-        self.list.blockSignals(True)
-        self.list.clear()
-        tops = {}
-        for kind, title in _TITLES.items():
-            tops[kind] = QTreeWidgetItem([title])
-            tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
-            self.list.addTopLevelItem(tops[kind])
-        for model in self._models:
-            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size])
-            item.setData(0, _MODEL, model)
-            item.setToolTip(0, f"{model.name}: {model.what}; licence: {model.licence}")
-            item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            tops[model.kind].addChild(item)
-            if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
-                self.list.setCurrentItem(item)
-        self.list.expandAll()
-        self.list.blockSignals(False)
+        with signals_blocked(self.list):
+            self.list.clear()
+            tops = {}
+            for kind, title in _TITLES.items():
+                tops[kind] = QTreeWidgetItem([title])
+                tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
+                self.list.addTopLevelItem(tops[kind])
+            for model in self._models:
+                item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size])
+                item.setData(0, _MODEL, model)
+                item.setToolTip(0, f"{model.name}: {model.what}; licence: {model.licence}")
+                item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                tops[model.kind].addChild(item)
+                if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
+                    self.list.setCurrentItem(item)
+            self.list.expandAll()
         self._on_selection()
 
     def _on_selection(self) -> None:

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import SamMilError
 
@@ -72,9 +73,8 @@ class PreferencesDock(Dock):
         name = Path(self._values.project)
         self.path.setText(str(name))
         self.path.setToolTip(f"{name}\nFolder for results; applies to Analyze docks that are opened later")
-        self.cache.blockSignals(True)
-        self.cache.setValue(self._values.cache_mib)
-        self.cache.blockSignals(False)
+        with signals_blocked(self.cache):
+            self.cache.setValue(self._values.cache_mib)
         self._on_napari()
         if self.srgb.isChecked() != self._values.srgb:
             self.srgb.setChecked(self._values.srgb)
@@ -115,9 +115,8 @@ class PreferencesDock(Dock):
 
     def _on_napari(self, _event: Any = None) -> None:
         for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, is_slide_reader())):
-            box.blockSignals(True)
-            box.setChecked(on)
-            box.blockSignals(False)
+            with signals_blocked(box):
+                box.setChecked(on)
 
     def _show_keys(self) -> None:
         clear(self.keys.body, keep=1)
@@ -143,8 +142,8 @@ class PreferencesDock(Dock):
             "Memory for decoded tiles of each open slide; applies to slides that are opened later"
         )
         self.slicing.setToolTip(
-            "napari's asynchronous slicing: panning and zooming never wait for tiles, and the image sharpens as they"
-            " arrive"
+            "napari's asynchronous slicing: panning and zooming never wait for tiles, and the image sharpens as"
+            " they arrive"
         )
         self.srgb.setToolTip(
             "Converts slides with an ICC profile to sRGB, the colours that the scanner manufacturer intended.\n"
@@ -154,7 +153,7 @@ class PreferencesDock(Dock):
             "SVS, NDPI, MRXS, SCN, BIF, VMS and similar files open in SAM-MIL without a question from napari.\n"
             "For TIFF, DICOM and images, napari asks for a reader unless you let it remember your choice"
         )
-        self.reset.setToolTip("Restore the default folder, cache and colours, but not napari's settings")
+        self.reset.setToolTip("Restore the default folder, cache and colours; napari's settings stay")
         form = QFormLayout()
         self.folder.setToolTip("Choose another folder for results; applies to Analyze docks that are opened later")
         row = QHBoxLayout()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.models.card import PACKAGED
@@ -130,15 +132,15 @@ class ChoicesCard(Card):
         """Update the lists after models were fetched, added or removed. The choices do not change."""
         boxes = (self.preset, self.segmenter, self.encoder, self.classifier)
         chosen = [box.currentData() for box in boxes]
-        for box in boxes:
-            box.blockSignals(True)
-            box.clear()
-        self._fill()
-        for box, data in zip(boxes, chosen, strict=True):
-            if box is self.classifier and data is not None and box.findData(data) < 0:
-                self.set_classifier(Path(data))
-            box.setCurrentIndex(max(0, box.findData(data) if data is not None else 0))
-            box.blockSignals(False)
+        with ExitStack() as blocked:
+            for box in boxes:
+                blocked.enter_context(signals_blocked(box))
+                box.clear()
+            self._fill()
+            for box, data in zip(boxes, chosen, strict=True):
+                if box is self.classifier and data is not None and box.findData(data) < 0:
+                    self.set_classifier(Path(data))
+                box.setCurrentIndex(max(0, box.findData(data) if data is not None else 0))
 
     def _fill(self) -> None:
         self.preset.addItem("As in the project", None)

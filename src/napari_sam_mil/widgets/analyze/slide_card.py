@@ -6,6 +6,7 @@ from html import escape
 
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
@@ -50,9 +51,8 @@ class SlideCard(Card):
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
         if source is not None:
             self.setToolTip(str(source.info.path))
-            self._mpp.blockSignals(True)
-            self._mpp.setValue(source.user_mpp or 0.0)
-            self._mpp.blockSignals(False)
+            with signals_blocked(self._mpp):
+                self._mpp.setValue(source.user_mpp or 0.0)
 
     def take_answer(self) -> None:
         """Focus the resolution field."""
@@ -105,7 +105,7 @@ class SlideCard(Card):
             "Classifiers that expect a resolution need it, and areas are then given in µm²."
         )
         field.valueChanged.connect(self.mpp_entered)
-        label = QLabel("Resolu&tion")
+        label = QLabel("Reso&lution")
         label.setBuddy(field)
         layout.addWidget(label)
         layout.addWidget(field, 1)

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.geometry import Frame
 
@@ -108,10 +109,9 @@ class ComparisonDock(QWidget):
 
     def _on_quantity(self) -> None:
         found = [numbers for side in self.pair if (numbers := side.quantity(self._name)) is not None]
-        self.spin.blockSignals(True)
-        self.spin.setRange(0.0, max((one.high for one in found), default=1.0))
-        self.spin.setValue(found[0].start if found else 0.5)
-        self.spin.blockSignals(False)
+        with signals_blocked(self.spin):
+            self.spin.setRange(0.0, max((one.high for one in found), default=1.0))
+            self.spin.setValue(found[0].start if found else 0.5)
         self._on_choice()
 
     def _on_choice(self) -> None:
@@ -126,9 +126,8 @@ class ComparisonDock(QWidget):
         self._describe()
 
     def _on_threshold(self, value: float) -> None:
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(value / self.spin.maximum() * _STEPS))
-        self.slider.blockSignals(False)
+        with signals_blocked(self.slider):
+            self.slider.setValue(round(value / self.spin.maximum() * _STEPS))
         grid = self._analysis.processed.grid
         for cell, side in enumerate(self.pair):
             numbers = side.quantity(self._name)
@@ -137,9 +136,8 @@ class ComparisonDock(QWidget):
         self._describe()
 
     def _describe(self) -> None:
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
-        self.slider.blockSignals(False)
+        with signals_blocked(self.slider):
+            self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
         for label, side in zip(self.facts, self.pair, strict=True):
             label.setText(f"{side.title}: {describe_side(side, self._name, self.spin.value(), self._inside)}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QListWidget, QListWidgetItem, QPushButton
+from superqt.utils import signals_blocked
 
 from ...analysis.segment_edits import names_of
 from ..parts import Card, text_label
@@ -91,15 +92,14 @@ class SegmentsCard(Card):
         self.list.setVisible(bool(names))
         self._undoable = session is not None and bool(session.earlier)
         self._savable = session is not None and bool(names) and session.analysis is not session.on_disk
-        self.list.blockSignals(True)
-        self.list.clear()
-        for number in reversed(range(len(names))):
-            item = QListWidgetItem(names[number] or f"Segment {number + 1}")
-            item.setData(_NUMBER, number)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            self.list.addItem(item)
-            item.setSelected(number in kept)
-        self.list.blockSignals(False)
+        with signals_blocked(self.list):
+            self.list.clear()
+            for number in reversed(range(len(names))):
+                item = QListWidgetItem(names[number] or f"Segment {number + 1}")
+                item.setData(_NUMBER, number)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+                self.list.addItem(item)
+                item.setSelected(number in kept)
         self._enable()
 
     def _on_selection(self) -> None:
