@@ -19,7 +19,7 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, analysed):
+def test_the_segment_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, analysed):
     viewer, session = analysed
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     table = dock.table
@@ -39,21 +39,21 @@ def test_the_groups_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, a
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (middle[::-1] - 0.5) * 0.5, atol=1e-6)
 
 
-def test_the_groups_dock_saves_its_table(analysed, tmp_path):
+def test_the_segments_dock_saves_its_table(analysed, tmp_path):
     viewer, _ = analysed
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
-    dock.save(tmp_path / "groups.csv")
-    assert len(read_csv(tmp_path / "groups.csv")) == dock.model.rowCount()
+    dock.save(tmp_path / "segments.csv")
+    assert len(read_csv(tmp_path / "segments.csv")) == dock.model.rowCount()
 
 
-def test_the_groups_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napari_viewer):
+def test_the_segments_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     assert not dock._hint.isHidden()
     assert not dock.csv.isEnabled()
 
 
-def test_the_groups_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tmp_path):
+def test_the_segments_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tmp_path):
     viewer, session = analysed
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     table, everything = session.table(), dock.model.rowCount()
