@@ -30,7 +30,7 @@ import numpy as np
 from large_slide import make_large_slide
 from measured import keep
 
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 SCREEN = (1920, 1080)
 CONTENDERS = ("ours", "napari-wsi", "dask", "floor")
@@ -269,7 +269,7 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(contend(args.alone, args.slide, args.steps)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display(size=SCREEN):
+    with tempfile.TemporaryDirectory() as folder, ensure_display(size=SCREEN):
         path = args.slide or Path(folder) / "large.tif"
         if not args.slide:
             make_large_slide(path)

@@ -27,7 +27,7 @@ from typing import Any
 
 from measured import keep
 
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 TICK = 0.005
 PHASES = ("opening", "working", "showing", "prompting", "accepting")
@@ -180,7 +180,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
     live(0.5)
     begun = (time.perf_counter(), time.process_time())
     dock.card.tools["positive"].click()
-    wait(lambda: not dock.worker.busy and len(session.regions) == 1)
+    wait(lambda: not dock.jobs.busy and len(session.regions) == 1)
     stage("SAM looks at the view", begun)
     for name, place in (("first mask", QPoint(0, 0)), ("next mask", QPoint(30, 20))):
         before = dock.answer
@@ -282,7 +282,7 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(CONTENDERS[args.alone](args.slide, args.project, args.mpp)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display():
+    with tempfile.TemporaryDirectory() as folder, ensure_display():
         slide = args.slide
         if slide is None:
             from sam_mil_engine.synthetic import make_slide

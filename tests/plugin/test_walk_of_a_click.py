@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 
 from contributing import Walk, section
 from napari_sam_mil.analysis.model import Choices
-from napari_sam_mil.analysis.run import analyse_lightly
+from napari_sam_mil.analysis.run import analyse_without_arrays
 from napari_sam_mil.analysis.source import SlideSource
 from napari_sam_mil.background.worker_main import _Server
 from sam_mil_engine.slide.reader import open_slide
@@ -33,7 +33,7 @@ def test_the_worker_walks_as_contributing_says(run_folder, tiny_slide, tmp_path)
     with open_slide(tiny_slide) as slide:
         facts = SlideSource(slide).facts
     choices = Choices(classifier=str(run_folder), project=tmp_path / "project")
-    call = pickle.dumps((analyse_lightly, (facts, choices), {"step": "Classify"}))
+    call = pickle.dumps((analyse_without_arrays, (facts, choices), {"step": "Classify"}))
     told = io.BytesIO()
     server = _Server(io.BytesIO(), told)
     with traced() as trace:

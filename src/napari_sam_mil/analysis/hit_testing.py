@@ -1,4 +1,4 @@
-"""From a place in the picture to the segments there. No Qt, no napari."""
+"""Find the segments at a point of the image. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ def segments_at(segments: Segments, x: float, y: float) -> list[int]:
     return sorted(found, key=lambda number: (int(segments.area[number]), number))
 
 
-def after(found: list[int], chosen: int | None) -> int | None:
-    """Return which of the segments at a point to choose: the smallest, or the one around that which is chosen."""
+def next_segment(found: list[int], chosen: int | None) -> int | None:
+    """Return which segment at a point to select: the smallest, or the next larger one than ``chosen``."""
     if not found:
         return None
     return found[(found.index(chosen) + 1) % len(found)] if chosen in found else found[0]
 
 
-def without_words(analysis: Analysis, number: int) -> str:
-    """Say what the prediction of the slide would be without a segment (from 0); nothing where that is not known."""
+def describe_prediction_without(analysis: Analysis, number: int) -> str:
+    """Describe the prediction for the slide without a segment (from 0); empty if it is not known."""
     scores, bag = analysis.scores, analysis.processed.bag
     if scores is None or scores.groups is None or bag is None or bag.groups is None:
         return ""
     places = np.flatnonzero(bag.groups.segment_of_group == number)
     if not len(places):
-        return f"Segment {number + 1} has no patch of its own; the prediction does not change without it."
+        return f"Segment {number + 1} has no patches of its own, so the prediction does not change without it."
     column = shown_class(scores)
     with_it = float(scores.probabilities[column])
     without = float(scores.groups.probability_without[places[0], column])
     if np.isnan(without):
-        return f"Without segment {number + 1} no patch is left."
+        return f"Without segment {number + 1}, no patch would be left."
     name, change = scores.classes[column], without - with_it
     crossed = (with_it >= scores.threshold) != (without >= scores.threshold) and len(scores.classes) == 2
     turned = ", which crosses the threshold" if crossed else ""
@@ -51,5 +51,5 @@ def without_words(analysis: Analysis, number: int) -> str:
 
 
 def _signed(change: float) -> str:
-    """Write a change with a minus that is one, and no change of 0.000."""
+    """Format a change with a true minus sign, and avoid a change of 0.000."""
     return "by less than 0.001" if abs(change) < 5e-4 else f"{change:+.3f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""What the classifier says of the slide, and how to read the picture."""
+"""The prediction for the slide, and the legends of the maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...analysis.calibration import calibration_note
 from ...analysis.model import Analysis
 from ...analysis.segment_table import class_title, shown_class
 from ...layers.colours import PROBABILITY, QUANTITY
-from ...words import sentence_case
+from ...text import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
 
@@ -63,7 +63,7 @@ class ResultCard(Card):
         self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.threshold if two else None))
         relative = scores.relative_attention
         if relative is not None:
-            self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))
+            self.body.addWidget(text_label("Attention (1 = the mean patch)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
         self.body.addWidget(self._about(scores, analysis.model))
@@ -84,8 +84,8 @@ class ResultCard(Card):
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
         self.card = QPushButton("Model c&ard…")
-        tip = "What the model was trained on, how well it did, and where it does not know"
-        self.card.setToolTip(tip if card else "Whoever trained this model wrote no card for it")
+        tip = "What the model was trained on, how well it performs, and its limits"
+        self.card.setToolTip(tip if card else "This model has no card")
         self.card.setEnabled(bool(card))
         self.card.clicked.connect(lambda: show_card(name, card, self))
         column.addWidget(self.card)
