@@ -3,7 +3,7 @@
     python benchmarks/extract.py [--slides 4] [--side 4096] [--repeats 3] [--threads 2] [--device cpu] [--json FILE]
 
 The slides are generated, 0.5 µm per pixel, JPEG tiles in a pyramid TIFF. End to end is ``process`` with the stages
-tissue, tiles and features: opening, finding tissue, its pictures, reading and decoding every patch, encoding,
+tissue, tiles and features: opening, finding tissue, its images, reading and decoding every patch, encoding,
 writing and syncing the bags. The bound is ``encode`` on the same patches, in the same batches, read before the
 clock starts. Three systems take turns, so that a slow moment of the machine hits all alike:
 

@@ -1,7 +1,7 @@
 """Make the gallery: open a generated slide in napari, use the docks, and save what the window shows.
 
 ``python scripts/screenshots.py --demo out/demo --output docs/gallery`` makes the demonstration first where it is
-not there yet. Every picture is of a slide that this program made itself.
+not there yet. Every image is of a slide that this program made itself.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from napari_sam_mil.napari_compat.display import some_display
 from sam_mil_engine.models.files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
-#: Bytes of one picture at most; colours are reduced until it fits.
+#: Bytes of one image at most; colours are reduced until it fits.
 LIMIT = 400_000
 
 
 def main() -> None:
-    """Parse the command line and make every picture."""
+    """Parse the command line and make every image."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--demo", type=Path, default=Path("out/demo"))
     parser.add_argument("--output", type=Path, default=Path("docs/gallery"))
@@ -54,13 +54,13 @@ def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
 
 
 class Gallery:
-    """One window, used as a person would, and a picture of every step."""
+    """One window, used as a person would, and an image of every step."""
 
     def __init__(self, slide: Path, demo: Path, runs: dict[str, Path], output: Path):
         self.slide, self.demo, self.runs, self.output = slide, demo, runs, output
 
     def make(self) -> None:
-        """Make every picture, in the order of the walk-through."""
+        """Make every image, in the order of the walk-through."""
         from napari.viewer import Viewer
 
         from napari_sam_mil.session.viewer import sessions_of
@@ -221,7 +221,7 @@ class Gallery:
 
     @staticmethod
     def shrink(path: Path) -> None:
-        """Reduce a picture to a palette, so that it is light enough for a repository."""
+        """Reduce an image to a palette, so that it is light enough for a repository."""
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
         if picture.width > SIZE[0]:

@@ -31,7 +31,7 @@ class TestErrors:
         error = pickle.loads(pickle.dumps(errors.BagError("what", where="where", hint="hint")))
         assert (type(error), error.what, error.where, error.hint) == (errors.BagError, "what", "where", "hint")
 
-    def test_all_are_of_one_tree_and_in_its_picture(self) -> None:
+    def test_all_are_of_one_tree_and_in_its_image(self) -> None:
         kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
         assert all(issubclass(kind, errors.SamMilError) for kind in kinds)
         for kind in kinds:

@@ -191,7 +191,7 @@ def look(
         return region
     if not _holds(bounds, points):
         raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
-    picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
+    picture, frame = slide.read_image(bounds_px0=bounds, max_side=SIDE)
     embedding = in_other_process(embed, sam, picture, progress=progress)
     region = Region(
         bounds_px0=bounds,

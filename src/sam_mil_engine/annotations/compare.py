@@ -40,7 +40,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """L segments (or the segments of L groups) against one annotated area, in pixels of the segmentation picture.
+    """L segments (or the segments of L groups) against one annotated area, in pixels of the segmentation image.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Comparison:
     iou
         (L,) intersection over union of the two.
     annotation_raster
-        Area of the annotation in raster pixels, with what lies beyond the picture.
+        Area of the annotation in raster pixels, with what lies beyond the image.
     cover
         The best set of segments.
     patches
@@ -198,12 +198,12 @@ def _group_scores(scores: SlideScores | None, groups: Groups | None) -> GroupSco
 
 
 def _crops(
-    segments: Segments, numbers: npt.NDArray[np.int64], picture: npt.NDArray[np.bool_]
+    segments: Segments, numbers: npt.NDArray[np.int64], image: npt.NDArray[np.bool_]
 ) -> Iterable[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """Every mask in its box, with the same box of ``picture`` (a view)."""
+    """Every mask in its box, with the same box of ``image`` (a view)."""
     for number in numbers:
         x, y, width, height = segments.boxes_raster[number]
-        yield segments.crops[number], picture[y : y + height, x : x + width]
+        yield segments.crops[number], image[y : y + height, x : x + width]
 
 
 def _greedy_cover(

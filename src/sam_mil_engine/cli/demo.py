@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Tell the whole story on generated slides: process, train on slide labels, predict, compare, report, look.
 
-    Opens napari on one slide where there is a display; else the same window is saved as a picture.
+    Opens napari on one slide where there is a display; else the same window is saved as an image.
 
     Example:  sam-mil-engine demo -o demo
     """
@@ -75,9 +75,9 @@ def _open_window(slide: Path, result: DemoResult) -> None:
     if find_spec("napari") is None:
         print_line("napari is not installed; to look at the slides: pip install 'napari-sam-mil[gui]'")
         return
-    picture = result.folder / "window.png"
+    window_image = result.folder / "window.png"
     arguments = [sys.executable, "-m", "napari_sam_mil.showcase", str(slide)]
-    arguments += ["--project", str(result.project), "--model", str(result.run), "--picture", str(picture)]
+    arguments += ["--project", str(result.project), "--model", str(result.run), "--picture", str(window_image)]
     shown = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform in {
         "win32",
         "darwin",
@@ -85,4 +85,4 @@ def _open_window(slide: Path, result: DemoResult) -> None:
     if subprocess.run([*arguments, "--show"] if shown else arguments, check=False).returncode:
         err.print("The window could not be drawn; see the lines above and `sam-mil-engine doctor`", style="red")
         raise typer.Exit(1)
-    print_line(f"window: {picture}")
+    print_line(f"window: {window_image}")

@@ -51,7 +51,7 @@ def command(
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
     Slides are processed first, as the model expects it; --config and --set change that. Writes predictions.csv and,
-    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a
+    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and images (PNG). Warns where a
     slide lies outside of what the model was trained on (domain_distance above 1). Ends with exit code 1 if some
     failed.
 

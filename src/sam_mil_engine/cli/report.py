@@ -20,7 +20,7 @@ def command(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page that needs nothing beside it: pictures, curves and tables.
+    """Write one HTML page that needs nothing beside it: images, curves and tables.
 
     Example:  sam-mil-engine report study/runs/first
     """

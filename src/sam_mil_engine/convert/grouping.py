@@ -146,7 +146,7 @@ class _Grouping:
         )
 
     def _segment(self, slide_id: str, path: Path, made: str) -> Segments:
-        """Find the tissue of the slide and segment it, as ``process`` does; pictures land in the project too."""
+        """Find the tissue of the slide and segment it, as ``process`` does; images land in the project too."""
         bag = self.project.bag(slide_id)
         stages = h5.read_stages(bag)
         if stages.get("segments") != made:

@@ -22,7 +22,7 @@ from ..settings import SegmentSettings
 from ..slide.info import SlideInfo
 from ..slide.place import UNKNOWN_PLACE
 
-#: Pixels of a label image beyond which it is not the picture that a segmenter saw.
+#: Pixels of a label image beyond which it is not the image that a segmenter saw.
 _MOST_PIXELS = 2**28
 _FOLDERS = ("", layout.SEGMENTS, "Segments", layout.BAGS)
 _ENDINGS = (".pkl", ".h5", ".geojson", ".ome.zarr")
@@ -41,7 +41,7 @@ def load_segments(path: Path, *, info: SlideInfo | None = None, mpp: tuple[float
     Parameters
     ----------
     path
-        SAM-MIL's pickle, a native bag, GeoJSON (painted on a picture of the outlines' box, its longest side as the
+        SAM-MIL's pickle, a native bag, GeoJSON (painted on an image of the outlines' box, its longest side as the
         settings say), or a label image as OME-Zarr, in which a mask is what no smaller one covers.
     info
         The slide, where it is at hand.
@@ -106,7 +106,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         array = group[file_name(level["path"], where=path)]
         pixels = int(np.prod(array.shape))
         if array.ndim != 2 or array.dtype.kind not in "iu" or pixels > _MOST_PIXELS:
-            raise SegmentError(f"its picture of shape {array.shape} is no label image", where=path)
+            raise SegmentError(f"its image of shape {array.shape} is no label image", where=path)
         steps = {item["type"]: np.asarray(item[item["type"]], float) for item in level["coordinateTransformations"]}
         scale, shift = steps["scale"][::-1], steps.get("translation", np.zeros(2))[::-1]
         unit = scales["axes"][-1].get("unit")

@@ -19,7 +19,7 @@ from ..bag.names import safe_name
 from ..bag.native import name_of_bag
 from ..bag.place import place_of_bag
 from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
-from ..drawing.pictures import attention_limit, draw_map, save_picture, soften
+from ..drawing.images import attention_limit, draw_map, save_image, soften
 from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
@@ -36,7 +36,7 @@ from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
 
 _log = logging.getLogger(__name__)
-_PICTURE_SIDE = 2048
+_IMAGE_SIDE = 2048
 #: Two resolutions that differ less than this are the same.
 SAME_MPP = 0.03
 
@@ -211,7 +211,7 @@ def _write_maps(
     mpp = bag.attrs.get("mpp")
     write_ome_zarr(
         out / f"{scores.slide_id}.maps.ome.zarr",
-        np.stack([picture for picture, _ in rasters]),
+        np.stack([image for image, _ in rasters]),
         frame=rasters[0][1],
         mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
         name="SAM-MIL maps",
@@ -225,12 +225,12 @@ def _write_maps(
         _log.warning("%s: %s, so its maps are not drawn over it", scores.slide_id, reason)
         return
     with open_slide(str(slide)) as opened:
-        picture, frame = opened.thumbnail(_PICTURE_SIDE)
+        image, frame = opened.thumbnail(_IMAGE_SIDE)
     drawn = {f"p_{scores.classes[-1]}": (PROBABILITY_MAP, (0.0, 1.0))}
     if "attention" in maps:
         drawn["attention"] = (ATTENTION_MAP, (0.0, attention_limit(maps["attention"])))
     for name, (colormap, limits) in drawn.items():
         overlay = draw_map(
-            soften(picture), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
+            soften(image), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
         )
-        save_picture(out / f"{scores.slide_id}.{safe_name(name)}.png", overlay)
+        save_image(out / f"{scores.slide_id}.{safe_name(name)}.png", overlay)

@@ -166,7 +166,7 @@ class SlideJob:
             raise SlideError(
                 "no patch lies in the tissue",
                 where=self.slide.info.path,
-                hint="Choose a smaller --patch-size, or look at the picture in masks/",
+                hint="Choose a smaller --patch-size, or look at the image in masks/",
                 window_hint="In the Analyze dock, choose a classifier with smaller patches or another preset",
             )
         return grid

@@ -65,11 +65,11 @@ class Project:
         return existing_form(self.folder / layout.SEGMENTS / f"{slide_id}.ome.zarr")
 
     def mask(self, slide_id: str, suffix: str) -> Path:
-        """Path of the tissue polygons (``geojson``) or their picture (``jpg``)."""
+        """Path of the tissue polygons (``geojson``) or their image (``jpg``)."""
         return existing_form(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
 
     def stitch(self, slide_id: str) -> Path:
-        """Path of the picture of the kept tiles."""
+        """Path of the image of the kept tiles."""
         return existing_form(self.folder / layout.STITCHES / f"{slide_id}.jpg")
 
     @contextmanager

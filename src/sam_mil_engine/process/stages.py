@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from ..features.encoder import Encoder
     from ..features.tile_stream import TileStream
 
-_PICTURE_SIDE = 1024
+_IMAGE_SIDE = 1024
 #: The stages whose results every encoder has for itself; those of the others are taken over.
 OWN_STAGES = ("features", "groups")
 
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
-    """Find the tissue, write its polygons and their picture."""
-    from ..drawing.pictures import draw_tissue, save_picture
+    """Find the tissue, write its polygons and their image."""
+    from ..drawing.images import draw_tissue, save_image
     from ..slide.tissue import find_tissue
     from ..slide.tissue_clip import clip_tissue
 
@@ -50,8 +50,8 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
         warnings.warn(f"{job.slide_id}: {tissue.warning}", stacklevel=2)
     info = job.slide.info
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
-    picture, frame = job.slide.picture(max_side=_PICTURE_SIDE)
-    save_picture(job.project.mask(job.slide_id, "jpg"), draw_tissue(picture, frame, tissue))
+    image, frame = job.slide.read_image(max_side=_IMAGE_SIDE)
+    save_image(job.project.mask(job.slide_id, "jpg"), draw_tissue(image, frame, tissue))
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)
         h5.mark_stage(file, "tissue", key)
@@ -68,14 +68,14 @@ def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
 
 
 def lay_tiles_stage(job: SlideJob, key: str) -> None:
-    """Lay the grid of patches and write the picture of those that are kept."""
-    from ..drawing.pictures import save_picture, stitch
+    """Lay the grid of patches and write the image of those that are kept."""
+    from ..drawing.images import save_image, stitch
     from ..slide.tiling import lay_tiles
 
     info = job.slide.info
     grid = lay_tiles(info, job.tissue(), job.tools.settings.tiles)
     if len(grid):
-        save_picture(job.project.stitch(job.slide_id), stitch(job.slide, grid, _PICTURE_SIDE))
+        save_image(job.project.stitch(job.slide_id), stitch(job.slide, grid, _IMAGE_SIDE))
     with h5.edit_bag(job.bag) as file:
         h5.put_tiles(file, grid, size_px0=info.size_px0, power=info.objective_power)
         h5.mark_stage(file, "tiles", key)
@@ -87,8 +87,8 @@ def segment_stage(job: SlideJob, key: str) -> None:
     from ..segment.image import segmentation_image
 
     segmenter = job.tools.segmenter
-    picture = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
-    segments = segmenter.segment(picture, progress=job.progress)
+    image = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
+    segments = segmenter.segment(image, progress=job.progress)
     write_ome_zarr(
         job.project.segments(job.slide_id),
         segments.label_image(),

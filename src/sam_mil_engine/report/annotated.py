@@ -11,7 +11,7 @@ from shapely import Polygon as ShapelyPolygon
 
 from ..annotations.compare import Comparison, compare_groups
 from ..annotations.model import Annotation, polygons_of, union_px0
-from ..drawing.pictures import Polygon
+from ..drawing.images import Polygon
 from .content import SlideSection
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..drawing.pictures import Picture, Polygon
+from ..drawing.images import Polygon, RgbImage
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
@@ -143,8 +143,8 @@ class SlideSection:
     ----------
     slide_id
         Name of the slide.
-    picture, frame
-        A picture of the whole slide and where it lies; None where the slide file is gone.
+    image, frame
+        An image of the whole slide and where it lies; None where the slide file is gone.
     info
         Facts of the file.
     mpp
@@ -170,7 +170,7 @@ class SlideSection:
     """
 
     slide_id: str
-    picture: Picture | None = None
+    image: RgbImage | None = None
     frame: Frame | None = None
     info: SlideInfo | None = None
     mpp: tuple[float, float] | None = None

@@ -36,7 +36,7 @@ from .sections import section_of_bag, section_of_scores
 if TYPE_CHECKING:
     from ..training.run_files import TrainResult
 
-#: Slides with pictures on one page, so that it stays small enough to send.
+#: Slides with images on one page, so that it stays small enough to send.
 MAX_SLIDES = 8
 _MAX_RUN_SLIDES = 4
 
@@ -61,7 +61,7 @@ def report_of(
     labels
         slide_id -> true class, where the folder does not know it.
     max_slides
-        Slides that get pictures; the tables list all.
+        Slides that get images; the tables list all.
     progress
         Called once a slide; raising in it stops.
 
@@ -181,7 +181,7 @@ class _Builder:
 
         home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
         if home is None:
-            return [], ["The bags are not in a folder above the run: there are no pictures of slides."]
+            return [], ["The bags are not in a folder above the run: there are no images of slides."]
         table = run.predictions
         one = table[(table["repeat"] == table["repeat"].iloc[0]) & (table["fold"] == table["fold"].iloc[0])]
         one = one.assign(right=one["label"] == one["predicted"], p=one[f"p_{run.classes[-1]}"])
@@ -197,7 +197,7 @@ class _Builder:
             scores = predict(model, read_bag(bag))
             sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
         notes.append(
-            f"Pictures show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
+            f"Images show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
         )
         return sections, notes
 
@@ -261,7 +261,7 @@ def _settings(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _more(count: int, shown: int) -> tuple[str, ...]:
-    return (f"Pictures show {shown} of {count} slides; the tables list all.",) if count > shown else ()
+    return (f"Images show {shown} of {count} slides; the tables list all.",) if count > shown else ()
 
 
 def _name(folder: Path) -> str:

@@ -113,7 +113,7 @@ def groups_table(section: SlideSection) -> Table | None:
     many = max(len(groups), int(groups.segment_of_group.max()) + 1)
     colours = segment_colours(many if section.segments is None else len(section.segments))
     columns = [
-        Column("Group", help="number and colour of the segment in the picture"),
+        Column("Group", help="number and colour of the segment in the image"),
         Column("Area", unit=unit),
         Column("Patches"),
     ]

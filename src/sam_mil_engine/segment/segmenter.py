@@ -10,7 +10,7 @@ from .segments import Segments
 
 
 class Segmenter(Protocol):
-    """Picture -> segments."""
+    """Image -> segments."""
 
     @property
     def name(self) -> str:
@@ -22,6 +22,6 @@ class Segmenter(Protocol):
         """Changes whenever the segments may: part of the key under which results are kept."""
         ...
 
-    def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
-        """Find the segments of a picture; raises :class:`SegmentError` where that is not possible."""
+    def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
+        """Find the segments of an image; raises :class:`SegmentError` where that is not possible."""
         ...

@@ -1,4 +1,4 @@
-"""The segments of a slide: possibly overlapping and nested masks on one picture."""
+"""The segments of a slide: possibly overlapping and nested masks on one image."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Segments:
         return full
 
     def label_image(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
-        """Paint all masks into one picture (height, width), small ones over large ones; 0 is background.
+        """Paint all masks into one image (height, width), small ones over large ones; 0 is background.
 
         Label k + 1 is mask k. The smallest dtype that fits is used.
         """

@@ -1,7 +1,7 @@
 """What superpixels are told apart by: amounts of stain and texture, with what lies around.
 
 Colour as it is depends on the laboratory and on shading; nuclei, goblets and fibres make one tissue many colours.
-So: stains on the scale of their own picture, smoothed over part of a superpixel; the texture that smoothing takes
+So: stains on the scale of their own image, smoothed over part of a superpixel; the texture that smoothing takes
 away as a feature of its own, and half of each superpixel's numbers from its neighbours. ``training/tissue_sam``
 holds the table of what was tried.
 """

@@ -206,7 +206,7 @@ def _paste(image: UInt8Image, tile: UInt8Image, x: int, y: int) -> None:
     """Copy a tile into an image, its top left corner at (x, y); what lies outside the image is left out.
 
     A row of pixels is copied as one item. numpy gives Python's lock away for copies of 500 items and more, and a
-    window that is being painted may take it for the time of a picture: for every tile that is pasted.
+    window that is being painted may take it for the time of an image: for every tile that is pasted.
     """
     left, top = max(0, -x), max(0, -y)
     width, height = min(tile.shape[1], image.shape[1] - x), min(tile.shape[0], image.shape[0] - y)

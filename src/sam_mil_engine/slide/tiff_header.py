@@ -1,4 +1,4 @@
-"""The directories of a TIFF file: what each picture in it is, without decoding one, and without the long tables."""
+"""The directories of a TIFF file: what each image in it is, without decoding one, and without the long tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Tags = Mapping[int, tuple[int, ...] | bytes]
 
 @dataclass(frozen=True, slots=True)
 class TiffDirectory:
-    """One picture of a TIFF file, as its directory describes it.
+    """One image of a TIFF file, as its directory describes it.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class TiffDirectory:
     tile
         Width and height of its tiles; None where it is stored in strips.
     reduced
-        Whether it is marked as a smaller version of another picture.
+        Whether it is marked as a smaller version of another image.
     bits
         Largest number of bits of a sample.
     samples

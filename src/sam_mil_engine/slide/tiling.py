@@ -13,7 +13,7 @@ from ..errors import SettingsError, SlideError
 from ..settings import TileSettings
 from .facts import UInt8Image
 from .info import SlideInfo
-from .picture import coarsest_level_for
+from .reduced_image import coarsest_level_for
 from .slide import Slide
 from .tile_grid import TileGrid
 from .tissue_regions import TissueRegions

@@ -133,7 +133,7 @@ def test_two_halves_cover_the_annotation_and_noise_is_left_out() -> None:
     assert result.classification == "unclassified"
 
 
-def test_recall_counts_what_lies_beyond_the_picture() -> None:
+def test_recall_counts_what_lies_beyond_the_image() -> None:
     everything = np.ones((SIZE[1], SIZE[0]), dtype=bool)
     segments = Segments.from_masks([everything], frame=FRAME, size_raster=SIZE)
     (left, top), (right, bottom) = FRAME.to_px0([(0, 0), SIZE])

@@ -188,17 +188,17 @@ def test_pickled_segments_give_the_released_membership(tmp_path: Path, level: in
     assert found.segments.predicted_iou.tolist() == [0.75] * 4
 
 
-def test_segments_of_two_pictures_or_sizes_are_refused(tmp_path: Path) -> None:
+def test_segments_of_two_images_or_sizes_are_refused(tmp_path: Path) -> None:
     path = made.segments_pickle(tmp_path / "a.pkl", made.nested_masks())
     other = made.segments_pickle(tmp_path / "b.pkl", made.nested_masks(), start=(0, 0))
     path.write_bytes(path.read_bytes() + other.read_bytes())
-    with pytest.raises(BagError, match="several pictures"):
+    with pytest.raises(BagError, match="several images"):
         read_pickled_segments(path)
     sizes = [made.nested_masks()[0], made.nested_masks((30, 40))[0]]
     with pytest.raises(BagError, match="differ in size"):
         read_pickled_segments(made.segments_pickle(path, sizes))
     path.write_bytes(pickle.dumps([{"segmentation": sizes[0]}]))
-    with pytest.raises(BagError, match="place of its picture"):
+    with pytest.raises(BagError, match="place of its image"):
         read_pickled_segments(path)
 
 

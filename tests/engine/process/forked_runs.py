@@ -122,7 +122,7 @@ def serve() -> None:
     import zarr
 
     import sam_mil_engine.annotations.geojson
-    import sam_mil_engine.drawing.pictures
+    import sam_mil_engine.drawing.images
     import sam_mil_engine.features.encode
     import sam_mil_engine.process.batch
     import sam_mil_engine.segment.membership

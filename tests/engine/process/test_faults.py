@@ -15,7 +15,7 @@ from forked_runs import ForkedRuns
 from whole_runs import run, states
 
 from sam_mil_engine.bag import h5
-from sam_mil_engine.drawing import pictures
+from sam_mil_engine.drawing import images
 from sam_mil_engine.errors import ProjectError, SlideError
 from sam_mil_engine.process import stages
 from sam_mil_engine.process.project import HeldElsewhereError, Project
@@ -54,7 +54,7 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
 
 
 def write_pyramid(path: Path) -> Path:
-    """A slide of two levels, so that the picture of the tissue does not touch the tiles of the finer one."""
+    """A slide of two levels, so that the image of the tissue does not touch the tiles of the finer one."""
     image = np.full((1024, 1024, 3), 244, np.uint8)
     image[128:896, 128:896] = np.random.default_rng(0).normal((200, 120, 170), 8, (768, 768, 3))
     options = {"tile": (128, 128), "photometric": "rgb", "compression": "deflate"}
@@ -66,7 +66,7 @@ def write_pyramid(path: Path) -> Path:
 
 def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place is named, the slide is marked, nothing is white in silence; the other slides go on."""
-    monkeypatch.setattr(stages, "_PICTURE_SIDE", 256)
+    monkeypatch.setattr(stages, "_IMAGE_SIDE", 256)
     monkeypatch.setattr(tissue, "MIN_SIDE", 200)
     every = TissueSettings(min_tissue_area=0, min_hole_area=0)
     settings = SETTINGS.model_copy(
@@ -111,8 +111,8 @@ def test_no_mask_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A bag whose patches are all without a group, not a failure."""
     segment = CheapSegmenter.segment
 
-    def nothing(self: CheapSegmenter, picture: Any, *, progress: Any) -> Segments:
-        return segment(self, replace(picture, image=np.full_like(picture.image, 255)), progress=progress)
+    def nothing(self: CheapSegmenter, image: Any, *, progress: Any) -> Segments:
+        return segment(self, replace(image, rgb=np.full_like(image.rgb, 255)), progress=progress)
 
     monkeypatch.setattr(CheapSegmenter, "segment", nothing)
     outcome = run([write_tiny_slide(tmp_path / "s.tiff")], tmp_path / "p")["s"]
@@ -123,22 +123,22 @@ def test_no_mask_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert bag.group_features.shape == (0, 6)
 
 
-def test_a_picture_that_could_not_be_written_is_written_by_the_next_run(
+def test_an_image_that_could_not_be_written_is_written_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stage counts as done when all of it is there."""
     slide, project = write_tiny_slide(tmp_path / "s.tiff"), tmp_path / "p"
-    save = pictures.save_picture
+    save = images.save_image
     for folder in ("masks", "stitches"):
 
-        def fail(path: Path, picture: Any, folder: str = folder) -> Path:
+        def fail(path: Path, image: Any, folder: str = folder) -> Path:
             if path.parent.name == folder:
-                raise ProjectError("no picture today", where=path)
-            return save(path, picture)
+                raise ProjectError("no image today", where=path)
+            return save(path, image)
 
         with monkeypatch.context() as patch:
-            patch.setattr(pictures, "save_picture", fail)
-            assert "no picture today" in str(run([slide], project)["s"].error)
+            patch.setattr(images, "save_image", fail)
+            assert "no image today" in str(run([slide], project)["s"].error)
     assert run([slide], project)["s"].error is None
     assert (project / "masks" / "s.jpg").exists()
     assert (project / "stitches" / "s.jpg").exists()

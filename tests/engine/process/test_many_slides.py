@@ -116,7 +116,7 @@ def test_a_bad_next_slide_does_not_touch_the_one_before(
 ) -> None:
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
     broken = tmp_path / "broken.tiff"
-    broken.write_bytes(b"II*\0 this is no picture")
+    broken.write_bytes(b"II*\0 this is no image")
     order = [slides[0], broken, blank, slides[1]]
     outcomes = list(process_slides(order, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
     assert [type(outcome.error) for outcome in outcomes] == [type(None), SlideError, SlideError, type(None)]

@@ -123,7 +123,7 @@ def test_no_tissue_and_one_patch(tmp_path: Path, tools: Tools) -> None:
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
     small = write_tiny_slide(tmp_path / "small.tiff", size=(64, 64))
     broken = tmp_path / "broken.tiff"
-    broken.write_bytes(b"II*\0 this is no picture")
+    broken.write_bytes(b"II*\0 this is no image")
     outcomes = {
         outcome.path.stem: outcome
         for outcome in process_slides([blank, broken, small], tmp_path / "p", settings=SETTINGS, device="cpu")

@@ -10,7 +10,7 @@ from shapely import Polygon, box
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.bag import h5
 from sam_mil_engine.bag.feature_bag import FeatureBag
-from sam_mil_engine.drawing.pictures import save_picture
+from sam_mil_engine.drawing.images import save_image
 from sam_mil_engine.errors import Cancelled, DataError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.score_files import save_scores
@@ -128,7 +128,7 @@ def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) ->
     assert [row[1].mark for row in table.rows] == ["right", "wrong", "wrong"]
     assert table.rows[1][-1].text == "no <b>patch</b>. Choose another --patch-size"
     one, two = content.slides
-    assert one.picture is not None
+    assert one.image is not None
     assert one.info is not None
     assert one.info.size_px0 == (WIDTH, HEIGHT)
     assert one.groups is not None
@@ -140,16 +140,16 @@ def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) ->
     assert "no &lt;b&gt;patch" in text
 
 
-def test_a_slide_that_is_gone_is_shown_by_its_mask_picture_or_in_words(project: Path) -> None:
+def test_a_slide_that_is_gone_is_shown_by_its_mask_image_or_in_words(project: Path) -> None:
     (project.parent / "one.tif").unlink()
     (section, _) = report_of(project).slides
-    assert section.picture is None
+    assert section.image is None
     assert "there is no such file" in section.notes[0]
-    assert "there are no pictures" in section.notes[0]
-    save_picture(project / "masks" / "one.jpg", np.full((96, 128, 3), 90, dtype=np.uint8))
+    assert "there are no images" in section.notes[0]
+    save_image(project / "masks" / "one.jpg", np.full((96, 128, 3), 90, dtype=np.uint8))
     (section, _) = report_of(project).slides
     assert section.frame == Frame((0, 0), (4, 4))
-    assert section.picture is not None
+    assert section.image is not None
     assert "masks/one.jpg" in section.notes[0]
     assert render(report_of(project)).count("<img") == 3
 
@@ -161,10 +161,10 @@ def test_a_damaged_bag_is_named_and_the_others_are_shown(project: Path) -> None:
     assert "three.h5" in content.notes[0]
 
 
-def test_only_some_slides_get_pictures_and_the_page_says_so(project: Path) -> None:
+def test_only_some_slides_get_images_and_the_page_says_so(project: Path) -> None:
     content = report_of(project, max_slides=1)
     assert [section.slide_id for section in content.slides] == ["one"]
-    assert content.notes == ("Pictures show 1 of 2 slides; the tables list all.",)
+    assert content.notes == ("Images show 1 of 2 slides; the tables list all.",)
 
 
 def test_progress_is_told_and_can_stop(project: Path) -> None:

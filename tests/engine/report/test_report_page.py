@@ -61,7 +61,7 @@ class Page(HTMLParser):
 def slide(
     slide_id: str = "case 1", *, patches: int = 6, mpp: tuple[float, float] | None = (0.5, 0.5)
 ) -> SlideSection:
-    picture = np.full((60, 80, 3), 230, dtype=np.uint8)
+    image = np.full((60, 80, 3), 230, dtype=np.uint8)
     coords = np.array([(64 * (k % 3), 64 * (k // 3)) for k in range(patches)], dtype=np.int32)
     probability = np.linspace(0.1, 0.9, patches, dtype=np.float32)
     both = np.stack([1 - probability, probability], axis=1)
@@ -101,7 +101,7 @@ def slide(
     ring = np.array([(10.0, 10.0), (300.0, 10.0), (300.0, 200.0)])
     return SlideSection(
         slide_id,
-        picture=picture,
+        image=image,
         frame=Frame((0, 0), (5, 5)),
         info=SlideInfo(Path(f"{slide_id}.svs"), "openslide", slide_id, (400, 300), ((400, 300),), ((1.0, 1.0),)),
         mpp=mpp,
@@ -236,10 +236,10 @@ def test_the_index_links_to_every_slide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "pictures"),
+    ("section", "images"),
     [
         (SlideSection("gone", notes=("the slide file is gone",)), 0),
-        (replace(slide(), picture=None), 0),
+        (replace(slide(), image=None), 0),
         (replace(slide(), scores=None), 3),
         (replace(slide(), segments=None), 4),
         (replace(slide(), segments=Segments.empty(Frame(), (4, 4)), groups=None), 5),
@@ -247,14 +247,14 @@ def test_the_index_links_to_every_slide() -> None:
         (slide(patches=1), 5),
         (slide(mpp=None), 5),
     ],
-    ids=["nothing", "no picture", "no scores", "no segments", "empty", "no tissue", "one patch", "no mpp"],
+    ids=["nothing", "no image", "no scores", "no segments", "empty", "no tissue", "one patch", "no mpp"],
 )
-def test_what_is_not_there_is_left_out(section: SlideSection, pictures: int) -> None:
+def test_what_is_not_there_is_left_out(section: SlideSection, images: int) -> None:
     text = render(ReportContent("t", "d", slides=(section,)))
     page = Page(text)
     assert page.open == []
-    assert len(page.all("img")) == pictures
-    assert ("µm</text>" in text) == (section.mpp is not None and pictures > 0)
+    assert len(page.all("img")) == images
+    assert ("µm</text>" in text) == (section.mpp is not None and images > 0)
 
 
 def test_a_model_without_attention_has_no_attention_map() -> None:
@@ -307,8 +307,8 @@ def test_more_than_two_classes_show_the_most_probable() -> None:
     assert "✗ labelled c" in text
 
 
-def test_large_pictures_are_shrunk_and_many_slides_smaller() -> None:
-    big = replace(slide(), picture=np.zeros((1500, 3000, 3), dtype=np.uint8), frame=Frame((0, 0), (1, 1)))
+def test_large_images_are_shrunk_and_many_slides_smaller() -> None:
+    big = replace(slide(), image=np.zeros((1500, 3000, 3), dtype=np.uint8), frame=Frame((0, 0), (1, 1)))
     one = Page(render(ReportContent("t", "d", slides=(big,)))).all("img")[0]
     assert (one["width"], one["height"]) == ("900", "450")
     many = Page(render(ReportContent("t", "d", slides=tuple(replace(big, slide_id=str(k)) for k in range(4)))))
