@@ -102,7 +102,7 @@ def _display() -> list[Finding]:
         ]
     findings = [Finding("napari", "good", version("napari"))]
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        advice = "The viewer needs one; the demo draws its window off-screen instead (xvfb-run also serves)"
+        advice = "The viewer needs one; the demo draws its window off-screen instead (xvfb-run works too)"
         findings.append(Finding(name="display", state="note", found="none", advice=advice))
     else:
         findings.append(Finding("display", "good", os.environ.get("DISPLAY", "yes")))

@@ -93,7 +93,7 @@ def writing_error(error: OSError, path: Path, *, needed: int = 0, written: int =
     if error.errno in _FULL:
         need = _amount(needed) if needed else f"more than {_amount(written)}"
         free = _amount(_free(path) + written)
-        quota = "your share of the disk is used up" if error.errno == errno.EDQUOT else "the disk is full"
+        quota = "your disk quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
         return ProjectError(
             f"{quota}: {need} are needed, {free} are free", where=path, hint="Free some space and run again"
         )

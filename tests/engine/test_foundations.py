@@ -132,7 +132,7 @@ class TestFiles:
         ("number", "words"),
         [
             (errno.ENOSPC, r"the disk is full: 2\.0 MiB are needed, .* are free"),
-            (errno.EDQUOT, r"your share of the disk is used up: 2\.0 MiB are needed"),
+            (errno.EDQUOT, r"your disk quota is used up: 2\.0 MiB are needed"),
             (errno.EROFS, "cannot write here"),
             (errno.EIO, "cannot be"),
         ],

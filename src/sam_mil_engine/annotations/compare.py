@@ -153,7 +153,7 @@ def compare_groups(
     if not annotations:
         raise DataError("there is no annotation to compare with", hint="Choose a class that the file has")
     if scores is not None and patch_size_px0 is None:
-        raise DataError("patch scores cannot be placed without the size of a patch", where="patch_size_px0")
+        raise DataError("patch scores cannot be placed without the patch size", where="patch_size_px0")
     area = union_px0(annotations)
     numbers = _numbers(segments, groups)
     target = rasterise(area, frame=segments.frame, size_raster=segments.size_raster)

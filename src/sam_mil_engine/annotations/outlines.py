@@ -211,12 +211,12 @@ class Reader:
     def _unused(self, count: int) -> None:
         """Note excluded areas that have no outline around them."""
         self.left_out["excluded area outside every outline"] += count
-        self.note(f"excluded areas that lie in no outline: {count}; they were left out")
+        self.note(f"excluded areas outside every outline: {count}; they were left out")
 
     def finish(self) -> list[Annotation]:
         """Return the annotations; an error if there were shapes in the file and none had an area."""
         if self.left_out and not self.annotations:
-            found = f"there is no polygon in it, only {_kinds(self.left_out)}"
+            found = f"it holds no polygon, only {_kinds(self.left_out)}"
             if self._unreadable is not None:
                 raise self.error(f"{found}. {self._unreadable.what}")
             planes = all(kind.startswith(_OTHER_PLANE) for kind in self.left_out)

@@ -20,7 +20,8 @@ from .outlines import Reader, plane_name, said_of
 from .unpacking import unpacked
 
 _KNOWN = (
-    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and JSON of the Digital Slide"
+    "The supported formats are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and "
+    "JSON of the Digital Slide"
     " Archive and of CAMELYON; QuPath can export its annotations as GeoJSON"
 )
 _XML_STARTS = (b"<", b"\xff\xfe<", b"\xfe\xff\x00<")
@@ -138,14 +139,14 @@ def _read_xml(reader: Reader, data: bytes) -> None:
     elif ndpa.fits(root):
         ndpa.read(reader, root)
     else:
-        raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
+        raise reader.error(f"the XML element <{root.tag}> is not in a known annotation format", hint=_KNOWN)
 
 
 def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> None:
     try:
         content: Any = load_json(data)
     except UnicodeDecodeError as error:
-        raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
+        raise reader.error("it is neither XML nor text in UTF-8 or UTF-16", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
         raise reader.error(f"it is not well-formed JSON ({error})") from error
     if camelyon_json.fits(content):
@@ -155,4 +156,4 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> No
     elif dsa_json.fits(content):
         dsa_json.read(reader, content)
     else:
-        raise AnnotationError("the JSON is of no known annotation format", where=reader.path, hint=_KNOWN)
+        raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)

@@ -55,5 +55,5 @@ def _hidden(name: str) -> bool:
 
 def _limited(reader: Reader, data: bytes) -> bytes:
     if len(data) > MOST_BYTES:
-        raise reader.error(f"it unpacks to more than {MOST_BYTES / 1e9:.1f} GB, which no annotation file has")
+        raise reader.error(f"it unpacks to more than {MOST_BYTES / 1e9:.1f} GB, too much for an annotation file")
     return data

@@ -92,7 +92,7 @@ def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], 
                 attributes = {**attributes, **dict(file["coords"].attrs)}
     if coords is None:
         raise BagError(
-            "nothing says where the patches lie",
+            "the coordinates of the patches are missing",
             where=files.features,
             hint="Give the folder of the coordinate files with --patches",
             window_hint="Import the features together with their coordinate files",
@@ -102,7 +102,7 @@ def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], 
             f"there are {len(features)} features, but {len(coords)} coordinates"
             + (f" in {files.patches}" if files.patches else ""),
             where=files.features,
-            hint="Take the coordinates that the features were extracted with",
+            hint="Use the coordinates that the features were extracted with",
         )
     return coords, features, patch_facts(attributes)
 

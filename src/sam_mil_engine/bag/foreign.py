@@ -184,12 +184,12 @@ def make_grid(
         size = _spacing(coords_px0)
         if size is None:
             raise BagError(
-                "nothing tells the size of the patches",
+                "the patch size is not known",
                 where=where,
                 hint="Give the coordinate files with --patches, or the size with --patch-size-px0",
                 window_hint="Import the features together with their coordinate files",
             )
-        notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance of neighbours")
+        notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance between neighbours")
     output = facts.output_size or max(1, round(size))
     step = size - facts.overlap_px0
     mpp = None if known.mpp is None else float(np.mean(known.mpp)) * size / output
@@ -227,7 +227,7 @@ def whole_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np
     )
     if not whole or coords_px0.ndim != 2 or coords_px0.shape[1] != 2:
         raise BagError(
-            f"coords have shape {coords_px0.shape} and type {coords_px0.dtype}, not (patches, 2) whole numbers",
+            f"coords have shape {coords_px0.shape} and type {coords_px0.dtype}, not (patches, 2) integers",
             where=where,
             hint="Export the coordinates again",
         )

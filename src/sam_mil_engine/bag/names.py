@@ -34,7 +34,7 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
         raise DataError(
             f"the slide's name {name!r} is not a valid file name",
             where=where,
-            hint="Rename the slide to letters, digits, dots, hyphens and underscores",
+            hint="Rename the slide; use only letters, digits, dots, hyphens and underscores",
         )
     return name
 

@@ -37,7 +37,7 @@ from .segment_pickles import PickledSegments, read_pickled_segments, write_pickl
 from .torch_files import load_pt
 
 _SEGMENT_FOLDERS = ("segments", "Segments")
-_HINT = "The files do not belong together; make them again with SAM-MIL's second and third script"
+_HINT = "The files do not belong together; create them again with SAM-MIL's second and third scripts"
 
 
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
@@ -95,12 +95,11 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
         groups = assign_groups(pickled.segments, patches, found.grid.size_px0, rule="released", mpp=known.mpp)
         return replace(found, bag=found.bag.with_groups(groups))
     if area is not None and (area > 1).any():
-        note = "groups are those of equal area in sam_info, without overlap: there are no seg_files"
+        note = "there are no seg_files: groups are the patches of equal area in sam_info, without overlap"
         return replace(found, bag=found.bag.with_groups(_by_area(area)), notes=(*found.notes, note))
     if is_group.any():
-        note = (
-            f"{int(is_group.sum())} group features are left out: neither seg_files nor sam_info tell their patches"
-        )
+        note = f"{int(is_group.sum())} group features are left out: neither seg_files nor sam_info says "
+        "which patches they hold"
         return replace(found, notes=(*found.notes, note))
     return found
 
@@ -128,7 +127,7 @@ def _relative_area(path: Path, is_group: npt.NDArray[np.bool_]) -> npt.NDArray[n
     """(N,) area of the smallest mask of every patch."""
     with open_checked(path) as file:
         if "relative_area" not in file or file["relative_area"].shape != is_group.shape:
-            raise BagError(f"relative_area is not there for all {len(is_group)} rows", where=path, hint=_HINT)
+            raise BagError(f"relative_area is missing in some of the {len(is_group)} rows", where=path, hint=_HINT)
         area: npt.NDArray[np.float64] = file["relative_area"][:].astype(np.float64)
     return area[~is_group]
 
@@ -174,7 +173,7 @@ def _members(
 
 def _seg_index(name: str, data: object, path: Path) -> int:
     if not isinstance(data, h5py.Dataset):
-        raise BagError(f"/{name} is no dataset", where=path, hint=_HINT)
+        raise BagError(f"/{name} is not a dataset", where=path, hint=_HINT)
     text = str(data.attrs.get("seg_index", name.removeprefix("seg_")))
     if not text.isdecimal():
         raise BagError(f"/{name} names no mask", where=path, hint=_HINT)

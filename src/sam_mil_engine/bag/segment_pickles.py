@@ -81,7 +81,7 @@ def _parts(found: Sequence[Any], path: Path) -> tuple[Mapping[str, Any], list[Ma
     for info in infos:
         wrong = [name for name in _FRAME if not _is_number(info.get(name))]
         if wrong or int(info["downsample_ratio"]) < 1:
-            raise BagError(f"{', '.join(wrong) or 'downsample_ratio'} is no number", where=path, hint=_HINT)
+            raise BagError(f"{', '.join(wrong) or 'downsample_ratio'} is not a number", where=path, hint=_HINT)
     if any(info[name] != infos[0][name] for info in infos for name in _FRAME):
         raise BagError("it holds segments of several images", where=path, hint=_HINT)
     return infos[0], masks
@@ -94,7 +94,7 @@ def _is_number(value: object) -> bool:
 def _mask(item: Mapping[str, Any], path: Path) -> npt.NDArray[np.bool_]:
     mask = item["segmentation"]
     if not isinstance(mask, np.ndarray) or mask.ndim != 2 or mask.dtype.kind not in "bu":
-        raise BagError("one of its masks is no image", where=path, hint=_HINT)
+        raise BagError("one of its masks is not an image", where=path, hint=_HINT)
     return np.asarray(mask).astype(bool, copy=False)
 
 

@@ -36,7 +36,7 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
             groups = [known for known in names if known.startswith(f"{name}.")]
             shown = ", ".join(near or groups[:10])
             raise SettingsError(
-                f"there is no setting {name!r}" if equals else f"{text!r} sets nothing",
+                f"there is no setting {name!r}" if equals else f"{text!r} is not an assignment",
                 where="--set",
                 hint=f"Did you mean {shown}?" if shown else "Write NAME=VALUE; see `sam-mil-engine settings`",
             )

@@ -20,7 +20,7 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="A run or model: compares its attention and probability too.", metavar="RUN|MODEL"
+            "--model", help="A run or model, to compare its attention and probability too.", metavar="RUN|MODEL"
         ),
     ] = None,
     plane: Annotated[

@@ -40,7 +40,7 @@ def print_comparison(table: pd.DataFrame, *, title: str) -> None:
         for row in against.to_dict("records")
         if row["figure"] in {"auc", "accuracy", "f1"}
     ]
-    print_table(differences, title="differences of the pooled figures")
+    print_table(differences, title="differences of the pooled metrics")
 
 
 def print_localisation(found: Localisation, *, title: str) -> None:
@@ -53,7 +53,7 @@ def print_localisation(found: Localisation, *, title: str) -> None:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the rows as plain values, None for what is no number."""
+    """Return the rows as plain values, None for what is not a number."""
     return [
         {
             str(name): None if isinstance(value, float) and not np.isfinite(value) else value

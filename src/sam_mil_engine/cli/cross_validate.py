@@ -46,11 +46,11 @@ def command(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help=f"{MODELS}; +groups behind a name adds group tokens. Repeatable.", metavar="NAME"
+            "--model", help=f"{MODELS}; +groups after a name adds group tokens. Repeatable.", metavar="NAME"
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping of the paper.")
+        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping as in the paper.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help=f"Folds. (default: the protocol's, else {_plain.folds})")
@@ -60,7 +60,7 @@ def command(
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="Splits from elsewhere; CLAM's splits_K.csv or their folder too."),
+        typer.Option("--splits", help="Existing splits; also CLAM's splits_K.csv or the folder of them."),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
@@ -80,7 +80,7 @@ def command(
     tensorboard: TensorBoard = False,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Folds side by side: local, or a Dask scheduler (tcp://HOST:PORT)."),
+        typer.Option("--scheduler", help="Train folds in parallel: local, or a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     resume: Resume = False,
     quiet: Quiet = False,

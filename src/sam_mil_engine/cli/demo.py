@@ -22,9 +22,9 @@ _demo = DemoSettings()
 
 
 def command(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for everything it makes.", metavar="DIR")
-    ] = Path("sam-mil-demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")] = Path(
+        "sam-mil-demo"
+    ),
     slides: Annotated[int, typer.Option(help="Generated slides.", min=8)] = _demo.slides,
     seed: Annotated[int, typer.Option(help="Seed of the generated slides.")] = _demo.seed,
     window: Annotated[
@@ -52,7 +52,7 @@ def command(
 def _print(result: DemoResult) -> None:
     print_table(
         [{"figure": name, "value": value} for name, value in result.figures.items()],
-        title=f"SAM-MIL on {result.test_slides} generated slides that it had not seen",
+        title=f"SAM-MIL on {result.test_slides} unseen generated slides",
     )
     print_line("")
     shown = ("slide_id", "segments", "best_iou", "cover_segments", "cover_iou", "attention_auc", "probability_auc")
@@ -73,7 +73,7 @@ def _print(result: DemoResult) -> None:
 def _open_window(slide: Path, result: DemoResult) -> None:
     """Show the result in napari, in a process of its own: the engine itself never loads a window."""
     if find_spec("napari") is None:
-        print_line("napari is not installed; to look at the slides: pip install 'napari-sam-mil[gui]'")
+        print_line("napari is not installed; to view the slides: pip install 'napari-sam-mil[gui]'")
         return
     window_image = result.folder / "window.png"
     arguments = [sys.executable, "-m", "napari_sam_mil.showcase", str(slide)]

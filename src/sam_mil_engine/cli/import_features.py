@@ -35,7 +35,9 @@ def command(
     process_list: ProcessList = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="Label table of CLAM or SAM-MIL: becomes PROJECT/labels.csv.", metavar="CSV"),
+        typer.Option(
+            "--labels", help="Label table of CLAM or SAM-MIL, to be converted to PROJECT/labels.csv.", metavar="CSV"
+        ),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,

@@ -34,5 +34,8 @@ def tell(outcomes: Iterable[SlideOutcome[ImportedBag]], project: Path, *, quiet:
     else:
         print_line(f"{len(rows) - failed} of {len(rows)} slides done; bags in {project / 'bags'}")
     if failed:
-        err.print(f"{failed} failed; process.csv says why. Run the same command again: the others are kept")
+        err.print(
+            f"{failed} failed; process.csv says why. Run the same command again to retry them; finished "
+            f"slides are not repeated"
+        )
         raise typer.Exit(1)

@@ -32,7 +32,8 @@ def command(
         str | None, typer.Argument(help="Name of a model; for add, a file.", metavar="[NAME|FILE]")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--as", help="With add: the name that the file gets, or must fit.", metavar="NAME")
+        str | None,
+        typer.Option("--as", help="With add: the name for the file, or the model it must match.", metavar="NAME"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -58,7 +59,7 @@ def command(
     from ..models import store
 
     if action is Action.REMOVE:
-        print_line(f"{what} is removed, {store.remove(what) / 1e6:.1f} MB are free again")
+        print_line(f"{what} was removed, {store.remove(what) / 1e6:.1f} MB were freed")
         return
     with progress(quiet=quiet) as report:
         if action is Action.GET:
@@ -88,8 +89,10 @@ def _list(name: str | None, *, as_json: bool) -> None:
         rows = [_row(entry) for entry in entries if entry.role == role]
         print_table(rows, title=f"{role.capitalize()}s")
         print_line("")
-    print_line("Encoders also: timm:NAME and hf:OWNER/NAME. `models list NAME` tells source, checksum and citation")
-    print_line(f"Fetched and added files are kept in {models_folder()}")
+    print_line(
+        "Other encoders: timm:NAME and hf:OWNER/NAME. `models list NAME` shows source, checksum and citation"
+    )
+    print_line(f"Downloaded and added files are stored in {models_folder()}")
 
 
 def _in_words(value: object) -> object:

@@ -38,7 +38,7 @@ def command(
     inputs: Annotated[
         list[Path], typer.Argument(help="Slides, bags (*.h5), or folders of them.", metavar="SLIDE|BAG...")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")],
     segmenter: SegmenterName = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,

@@ -52,7 +52,7 @@ def command(
         typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Only slides that process.csv calls failed.")
+        bool, typer.Option("--retry-failed", help="Only slides marked as failed in process.csv.")
     ] = False,
     device: Device = "auto",
     quiet: Quiet = False,

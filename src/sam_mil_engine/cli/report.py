@@ -13,10 +13,11 @@ from .options import Quiet
 
 def command(
     folder: Annotated[
-        Path, typer.Argument(help="A project, a run, or what predict wrote.", metavar="PROJECT|RUN|PREDICTION")
+        Path, typer.Argument(help="A project, a run, or the output of predict.", metavar="PROJECT|RUN|PREDICTION")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page. (default: report.html there)", metavar="FILE")
+        Path | None,
+        typer.Option("--output", "-o", help="Output file. (default: report.html in the folder)", metavar="FILE"),
     ] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -119,7 +119,7 @@ class _Reporter:
 
     def __call__(self, report: Progress) -> None:
         if self.leaving or self._cancelled():
-            raise Cancelled("the slide was taken from the worker")
+            raise Cancelled("the slide was taken away from this worker")
         now = time.monotonic()
         at_an_end = report.stage != self._stage or (report.total and report.done >= report.total)
         if at_an_end or now - self._sent >= _REPORT_EVERY:

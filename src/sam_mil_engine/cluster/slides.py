@@ -165,9 +165,9 @@ class _Run:
 
     def _gone(self) -> ProjectError:
         return ProjectError(
-            f"the Dask scheduler is gone; {self._done} of {self._total} slides are done",
+            f"the connection to the Dask scheduler is lost; {self._done} of {self._total} slides are done",
             where=self._address,
-            hint="What is done is kept: start scheduler and workers again, and run the same command",
+            hint="Finished slides are saved: start the scheduler and the workers again, then run the same command",
         )
 
     def _ended(self, future: Any) -> Iterator[SlideOutcome[ProcessedSlide]]:
@@ -203,7 +203,8 @@ class _Run:
             error = ProjectError(
                 "every worker that had this slide was lost",
                 where=path,
-                hint="Look for a lack of memory, and give the workers more of it: fewer of them on a machine",
+                hint="They probably ran out of memory: give each worker more, for example with fewer "
+                "workers per machine",
             )
         row = self._project.rows().get(slide_id) or ProcessRow(slide_id, str(path.resolve()), "running")
         if row.state != "failed":

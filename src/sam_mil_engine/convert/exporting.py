@@ -164,7 +164,7 @@ def export_slides(
         Before anything is written, if the source or a table is not understood.
     """
     if to not in WRITERS:
-        raise SettingsError(f"nothing is written as {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
+        raise SettingsError(f"there is no export format {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)

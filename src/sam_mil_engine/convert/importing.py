@@ -44,7 +44,7 @@ class ImportedBag:
     def summary(self) -> str:
         """Say it in a line for a person."""
         groups = "" if self.groups is None else f", {self.groups} groups"
-        return f"{self.patches} patches{groups}{' (kept)' if self.reused else ''}"
+        return f"{self.patches} patches{groups}{' (reused)' if self.reused else ''}"
 
     def row(self) -> dict[str, object]:
         """Return it as plain values, for JSON."""
@@ -122,7 +122,7 @@ def each_slide(
 ) -> Iterator[SlideOutcome[ImportedBag]]:
     """Do ``work`` on every slide under its lock, and keep ``process.csv`` true."""
     for name in opened.missing:
-        error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
+        error = DataError("listed as processed, but it has no features", where=name, hint="Extract them")
         yield _failed(project, SlideFiles(name, Path(name)), Path(name), error)
     for number, files in enumerate(opened.files):
         progress(Progress(stage, number, len(opened.files), unit="slides", message=files.slide_id))

@@ -106,7 +106,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         array = group[file_name(level["path"], where=path)]
         pixels = int(np.prod(array.shape))
         if array.ndim != 2 or array.dtype.kind not in "iu" or pixels > _MOST_PIXELS:
-            raise SegmentError(f"its image of shape {array.shape} is no label image", where=path)
+            raise SegmentError(f"its image of shape {array.shape} is not a label image", where=path)
         steps = {item["type"]: np.asarray(item[item["type"]], float) for item in level["coordinateTransformations"]}
         scale, shift = steps["scale"][::-1], steps.get("translation", np.zeros(2))[::-1]
         unit = scales["axes"][-1].get("unit")
@@ -114,7 +114,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         raise SegmentError(f"not readable as OME-Zarr ({error})", where=path, hint="Write it again") from error
     if unit is not None and (unit != "micrometer" or mpp is None):
         raise SegmentError(
-            f"its unit is {unit}, and the slide's micrometres per pixel are not known",
+            f"its unit is {unit}, and the resolution of the slide is not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
             window_hint="Enter the resolution in the Analyze dock and press Segment",

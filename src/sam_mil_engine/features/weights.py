@@ -26,16 +26,18 @@ def read_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise EncoderError("there is no such file of weights", where=path, hint="Check the path") from error
+        raise EncoderError("there is no such weights file", where=path, hint="Check the path") from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise EncoderError(
             f"the weights cannot be read: {' '.join(str(error).split())[:300] or type(error).__name__}",
             where=path,
-            hint="The file is damaged, cut off or no file of weights: fetch it again",
+            hint="The file is damaged, truncated or not a weights file: download it again",
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise EncoderError(
-            "the file holds no plain table of weights", where=path, hint="Save model.state_dict() of the model"
+            "the file does not hold a plain table of weights",
+            where=path,
+            hint="Save model.state_dict() of the model",
         )
     return dict(state)
 
@@ -70,7 +72,7 @@ def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, path: Path, name
         raise EncoderError(
             f"the weights do not fit {name}: {' '.join(str(error).split())[:300]}",
             where=path,
-            hint=f"Give a file of weights of {name}",
+            hint=f"Give a weights file of {name}",
         ) from error
 
 

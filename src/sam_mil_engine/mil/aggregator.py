@@ -123,7 +123,7 @@ class Aggregator(nn.Module):
         self.stage = self.stages[-1]
         if self.group_tokens and not self.accepts_groups:
             raise SettingsError(
-                f"the model {settings.name!r} takes no group tokens",
+                f"the model {settings.name!r} does not take group tokens",
                 where="ModelSettings.groups",
                 hint="Leave groups out, or choose a model that takes them, such as abmil or sam-mil",
             )

@@ -131,7 +131,7 @@ class SlideScores:
         if self.domain_distance is None or self.domain_distance <= 1:
             return None
         return (
-            "outside of what the model was trained on: the features lie"
+            "outside the data that the model was trained on: the features lie"
             f" {self.domain_distance:.1f} times as far from its training slides as the limit;"
             " do not rely on class and probability"
         )

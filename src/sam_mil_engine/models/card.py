@@ -166,7 +166,7 @@ class ModelCard:
             raise error(
                 f"the checksum is {digest[:16]}, that of {self.name!r} is {self.sha256[:16]}",
                 where=path,
-                hint=f"The download was cut off or the file is another one: fetch {self.source} again,"
+                hint=f"The download was interrupted, or this is a different file: fetch {self.source} again,"
                 " or name your own weights by their path from another folder",
             )
         return path, digest

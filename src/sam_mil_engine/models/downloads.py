@@ -65,7 +65,7 @@ class Download:
     def failed(self, reason: str) -> SamMilError:
         """Return the error that says why the file cannot be had."""
         return self.error(
-            f"{reason}; wanted: {self.what}", where=self.url, hint=self.hint, window_hint=self.window_hint
+            f"{reason}; needed: {self.what}", where=self.url, hint=self.hint, window_hint=self.window_hint
         )
 
 
@@ -98,7 +98,7 @@ def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
         If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
     if is_offline():
-        raise file.failed(f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+        raise file.failed(f"the network is turned off ({' or '.join(OFFLINE_VARIABLES)})")
     try:
         file.part.parent.mkdir(parents=True, exist_ok=True)
         with file.part.open("ab") as stream:
@@ -114,7 +114,7 @@ def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     if not digest.startswith(file.sha256):
         file.part.unlink()
-        raise file.failed(f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
+        raise file.failed(f"the downloaded file has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
     file.part.replace(file.path)
     return file.path
 
@@ -152,7 +152,7 @@ def _download(file: Download, stream: IO[bytes], progress: ProgressCallback) -> 
             if file.size and item.total not in (0, file.size):
                 stream.truncate(0)
                 raise file.failed(
-                    f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
+                    f"the server has a file of {item.total:,} bytes, the published file has {file.size:,} bytes"
                 )
         elif item:
             stream.write(item)

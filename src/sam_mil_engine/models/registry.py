@@ -139,7 +139,7 @@ def _load_all(kind: Kind, path: tuple[str, ...]) -> tuple[dict[str, ModelCard], 
         taken = PACKAGED if point.name in bundled(kind) else found[point.name].source if point.name in found else ""
         try:
             if taken:
-                raise ValueError(f"there is a {kind} of this name already, which {taken}")
+                raise ValueError(f"there is a {kind} with this name already, which {taken}")
             found[point.name] = _card(kind, point, package)
         except Exception as error:  # noqa: BLE001  (other people's code may raise anything)
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -110,6 +110,6 @@ def _check_unseen(run: Path, slides: set[str]) -> None:
         raise DataError(
             f"{len(both)} slides were used to train or to validate this run: {listing(both)}",
             where=file,
-            hint="Leave them out of the labels; if they are other slides of the same name, say --allow-seen",
+            hint="Leave them out of the labels; if they are different slides with the same names, use --allow-seen",
             window_hint="Leave them out of the labels",
         )

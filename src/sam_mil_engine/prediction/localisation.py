@@ -98,7 +98,7 @@ def localise(
     if place is None:
         raise DataError(
             f"none of the classes {listing(run.classes)} is known as negative",
-            hint="Localisation needs slides without what is looked for: name their class",
+            hint="Localisation needs negative slides: name their class",
         )
     files = {path.name.split(".")[0]: path for path in sorted(annotations.iterdir()) if path.is_file()}
     files |= {path.stem: path for path in files.values()}
@@ -121,7 +121,7 @@ def localise(
         raise DataError(
             "no slide with tumour has annotations",
             where=annotations,
-            hint="Name each file as its slide: slide-01.geojson, slide-01.xml",
+            hint="Name each file after its slide: slide-01.geojson, slide-01.xml",
         )
     if missing:
         progress(notice("localise", f"{len(missing)} slides have no annotations: {listing(sorted(missing))}"))

@@ -29,8 +29,10 @@ _log = logging.getLogger(__name__)
 #: Makes the run of a slide, which tells the callback how far it is.
 Begin = Callable[[Path, ProgressCallback], SlideRun]
 
-LOST = "the process that worked on it has ended before the slide did"
-LOST_HINT = "Run process again, it goes on where this one stopped; if it ends again, look for a lack of memory"
+LOST = "the process that worked on this slide ended before the slide was finished"
+LOST_HINT = (
+    "Run process again: it continues where this run stopped. If it ends again, the machine may be short of memory"
+)
 
 
 def process_slides(

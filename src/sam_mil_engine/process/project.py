@@ -81,7 +81,7 @@ class Project:
         HeldElsewhereError
             If another process holds it.
         """
-        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process works on {slide_id!r}"):
+        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process is working on {slide_id!r}"):
             for folder in (
                 *self.folder.iterdir(),
                 *self.folder.glob(f"{layout.SUPERSEDED}/*"),
@@ -93,7 +93,9 @@ class Project:
     @contextmanager
     def _list_lock(self) -> Iterator[None]:
         """Hold ``process.csv`` and ``settings.json``, which many processes write."""
-        with held(self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is held by another process"):
+        with held(
+            self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is locked by another process"
+        ):
             sweep(self.folder, "process")
             sweep(self.folder, "settings")
             yield
@@ -108,7 +110,7 @@ class Project:
                 raise DataError(
                     f"{layout.PROCESS_LIST} is damaged (line {line}: {error})",
                     where=self._list,
-                    hint="Correct this cell, or empty it",
+                    hint="Correct this cell, or clear it",
                 ) from error
         return rows
 

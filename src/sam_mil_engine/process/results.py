@@ -105,7 +105,7 @@ class ProcessedSlide:
     def summary(self) -> str:
         """Say what was done in a line for a person."""
         spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
-        reused = f"kept {', '.join(self.reused)}" if self.reused else ""
+        reused = f"reused {', '.join(self.reused)}" if self.reused else ""
         counts = f"{self.tiles or 0} patches, {self.groups or 0} groups"
         return f"{counts} ({'; '.join(part for part in (spent, reused) if part)})"
 

@@ -118,7 +118,7 @@ def check_stages(stages: Collection[str]) -> list[str]:
     unknown = sorted(set(stages) - set(STAGES))
     if unknown or not stages:
         raise SettingsError(
-            f"unknown stages: {', '.join(unknown)}" if unknown else "no stage is asked for",
+            f"unknown stages: {', '.join(unknown)}" if unknown else "no stage is given",
             hint=f"The stages are {', '.join(STAGES)}",
         )
     return [stage for stage in STAGES if stage in stages]
@@ -176,7 +176,7 @@ class StageRunner:
                 f"the stage {stage!r} needs {' and '.join(missing)} of {job.slide_id!r} first",
                 where=job.bag,
                 hint=f"Add {','.join(missing)} to --stages",
-                window_hint="Press Segment/Classify in the Analyze dock: it does all that is missing",
+                window_hint="Press Segment/Classify in the Analyze dock: it runs the missing stages",
             )
         stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder)
         if done.get(stage) == stage_key:
@@ -202,8 +202,8 @@ class StageRunner:
         known = h5.read_attributes(job.bag) if job.bag.exists() else {}
         if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint:
             warnings.warn(
-                f"{job.slide_id}: the project held results of another slide of this name"
-                f" ({known.get('slide_path')}); they are kept under superseded/",
+                f"{job.slide_id}: the project held results of a different slide with this name"
+                f" ({known.get('slide_path')}); they were moved to superseded/",
                 stacklevel=2,
             )
         if stale or any(known.get(name) != value for name, value in facts.items() if value is not None):
@@ -215,8 +215,8 @@ def _check_folders(settings: FeatureSettings) -> None:
     folders = [layout.side_folder(name) for name in settings.more_encoders]
     if len(set(folders)) < len(folders):
         raise SettingsError(
-            f"the bags of {' and '.join(settings.more_encoders)} would lie in one folder",
-            hint="Run them one after the other, into projects of their own",
+            f"the bags of {' and '.join(settings.more_encoders)} would be in one folder",
+            hint="Run them one after the other, into separate projects",
         )
 
 

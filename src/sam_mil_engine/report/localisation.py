@@ -19,7 +19,7 @@ def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     if not read:
         return None
     figures = list(next(iter(read.values())))
-    columns = (Column("Figure", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
+    columns = (Column("Metric", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
     rows = tuple(
         (Cell(figure, figure), *(_cell(found.get(figure)) for found in read.values())) for figure in figures
     )

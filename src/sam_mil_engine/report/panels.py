@@ -211,7 +211,7 @@ def _of_normal(section: SlideSection) -> str:
     if threshold != scores.calibration.operating_point:
         return ""
     share = scores.calibration.normal_share(threshold)
-    return f", the operating point: of normal tissue, {share:.1%} would be marked"
+    return f", the operating point: {share:.1%} of normal tissue would be marked"
 
 
 def _annotation_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel | None:

@@ -87,7 +87,7 @@ def report_of(
     if files:
         return builder.prediction(folder, files)
     raise DataError(
-        "this is no project, no finished run and no prediction",
+        "this is not a project, a finished run or a prediction",
         where=folder,
         hint="Give the folder that process, train or predict wrote; an unfinished run must be resumed first",
     )
@@ -197,7 +197,7 @@ class _Builder:
             scores = predict(model, read_bag(bag))
             sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
         notes.append(
-            f"Images show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
+            f"Images show {len(sections)} of {len(one)} unseen slides of the first split, misclassified ones first."
         )
         return sections, notes
 

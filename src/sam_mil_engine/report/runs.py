@@ -133,12 +133,12 @@ def differences_table(file: Path) -> Table | None:
             for row in table[table["test"].notna()].to_dict("records")
         ]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"not readable ({error})", where=file, hint="Make it again: compare-models") from error
+        raise DataError(f"not readable ({error})", where=file, hint="Create it again: compare-models") from error
     columns = (
-        Column("Figure", numeric=False),
+        Column("Metric", numeric=False),
         Column("Model", numeric=False),
         Column("Against", numeric=False),
-        Column("Difference", help="of the pooled figures, with its 95% interval"),
+        Column("Difference", help="of the pooled metrics, with its 95% interval"),
         Column("p", help="two-sided, not corrected for the number of models"),
         Column(
             "Test",
@@ -146,7 +146,7 @@ def differences_table(file: Path) -> Table | None:
             numeric=False,
         ),
     )
-    note = "Pooled: all predictions of all folds together, as each fold's threshold called them."
+    note = "Pooled: all predictions of all folds together, each classified with the threshold of its fold."
     return Table("Differences between models", columns, tuple(rows), note=note) if rows else None
 
 

@@ -63,11 +63,11 @@ def figures_table(models: Sequence[ModelFigures]) -> Table:
             cells.append(Cell(str(count), float(count)))
         rows.append(tuple(cells))
     columns = [Column("Model", numeric=False), *(Column(FIGURE_NAMES.get(name, name)) for name in names)]
-    columns += [Column("Runs", help="folds and repeats the figures are taken over")] if several else []
+    columns += [Column("Runs", help="number of folds and repeats")] if several else []
     intervals = any(figure.interval is not None for model in models for _, figure in model.figures)
     note = "Mean ± standard deviation over the runs." if several else ""
     note += " In brackets the 95% interval." if intervals else ""
-    return Table("Figures on unseen slides", tuple(columns), tuple(rows), note=note.strip())
+    return Table("Metrics on unseen slides", tuple(columns), tuple(rows), note=note.strip())
 
 
 def predictions_table(predictions: Sequence[PredictionRow], *, linked: frozenset[str] = frozenset()) -> Table:
@@ -168,7 +168,7 @@ def _score_columns(slide: SlideScores, scores: GroupScores, shown: int) -> Itera
             [number(float(v)) for v in alone],
         )
     change = without - float(slide.probabilities[shown])
-    meaning = "what leaving the group out does to the probability"
+    meaning = "change of the probability if the group is left out"
     yield Column("Change", help=meaning), [_signed(float(v)) for v in change]
 
 

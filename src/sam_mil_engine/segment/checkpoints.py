@@ -86,10 +86,10 @@ def _read_state(path: Path) -> Mapping[str, torch.Tensor]:
         raise SegmentError(
             f"the checkpoint cannot be read: {_first_lines(error)}",
             where=path,
-            hint=f"The file is damaged, cut off or no checkpoint. {_HINT}",
+            hint=f"The file is damaged, truncated or not a checkpoint. {_HINT}",
         ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise SegmentError("the file holds no plain table of weights", where=path, hint=_HINT)
+        raise SegmentError("the file does not hold a plain table of weights", where=path, hint=_HINT)
     return state
 
 
@@ -102,7 +102,7 @@ def _mobile_sam(path: Path) -> Sam:
             where=path,
             hint="pip install git+https://github.com/ChaoningZhang/MobileSAM.git, or use another SAM",
             window_hint="Choose another SAM in the Models dock, or install the Python package"
-            " mobile_sam beside napari",
+            " mobile_sam in napari's environment",
         ) from error
     return shapes["vit_t"]()
 
@@ -113,7 +113,7 @@ def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
         raise SegmentError(f"there is no {_PATCH_EMBEDDING!r} in the file", where=path, hint=_HINT)
     width = int(embedding.shape[0])
     if width not in _SHAPE_OF_WIDTH:
-        raise SegmentError(f"the image encoder is {width} wide, which is no shape of SAM", where=path, hint=_HINT)
+        raise SegmentError(f"the image encoder is {width} wide, which matches no SAM", where=path, hint=_HINT)
     return _SHAPE_OF_WIDTH[width]
 
 

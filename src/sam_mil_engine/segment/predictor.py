@@ -134,7 +134,7 @@ class SamPrompter:
             If no image is set, nothing is prompted, or the arrays have other shapes.
         """
         if not self._predictor.is_image_set:
-            raise SegmentError("no image is set to prompt on", hint="Call set_image first")
+            raise SegmentError("no image is set for prompting", hint="Call set_image first")
         points, point_labels = _points(points_raster, labels)
         box = None if box_raster is None else np.asarray(box_raster, dtype=np.float32)
         if box is not None and (box.shape != (4,) or not np.isfinite(box).all()):

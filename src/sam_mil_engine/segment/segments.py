@@ -53,9 +53,9 @@ class Segments:
         for number, (box, crop) in enumerate(zip(self.boxes_raster, self.crops, strict=True)):
             x, y, width, height = (int(value) for value in box)
             if crop.shape != (height, width):
-                raise SegmentError(f"mask {number} has shape {crop.shape}, its box says {(height, width)}")
+                raise SegmentError(f"mask {number} has shape {crop.shape}, but its box says {(height, width)}")
             if x < 0 or y < 0 or x + width > self.size_raster[0] or y + height > self.size_raster[1]:
-                raise SegmentError(f"the box of mask {number} leaves the segmentation image")
+                raise SegmentError(f"the box of mask {number} extends beyond the segmentation image")
 
     def __len__(self) -> int:
         return len(self.crops)

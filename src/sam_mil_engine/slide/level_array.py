@@ -108,7 +108,7 @@ class LevelArray:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("a level that is read from a file cannot be had without a copy")
+            raise ValueError("a level that is read from a file needs a copy")
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:

@@ -107,7 +107,7 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
     if first[0].orientation == UPRIGHT:
         return ()
     return (
-        f"The file asks to be shown turned or mirrored (TIFF orientation {first[0].orientation}); "
+        f"The file asks to be shown rotated or mirrored (TIFF orientation {first[0].orientation}); "
         "pixels and coordinates are used as they are stored.",
     )
 

@@ -156,7 +156,7 @@ def confirm_levels(
     if unmarked:
         named = _named(sizes[place] for place in unmarked)
         warnings.append(
-            f"Images that are not marked as levels are used as levels, since they show the same: {named}."
+            f"Images that are not marked as levels are used as levels, because they show the same image: {named}."
         )
     if others:
         warnings.append(f"The file holds further images ({_named(others)}); only the largest is used.")

@@ -55,7 +55,8 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
         output_mpp = None if mpp is None else (mpp[0] + mpp[1]) / 2
     elif mpp is None:
         raise SlideError(
-            f"patches at {settings.mpp:g} µm per pixel were asked for, but the slide does not know its resolution",
+            f"patches at {settings.mpp:g} µm per pixel were requested, but the resolution of the slide "
+            f"is not known",
             where=info.path,
             hint="State it with --source-mpp, in µm per level-0 pixel",
             window_hint="Enter the resolution in the Analyze dock",
@@ -68,7 +69,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
         raise SettingsError(
             f"a patch of {side} px at {settings.mpp:g} µm would be smaller than one pixel of the slide",
             where=info.path,
-            hint="Ask for a larger mpp or patch size",
+            hint="Choose a larger mpp or patch size",
         )
     level = coarsest_level_for(info.level_downsamples, scale)
     down_x, down_y = info.level_downsamples[level]

@@ -125,7 +125,7 @@ def _as_bags(slide_ids: Iterable[str], found: Mapping[str, Path], progress: Prog
 
 def _summary(table: pd.DataFrame, classes: Sequence[str]) -> str:
     """One line for a person: how many slides, patients and slides per class."""
-    patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients named"
+    patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients given"
     counts = Counter(table["label"])
     return f"{len(table)} slides{patients}; classes: {', '.join(f'{name} {counts[name]}' for name in classes)}"
 
@@ -137,7 +137,7 @@ def class_names(
     present = set(labels)
     if len(present) < 2 and not one_class:
         raise DataError(
-            f"all slides have the label {listing(present)}", hint="Training needs slides of two classes at least"
+            f"all slides have the label {listing(present)}", hint="Training needs slides of at least two classes"
         )
     if classes is None:
         numeric = all(name.lstrip("+-").isdigit() for name in present)
@@ -177,7 +177,7 @@ def load_bags(
         bag = read_bag(cohort.paths[slide_id]).check()
         kinds[slide_id] = Expects.of(bag)
         store.offer(slide_id, bag)
-    kept = f"{store.n_kept} kept in memory, {store.kept_bytes / 2**30:.1f} GiB"
+    kept = f"{store.n_kept} cached in memory, {store.kept_bytes / 2**30:.1f} GiB"
     message = "" if store.n_kept == len(targets) else f"{kept}; the others are read again in every epoch"
     progress(Progress("bags", len(targets), len(targets), unit="bags", message=message))
     return LoadedBags(store, common_kind(kinds, cohort.paths))

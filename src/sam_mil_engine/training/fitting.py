@@ -143,7 +143,7 @@ def train_epoch(
     means = {f"train_{name}": float(total) / n for name, total in sums.items()}
     if not math.isfinite(means["train_loss"]):
         raise ModelError(
-            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate, check the bags"
+            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate and check the bags"
         )
     return means
 

@@ -78,7 +78,7 @@ def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSe
         found = as_known(read_splits(splits), table["slide_id"])
         if len(found) != 1:
             raise DataError(
-                f"the file holds {len(found)} splits, training takes one",
+                f"the file holds {len(found)} splits, but training takes one",
                 where=splits,
                 hint="Use `sam-mil-engine cross-validate` for several, or keep one repeat and fold",
                 window_hint="Keep one repeat and fold in the file",

@@ -143,7 +143,7 @@ def _calibration(
         if found is not None:
             return found
         reason = (
-            f"the validation slides do not tell enough: {FEWEST} of the class {classes[negative]} and {FEWEST}"
+            f"there are too few validation slides: {FEWEST} of the class {classes[negative]} and {FEWEST}"
             " others are needed, with patches that differ"
         )
     else:

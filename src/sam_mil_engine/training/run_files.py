@@ -172,7 +172,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
             raise DataError("no finished run is here", where=folder, hint="Resume it, or name another folder")
         runs += [folder] if layout.is_finished_run(folder) else inner
     if len(runs) < 2:
-        raise DataError("two runs at least are needed to compare", hint="Name the folders of several runs")
+        raise DataError("at least two runs are needed for a comparison", hint="Name the folders of several runs")
     short = [run.resolve().name for run in runs]
     names = [str(run) if short.count(name) > 1 else name for run, name in zip(runs, short, strict=True)]
     return dict(zip(names, runs, strict=True))

@@ -86,7 +86,7 @@ def _clam(table: TextTable, fold: int) -> Split:
     train, val, test = (tuple(cell for cell in table.column(n) if not is_missing(cell)) for n in columns)
     if train and {cell.lower() for cell in train} <= {"true", "false"}:
         raise DataError(
-            "this is CLAM's table of true and false", where=table.path, hint="Give the splits_K.csv next to it"
+            "this is CLAM's boolean table of a split", where=table.path, hint="Give the splits_K.csv next to it"
         )
     return Split(train, val, test, fold=fold)
 

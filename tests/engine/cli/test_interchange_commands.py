@@ -91,9 +91,10 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
     assert (split.train, split.val, split.test) == (("s0",), (), ("s1",))
     assert read_process_list(tmp_path / "out" / "process_list_autogen.csv", ["s0", "s1"]) == ({"s0", "s1"}, [])
     assert (
-        "neither magnification nor mpp" in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
+        "neither the magnification nor the resolution"
+        in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
     )
-    assert "nothing is written as 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
+    assert "there is no export format 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
 
 
 def test_labelled_slides_without_features_are_counted_and_named(tmp_path: Path) -> None:

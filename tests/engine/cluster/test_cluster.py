@@ -178,7 +178,7 @@ def test_a_scheduler_that_goes_while_it_is_asked(
         raise OSError("Timed out trying to connect")
 
     monkeypatch.setattr(sam_mil_engine.cluster.slides, "capacity", refused)
-    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done"):
+    with pytest.raises(ProjectError, match="the connection to the Dask scheduler is lost; 0 of 4 slides are done"):
         list(process_on_cluster(slides, tmp_path / "many", settings=SETTINGS, address=cluster.address))
 
 
@@ -190,7 +190,9 @@ def test_the_scheduler_goes_in_the_middle(
         cluster.scheduler.wait()
 
     project = tmp_path / "many"
-    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done") as caught:
+    with pytest.raises(
+        ProjectError, match="the connection to the Dask scheduler is lost; 0 of 4 slides are done"
+    ) as caught:
         list(process_on_cluster(slides, project, settings=SETTINGS, address=cluster.address, progress=Watch(kill)))
     assert caught.value.where == cluster.address
     assert caught.value.hint is not None
@@ -213,7 +215,7 @@ def test_lines_of_killed_processes_are_corrected(tmp_path: Path) -> None:
         correct_lost_rows(home)
     assert states(tmp_path) == {"gone": "cancelled", "alive": "running"}
     row = home.rows()["gone"]
-    assert "ended before the slide did" in row.error
+    assert "ended before the slide was finished" in row.error
     assert "Run process again" in row.hint
     assert not half.exists()
     assert other.exists()

@@ -164,4 +164,4 @@ def test_a_bag_of_before_asks_the_slide_or_says_that_it_does_not_know(project: P
     square = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
     qupath.write_text(json.dumps({"type": "Polygon", "coordinates": [square]}))
     found = read_annotation_file(qupath, info=place_of_bag(bag))
-    assert "bounds is not known" in found.notes[0]
+    assert "not known whether the slide has bounds" in found.notes[0]

@@ -265,7 +265,7 @@ def test_results_of_another_slide_of_the_name_are_kept_and_that_is_said(tmp_path
         (tmp_path / str(number)).mkdir()
         write_tiny_slide(tmp_path / str(number) / "case.tiff", seed=number)
     process_slide(tmp_path / "0" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
-    with pytest.warns(UserWarning, match="results of another slide of this name"):
+    with pytest.warns(UserWarning, match="results of a different slide with this name"):
         process_slide(tmp_path / "1" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
     assert list((project / "superseded").rglob("case.h5"))
     path = Project(project).bag("case")

@@ -319,7 +319,7 @@ def test_history_of_folds_becomes_one_line_a_fold() -> None:
 def test_folders_that_hold_nothing_to_report_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         report_of(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no project, no finished run and no prediction"):
+    with pytest.raises(DataError, match="not a project, a finished run or a prediction"):
         report_of(tmp_path)
     (tmp_path / "process.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"process\.csv is damaged"):

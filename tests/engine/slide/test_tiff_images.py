@@ -64,7 +64,7 @@ def test_levels_without_a_mark_are_found_and_said(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         assert slide.info.level_sizes == ((640, 768), (320, 384), (80, 96))
         assert slide.info.warnings == (
-            "Images that are not marked as levels are used as levels, since they show the same: "
+            "Images that are not marked as levels are used as levels, because they show the same image: "
             "320 x 384 px, 80 x 96 px.",
         )
 

@@ -165,7 +165,7 @@ def test_patches_by_mpp_show_the_same_place(array_reader: Any) -> None:
 
 def test_mpp_without_a_resolution_asks_for_it() -> None:
     info, regions = info_of(4096, 4096), tissue((ring(0, 0, 4096, 4096), ()))
-    with pytest.raises(SlideError, match=r"does not know its resolution.*--source-mpp") as caught:
+    with pytest.raises(SlideError, match=r"resolution of the slide is not known.*--source-mpp") as caught:
         lay_tiles(info, regions, TileSettings(mpp=0.5))
     assert caught.value.where == "x.svs"
     grid = lay_tiles(info, regions, TileSettings(patch_size=256, mpp=0.5, source_mpp=0.25))

@@ -110,7 +110,7 @@ def test_runs_on_other_folds_are_not_compared(runs: Path, cohort: Cohort, tmp_pa
 def test_runs_are_found_by_folder(runs: Path, tmp_path: Path) -> None:
     assert list(find_runs([runs])) == ["sam-mil", "abmil+groups"], "in the order of the comparison"
     assert list(find_runs([runs / "sam-mil", runs / "sam-mil"])) == [str(runs / "sam-mil")]
-    with pytest.raises(DataError, match="two runs at least"):
+    with pytest.raises(DataError, match="at least two runs"):
         find_runs([runs / "sam-mil"])
     with pytest.raises(DataError, match="no finished run"):
         find_runs([tmp_path])
@@ -269,7 +269,7 @@ def test_splits_of_clam_are_read(cohort: Cohort, tmp_path: Path) -> None:
     assert (len(first.train), len(first.val), len(first.test)) == (24, 8, 8)
     assert (first.fold, second.fold) == (0, 1)
     assert read_splits(folder / "splits_1.csv") == [second]
-    with pytest.raises(DataError, match="table of true and false"):
+    with pytest.raises(DataError, match="boolean table of a split"):
         read_splits(folder / "splits_0_bool.csv")
     with pytest.raises(DataError, match=r"holds no splits_0.csv"):
         read_splits(tmp_path)

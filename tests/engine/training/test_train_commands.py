@@ -54,7 +54,7 @@ def test_settings_of_every_kind_reach_the_run(cohort: Cohort, tmp_path: Path) ->
     model = settings["model"]
     assert (settings["learning_rate"], settings["seed"], settings["weight_decay"]) == (0.01, 6, 0.5)
     assert (model["mask"], model["attention"], model["hidden"], model["as_released"]) == ("none", 7, 16, True)
-    with pytest.raises(SettingsError, match="of sam-mil alone"):
+    with pytest.raises(SettingsError, match="only for sam-mil"):
         run("train", *small(cohort), "--model", "mean", "--as-released", "-o", tmp_path / "other")
 
 
@@ -116,7 +116,7 @@ def test_values_are_read_as_toml_or_as_text() -> None:
         ("model.srmil.windw=3", r"no setting 'model.srmil.windw'. Did you mean model.srmil.window"),
         ("mask_ratio=0.5", "model.mask_ratio"),
         ("model.srmil=3", "Did you mean .*model.srmil"),
-        ("model.hidden", "sets nothing"),
+        ("model.hidden", "is not an assignment"),
         ("model.hidden=many", "model.hidden: Input should be a valid integer"),
         ("model.hidden=0", "model.hidden: Input should be greater than or equal to 1"),
     ],
@@ -238,7 +238,7 @@ def test_a_class_that_looks_missing_is_trained_where_it_is_named(cohort: Cohort,
     (tmp_path / "labels.csv").write_text("\n".join(["slide_id;label", *rows]).replace(",", ";"))
     result = run("train", *loud(cohort, tmp_path / "labels.csv"), "--model", "mean", "--epochs", 1,
                  "--set", 'classes=["none", "tumour"]', "-o", tmp_path / "run")  # fmt: skip
-    assert "labels: 40 slides, no patients named; classes: none 20, tumour 20" in result.stderr
+    assert "labels: 40 slides, no patients given; classes: none 20, tumour 20" in result.stderr
     assert read_run(tmp_path / "run").classes == ("none", "tumour")
 
 
