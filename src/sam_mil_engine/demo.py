@@ -30,8 +30,8 @@ class DemoResult:
     ----------
     folder, labels, project, run, report
         Where everything lies.
-    figures
-        Figures of the test slides, which the model had not seen.
+    metrics
+        Metrics of the test slides, which the model had not seen.
     test_slides
         How many these are.
     comparisons
@@ -49,7 +49,7 @@ class DemoResult:
     project: Path
     run: Path
     report: Path
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     test_slides: int = 0
     comparisons: list[Row] = field(default_factory=list)
     example: Path | None = None
@@ -109,7 +109,7 @@ def run_demo(
             progress=progress,
         )
     test = trained.predictions[trained.predictions["split"] == "test"]
-    result.figures, result.test_slides = trained.metrics, len(test)
+    result.metrics, result.test_slides = trained.metrics, len(test)
     tumours = [str(name) for name in test.loc[test["label"] == trained.classes[-1], "slide_id"]]
     with result.timed("compare"):
         _compare(result, tumours, device, progress)

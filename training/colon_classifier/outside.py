@@ -106,11 +106,11 @@ def glas_figures(table: pd.DataFrame) -> dict[str, Figure]:
     weights = resample(known["name"].tolist())
     right = ((known["predicted"] == "tumour").to_numpy() == positive).astype(np.float64)
     scores = known["p_tumour"].to_numpy(dtype=np.float64)
-    figures = {}
+    metrics = {}
     for name, value, drawn in (
         ("auc", roc_auc_score(positive, scores), weighted_auc(positive, scores, weights)),
         ("accuracy", right.mean(), weights @ right / weights.sum(axis=1)),
     ):
         low, high = interval(drawn)
-        figures[name] = {"value": float(value), "low": low, "high": high, "slides": len(known)}
-    return figures
+        metrics[name] = {"value": float(value), "low": low, "high": high, "slides": len(known)}
+    return metrics

@@ -103,7 +103,7 @@ class Comparison:
         return rows
 
     def summary(self) -> Row:
-        """Return the figures of the whole slide: the best segment, the best set, and the patch-level AUCs."""
+        """Return the metrics of the whole slide: the best segment, the best set, and the patch-level AUCs."""
         best = int(self.iou.argmax()) if len(self) else None
         return {
             "annotation": self.classification,

@@ -47,7 +47,7 @@ def command(
         print_json(summaries)
         return
     for summary in summaries:
-        print_table([{"figure": name, "value": value} for name, value in summary.items()])
+        print_table([{"metric": name, "value": value} for name, value in summary.items()])
     if output is not None:
         print_line(f"all groups: {output}")
 

@@ -86,7 +86,7 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train and test models on the same folds; figures with intervals, and every model against the first.
+    """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
     Several models write one run each and comparison.csv beside them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.

@@ -51,7 +51,7 @@ def command(
 
 def _print(result: DemoResult) -> None:
     print_table(
-        [{"figure": name, "value": value} for name, value in result.figures.items()],
+        [{"metric": name, "value": value} for name, value in result.metrics.items()],
         title=f"SAM-MIL on {result.test_slides} unseen generated slides",
     )
     print_line("")

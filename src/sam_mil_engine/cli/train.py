@@ -68,7 +68,7 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train one model on one split: early stopping on validation slides, figures on test slides.
+    """Train one model on one split: early stopping on validation slides, metrics on test slides.
 
     Example:  sam-mil-engine train --bags study/bags --labels labels.csv --model sam-mil -o study/runs/first
     """

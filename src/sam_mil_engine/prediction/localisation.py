@@ -1,4 +1,4 @@
-"""The maps of the test slides of a run against annotations: a table of slides, and figures of all."""
+"""The maps of the test slides of a run against annotations: a table of slides, and metrics of all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from .. import layout
 from ..annotations.localisation import (
-    MapFigure,
+    MapMetric,
     MapOfSlide,
     lesion_scores,
     lesions_of,
     local_maxima,
-    map_figures,
+    map_metrics,
 )
 from ..annotations.model import Annotation
 from ..annotations.patches import mostly_inside, patch_inside
@@ -42,16 +42,16 @@ from .slide import predict
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """What the maps of a run find: the figures of all slides, and one row per slide and fold."""
+    """What the maps of a run find: the metrics of all slides, and one row per slide and fold."""
 
-    figures: tuple[MapFigure, ...]
+    metrics: tuple[MapMetric, ...]
     rows: tuple[Mapping[str, Any], ...]
 
     def plain(self) -> dict[str, dict[str, float | None]]:
         """Return the figures for JSON: name -> value, low, high; None where one is not defined."""
         return {
             one.name: {"value": _number(one.value), "low": _number(one.low), "high": _number(one.high)}
-            for one in self.figures
+            for one in self.metrics
         }
 
 
@@ -125,7 +125,7 @@ def localise(
         )
     if missing:
         progress(notice("localise", f"{len(missing)} slides have no annotations: {listing(sorted(missing))}"))
-    result = Localisation(tuple(map_figures(maps)), tuple(rows))
+    result = Localisation(tuple(map_metrics(maps)), tuple(rows))
     _write(run.out_dir, result, missing)
     return result
 

@@ -16,7 +16,7 @@ from .content import SlideSection
 
 
 def with_annotations(section: SlideSection, annotations: Sequence[Annotation]) -> SlideSection:
-    """Add the outlines of one class, each group's agreement with them, and the figures of the comparison.
+    """Add the outlines of one class, each group's agreement with them, and the metrics of the comparison.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from ..geometry import area_um2
 from .charts import line_chart
 from .content import Cell, ReportContent, SlideSection
 from .panels import panels_of
-from .tables import anchor, figures_table, groups_table, predictions_table
+from .tables import anchor, groups_table, metrics_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
 PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
@@ -63,7 +63,7 @@ def render(content: ReportContent) -> str:
     linked = frozenset(section.slide_id for section in content.slides)
     page = environment.get_template("page.html.j2").render(
         content=content,
-        figures=figures_table(content.figures) if content.figures else None,
+        metrics=metrics_table(content.metrics) if content.metrics else None,
         charts=[line_chart(chart) for chart in content.charts],
         predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
         slides=[_slide(section, side) for section in content.slides],

@@ -56,14 +56,14 @@ class FoldJob:
             bags, self.split, self.cohort.classes, folder=self.folder, settings=self.settings, progress=progress
         )
         content = {
-            "figures": result.figures,
+            "figures": result.metrics,
             "history": result.history.to_dict("records"),
             "predictions": result.predictions.to_dict("records"),
         }
         atomic_write(self.folder / _DONE, json.dumps(content))
 
     def result(self) -> dict[str, Any]:
-        """Read what :meth:`train` left: figures, and rows of history and predictions."""
+        """Read what :meth:`train` left: metrics, and rows of history and predictions."""
         return dict(json.loads((self.folder / _DONE).read_text(encoding="utf-8")))
 
 

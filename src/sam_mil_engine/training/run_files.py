@@ -38,7 +38,7 @@ class TrainResult:
         Names of the classes.
     folds
         One entry a split: ``repeat``, ``fold``, ``epochs``, ``best_epoch``, ``threshold``, ``threshold_rule``,
-        and the figures (:func:`~sam_mil_engine.training.metrics.compute_metrics`) of ``val`` and ``test``
+        and the metrics (:func:`~sam_mil_engine.training.metrics.compute_metrics`) of ``val`` and ``test``
         (None without test slides).
     history
         One row an epoch and split.
@@ -186,7 +186,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _without_nan(value: Any) -> Any:
-    """Figures that do not exist are null in JSON."""
+    """Metrics that do not exist are null in JSON."""
     if isinstance(value, Mapping):
         return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list):

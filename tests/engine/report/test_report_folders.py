@@ -268,9 +268,9 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
     train(project / "bags", labels, run, settings=settings)
     content = report_of(run)
     assert content.title == "first"
-    (figures,) = content.figures
-    assert figures.model == "abmil"
-    assert [name for name, _ in figures.figures][:2] == ["auc", "accuracy"]
+    (metrics,) = content.metrics
+    assert metrics.model == "abmil"
+    assert [name for name, _ in metrics.metrics][:2] == ["auc", "accuracy"]
     assert {row.slide_id for row in content.predictions} == {"s08", "s09", "s10", "s11"}
     assert [chart.title for chart in content.charts][1:] == ["Validation loss", "Validation AUC"]
     x, _ = content.charts[0].series[0].runs[0]
@@ -287,7 +287,7 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
     assert right == sorted(right)
     assert render(content).count("<img") == 16
     several = report_of(run.parent)
-    assert [item.model for item in several.figures] == ["abmil"]
+    assert [item.model for item in several.metrics] == ["abmil"]
     for bag in (project / "bags").iterdir():
         bag.unlink()
     gone = report_of(run)

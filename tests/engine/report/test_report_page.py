@@ -13,8 +13,8 @@ from sam_mil_engine.report.charts import Chart, Series
 from sam_mil_engine.report.content import (
     Cell,
     Column,
-    Figure,
-    ModelFigures,
+    Metric,
+    ModelMetrics,
     PredictionRow,
     ReportContent,
     SlideSection,
@@ -127,7 +127,7 @@ def report(name: str = "plain", **changes: object) -> ReportContent:
         subtitle=name,
         facts=((name, name),),
         settings=((name, name),),
-        figures=(ModelFigures(name, ((name, Figure(0.9, 0.1, 3)), ("auc", Figure(0.8, None, 1, (0.7, 0.9))))),),
+        metrics=(ModelMetrics(name, ((name, Metric(0.9, 0.1, 3)), ("auc", Metric(0.8, None, 1, (0.7, 0.9))))),),
         charts=(Chart(name, (Series(name, ((epochs, 1 / epochs),)),), x_label=name, y_label=name),),
         predictions=(PredictionRow(name, name, 0.75, name, name, name), PredictionRow("b", None, 0.5, "x")),
         tables=(Table(name, (Column(name, unit=name, help=name),), ((Cell(name, name),),), note=name),),
@@ -183,11 +183,11 @@ def test_page_is_well_formed_and_can_be_read_aloud() -> None:
 
 
 def test_cells_carry_what_the_table_is_sorted_by() -> None:
-    page = Page(render(report(slides=(slide(),), figures=(), tables=(), predictions=(), charts=())))
+    page = Page(render(report(slides=(slide(),), metrics=(), tables=(), predictions=(), charts=())))
     cells = [a["data-sort"] for a in page.all("td")]
     assert len(page.all("table")) == 1
     rows = [cells[:9], cells[9:]]
-    # the most attended group first; a figure that does not exist sorts last by an empty value
+    # the most attended group first; a metric that does not exist sorts last by an empty value
     assert [row[0] for row in rows] == ["2.0", "1.0"]
     assert [float(row[3]) for row in rows] == pytest.approx([0.9, 0.2])
     assert [row[6] for row in rows][1] == ""
@@ -338,8 +338,8 @@ def test_tables_check_their_rows() -> None:
 
 
 def test_figures_of_runs() -> None:
-    assert Figure.of([0.8, 0.9, float("nan")]) == Figure(pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4), 2)
-    assert Figure.of([0.5]) == Figure(0.5, None, 1)
-    assert np.isnan(Figure.of([]).mean)
-    text = render(report(figures=(ModelFigures("m", (("auc", Figure.of([0.8, 0.9])), ("f1", Figure.of([])))),)))
+    assert Metric.of([0.8, 0.9, float("nan")]) == Metric(pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4), 2)
+    assert Metric.of([0.5]) == Metric(0.5, None, 1)
+    assert np.isnan(Metric.of([]).mean)
+    text = render(report(metrics=(ModelMetrics("m", (("auc", Metric.of([0.8, 0.9])), ("f1", Metric.of([])))),)))
     assert "0.850 ± 0.071" in text

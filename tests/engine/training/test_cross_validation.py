@@ -18,7 +18,7 @@ import sam_mil_engine as sme
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.training.bootstrap import interval, resample, resampled_figures
+from sam_mil_engine.training.bootstrap import interval, resample, resample_metrics
 from sam_mil_engine.training.comparison import COLUMNS, compare_runs
 from sam_mil_engine.training.cross_validation import cross_validate, with_patients
 from sam_mil_engine.training.labels import read_labels
@@ -341,7 +341,7 @@ def test_patients_with_several_slides_are_drawn_as_one(cohort: Cohort, tmp_path:
     assert run.summary["bootstrap"]["over"] == "patients"
     assert set(found.comparison["test"].dropna()) == {"bootstrap over patients"}, "and no DeLong's test"
     scored = scored_of(run.predictions, run.classes)
-    low, high = interval(resampled_figures(scored, resample(scored.patients))["auc"])
+    low, high = interval(resample_metrics(scored, resample(scored.patients))["auc"])
     assert (run.summary["pooled"]["auc"]["low"], run.summary["pooled"]["auc"]["high"]) == (low, high)
     # a run of a version that did not keep the patients
     old = replace(run, predictions=run.predictions.drop(columns="patient_id"))

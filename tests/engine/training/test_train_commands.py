@@ -273,11 +273,11 @@ def test_evaluate_the_one_model_of_a_split(cohort: Cohort, tmp_path: Path) -> No
 
 def test_reports_of_one_run_and_of_several(runs: Path, tmp_path: Path) -> None:
     content = report_of(runs)
-    assert [item.model for item in content.figures] == ["sam-mil", "mean"]
+    assert [item.model for item in content.metrics] == ["sam-mil", "mean"]
     assert [chart.title for chart in content.charts] == ["Validation loss", "Validation AUC"]
     (table,) = content.tables
     assert table.title == "Differences between models"
-    assert len(table.rows) == 8, "seven figures and DeLong's test"
+    assert len(table.rows) == 8, "seven metrics and DeLong's test"
     write_report(tmp_path / "page.html", content)
     assert "DeLong" in (tmp_path / "page.html").read_text()
     single = report_of(runs / "mean")
