@@ -129,11 +129,11 @@ def _fetch_sample(result: DemoResult) -> None:
 
 def _process(result: DemoResult, settings: DemoSettings, device: str, progress: ProgressCallback) -> None:
     slides = sorted((result.folder / "slides").glob("*.tiff"))
-    outcomes = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
-    for number, outcome in enumerate(outcomes, start=1):
-        progress(Progress("cohort", number, len(slides), unit="slides", message=outcome.path.stem))
-        if outcome.error is not None:
-            raise outcome.error
+    results = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
+    for number, item in enumerate(results, start=1):
+        progress(Progress("cohort", number, len(slides), unit="slides", message=item.path.stem))
+        if item.error is not None:
+            raise item.error
 
 
 def _compare(result: DemoResult, slides: list[str], device: str, progress: ProgressCallback) -> None:

@@ -63,14 +63,14 @@ def command(
     rows: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        outcomes = export_slides(
+        results = export_slides(
             source, output, to=to, labels=labels, splits=splits, columns=columns, progress=report
         )
-        for outcome in outcomes:
-            rows.append(outcome.row())
-            if outcome.error is not None:
+        for item in results:
+            rows.append(item.row())
+            if item.error is not None:
                 failed += 1
-                print_error(outcome.error)
+                print_error(item.error)
     if json:
         print_json(rows)
     else:

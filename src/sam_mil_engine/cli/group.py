@@ -78,7 +78,7 @@ def command(
         preset=preset, segmenter=segmenter, rule=rule, config=config, assignments=assignments
     )
     with progress(quiet=quiet) as report:
-        outcomes = group_slides(
+        results = group_slides(
             source, project, segments=segments, settings=settings, device=device, progress=report
         )
-        tell(outcomes, project, quiet=quiet, json=json)
+        tell(results, project, quiet=quiet, json=json)

@@ -77,5 +77,5 @@ def command(
             labelled = import_labels(labels, project / layout.LABELS, columns=columns, progress=report)
             if not json:
                 print_line(f"labels: {project / 'labels.csv'}")
-        outcomes = import_slides(source, project, labelled=labelled, progress=report)
-        tell(outcomes, project, quiet=quiet, json=json)
+        results = import_slides(source, project, labelled=labelled, progress=report)
+        tell(results, project, quiet=quiet, json=json)

@@ -72,14 +72,14 @@ def command(
     table: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for outcome in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
-            rows.append(outcome.row())
-            if outcome.error is not None:
+        for item in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
+            rows.append(item.row())
+            if item.error is not None:
                 failed += 1
-                print_error(outcome.error)
-            elif outcome.result is not None:
-                table.append(outcome.result.row())
-                scores = outcome.result.scores
+                print_error(item.error)
+            elif item.result is not None:
+                table.append(item.result.row())
+                scores = item.result.scores
                 if scores.warning is not None:
                     err.print(f"warning: {scores.slide_id}: {scores.warning}", markup=False)
                 for note in scores.attrs.get("notes", ()):

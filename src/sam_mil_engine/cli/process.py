@@ -92,11 +92,11 @@ def command(
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
-            outcomes = process_slides(
+            results = process_slides(
                 paths, project, settings=settings, stages=names, device=device, progress=report
             )
         else:
-            outcomes = process_on_cluster(
+            results = process_on_cluster(
                 paths,
                 project,
                 settings=settings,
@@ -107,14 +107,14 @@ def command(
                 announce=None if quiet else print_dashboard,
             )
         rows: list[dict[str, object]] = []
-        with closing(outcomes):
-            for number, outcome in enumerate(outcomes, start=1):
-                failed += outcome.error is not None
-                rows.append(outcome.row())
-                if outcome.error is not None:
-                    print_error(outcome.error)
+        with closing(results):
+            for number, item in enumerate(results, start=1):
+                failed += item.error is not None
+                rows.append(item.row())
+                if item.error is not None:
+                    print_error(item.error)
                 elif not quiet:
-                    err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
+                    err.print(f"[{number}/{len(paths)}] {item.summary()}", markup=False)
     if json:
         print_json(rows)
     else:

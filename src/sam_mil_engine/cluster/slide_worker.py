@@ -10,7 +10,7 @@ from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..process.job import Tools
 from ..process.project import HeldElsewhereError
-from ..process.results import ProcessedSlide, SlideOutcome
+from ..process.results import ProcessedSlide, SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress
 from ..settings import ProcessSettings
@@ -43,7 +43,7 @@ class SlideWork:
     topic: str
 
 
-def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
+def process_on_worker(work: SlideWork) -> SlideResult[ProcessedSlide]:
     """Process one slide on a worker; an expected failure travels home as part of the outcome."""
     from distributed import Reschedule
 
@@ -55,13 +55,13 @@ def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
                 where=work.project,
                 hint="Slides and project must have the same paths on every worker: use a shared folder",
             )
-        return SlideOutcome(slide_id, work.path, _process(work, report).without_arrays())
+        return SlideResult(slide_id, work.path, _process(work, report).without_arrays())
     except Cancelled as error:
         if report.leaving:
             raise Reschedule from error
-        return SlideOutcome(slide_id, work.path, error=error)
+        return SlideResult(slide_id, work.path, error=error)
     except SamMilError as error:
-        return SlideOutcome(slide_id, work.path, error=error)
+        return SlideResult(slide_id, work.path, error=error)
 
 
 def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:

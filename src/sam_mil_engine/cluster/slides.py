@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ProjectError, SamMilError
 from ..process.batch import check_names, correct_lost_rows
 from ..process.project import Project
-from ..process.results import ProcessedSlide, ProcessRow, SlideOutcome
+from ..process.results import ProcessedSlide, ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
@@ -41,7 +41,7 @@ def process_on_cluster(
     address: str = "local",
     progress: ProgressCallback = silent,
     announce: Callable[[str], None] | None = None,
-) -> Generator[SlideOutcome[ProcessedSlide]]:
+) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on the workers of a Dask scheduler.
 
     Where a worker declares the resource ``GPU``, every slide asks for one of it. A slide whose worker is lost is
@@ -63,7 +63,7 @@ def process_on_cluster(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As slides end, in no fixed order. Closing the generator, or an exception out of ``progress``, cancels what
         is not done; ``process.csv`` says so.
 
@@ -92,7 +92,7 @@ def process_on_cluster(
 
         run = _Run(client, target, paths, work, progress)
         with closing(run):
-            yield from run.outcomes()
+            yield from run.results()
 
 
 class _Run:
@@ -117,7 +117,7 @@ class _Run:
         self._news: SimpleQueue[Any] = SimpleQueue()
         client.subscribe_topic(self._name, lambda event: self._news.put(Progress(**event[1]["progress"])))
 
-    def outcomes(self) -> Iterator[SlideOutcome[ProcessedSlide]]:
+    def results(self) -> Iterator[SlideResult[ProcessedSlide]]:
         """Give out slides and yield how they end."""
         looked = -_POLL
         while self._waiting or self._running or self._suspects:
@@ -170,7 +170,7 @@ class _Run:
             hint="Finished slides are saved: start the scheduler and the workers again, then run the same command",
         )
 
-    def _ended(self, future: Any) -> Iterator[SlideOutcome[ProcessedSlide]]:
+    def _ended(self, future: Any) -> Iterator[SlideResult[ProcessedSlide]]:
         from distributed import KilledWorker
 
         if future.cancelled():
@@ -186,13 +186,13 @@ class _Run:
             return
         slide_id = slide_id_of(path)
         if error is None:
-            outcome: SlideOutcome[ProcessedSlide] = future.result()
+            item: SlideResult[ProcessedSlide] = future.result()
         else:
-            outcome = SlideOutcome(slide_id, path, error=self._failed(path, error))
+            item = SlideResult(slide_id, path, error=self._failed(path, error))
         self._done += 1
         self._progress(Progress("process", 1, 1, unit="slides", message="done", slide=slide_id))
         self._progress(Progress("cluster", self._done, self._total, unit="slides"))
-        yield outcome
+        yield item
 
     def _failed(self, path: Path, error: BaseException) -> BaseException:
         """Put a failure that no worker could record into ``process.csv``; return it as what it means."""

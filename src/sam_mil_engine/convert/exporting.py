@@ -16,7 +16,7 @@ from ..bag.names import file_name
 from ..bag.place import place_of_bag
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.groups import Groups
@@ -140,7 +140,7 @@ def export_slides(
     splits: Path | None = None,
     columns: Columns = FOUND_BY_NAME,
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ExportedFiles]]:
+) -> Iterator[SlideResult[ExportedFiles]]:
     """Write bags for another tool; one slide that fails does not stop the others.
 
     Parameters
@@ -179,10 +179,10 @@ def export_slides(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield SlideOutcome(files.slide_id, files.features, error=error)
+            yield SlideResult(files.slide_id, files.features, error=error)
             continue
         names.append(name)
-        yield SlideOutcome(files.slide_id, files.features, ExportedFiles(tuple(written)))
+        yield SlideResult(files.slide_id, files.features, ExportedFiles(tuple(written)))
     if to in ("clam", "sam-mil"):
         write_process_list(folder / PROCESS_LIST, names)
     progress(Progress("export", len(opened.files), len(opened.files), unit="slides", message="done"))

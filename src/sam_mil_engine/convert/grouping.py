@@ -12,7 +12,7 @@ from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
 from ..process.job import SlideJob, Tools
 from ..process.project import Project
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.stages import find_tissue_stage, segment_stage
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
@@ -34,7 +34,7 @@ def group_slides(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Attach groups to features, and keep both as native bags.
 
     Segments are taken from ``segments``; where that is None, from beside the features (a SAM-MIL folder, a bag);
@@ -53,7 +53,7 @@ def group_slides(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends; one that fails does not stop the others.
 
     Raises

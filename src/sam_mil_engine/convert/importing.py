@@ -14,7 +14,7 @@ from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import KnownNames, file_name
 from ..errors import Cancelled, DataError, SamMilError
 from ..process.project import Project
-from ..process.results import ProcessRow, SlideOutcome
+from ..process.results import ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..slide.info import SlideInfo, slide_sha
 from ..tables.cells import listing
@@ -58,7 +58,7 @@ def import_slides(
     *,
     labelled: Sequence[str] = (),
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Make native bags of the features of another tool; one slide that fails does not stop the others.
 
     What was imported before from the same files is kept; a bag of another origin moves to ``superseded/``.
@@ -70,7 +70,7 @@ def import_slides(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends. ``process.csv`` says the same.
 
     Raises
@@ -119,7 +119,7 @@ def each_slide(
     *,
     stage: str,
     progress: ProgressCallback,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Do ``work`` on every slide under its lock, and keep ``process.csv`` true."""
     for name in opened.missing:
         error = DataError("listed as processed, but it has no features", where=name, hint="Extract them")
@@ -148,14 +148,14 @@ def each_slide(
                     seconds=seconds,
                 )
             )
-        yield SlideOutcome(files.slide_id, files.features, done)
+        yield SlideResult(files.slide_id, files.features, done)
     progress(Progress(stage, len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
-def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:
+def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideResult[ImportedBag]:
     what = str(type(error)(error.what, where=error.where))
     project.record(ProcessRow(files.slide_id, str(path), "failed", error=what, hint=error.hint or ""))
-    return SlideOutcome(files.slide_id, files.features, error=error)
+    return SlideResult(files.slide_id, files.features, error=error)
 
 
 def write_bag(project: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:

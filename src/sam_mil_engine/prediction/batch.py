@@ -25,7 +25,7 @@ from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
 from ..process.job import Tools
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.segments import Segments
@@ -122,7 +122,7 @@ def predict_paths(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[Prediction]]:
+) -> Iterator[SlideResult[Prediction]]:
     """Predict each slide or bag and write its files into ``out``; one that fails does not stop the others.
 
     Parameters
@@ -150,9 +150,9 @@ def predict_paths(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield SlideOutcome(slide_id, path, error=error)
+            yield SlideResult(slide_id, path, error=error)
         else:
-            yield SlideOutcome(slide_id, path, Prediction(scores))
+            yield SlideResult(slide_id, path, Prediction(scores))
     progress(Progress("predict", len(paths), len(paths), unit="slides"))
 
 

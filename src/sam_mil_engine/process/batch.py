@@ -22,7 +22,7 @@ from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
 from .job import Tools
 from .project import HeldElsewhereError, Project
-from .results import ProcessedSlide, SlideOutcome
+from .results import ProcessedSlide, SlideResult
 from .runner import SlideRun, check_stages, finish, run_slide
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def process_slides(
     tools: Tools | None = None,
     ahead: int | None = None,
     progress: ProgressCallback = silent,
-) -> Generator[SlideOutcome[ProcessedSlide]]:
+) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
@@ -60,7 +60,7 @@ def process_slides(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends. Failures are in ``process.csv`` too, with a hint.
 
     Raises
@@ -82,20 +82,20 @@ def process_slides(
 
     with closing(overlapped(paths, begin, ahead=ahead, progress=progress)) as slides:
         for path, slide in slides:
-            yield _outcome(path, slide)
+            yield _slide_result(path, slide)
 
 
-def _outcome(path: Path, slide: PreparedSlide) -> SlideOutcome[ProcessedSlide]:
+def _slide_result(path: Path, slide: PreparedSlide) -> SlideResult[ProcessedSlide]:
     slide_id = slide_id_of(path)
     try:
-        return SlideOutcome(slide_id, path, slide.finish())
+        return SlideResult(slide_id, path, slide.finish())
     except Cancelled:
         raise
     except SamMilError as error:
-        return SlideOutcome(slide_id, path, error=error)
+        return SlideResult(slide_id, path, error=error)
     except Exception as error:  # noqa: BLE001  (one slide never stops the others; the log has the traceback)
         _log.exception("unexpected error in %s", path)
-        return SlideOutcome(slide_id, path, error=error)
+        return SlideResult(slide_id, path, error=error)
 
 
 def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:

@@ -33,7 +33,7 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
-class SlideOutcome(Generic[R]):
+class SlideResult(Generic[R]):
     """How one slide of many ended, whatever was done to it: its result, or its error.
 
     Attributes
@@ -56,7 +56,7 @@ class SlideOutcome(Generic[R]):
         return f"{self.slide_id}: {self.error if self.result is None else self.result.summary()}"
 
     def row(self) -> dict[str, object]:
-        """Return the outcome as plain values, for JSON."""
+        """Return the result as plain values, for JSON."""
         slide: dict[str, object] = {"slide_id": self.slide_id, "path": str(self.path)}
         if self.result is not None:
             return {**slide, "state": "done", **self.result.row()}

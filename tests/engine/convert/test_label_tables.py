@@ -149,9 +149,9 @@ def test_names_in_two_unicode_forms_are_one_slide_from_the_features_to_the_label
     listed = table(tmp_path, f"slide_id,status\n{composed}.svs,processed\n", "list.csv")
     made.segments_pickle(tmp_path / "segments" / f"{decomposed}.pkl", made.nested_masks())
     source = Source(folder / "pt_files", process_list=listed)
-    (outcome,) = group_slides(source, tmp_path / "study", segments=tmp_path / "segments")
-    assert outcome.error is None
-    assert outcome.slide_id == composed
+    (item,) = group_slides(source, tmp_path / "study", segments=tmp_path / "segments")
+    assert item.error is None
+    assert item.slide_id == composed
     for form in (composed, decomposed):
         labels = read_labels(table(tmp_path, f"slide_id,label\n{form},a\n"))
         assert list(match_bags(labels, tmp_path / "study", one_class=True).paths) == [composed]

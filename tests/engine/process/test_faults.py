@@ -38,9 +38,9 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
     project = tmp_path / "project"
     with ForkedRuns(tmp_path / "moment") as runs:
         runs.start(slides, project, SETTINGS)
-        outcomes = run(slides[::-1], project)
+        results = run(slides[::-1], project)
         code = runs.end()
-    held = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+    held = {name: item.error for name, item in results.items() if item.error is not None}
     for name, error in held.items():
         assert isinstance(error, HeldElsewhereError)
         assert f"another process works on '{name}'" in str(error)
@@ -50,7 +50,7 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
     for slide in slides:
         name = f"bags/{slide.stem}.h5"
         assert (project / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert all(outcome.error is None for outcome in run(slides, project).values())
+    assert all(item.error is None for item in run(slides, project).values())
 
 
 def write_pyramid(path: Path) -> Path:
@@ -80,9 +80,9 @@ def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.Monk
     with bad.open("r+b") as raw:
         raw.seek(offset)
         raw.write(b"\xff" * count)
-    outcomes = run([bad, good], tmp_path / "p", settings)
-    assert outcomes["good"].error is None
-    error = outcomes["bad"].error
+    results = run([bad, good], tmp_path / "p", settings)
+    assert results["good"].error is None
+    error = results["bad"].error
     assert isinstance(error, SlideError)
     assert "level-0 x=384, y=512" in str(error)
     assert str(bad) in str(error)
@@ -102,9 +102,9 @@ def test_a_slide_without_mpp(tmp_path: Path) -> None:
     physical = SETTINGS.model_copy(update={"tiles": TileSettings(patch_size=64, mpp=0.5)})
     assert "State it with --source-mpp" in str(run([slide], tmp_path / "p", physical)["s"].error)
     stated = SETTINGS.model_copy(update={"tiles": TileSettings(patch_size=64, mpp=0.5, source_mpp=0.5)})
-    outcome = run([slide], tmp_path / "p", stated)["s"]
-    assert outcome.error is None
-    assert h5.read_grid(outcome.result.bag_path).mpp == 0.5
+    item = run([slide], tmp_path / "p", stated)["s"]
+    assert item.error is None
+    assert h5.read_grid(item.result.bag_path).mpp == 0.5
 
 
 def test_no_mask_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +115,10 @@ def test_no_mask_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         return segment(self, replace(image, rgb=np.full_like(image.rgb, 255)), progress=progress)
 
     monkeypatch.setattr(CheapSegmenter, "segment", nothing)
-    outcome = run([write_tiny_slide(tmp_path / "s.tiff")], tmp_path / "p")["s"]
-    assert outcome.error is None
-    assert outcome.result.groups == 0
-    bag = h5.read_bag(outcome.result.bag_path).check()
+    item = run([write_tiny_slide(tmp_path / "s.tiff")], tmp_path / "p")["s"]
+    assert item.error is None
+    assert item.result.groups == 0
+    bag = h5.read_bag(item.result.bag_path).check()
     assert set(bag.groups.group_of_patch) == {-1}
     assert bag.group_features.shape == (0, 6)
 

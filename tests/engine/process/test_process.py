@@ -124,16 +124,16 @@ def test_no_tissue_and_one_patch(tmp_path: Path, tools: Tools) -> None:
     small = write_tiny_slide(tmp_path / "small.tiff", size=(64, 64))
     broken = tmp_path / "broken.tiff"
     broken.write_bytes(b"II*\0 this is no image")
-    outcomes = {
-        outcome.path.stem: outcome
-        for outcome in process_slides([blank, broken, small], tmp_path / "p", settings=SETTINGS, device="cpu")
+    results = {
+        item.path.stem: item
+        for item in process_slides([blank, broken, small], tmp_path / "p", settings=SETTINGS, device="cpu")
     }
-    assert isinstance(outcomes["blank"].error, SlideError)
-    assert "no tissue was found" in str(outcomes["blank"].error)
-    assert "--preset" in str(outcomes["blank"].error)
-    assert isinstance(outcomes["broken"].error, SlideError)
-    assert outcomes["small"].result is not None
-    assert outcomes["small"].result.tiles == 1
+    assert isinstance(results["blank"].error, SlideError)
+    assert "no tissue was found" in str(results["blank"].error)
+    assert "--preset" in str(results["blank"].error)
+    assert isinstance(results["broken"].error, SlideError)
+    assert results["small"].result is not None
+    assert results["small"].result.tiles == 1
     rows = Project(tmp_path / "p").rows()
     assert {name: row.state for name, row in rows.items()} == {
         "blank": "failed",
@@ -241,8 +241,8 @@ def test_workers_of_dask_give_the_same_bags(tmp_path: Path, tools: Tools) -> Non
 
     paths = [write_tiny_slide(tmp_path / f"s{n}.tiff", seed=n) for n in range(2)]
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
-    outcomes = list(process_on_cluster([*paths, blank], tmp_path / "many", settings=SETTINGS, device="cpu"))
-    assert {outcome.path.stem: outcome.error is None for outcome in outcomes} == {
+    results = list(process_on_cluster([*paths, blank], tmp_path / "many", settings=SETTINGS, device="cpu"))
+    assert {item.path.stem: item.error is None for item in results} == {
         "s0": True,
         "s1": True,
         "blank": False,
