@@ -22,7 +22,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.bag.place import read_slide_place
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.patch_scores import patch_scores
 from sam_mil_engine.mil.scores import SlideScores
@@ -45,7 +45,7 @@ def truths(folder: Path, bags: dict[str, Path]) -> dict[str, np.ndarray]:
     for name, path in bags.items():
         file, coords = folder / "annotations" / f"{name}.geojson", read_bag(path).coords_px0
         areas = (
-            [outline.polygon for outline in read_annotations(file, info=place_of_bag(path))]
+            [outline.polygon for outline in read_annotations(file, info=read_slide_place(path))]
             if file.exists()
             else []
         )

@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.bag.place import read_slide_place
 from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import TrainSettings
 from sam_mil_engine.training.calibration import calibrate_patches, fit_temperature
@@ -68,7 +68,7 @@ def metrics(model: TrainedModel, work: Path, table: pd.DataFrame, *, fixed: floa
         own, cut = scores.patch_probability[:, 1], scores.patch_threshold(1) if fixed is None else fixed
         inside = np.zeros(len(own), dtype=bool)
         if file.exists() and row["label"] == model.classes[1]:
-            areas = [outline.polygon for outline in read_annotations(file, info=place_of_bag(path))]
+            areas = [outline.polygon for outline in read_annotations(file, info=read_slide_place(path))]
             inside = patch_inside(scores.coords_px0, read_grid(path).size_px0, areas) >= 0.5
         if inside.any() and not inside.all():
             ranks.append((roc_auc_score(inside, own), average_precision_score(inside, own)))

@@ -151,10 +151,10 @@ def _compare(result: DemoResult, slides: list[str], device: str, progress: Progr
 
 def _report(result: DemoResult, progress: ProgressCallback) -> None:
     from .report.page import write_report
-    from .report.project import report_of
+    from .report.project import build_report
 
     outlines = {path.stem: path for path in (result.folder / "annotations").glob("*.geojson")}
-    content = report_of(result.run, annotations=outlines, labels=_labels(result.labels), progress=progress)
+    content = build_report(result.run, annotations=outlines, labels=_labels(result.labels), progress=progress)
     write_report(result.report, content)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam_mil_engine import layout
-from sam_mil_engine.bag.names import existing_form
+from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.errors import DataError, ProjectError
 
 #: Files by which a folder is known: a project, a RUN or predictions, a trained model.
@@ -173,7 +173,7 @@ def _predicted(folder: Path) -> Collection:
 def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
     fold, scores = (
         folder / layout.fold_folder(row.get("repeat", 0), row.get("fold", 0)),
-        existing_form(folder / f"{entry.slide_id}.json"),
+        find_existing(folder / f"{entry.slide_id}.json"),
     )
     return replace(
         entry,

@@ -89,7 +89,7 @@ class MapMetric:
     high: float
 
 
-def lesions_of(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
+def find_lesions(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
     """Return the connected parts of the annotation; those nearer than 75 µm are one, if the resolution is known."""
     reach = 0.0 if mpp is None else JOIN_UM / 2 / float(np.mean(mpp))
     grown = shapely.union_all([shapely.buffer(area, reach) for area in areas])

@@ -32,7 +32,7 @@ class ShapeError(AnnotationError):
     """One shape of a file cannot be read; the others can."""
 
 
-def said_of(left_out: Mapping[str, int], repaired: int = 0) -> str:
+def shapes_summary(left_out: Mapping[str, int], repaired: int = 0) -> str:
     """Say what was left out of a file and what was repaired, without a full stop; empty where nothing was."""
     parts = []
     if left_out:

@@ -16,8 +16,8 @@ from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .json_items import load_json
 from .model import Annotation
-from .outlines import Reader, plane_name, said_of
-from .unpacking import unpacked
+from .outlines import Reader, plane_name, shapes_summary
+from .unpacking import unpack_file
 
 _KNOWN = (
     "The supported formats are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and "
@@ -54,7 +54,7 @@ class AnnotationFile:
     @property
     def summary(self) -> str:
         """What was left out and repaired, and the plane unless it is the first, in sentences; may be empty."""
-        said = [said_of(self.left_out, self.repaired)]
+        said = [shapes_summary(self.left_out, self.repaired)]
         if self.plane != (0, 0):
             said.append(f"The outlines lie on plane {plane_name(self.plane)}")
         return " ".join(f"{sentence}." for sentence in said if sentence)
@@ -101,7 +101,7 @@ def read_annotation_file(
         data = path.read_bytes()
     except OSError as error:
         raise reader.error(f"it cannot be read ({error.strerror})", hint="Check the path") from error
-    data = unpacked(reader, data)
+    data = unpack_file(reader, data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise reader.error("the file is empty")

@@ -26,7 +26,7 @@ from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 from .hdf5_writing import written_hdf5
-from .names import existing_form, file_name
+from .names import file_name, find_existing
 from .torch_files import load_pt, save_pt
 
 
@@ -59,7 +59,7 @@ def find_patches(folder: Path, patches: Path | None, slide_id: str) -> Path | No
     else:
         places = [place / "patches" for place in (folder, folder.parent, folder.parent.parent)]
     names = (f"{slide_id}.h5", f"{slide_id}_patches.h5")
-    files = (existing_form(place / name) for place in places for name in names)
+    files = (find_existing(place / name) for place in places for name in names)
     return next((path for path in files if path.is_file()), None)
 
 

@@ -153,7 +153,7 @@ def make_bag(
     BagError
         If coordinates and features do not fit together, or are no numbers that a bag can hold.
     """
-    coords = whole_coords(coords_px0, where=files.patches or files.features)
+    coords = integer_coords(coords_px0, where=files.patches or files.features)
     grid, said = make_grid(coords, facts, known, where=files.features)
     values = {"encoder": known.encoder, "mpp": known.mpp, "path": str(files.features), **(attrs or {})}
     if known.encoder is not None:
@@ -161,7 +161,7 @@ def make_bag(
     bag = FeatureBag(
         files.slide_id,
         coords,
-        bag_numbers(features, where=files.features),
+        checked_features(features, where=files.features),
         attrs={name: value for name, value in values.items() if value is not None},
     ).check()
     return ForeignBag(
@@ -220,7 +220,7 @@ def _spacing(coords_px0: npt.NDArray[np.int32]) -> float | None:
     return float(found[np.argmax(count)]) if len(found) else None
 
 
-def whole_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np.int32]:
+def integer_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np.int32]:
     """Return coordinates (N, 2) as int32; raises :class:`BagError` where they are none."""
     whole = np.issubdtype(coords_px0.dtype, np.integer) or (
         np.issubdtype(coords_px0.dtype, np.floating) and bool((coords_px0 == np.round(coords_px0)).all())
@@ -236,7 +236,7 @@ def whole_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np
     return coords_px0.astype(np.int32)
 
 
-def bag_numbers(features: npt.NDArray[Any], *, where: Path) -> FloatFeatures:
+def checked_features(features: npt.NDArray[Any], *, where: Path) -> FloatFeatures:
     """Return features (N, D) as float16 or float32; raises :class:`BagError` where they are none."""
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise BagError(

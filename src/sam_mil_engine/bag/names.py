@@ -87,7 +87,7 @@ def _others(name: str) -> Iterator[str]:
             yield name[: -len(ending)]
 
 
-def existing_form(path: Path) -> Path:
+def find_existing(path: Path) -> Path:
     """Return the path, with the name in the Unicode form of the file that is there, if one is."""
     if path.name.isascii() or path.exists():
         return path

@@ -81,7 +81,7 @@ class PartialFeatures:
         self._mark.unlink(missing_ok=True)
 
 
-def rows_at_hand(bag_path: Path, *, key: str) -> int:
+def count_saved_rows(bag_path: Path, *, key: str) -> int:
     """Return how many rows of this key an earlier run has left for the bag, without opening them for writing."""
     mark = _files(bag_path)[1]
     found = json.loads(mark.read_text()) if mark.exists() else {}

@@ -32,7 +32,7 @@ from . import clam
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
-from .names import existing_form, file_name
+from .names import file_name, find_existing
 from .segment_pickles import PickledSegments, read_pickled_segments, write_pickled_segments
 from .torch_files import load_pt
 
@@ -46,7 +46,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
     root = root.parent if root.name in ("h5_files", "pt_files") else root
 
     def beside(names: tuple[str, ...], file: str) -> Path | None:
-        files = (existing_form(root / name / file) for name in names)
+        files = (find_existing(root / name / file) for name in names)
         return next((path for path in files if path.is_file()), None)
 
     return [

@@ -97,7 +97,7 @@ def command(
     from ..cluster.folds import on_cluster
     from ..prediction.localisation import bags_of_run, localise_run
     from ..training.cross_validation import cross_validate
-    from ..training.plan import in_turn
+    from ..training.plan import run_in_sequence
 
     maps = {}
     values = read_config(config)
@@ -131,7 +131,7 @@ def command(
             repeats=repeats,
             splits=splits,
             columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
-            runner=in_turn if scheduler is None else on_cluster(scheduler),
+            runner=run_in_sequence if scheduler is None else on_cluster(scheduler),
             resume=resume,
             progress=report,
         )

@@ -83,7 +83,7 @@ def _list(name: str | None, *, as_json: bool) -> None:
     if name is not None:
         for entry in entries:
             for title, value in _as_json(entry).items():
-                print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
+                print_line(f"{title.replace('_', ' ')}: {_as_text(value)}")
         return
     for role in dict.fromkeys(entry.role for entry in entries):
         rows = [_row(entry) for entry in entries if entry.role == role]
@@ -95,7 +95,7 @@ def _list(name: str | None, *, as_json: bool) -> None:
     print_line(f"Downloaded and added files are stored in {models_folder()}")
 
 
-def _in_words(value: object) -> object:
+def _as_text(value: object) -> object:
     return {True: "yes", False: "no", None: ""}[value] if value is None or isinstance(value, bool) else value
 
 

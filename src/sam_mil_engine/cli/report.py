@@ -26,8 +26,8 @@ def command(
     Example:  sam-mil-engine report study/runs/first
     """
     from ..report.page import write_report
-    from ..report.project import report_of
+    from ..report.project import build_report
 
     with progress(quiet=quiet) as report:
-        content = report_of(folder, progress=report)
+        content = build_report(folder, progress=report)
     print_line(str(write_report(output or folder / "report.html", content)))

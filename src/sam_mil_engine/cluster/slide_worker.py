@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..process.job import Tools
-from ..process.project import HeldElsewhereError
+from ..process.project import LockedError
 from ..process.results import ProcessedSlide, SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress
@@ -70,7 +70,7 @@ def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
     while True:
         try:
             return process_slide(work.path, work.project, stages=work.stages, tools=tools, progress=report)
-        except HeldElsewhereError as error:
+        except LockedError as error:
             if time.monotonic() > last:
                 raise
             report(Progress("waiting", 0, 0, unit="slides", message=error.what))

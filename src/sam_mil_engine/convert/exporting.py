@@ -13,7 +13,7 @@ from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
 from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..process.results import SlideResult
@@ -69,7 +69,7 @@ def _csv(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
 def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Path]:
     """Outlines of all segments, with what is known of their groups, and of the tissue."""
     name, bag_path = file_name(found.bag.slide_id), Path(found.bag.attrs["path"])
-    place = info or (place_of_bag(bag_path) if bag_path.suffix == ".h5" else UNKNOWN_PLACE)
+    place = info or (read_slide_place(bag_path) if bag_path.suffix == ".h5" else UNKNOWN_PLACE)
     written = []
     if found.segments is not None:
         outlines = segment_annotations(found.segments)
@@ -189,9 +189,9 @@ def export_slides(
 
 
 def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:
-    from ..training.split_files import as_known, read_splits
+    from ..training.split_files import match_known_ids, read_splits
 
-    splits = as_known(read_splits(path), known)
+    splits = match_known_ids(read_splits(path), known)
     write_splits(folder, [{part: getattr(split, part) for part in ("train", "val", "test")} for split in splits])
 
 

@@ -13,7 +13,7 @@ from .. import layout
 from ..annotations.raster import rasterise
 from ..annotations.reading import read_annotations
 from ..bag import h5
-from ..bag.names import existing_form, file_name
+from ..bag.names import file_name, find_existing
 from ..bag.segment_pickles import read_pickled_segments
 from ..errors import SegmentError
 from ..geometry import Frame
@@ -31,7 +31,7 @@ _ENDINGS = (".pkl", ".h5", ".geojson", ".ome.zarr")
 def find_segments(folder: Path, slide_id: str) -> Path | None:
     """Return the slide's file of segments in ``folder`` or its usual folders, or None; pickles are taken first."""
     places = [folder / name for name in _FOLDERS]
-    found = (existing_form(place / f"{slide_id}{ending}") for ending in _ENDINGS for place in places)
+    found = (find_existing(place / f"{slide_id}{ending}") for ending in _ENDINGS for place in places)
     return next((path for path in found if path.exists()), None)
 
 

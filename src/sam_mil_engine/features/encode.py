@@ -13,13 +13,13 @@ from ..errors import EncoderError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import FeatureSettings
 from .encoder import Encoder, PendingFeatures, is_asynchronous
-from .tile_stream import TileStream, UInt8Batch
+from .patch_stream import PatchStream, UInt8Batch
 
 FloatFeatures = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 
 
-def encode_tiles(
-    tiles: TileStream,
+def encode_patches(
+    tiles: PatchStream,
     encoders: Sequence[Encoder],
     *,
     settings: FeatureSettings,

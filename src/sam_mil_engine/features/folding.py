@@ -11,7 +11,7 @@ from torch.nn.utils import fuse_conv_bn_eval
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def with_folded_norms(model: Model) -> Model:
+def fold_norms(model: Model) -> Model:
     """Fold every batch norm that stands right behind a convolution, in place; return the model.
 
     Only for models that run their layers in the order in which they list them, as ResNets and EfficientNets do:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from ..models.encoders import ENCODERS
-from .folding import with_folded_norms
+from .folding import fold_norms
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -43,7 +43,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")
     return TorchEncoder(
-        with_folded_norms(model),
+        fold_norms(model),
         name="resnet50",
         version="1",
         weights_sha256=digest,

@@ -130,14 +130,14 @@ class ModelCard:
         return not self.repository if path is None else path.exists()
 
     @property
-    def size_in_words(self) -> str:
+    def size_text(self) -> str:
         """Size of the weight file for a table, marked where it is approximate; empty where it is not known."""
         if not self.size:
             return ""
         return f"{self.size:,} bytes" if self.size_is_exact else f"about {self.size / 1e6:,.0f} MB"
 
     @property
-    def checksum_in_words(self) -> str:
+    def checksum_text(self) -> str:
         """The SHA-256 of the weight file, and whether only its first digits are published."""
         if not self.sha256:
             return "not published"

@@ -94,8 +94,8 @@ def find_entries(name: str) -> list[Entry]:
 
 def entry_of(card: ModelCard) -> Entry:
     """Return what is to be told of a model on this machine."""
-    path, size = card.path, card.size_in_words
-    checksum = card.checksum_in_words if card.file and card.source != ADDED else ""
+    path, size = card.path, card.size_text
+    checksum = card.checksum_text if card.file and card.source != ADDED else ""
     if card.repository:
         size = "" if path is None else f"{path.stat().st_size:,} bytes"
         checksum = "given by the hub when it is fetched"

@@ -17,7 +17,7 @@ from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.names import safe_name
 from ..bag.native import name_of_bag
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
 from ..drawing.images import attention_limit, draw_map, save_image, soften
 from ..errors import Cancelled, SamMilError
@@ -166,7 +166,10 @@ def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: 
     if segments is not None and bag.groups is not None:
         outlines, properties = group_annotations(scores, bag, segments)
         write_geojson(
-            out / f"{scores.slide_id}.groups.geojson", outlines, info=place_of_bag(bag_path), properties=properties
+            out / f"{scores.slide_id}.groups.geojson",
+            outlines,
+            info=read_slide_place(bag_path),
+            properties=properties,
         )
     if grid is not None:
         _write_maps(scores, grid, bag, out, tissue=h5.read_tissue(bag_path))

@@ -15,8 +15,8 @@ from .. import layout
 from ..annotations.localisation import (
     MapMetric,
     MapOfSlide,
+    find_lesions,
     lesion_scores,
-    lesions_of,
     local_maxima,
     map_metrics,
 )
@@ -24,7 +24,7 @@ from ..annotations.model import Annotation
 from ..annotations.patches import mostly_inside, patch_inside
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..errors import DataError
 from ..files import atomic_write
 from ..progress import Progress, ProgressCallback, notice, silent
@@ -145,10 +145,10 @@ def _map_of(
     inside, lesions = np.zeros(len(bag), dtype=bool), []
     if file is not None:
         positive = {name.lower() for c, name in enumerate(scores.classes) if c != negative}
-        outlines = _of_class(read_annotations(file, info=place_of_bag(bag_path)), positive)
+        outlines = _of_class(read_annotations(file, info=read_slide_place(bag_path)), positive)
         areas = [one.polygon for one in outlines]
         inside = mostly_inside(patch_inside(bag.coords_px0, size_px0, areas))
-        lesions = lesions_of(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
+        lesions = find_lesions(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
     peaks = local_maxima(bag.coords_px0, step_px0, p)
     return MapOfSlide(
         slide_id=str(row["slide_id"]),

@@ -21,7 +21,7 @@ from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
 from .job import Tools
-from .project import HeldElsewhereError, Project
+from .project import LockedError, Project
 from .results import ProcessedSlide, SlideResult
 from .runner import SlideRun, check_stages, finish, run_slide
 
@@ -216,6 +216,6 @@ def _correct(project: Project, slide_id: str, state: str, error: str, hint: str)
             row = project.rows()[slide_id]
             if row.state == "running":
                 project.record(replace(row, state=state, error=error, hint=hint))
-    except HeldElsewhereError:
+    except LockedError:
         return False
     return True

@@ -18,7 +18,7 @@ from .project import Project
 
 if TYPE_CHECKING:
     from ..features.encoder import Encoder
-    from ..features.tile_stream import TileStream
+    from ..features.patch_stream import PatchStream
     from ..segment.segmenter import Segmenter
 
 
@@ -124,7 +124,7 @@ class SlideJob:
     tools: Tools
     progress: ProgressCallback
     side: str | None = None
-    tiles: TileStream | None = None
+    tiles: PatchStream | None = None
 
     @property
     def encoder(self) -> str:

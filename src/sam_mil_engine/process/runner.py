@@ -18,7 +18,7 @@ from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
-from .project import Project, Record, recorded
+from .project import Project, Record, slide_record
 from .results import ProcessedSlide
 from .stages import OWN_STAGES, RUN, begin_reading, follow
 
@@ -84,7 +84,7 @@ def run_slide(
     slide_id = slide_id_of(path)
     with (
         project.lock(slide_id),
-        recorded(project, slide_id, path) as record,
+        slide_record(project, slide_id, path) as record,
         open_slide(path) as slide,
         ExitStack() as ends,
     ):

@@ -10,7 +10,7 @@ from ..files import atomic_write
 from ..geometry import area_um2
 from .charts import line_chart
 from .content import Cell, ReportContent, SlideSection
-from .panels import panels_of
+from .panels import make_panels
 from .tables import anchor, groups_table, metrics_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
@@ -79,7 +79,7 @@ def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:
         "section": section,
         "anchor": anchor(section.slide_id),
         "facts": _facts(section),
-        "panels": panels_of(section, max_side=max_side),
+        "panels": make_panels(section, max_side=max_side),
         "groups": groups_table(section),
         "classes": classes,
         "right": None if scores is None or section.label is None else scores.predicted == section.label,

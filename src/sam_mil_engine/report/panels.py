@@ -75,7 +75,7 @@ def fit(image: RgbImage, frame: Frame, max_side: int) -> tuple[RgbImage, Frame]:
     return small, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
-def panels_of(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
+def make_panels(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
     """Draw every figure that the section has data for; none where it has no image."""
     if section.image is None or section.frame is None:
         return ()

@@ -11,7 +11,7 @@ from .. import layout
 from ..annotations.model import Annotation, by_class
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
-from ..bag.names import existing_form
+from ..bag.names import find_existing
 from ..bag.native import bags_in
 from ..errors import BagError, DataError
 from ..mil.score_files import read_scores
@@ -22,16 +22,16 @@ from .content import PredictionRow, ReportContent, SlideSection
 from .localisation import localisation_table
 from .process_list import process_table, read_process_list
 from .runs import (
-    charts_beside,
-    charts_of,
+    compare_charts,
     differences_table,
     flat,
+    make_charts,
     metrics_of,
     model_name,
     predictions_of,
     read_settings,
 )
-from .sections import section_of_bag, section_of_scores
+from .sections import section_from_bag, section_from_scores
 
 if TYPE_CHECKING:
     from ..training.run_files import TrainResult
@@ -41,7 +41,7 @@ MAX_SLIDES = 8
 _MAX_RUN_SLIDES = 4
 
 
-def report_of(
+def build_report(
     path: str | Path,
     *,
     annotations: Mapping[str, Path] | None = None,
@@ -114,7 +114,7 @@ class _Builder:
         for done, bag in enumerate(bags[: self._max]):
             self._progress(Progress("report", done, min(len(bags), self._max), unit="slides", message=bag.stem))
             try:
-                sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
+                sections.append(self._annotated(section_from_bag(bag, label=self._labels.get(bag.stem))))
             except BagError as error:
                 notes.append(str(error))
         settings = read_settings(folder)
@@ -167,7 +167,7 @@ class _Builder:
             facts=tuple(facts),
             settings=_settings(settings[0]) if single else (),
             metrics=tuple(metrics_of(name, result) for name, result in zip(names, results, strict=True)),
-            charts=charts_of(first.history) if single else charts_beside(dict(zip(names, results, strict=True))),
+            charts=make_charts(first.history) if single else compare_charts(dict(zip(names, results, strict=True))),
             predictions=predictions_of(first) if single else (),
             tables=tuple(table for table in (differences, maps) if table is not None),
             slides=tuple(sections),
@@ -189,13 +189,13 @@ class _Builder:
         model = load_model(run.model_dir, device="cpu")
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
-            bag = existing_form(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
+            bag = find_existing(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
             self._progress(Progress("report", done, len(chosen), unit="slides", message=bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
                 continue
             scores = predict(model, read_bag(bag))
-            sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
+            sections.append(self._annotated(section_from_bag(bag, scores=scores, label=str(row["label"]))))
         notes.append(
             f"Images show {len(sections)} of {len(one)} unseen slides of the first split, misclassified ones first."
         )
@@ -212,7 +212,7 @@ class _Builder:
                 Progress("report", done, min(len(order), self._max), unit="slides", message=item.slide_id)
             )
             label = self._labels.get(item.slide_id)
-            sections.append(self._annotated(section_of_scores(item, label=label)))
+            sections.append(self._annotated(section_from_scores(item, label=label)))
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
         encoders = sorted({str(item.attrs["encoder"]) for item in scores if "encoder" in item.attrs})
         facts = [("Model", ", ".join(models)), ("Slides", str(len(scores)))]

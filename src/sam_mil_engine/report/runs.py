@@ -96,7 +96,7 @@ def predictions_of(run: TrainResult) -> tuple[PredictionRow, ...]:
     )
 
 
-def charts_beside(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
+def compare_charts(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
     """Draw validation loss and AUC of several models, the mean over the folds of each."""
     wanted = {"val_loss": ("Validation loss", "loss", None), "val_auc": ("Validation AUC", "AUC", (0.0, 1.0))}
     known = {name: run.history for name, run in runs.items() if "epoch" in run.history}
@@ -150,7 +150,7 @@ def differences_table(file: Path) -> Table | None:
     return Table("Differences between models", columns, tuple(rows), note=note) if rows else None
 
 
-def charts_of(history: pd.DataFrame) -> tuple[Chart, ...]:
+def make_charts(history: pd.DataFrame) -> tuple[Chart, ...]:
     """Training loss with its terms, validation loss, validation AUC, over the epochs; one line a fold."""
     if history.empty or "epoch" not in history:
         return ()

@@ -24,7 +24,7 @@ from .content import SlideSection
 IMAGE_SIDE = 900
 
 
-def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str | None = None) -> SlideSection:
+def section_from_bag(path: Path, *, scores: SlideScores | None = None, label: str | None = None) -> SlideSection:
     """Collect what a bag knows, and an image of its slide.
 
     Parameters
@@ -64,12 +64,12 @@ def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str 
     return _with_image(section, path, attrs)
 
 
-def section_of_scores(scores: SlideScores, *, label: str | None = None) -> SlideSection:
+def section_from_scores(scores: SlideScores, *, label: str | None = None) -> SlideSection:
     """Collect a section from the bag that the scores were made from, or from the scores alone if it is gone."""
     notes = tuple(str(note) for note in scores.attrs.get("notes", ()))
     bag = scores.attrs.get("path")
     if bag is not None and Path(bag).is_file():
-        section = section_of_bag(Path(bag), scores=scores, label=label)
+        section = section_from_bag(Path(bag), scores=scores, label=label)
         return replace(section, notes=(*section.notes, *notes))
     missing = "The bag of this slide is not known" if bag is None else f"The bag is no longer at {bag}"
     return SlideSection(

@@ -18,17 +18,17 @@ from ..errors import SegmentError
 from ..models.segmenters import TISSUE_SAM
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
-from .candidates import Candidate, CropCandidates, FoundMask, masks_of_image, without_small_regions
+from .candidates import Candidate, CropCandidates, FoundMask, merge_crop_masks, without_small_regions
 from .cores import Cores
-from .fast_decoder import FastDecoder, PlainDecoder, decoder_of
-from .fast_encoder import FastEncoder, PlainEncoder, encoder_of
+from .fast_decoder import FastDecoder, PlainDecoder, build_decoder
+from .fast_encoder import FastEncoder, PlainEncoder, build_encoder
 from .image import SegmentationImage
 from .mask_filters import FullResolution
 from .named_sams import load_named_sam
-from .point_grid import Crop, crops_of
+from .point_grid import Crop, make_crops
 from .predictor import check_image
 from .segments import Segments
-from .tissue_sam.bundle import its_own
+from .tissue_sam.bundle import with_bundled_thresholds
 
 #: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
 _PROMPTS_CPU, _PROMPTS_GPU = 4, 64
@@ -47,7 +47,7 @@ def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> Aut
     """
     found = load_named_sam(name, device=device)
     if found.name == TISSUE_SAM:
-        settings = its_own(settings)
+        settings = with_bundled_thresholds(settings)
     return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
 
 
@@ -71,7 +71,7 @@ class AutomaticSegmenter:
         self._sam = sam
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
         with torch.inference_mode():
-            self._encoder, self._decoder = encoder_of(sam, dtype=dtype), decoder_of(sam, dtype=dtype)
+            self._encoder, self._decoder = build_encoder(sam, dtype=dtype), build_decoder(sam, dtype=dtype)
 
     def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
         """Find all masks that touch tissue; ``progress`` is called before every layer and batch of points.
@@ -114,7 +114,7 @@ class _Run:
     ):
         self._sam, self._encoder, self._decoder, self._cores = sam, encoder, decoder, cores
         self._settings, self._image, self._progress = settings, image, progress
-        self._crops = crops_of(image, settings, input_side=sam.image_encoder.img_size)
+        self._crops = make_crops(image, settings, input_side=sam.image_encoder.img_size)
         self._done, self._total = 0, sum(len(crop.points) for crop in self._crops)
 
     def masks(self) -> list[FoundMask]:
@@ -125,7 +125,7 @@ class _Run:
         for encoded in in_batches(self._encode, self._crops, _CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops"):
             for crop, embedding in encoded:
                 found.append(self._decode(crop, embedding, prompts))
-        return masks_of_image(found, threshold=self._sam.mask_threshold)
+        return merge_crop_masks(found, threshold=self._sam.mask_threshold)
 
     def _encode(self, crops: Sequence[Crop]) -> list[tuple[Crop, Tensor]]:
         """Compute the embedding (C, h, w) of each crop."""

@@ -106,7 +106,7 @@ class FoundMask:
     stability: float
 
 
-def masks_of_image(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
+def merge_crop_masks(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
     """Join the masks that the crops have left: of duplicates the one from the smaller crop stays."""
     all_of_them = [(crop, mask) for crop in crops for mask in crop.masks]
     kept = list(range(len(all_of_them)))

@@ -60,7 +60,7 @@ class _SharedImage:
     queries: Tensor
 
 
-def decoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
+def build_decoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.mask_decoder) is MaskDecoder
     return FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)

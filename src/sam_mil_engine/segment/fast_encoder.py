@@ -23,7 +23,7 @@ _ROWS = 256
 _STRIP = 16
 
 
-def encoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
+def build_encoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.image_encoder) is ImageEncoderViT
     return FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)

@@ -65,7 +65,7 @@ class Crop:
         return out
 
 
-def crops_of(image: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
+def make_crops(image: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
     """List the image and its crops in Meta's order; layer n has 4^n crops and a coarser grid.
 
     With ``prompts_on_tissue`` the points beside the tissue are left out, and crops that have no other.

@@ -14,7 +14,7 @@ from segment_anything.modeling import Sam
 from ..errors import SegmentError
 from ..models.segmenters import TISSUE_SAM, largest_of_metas
 from .cores import Cores
-from .fast_encoder import encoder_of
+from .fast_encoder import build_encoder
 from .named_sams import load_named_sam
 
 FloatArray = npt.NDArray[np.float32]
@@ -70,7 +70,7 @@ class SamPrompter:
         self.name = name
         self.version = version
         self._predictor = SamPredictor(sam)
-        self._encoder = encoder_of(sam)
+        self._encoder = build_encoder(sam)
 
     def set_image(self, image: npt.NDArray[np.uint8], *, report: Callable[[], None] = _nothing) -> None:
         """Compute the embedding of an RGB image (h, w, 3) uint8: seconds; prompts are then fast.

@@ -41,7 +41,7 @@ class LevelArray:
         Makes the pixels of a tile: left, top, right, bottom -> (h, w, 3).
     pool
         Cache and threads, shared by all levels.
-    on_look
+    on_view
         Is told of every look: number of the level, and the bounds in its pixels.
     finer
         The level that this one is made from, or None where the file has it.
@@ -67,7 +67,7 @@ class LevelArray:
         number: int,
         make: Callable[[int, int, int, int], UInt8Image],
         pool: TilePool,
-        on_look: Callable[[int, Bounds], None],
+        on_view: Callable[[int, Bounds], None],
         finer: LevelArray | None = None,
     ):
         width, height = size
@@ -76,7 +76,7 @@ class LevelArray:
         self._number = number
         self._make = make
         self._pool = pool
-        self._on_look = on_look
+        self._on_look = on_view
         columns, rows = -(-width // tile[0]), -(-height // tile[1])
         self.tiles_to_make: int = columns * rows + (0 if finer is None else finer.tiles_to_make)
 

@@ -67,7 +67,7 @@ def open_pyramid(
     def add(size: tuple[int, int], tile: tuple[int, int], make: Make, finer: LevelArray | None = None) -> None:
         number = len(levels)
         levels.append(
-            LevelArray(size, tile=tile, number=number, make=make, pool=pool, on_look=looks.look, finer=finer)
+            LevelArray(size, tile=tile, number=number, make=make, pool=pool, on_view=looks.look, finer=finer)
         )
 
     for number, size in enumerate(slide.info.level_sizes):

@@ -22,7 +22,7 @@ from .tissue_regions import TissueRegions
 CELLS_AT_ONCE = 2**18
 
 
-def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
+def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
     """Choose the cells of the slide's grid that hold tissue.
 
     The grid starts at (0, 0) and has no overlap. A patch is kept by CLAM's centre test; at the right and bottom
@@ -84,7 +84,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
     )
 
 
-def read_tile(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
+def read_patch(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
     """Read patch ``number``: RGB (output_size, output_size, 3), resampled by area.
 
     Raises

@@ -64,7 +64,7 @@ class BagStore:
         self._device, self._dtype, self._budget = device, _TYPES[dtype], budget
         self._kept: dict[str, BagTensors] = {}
         #: Bytes of the bags that are kept.
-        self.kept_bytes = 0
+        self.cached_bytes = 0
 
     def offer(self, slide_id: str, bag: FeatureBag) -> None:
         """Take a bag that was just read; keep it if there is room.
@@ -83,18 +83,18 @@ class BagStore:
                 hint="Keep bags in full precision: cache_dtype = 'float32'",
             )
         size = n_bytes(tensors)
-        if self.kept_bytes + size <= self._budget:
+        if self.cached_bytes + size <= self._budget:
             self._kept[slide_id] = tensors
-            self.kept_bytes += size
+            self.cached_bytes += size
 
     @property
-    def n_kept(self) -> int:
+    def n_cached(self) -> int:
         """How many bags are kept."""
         return len(self._kept)
 
     def get(self, slide_id: str) -> Example:
         """Return one bag, from memory or from its file."""
-        return self._example(slide_id, self._at_hand(slide_id))
+        return self._example(slide_id, self._read(slide_id))
 
     def in_order(self, slide_ids: Iterable[str]) -> Iterator[Example]:
         """Yield bags in this order; those that are not kept are read ahead by a thread."""
@@ -102,7 +102,7 @@ class BagStore:
         with ThreadPoolExecutor(1) as reader:
             for slide_id in slide_ids:
                 kept = self._kept.get(slide_id)
-                waiting.append((slide_id, reader.submit(self._at_hand, slide_id) if kept is None else kept))
+                waiting.append((slide_id, reader.submit(self._read, slide_id) if kept is None else kept))
                 if len(waiting) > READ_AHEAD:
                     yield self._next(waiting)
             while waiting:
@@ -112,7 +112,7 @@ class BagStore:
         slide_id, bag = waiting.popleft()
         return self._example(slide_id, bag.result() if isinstance(bag, Future) else bag)
 
-    def _at_hand(self, slide_id: str) -> BagTensors:
+    def _read(self, slide_id: str) -> BagTensors:
         kept = self._kept.get(slide_id)
         return self._compact(read_bag(self._paths[slide_id])) if kept is None else kept
 

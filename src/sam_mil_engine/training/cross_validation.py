@@ -18,10 +18,10 @@ from .comparison import compare_runs, write_comparison
 from .data import match_bags
 from .folds import Split, check_split, k_fold
 from .labels import read_labels
-from .plan import FoldJob, Runner, RunPlan, in_turn
+from .plan import FoldJob, Runner, RunPlan, run_in_sequence
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import as_known, read_splits
+from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def cross_validate(
     repeats: int | None = None,
     splits: str | Path | None = None,
     columns: Columns = FOUND_BY_NAME,
-    runner: Runner = in_turn,
+    runner: Runner = run_in_sequence,
     resume: bool = False,
     progress: ProgressCallback = silent,
 ) -> CrossValidation:
@@ -198,7 +198,7 @@ def _draw(table: pd.DataFrame, plan: ProtocolSettings, settings: TrainSettings) 
 
 
 def _given(path: str | Path, table: pd.DataFrame, progress: ProgressCallback) -> list[Split]:
-    found = [check_split(split, table) for split in as_known(read_splits(path), table["slide_id"])]
+    found = [check_split(split, table) for split in match_known_ids(read_splits(path), table["slide_id"])]
     used = {slide_id for split in found for part in (split.train, split.val, split.test) for slide_id in part}
     unused = [slide_id for slide_id in table["slide_id"] if slide_id not in used]
     if unused:

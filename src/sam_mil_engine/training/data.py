@@ -177,7 +177,7 @@ def load_bags(
         bag = read_bag(cohort.paths[slide_id]).check()
         kinds[slide_id] = Expects.of(bag)
         store.offer(slide_id, bag)
-    kept = f"{store.n_kept} cached in memory, {store.kept_bytes / 2**30:.1f} GiB"
-    message = "" if store.n_kept == len(targets) else f"{kept}; the others are read again in every epoch"
+    kept = f"{store.n_cached} cached in memory, {store.cached_bytes / 2**30:.1f} GiB"
+    message = "" if store.n_cached == len(targets) else f"{kept}; the others are read again in every epoch"
     progress(Progress("bags", len(targets), len(targets), unit="bags", message=message))
     return LoadedBags(store, common_kind(kinds, cohort.paths))

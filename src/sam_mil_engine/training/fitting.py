@@ -93,7 +93,7 @@ def fit(
         saved = None
         rows = [row for row in history if row.get("stage", stage) == stage]
         for epoch in range(len(rows), settings.epochs):
-            if is_over(rows, settings):
+            if should_stop(rows, settings):
                 break
             rate = cosine(optimizer, epoch, settings)
             start = Progress("train", number * settings.epochs + epoch, len(model.stages) * settings.epochs)
@@ -192,7 +192,7 @@ def cosine(optimizer: torch.optim.Optimizer, epoch: int, settings: TrainSettings
     return rate
 
 
-def is_over(rows: Sequence[Row], settings: TrainSettings) -> bool:
+def should_stop(rows: Sequence[Row], settings: TrainSettings) -> bool:
     """Whether a stage with these epochs has stopped improving."""
     if len(rows) < max(settings.min_epochs, 1):
         return False

@@ -12,10 +12,10 @@ from ..tables.columns import FOUND_BY_NAME, Columns
 from .data import match_bags
 from .folds import Split, check_split, from_column, holdout
 from .labels import read_labels
-from .plan import RunPlan, in_turn
+from .plan import RunPlan, run_in_sequence
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import as_known, read_splits
+from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,14 +68,14 @@ def train(
         progress(notice("labels", "the column split is not used: the splits are given"))
     split = _one_split(cohort.table, splits, settings)
     run = RunPlan(out_dir=out_dir, cohort=cohort, splits=(split,), settings=settings)
-    for _ in in_turn(run.begin(resume=resume), progress):
+    for _ in run_in_sequence(run.begin(resume=resume), progress):
         pass  # the job leaves its result in its folder
     return run.finish()
 
 
 def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSettings) -> Split:
     if splits is not None:
-        found = as_known(read_splits(splits), table["slide_id"])
+        found = match_known_ids(read_splits(splits), table["slide_id"])
         if len(found) != 1:
             raise DataError(
                 f"the file holds {len(found)} splits, but training takes one",

@@ -71,7 +71,7 @@ class FoldJob:
 Runner = Callable[[Sequence[FoldJob], ProgressCallback], Iterator[FoldJob]]
 
 
-def in_turn(jobs: Sequence[FoldJob], progress: ProgressCallback = silent) -> Iterator[FoldJob]:
+def run_in_sequence(jobs: Sequence[FoldJob], progress: ProgressCallback = silent) -> Iterator[FoldJob]:
     """Train the jobs one after the other in this process; all share the bags, which are read once."""
     if jobs:
         bags = bags_for(jobs[0], progress=progress)

@@ -31,7 +31,7 @@ def write_splits(path: Path, splits: Sequence[Split]) -> None:
     atomic_write(path, csv_text(("repeat", "fold", "split", "slide_id"), rows))
 
 
-def as_known(splits: Iterable[Split], known: Iterable[str]) -> list[Split]:
+def match_known_ids(splits: Iterable[Split], known: Iterable[str]) -> list[Split]:
     """Return splits whose slides are called as those at hand; a name without such a slide stays as it is.
 
     CLAM's tables hold numbers as ``1006.0`` where the parts are not equally long

@@ -10,8 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.localisation import (
     FALSE_POSITIVES,
     MapOfSlide,
+    find_lesions,
     lesion_scores,
-    lesions_of,
     local_maxima,
     map_metrics,
 )
@@ -48,9 +48,9 @@ def test_local_maxima_have_no_higher_neighbour() -> None:
 
 def test_outlines_that_are_near_are_one_lesion() -> None:
     areas = [box(0, 0, 100, 100), box(120, 0, 200, 100), box(900, 0, 950, 50)]
-    assert len(lesions_of(areas, mpp=(0.5, 0.5))) == 2, "10 µm apart"
-    assert len(lesions_of(areas, mpp=(5.0, 5.0))) == 3, "100 µm apart"
-    assert len(lesions_of(areas, mpp=None)) == 3
+    assert len(find_lesions(areas, mpp=(0.5, 0.5))) == 2, "10 µm apart"
+    assert len(find_lesions(areas, mpp=(5.0, 5.0))) == 3, "100 µm apart"
+    assert len(find_lesions(areas, mpp=None)) == 3
 
 
 def test_a_lesion_is_found_by_the_highest_detection_that_meets_it() -> None:

@@ -18,7 +18,7 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.drawing import images
 from sam_mil_engine.errors import ProjectError, SlideError
 from sam_mil_engine.process import stages
-from sam_mil_engine.process.project import HeldElsewhereError, Project
+from sam_mil_engine.process.project import LockedError, Project
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue
@@ -42,7 +42,7 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
         code = runs.end()
     held = {name: item.error for name, item in results.items() if item.error is not None}
     for name, error in held.items():
-        assert isinstance(error, HeldElsewhereError)
+        assert isinstance(error, LockedError)
         assert f"another process works on '{name}'" in str(error)
         assert "Wait for it" in str(error)
     assert code in {0, 1}

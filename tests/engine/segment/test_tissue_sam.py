@@ -83,10 +83,10 @@ def test_what_ships_is_small_and_carded() -> None:
 
 def test_its_own_grid_gives_way_to_the_users() -> None:
     chosen = json.loads((bundle.folder() / bundle.GRID).read_text())
-    own = bundle.its_own(SegmentSettings())
+    own = bundle.with_bundled_thresholds(SegmentSettings())
     assert {name: getattr(own, name) for name in chosen} == chosen
     assert chosen["points_per_side"] != 24
-    asked = bundle.its_own(SegmentSettings(points_per_side=24))
+    asked = bundle.with_bundled_thresholds(SegmentSettings(points_per_side=24))
     assert asked == own.model_copy(update={"points_per_side": 24})
 
 

@@ -18,7 +18,7 @@ from sam_mil_engine.training.folds import (
     holdout,
     k_fold,
 )
-from sam_mil_engine.training.split_files import as_known, read_splits, write_splits
+from sam_mil_engine.training.split_files import match_known_ids, read_splits, write_splits
 
 
 def table(n: int, *, classes: int = 2, slides_a_patient: int = 0) -> pd.DataFrame:
@@ -150,4 +150,4 @@ def test_splits_that_a_spreadsheet_has_saved(tmp_path: Path) -> None:
     (tmp_path / "splits_3.csv").write_text("\ufeff;train;val;test\n0;7.0;8;9\n1;nan;;10\n", encoding="utf-8")
     (split,) = read_splits(tmp_path / "splits_3.csv")
     assert split == Split(("7.0",), ("8",), ("9", "10"), fold=3)
-    assert as_known([split], ["7", "8", "10"]) == [Split(("7",), ("8",), ("9", "10"), fold=3)]
+    assert match_known_ids([split], ["7", "8", "10"]) == [Split(("7",), ("8",), ("9", "10"), fold=3)]

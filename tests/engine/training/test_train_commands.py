@@ -14,7 +14,7 @@ from sam_mil_engine.cli.assignments import assign
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError, SettingsError
 from sam_mil_engine.report.page import write_report
-from sam_mil_engine.report.project import report_of
+from sam_mil_engine.report.project import build_report
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.settings.changes import setting_names
 from sam_mil_engine.training.run_files import read_run
@@ -163,7 +163,7 @@ def test_evaluate_on_other_data(runs: Path, cohort: Cohort, tmp_path: Path) -> N
     assert [fold["threshold"] for fold in found.folds] == thresholds, "chosen in training, not here"
     assert len(found.predictions) == 24
     assert found.summary["pooled"]["auc"]["value"] is not None
-    write_report(tmp_path / "page.html", report_of(tmp_path / "out"))
+    write_report(tmp_path / "page.html", build_report(tmp_path / "out"))
     assert "Evaluation on other data" in (tmp_path / "page.html").read_text()
 
     (tmp_path / "labels.csv").write_text("\n".join(line for line in lines if not line.endswith("tumour")))
@@ -272,7 +272,7 @@ def test_evaluate_the_one_model_of_a_split(cohort: Cohort, tmp_path: Path) -> No
 
 
 def test_reports_of_one_run_and_of_several(runs: Path, tmp_path: Path) -> None:
-    content = report_of(runs)
+    content = build_report(runs)
     assert [item.model for item in content.metrics] == ["sam-mil", "mean"]
     assert [chart.title for chart in content.charts] == ["Validation loss", "Validation AUC"]
     (table,) = content.tables
@@ -280,7 +280,7 @@ def test_reports_of_one_run_and_of_several(runs: Path, tmp_path: Path) -> None:
     assert len(table.rows) == 8, "seven metrics and DeLong's test"
     write_report(tmp_path / "page.html", content)
     assert "DeLong" in (tmp_path / "page.html").read_text()
-    single = report_of(runs / "mean")
+    single = build_report(runs / "mean")
     assert dict(single.facts)["Splits"] == "2"
     assert dict(single.facts)["Epochs"] == "2, 2"
     assert len(single.predictions) == 40
