@@ -1,4 +1,4 @@
-"""The demonstration: make slides, process them, train on slide labels, predict, compare with the truth, report."""
+"""The demo: make slides, process them, train on slide labels, predict, compare with the truth, report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .training.labels import read_labels
 
 @dataclass(slots=True)
 class DemoResult:
-    """What the demonstration made, and what it found.
+    """The results of the demo.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class DemoResult:
     test_slides
         How many these are.
     comparisons
-        One row a test slide with tumour: its segments and patches against the true outlines.
+        One row per test slide with tumour: its segments and patches against the true outlines.
     example
         A test slide with tumour, to open in napari.
     sample
@@ -77,7 +77,7 @@ def run_demo(
     device: str = "auto",
     progress: ProgressCallback = silent,
 ) -> DemoResult:
-    """Run the whole story in ``folder``; what an earlier run finished is kept.
+    """Run the complete workflow in ``folder``; steps that an earlier run finished are not repeated.
 
     Raises
     ------

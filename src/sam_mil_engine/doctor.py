@@ -1,4 +1,4 @@
-"""Look at the machine: what is here, what is missing, what to do."""
+"""Check the machine: what is installed, what is missing, what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["good", "note", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     ``state`` is ``good``, ``note`` (works with less) or ``bad`` (the engine cannot work).
     """
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; a check that itself fails becomes a finding."""
+    """Run all checks; a check that itself fails becomes a finding."""
     return [finding for check in _CHECKS for finding in check()]
 
 

@@ -18,7 +18,7 @@ _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block ends well it is synced and renamed to ``path``.
+    """Yield a temporary path next to ``path``; when the block succeeds it is synced and renamed to ``path``.
 
     If the block raises, the temporary file is removed and ``path`` is as it was. The temporary name starts with
     a dot and holds the process number, so that two processes never share one.
@@ -44,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; when the block ends well it takes the place of ``path``.
+    """Yield an empty temporary folder next to ``path``; when the block succeeds it takes the place of ``path``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Images on a slide as multiscale OME-Zarr 0.5, which napari, QuPath and neuroglancer open."""
+"""Images of a slide as multiscale OME-Zarr 0.5, which napari, QuPath and neuroglancer open."""
 
 from __future__ import annotations
 

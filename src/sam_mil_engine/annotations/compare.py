@@ -82,7 +82,7 @@ class Comparison:
         return len(self.segment)
 
     def to_rows(self) -> list[Row]:
-        """One dictionary a segment, ready for a CSV file."""
+        """One dictionary per segment, ready for a CSV file."""
         chosen = set(self.cover.segments)
         rows: list[Row] = []
         for k in range(len(self)):

@@ -1,4 +1,4 @@
-"""Rings of points -> valid areas, repaired ring by ring; each repair is told in a sentence."""
+"""Rings of points -> valid areas, repaired ring by ring; each repair is described in a sentence."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from .torch_files import load_pt, save_pt
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
     """List the slides whose features lie in ``folder``, which is CLAM's feature folder or one of its two parts.
 
-    ``patches`` is the folder of coordinates; where it is None, ``patches`` inside and beside ``folder`` are tried.
+    ``patches`` is the folder of coordinates; where it is None, ``patches`` inside and next to ``folder`` are tried.
     """
     if folder.is_file():
         return [SlideFiles(folder.stem, folder, find_patches(folder.parent, patches, folder.stem))]

@@ -28,7 +28,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
 
 
 def read(files: SlideFiles, known: Known) -> ForeignBag:
-    """Read one slide; the column ``group`` is not looked at, since a patch may lie in several.
+    """Read one slide; the column ``group`` is ignored, since a patch may lie in several.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What other tools' files say of a slide, on its way into a native bag."""
+"""Facts that other tools' files hold about a slide, for import into a native bag."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SlideFiles:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a person knows and the files may not say; None: not known.
+    """Facts that the user knows and the files may not hold; None: not known.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class PatchFacts:
-    """What a file says of its patches; None where it is silent.
+    """Facts that a file holds about its patches; None where it does not say.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ def make_bag(
 def make_grid(
     coords_px0: npt.NDArray[np.int32], facts: PatchFacts, known: Known, *, where: Path
 ) -> tuple[TileGrid, list[str]]:
-    """Lay the patches out, and say what had to be assumed; a :class:`BagError` where nothing tells their size."""
+    """Lay out the patches, and note what had to be assumed; a :class:`BagError` if their size is not known."""
     notes = []
     size = known.patch_size_px0 or facts.size_px0
     if size is None:
@@ -221,7 +221,7 @@ def _spacing(coords_px0: npt.NDArray[np.int32]) -> float | None:
 
 
 def integer_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np.int32]:
-    """Return coordinates (N, 2) as int32; raises :class:`BagError` where they are none."""
+    """Return coordinates (N, 2) as int32; raises :class:`BagError` if they are not valid."""
     whole = np.issubdtype(coords_px0.dtype, np.integer) or (
         np.issubdtype(coords_px0.dtype, np.floating) and bool((coords_px0 == np.round(coords_px0)).all())
     )
@@ -237,7 +237,7 @@ def integer_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[
 
 
 def checked_features(features: npt.NDArray[Any], *, where: Path) -> FloatFeatures:
-    """Return features (N, D) as float16 or float32; raises :class:`BagError` where they are none."""
+    """Return features (N, D) as float16 or float32; raises :class:`BagError` if they are not valid."""
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise BagError(
             f"features have shape {features.shape} and type {features.dtype}, not (patches, numbers)",

@@ -26,7 +26,7 @@ _ALWAYS_FINE = 2**20
 def open_checked(
     path: Path, *, missing: str = "Check the path", window_hint: str | None = None
 ) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, after a look at everything that is in it.
+    """Check everything in an HDF5 file, then open it for reading.
 
     ``missing`` and ``window_hint`` say what to do where there is no file.
 
@@ -51,7 +51,7 @@ def open_checked(
 
 
 def _why(error: OSError, path: Path) -> BagError:
-    """Say in words why HDF5 could not open or read a file: it may well be whole, and hours of work."""
+    """Explain why HDF5 could not open or read a file, which may well be intact."""
     text = str(error).splitlines()[0]
     code = error.errno or next((int(number) for number in re.findall(r"errno = (\d+)", text)), None)
     locked, in_window = "to lock file" in text, None

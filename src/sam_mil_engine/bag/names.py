@@ -1,4 +1,4 @@
-"""Names of slides: what may become the name of a file, and which slide a table means."""
+"""Names of slides: valid file names, and which slide a table means."""
 
 from __future__ import annotations
 

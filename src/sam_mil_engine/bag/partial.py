@@ -13,10 +13,10 @@ from ..files import atomic_write, writing_error
 
 
 class PartialFeatures:
-    """An append-only file of feature rows with a commit mark beside it.
+    """An append-only file of feature rows with a commit mark next to it.
 
-    The rows lie in ``.SLIDE.features`` beside the bag; ``.SLIDE.features.json`` holds the key of the settings
-    they were made with and how many rows are safe. Rows behind the mark are cut off when the file is opened.
+    The rows lie in ``.SLIDE.features`` next to the bag; ``.SLIDE.features.json`` holds the key of the settings
+    they were made with and how many rows are safe. Rows after the mark are cut off when the file is opened.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@
                          1 where it lies in none, 0 for a group)
     segments/SLIDE.pkl   the masks, see ``segment_pickles.py``
 
-Group rows stand in the order of their masks, behind the patches.
+Group rows stand in the order of their masks, after the patches.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HINT = "The files do not belong together; create them again with SAM-MIL's seco
 
 
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
-    """List the slides whose features lie in ``folder``, with what SAM-MIL wrote beside them."""
+    """List the slides whose features lie in ``folder``, with what SAM-MIL wrote next to them."""
     root = folder.parent if folder.is_file() else folder
     root = root.parent if root.name in ("h5_files", "pt_files") else root
 
@@ -65,7 +65,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
 
     Without ``seg_files`` the membership follows from the masks, by the released rule; without these from
     ``sam_info``: patches with the same area form a group. The groups' features are then computed as means. Without
-    any of these files the group features are left out, and the result says so.
+    any of these files the group features are left out, and the result notes it.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 A list: first a dictionary that says where the image lies (``start_x``, ``start_y``, ``stop_x``, ``stop_y``,
 ``w``, ``h`` in level-0 pixels; ``vis_level`` and ``downsample_ratio``: the image is the box at that level, made
-smaller by the ratio), then SAM's own dictionaries, one a mask, whose ``segmentation`` is as large as the image.
-Several pickles may stand one behind the other in a file. The released code takes whole downsamples; so does this.
+smaller by the ratio), then SAM's own dictionaries, one per mask, whose ``segmentation`` is as large as the image.
+A file may hold several pickles, one after the other. The released code takes whole downsamples; so does this.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _FEATURES = "features_"
 
 
 def is_grid(folder: Path) -> bool:
-    """Whether the folder is called as TRIDENT calls the folder of one grid of patches."""
+    """Whether the folder has the name that TRIDENT gives the folder of one grid of patches."""
     return bool(_GRID.match(folder.name))
 
 

@@ -22,7 +22,7 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
     Raises
     ------
     SettingsError
-        If there is no such setting: names that are near are told.
+        If there is no such setting: similar names are suggested.
     """
     names = setting_names(kind)
     changed = copied(values)

@@ -88,7 +88,7 @@ def command(
 ) -> None:
     """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
-    Several models write one run each and comparison.csv beside them. Variants of models may be named in the
+    Several models write one run each and comparison.csv next to them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.
 
     Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16

@@ -33,9 +33,9 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Tell the whole story on generated slides: process, train on slide labels, predict, compare, report, look.
+    """Run the complete workflow on generated slides: process, train on slide labels, predict, compare, report.
 
-    Opens napari on one slide where there is a display; else the same window is saved as an image.
+    Opens napari with one slide if there is a display; otherwise saves the same window as an image.
 
     Example:  sam-mil-engine demo -o demo
     """

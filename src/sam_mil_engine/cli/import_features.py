@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Make bags of features that another tool extracted; nothing is extracted again.
 
-    The format is recognised by the folder. What was imported before is kept; a file that cannot be trusted or does
-    not fit is named and the others go on. Ends with exit code 1 if some failed.
+    The format is recognised by the folder. What was imported before is reused; a file that cannot be trusted or
+    does not fit is named and the others go on. Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine import clam/features -o study --patches clam/patches --encoder resnet50  ·
     sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·

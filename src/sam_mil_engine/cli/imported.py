@@ -1,4 +1,4 @@
-"""How ``import`` and ``group`` tell what became of each slide."""
+"""How ``import`` and ``group`` report the result of each slide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def tell(results: Iterable[SlideResult[ImportedBag]], project: Path, *, quiet: bool, json: bool) -> None:
-    """Print each slide as it ends and the sum of all; raises :class:`typer.Exit` with code 1 if some failed."""
+    """Print each slide as it finishes and the totals; raises :class:`typer.Exit` with code 1 if some failed."""
     rows: list[dict[str, object]] = []
     failed = 0
     for item in results:

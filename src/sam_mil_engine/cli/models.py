@@ -40,11 +40,11 @@ def command(
 ) -> None:
     """List, fetch, verify, add and remove segmenters, encoders, aggregators and classifiers.
 
-    list: all of them with source, licence, size, checksum, citation and where they are kept (the default).
-    get NAME: fetch one; a fetch that was cut off goes on. Gated ones: hf:OWNER/NAME after `hf auth login`.
+    list: all of them with source, licence, size, checksum, citation and location (the default).
+    get NAME: download one; an interrupted download resumes. Gated ones: hf:OWNER/NAME after `hf auth login`.
     verify [NAME]: compare one, or all that are here, with their checksums; exit code 1 if one is damaged.
     add FILE [--as NAME]: copy a published file that you have, or a SAM of your own, to its place.
-    remove NAME: delete what was fetched or added.
+    remove NAME: delete a downloaded or added file.
 
     Example:  sam-mil-engine models get vit_b
     """

@@ -147,7 +147,7 @@ def changed_settings(
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:
-    """Files as they are, and every slide below each folder; what is left out there is said.
+    """Files as they are, and every slide below each folder; files that are left out are reported.
 
     Raises
     ------

@@ -50,10 +50,10 @@ def command(
 ) -> None:
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
-    Slides are processed first, as the model expects it; --config and --set change that. Writes predictions.csv and,
-    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and images (PNG). Warns where a
-    slide lies outside of what the model was trained on (domain_distance above 1). Ends with exit code 1 if some
-    failed.
+    Slides are processed first, with the settings that the model expects; --config and --set override them.
+    Writes predictions.csv and, for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and
+    images (PNG). Warns where a slide lies outside of what the model was trained on (domain_distance above 1).
+    Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine predict auto slide.svs -o result  ·
     sam-mil-engine predict study/runs/first study/bags -o study/predicted

@@ -58,9 +58,9 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Find tissue, lay patches, segment, encode and group: from slides to bags.
+    """Find tissue, lay out patches, segment, encode and group: from slides to bags.
 
-    What was done before with the same settings is kept; a run that was stopped goes on where it was.
+    Stages that were done before with the same settings are not repeated; a run that was stopped continues.
     Ends with exit code 1 if some slides failed: process.csv says why.
 
     Examples:  sam-mil-engine process slides/ -o study  ·

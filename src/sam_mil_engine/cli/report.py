@@ -21,7 +21,7 @@ def command(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page that needs nothing beside it: images, curves and tables.
+    """Write one HTML page that needs no other file: images, curves and tables.
 
     Example:  sam-mil-engine report study/runs/first
     """

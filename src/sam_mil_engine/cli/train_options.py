@@ -1,4 +1,4 @@
-"""What ``train`` and ``cross-validate`` share: their options, and how these become settings."""
+"""Options shared by ``train`` and ``cross-validate``, and how they become settings."""
 
 from __future__ import annotations
 

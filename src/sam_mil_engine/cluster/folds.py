@@ -1,4 +1,4 @@
-"""Folds side by side on many processes or machines, through dask.distributed: a fold of a model is the unit."""
+"""Folds in parallel on many processes or machines, through dask.distributed: a fold of a model is the unit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def on_cluster(address: str = "local") -> Runner:
     Parameters
     ----------
     address
-        ``local`` starts one worker a core on this machine, which share the memory budget for bags; else the
+        ``local`` starts one worker per core on this machine, which share the memory budget for bags; else the
         address of a scheduler, ``tcp://HOST:PORT``, whose workers see bags and runs under the same paths.
     """
 

@@ -1,4 +1,4 @@
-"""What a Dask worker does with one slide: processes it, tells the client how far it is, and stops when told to."""
+"""The task of a Dask worker for one slide: process it, report progress to the client, and stop on request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SlideWork:
     path, project, settings, stages, device
         As for :func:`~sam_mil_engine.process.batch.process_slides`.
     topic
-        The topic of the scheduler's events under which the client hears of progress.
+        The topic of the scheduler's events under which the client receives progress.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class SlideWork:
 
 
 def process_on_worker(work: SlideWork) -> SlideResult[ProcessedSlide]:
-    """Process one slide on a worker; an expected failure travels home as part of the outcome."""
+    """Process one slide on a worker; an expected failure is returned as part of the result."""
     from distributed import Reschedule
 
     slide_id, report = slide_id_of(work.path), _Reporter(work)
@@ -90,7 +90,7 @@ def _tools(settings: ProcessSettings, device: str) -> Tools:
 
 
 class _Reporter:
-    """Sends progress home, not too often; raises :class:`Cancelled` once nobody waits for the slide any more."""
+    """Sends progress to the client, not too often; raises :class:`Cancelled` once the slide is no longer wanted."""
 
     def __init__(self, work: SlideWork):
         from distributed import get_worker
@@ -102,7 +102,7 @@ class _Reporter:
 
     @property
     def leaving(self) -> bool:
-        """Whether the worker is about to end: the slide is for another one."""
+        """Whether the worker is about to end: the slide then goes to another worker."""
         return self._worker.status.name not in _WORKING
 
     def _cancelled(self) -> bool:

@@ -23,7 +23,7 @@ from ..slide.info import slide_id_of
 from .client import GPU, capacity, connected
 from .slide_worker import SlideWork, process_on_worker
 
-#: Seconds between two looks at the cluster; a run that is cancelled stops within them.
+#: Seconds between two checks of the cluster; a run that is cancelled stops within them.
 _POLL = 1.0
 #: Slides that are given out beforehand, at least: so many workers a cluster that grows with its work may start.
 _AHEAD = 32
@@ -53,10 +53,10 @@ def process_on_cluster(
         As for :func:`~sam_mil_engine.process.batch.process_slides`; slides and project must have the same paths on
         every worker.
     address
-        ``local`` starts workers on this machine, one a CUDA device or else one a core; else the address of a
+        ``local`` starts workers on this machine, one per CUDA device or else one per core; else the address of a
         scheduler, ``tcp://HOST:PORT``.
     progress
-        Hears of all slides together, stage ``cluster``, and of each stage of each slide, named in ``slide``;
+        Is called for all slides together, stage ``cluster``, and of each stage of each slide, named in ``slide``;
         called by the caller's thread.
     announce
         Called once with the address of Dask's dashboard, where there is one.
@@ -70,7 +70,7 @@ def process_on_cluster(
     Raises
     ------
     ProjectError
-        If the scheduler does not answer, or no longer; what is done is kept.
+        If the scheduler does not answer, or no longer; finished slides are saved.
     """
     check_names(paths, stages)
     target, settings = Project(project), settings or ProcessSettings()

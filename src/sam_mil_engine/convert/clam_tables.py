@@ -1,4 +1,4 @@
-"""The tables of CLAM and SAM-MIL beside their features: lists of slides, labels and splits."""
+"""The tables of CLAM and SAM-MIL next to their features: lists of slides, labels and splits."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ class ExportedFiles:
     files: tuple[Path, ...]
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         return ", ".join(str(path) for path in self.files)
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"files": [str(path) for path in self.files]}
 
 

@@ -1,4 +1,4 @@
-"""SAM groups for features that exist: no feature is extracted again (SAM-MIL's supplement, §2)."""
+"""SAM groups for existing features: no feature is extracted again (SAM-MIL's supplement, §2)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def group_slides(
 ) -> Iterator[SlideResult[ImportedBag]]:
     """Attach groups to features, and keep both as native bags.
 
-    Segments are taken from ``segments``; where that is None, from beside the features (a SAM-MIL folder, a bag);
+    Segments are taken from ``segments``; where that is None, from next to the features (a SAM-MIL folder, a bag);
     where there are none, the segmenter of the settings runs on the slide.
 
     Parameters
@@ -75,7 +75,7 @@ class _Plan:
     """Where a slide's segments come from, and the keys of what its bag is made of.
 
     ``path`` is a file of segments and ``slide`` a slide to be segmented; where both are None, the segments lie
-    beside the features.
+    next to the features.
     """
 
     path: Path | None

@@ -42,12 +42,12 @@ class ImportedBag:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         groups = "" if self.groups is None else f", {self.groups} groups"
         return f"{self.patches} patches{groups}{' (reused)' if self.reused else ''}"
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         counts = {"patches": self.patches, "groups": self.groups, "segments": self.segments}
         return {**counts, "reused": self.reused, "notes": list(self.notes)}
 
@@ -61,7 +61,7 @@ def import_slides(
 ) -> Iterator[SlideResult[ImportedBag]]:
     """Make native bags of the features of another tool; one slide that fails does not stop the others.
 
-    What was imported before from the same files is kept; a bag of another origin moves to ``superseded/``.
+    What was imported before from the same files is reused; a bag of another origin moves to ``superseded/``.
 
     Parameters
     ----------

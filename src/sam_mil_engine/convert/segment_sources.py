@@ -1,4 +1,4 @@
-"""Segments that exist: SAM-MIL's pickles, bags, outlines of QuPath, label images."""
+"""Existing segments: SAM-MIL's pickles, bags, outlines of QuPath, label images."""
 
 from __future__ import annotations
 

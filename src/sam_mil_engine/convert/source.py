@@ -1,4 +1,4 @@
-"""Where features of other tools come from: a folder, what is known beside it, and which slide belongs to which."""
+"""Where features of other tools come from: a folder, what else is known, and which slide belongs to which."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .clam_tables import read_process_list
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where features come from, and what is known of them beside their files.
+    """Where features come from, and what is known of them besides their files.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[Fore
 
 
 def source_key(source: Source, opened: Opened, files: SlideFiles) -> str:
-    """Key that changes when a file of the slide, or what is known beside it, changes."""
+    """Key that changes when a file of the slide, or what else is known of it, changes."""
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.all]
     known = (source.patch_size_px0, source.mpp, source.encoder, str(opened.slides.get(files.slide_id, "")))
     return key("import", opened.format.name, stats, known)

@@ -178,14 +178,14 @@ def draw_patches(
 
 
 def stitch(slide: Slide, grid: TileGrid, max_side: int) -> RgbImage:
-    """Put the kept tiles together on a grey ground, as CLAM's stitches: what the encoder will see.
+    """Put the patches together on a grey ground, as CLAM's stitches: what the encoder will see.
 
     Parameters
     ----------
     slide
         The open slide.
     grid
-        Its kept tiles.
+        Its patches.
     max_side
         Longest side of the image in pixels.
     """

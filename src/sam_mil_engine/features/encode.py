@@ -53,7 +53,7 @@ def encode_patches(
     EncoderError
         If an encoder fails, or gives numbers that are not finite in the type that was asked for.
     SlideError
-        If a tile cannot be read.
+        If a patch cannot be read.
     """
     total = len(tiles.grid)
     progress(Progress("features", tiles.start, total, unit="tiles"))

@@ -1,4 +1,4 @@
-"""The seam between patch encoders and everything else. Does not import torch."""
+"""The interface between patch encoders and everything else. Does not import torch."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def fold_norms(model: Model) -> Model:
-    """Fold every batch norm that stands right behind a convolution, in place; return the model.
+    """Fold every batch norm that directly follows a convolution, in place; return the model.
 
     Only for models that run their layers in the order in which they list them, as ResNets and EfficientNets do:
-    this cannot be seen from outside. In evaluation mode a batch norm is a fixed factor and summand a channel, so
+    this cannot be seen from outside. In evaluation mode a batch norm is a fixed factor and summand per channel, so
     the features change by no more than rounding.
     """
     model.eval()

@@ -10,7 +10,7 @@ from .folding import fold_norms
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
-#: The part of the model behind the feature; its weights may be in the file and are not used.
+#: The part of the model after the feature; its weights may be in the file and are not used.
 _UNUSED = ("layer4.", "fc.")
 
 

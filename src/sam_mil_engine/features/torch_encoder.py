@@ -43,7 +43,7 @@ class TorchEncoder:
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     precision
-        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and are told in ``version``.
+        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and appear in ``version``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The seam between models and everything else: what goes into an aggregator and what comes out.
+"""The interface between models and everything else: what goes into an aggregator and what comes out.
 
 A new model is one file with an :class:`Aggregator` and one card in ``models/aggregators.py``. The training loop
 walks through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;

@@ -1,4 +1,4 @@
-"""Aggregators by name, with ``+groups`` behind it. Does not import torch."""
+"""Aggregators by name, with ``+groups`` after it. Does not import torch."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class PositionEncoding(nn.Module):
         return total
 
     def single(self, tokens: Tensor) -> Tensor:
-        """(B, H) -> (B, H): each an image of side 1, where only the middle of every kernel meets a token."""
+        """(B, H) -> (B, H): each an image of side 1, where only the middle of every kernel covers a token."""
         total = tokens
         for name, value in self.convolutions.named_parameters():
             middle = value.shape[-1] // 2

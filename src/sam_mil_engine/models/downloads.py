@@ -85,7 +85,7 @@ def fetch(card: ModelCard, *, progress: ProgressCallback = silent) -> Path:
 def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
     """Download a file to its place, and return the place.
 
-    What arrives is kept beside it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
+    The data are saved next to it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
 
     Raises
     ------

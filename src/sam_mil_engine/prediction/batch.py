@@ -51,7 +51,7 @@ class Prediction:
     scores: SlideScores
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         return f"{self.scores.predicted} ({float(self.scores.probabilities.max()):.3f})"
 
     def row(self) -> dict[str, object]:
@@ -88,10 +88,10 @@ def settings_for(
     slide_mpp
         What the slide says; where that is what the model expects, patches are read as they are, not resampled.
     segmenter, encoder, preset
-        What the user chose; as the model, or ``kept``, has it where None.
+        What the user chose; taken from the model, or from ``kept``, where None.
     kept
-        Settings of a project that is gone on with: patch size, resolution and encoder follow the model, all else
-        stays.
+        Settings of an existing project that is continued: patch size, resolution and encoder follow the model,
+        all else stays.
     """
     expects = model.expects
     base = kept or ProcessSettings(segments=SegmentSettings.of(segmenter=expects.segmenter))

@@ -1,4 +1,4 @@
-"""Many slides: one that fails does not stop the others, and the next ones are prepared beside the one that runs."""
+"""Many slides: one that fails does not stop the others, and the next ones are prepared while one runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def process_slides(
     device
         Where models run that are not in ``tools``.
     ahead
-        Slides that are opened, and whose tissue and first tiles are read, while another one is encoded; 0 takes
+        Slides that are opened, and whose tissue and first patches are read, while another one is encoded; 0 takes
         one after the other; None chooses by device and cores. No bag depends on it.
 
     Yields
@@ -107,7 +107,7 @@ def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
 class PreparedSlide:
     """A slide whose first half runs in a thread, and whose second half runs where :meth:`finish` is called.
 
-    The callback hears nothing before that: it is called by the caller's thread only, and a slide's reports come
+    The callback is not called before that: it is called by the caller's thread only, and a slide's reports come
     when it is the slide's turn.
     """
 
@@ -140,7 +140,7 @@ class PreparedSlide:
         return finish(self._run)
 
     def cancel(self) -> None:
-        """Give the slide back; what is finished of it is kept."""
+        """Give the slide back; its finished stages are saved."""
         self._stopped = True
         if not self._ready.cancel():
             self._ready.exception()
@@ -188,7 +188,7 @@ def correct_lost_rows(
     project
         The project.
     slides
-        Which slides to look at; all where None.
+        Which slides to check; all where None.
     wait
         Seconds to give those that still run to end by themselves.
     state, error, hint

@@ -25,7 +25,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
     processed
         The slide with its edited ``segments`` and, where it had groups, a ``bag`` regrouped by them.
     names
-        One a segment, empty where it has none; nothing for no names at all.
+        One per segment, empty where it has none; nothing for no names at all.
 
     Returns
     -------

@@ -111,7 +111,7 @@ class SlideJob:
     Attributes
     ----------
     slide, slide_id, project, tools, progress
-        What is worked on, where results go, with which models, and who is told.
+        What is worked on, where results go, with which models, and who is notified.
     side
         The further encoder whose bag this is; None is the first encoder, whose bag is the slide's own.
     tiles

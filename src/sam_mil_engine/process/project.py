@@ -69,7 +69,7 @@ class Project:
         return find_existing(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
 
     def stitch(self, slide_id: str) -> Path:
-        """Path of the image of the kept tiles."""
+        """Path of the image of the patches."""
         return find_existing(self.folder / layout.STITCHES / f"{slide_id}.jpg")
 
     @contextmanager

@@ -18,14 +18,14 @@ from ..tables.reading import whole_number
 
 
 class Result(Protocol):
-    """What one slide of many gave."""
+    """The result for one slide of many."""
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         ...
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         ...
 
 
@@ -34,7 +34,7 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True, slots=True)
 class SlideResult(Generic[R]):
-    """How one slide of many ended, whatever was done to it: its result, or its error.
+    """The result of one slide of many, or its error.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class SlideResult(Generic[R]):
     error: BaseException | None = None
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line for the user."""
         return f"{self.slide_id}: {self.error if self.result is None else self.result.summary()}"
 
     def row(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ class ProcessedSlide:
         return replace(self, tissue=None, grid=None, segments=None, bag=None)
 
     def summary(self) -> str:
-        """Say what was done in a line for a person."""
+        """Return one line for the user that says what was done."""
         spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
         reused = f"reused {', '.join(self.reused)}" if self.reused else ""
         counts = f"{self.tiles or 0} patches, {self.groups or 0} groups"

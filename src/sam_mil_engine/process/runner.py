@@ -1,4 +1,4 @@
-"""One slide from its lock to its last stage, resumable: what was done with the same settings is kept."""
+"""One slide from its lock to its last stage, resumable: stages done with the same settings are not repeated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def process_slide(
     tools: Tools | None = None,
     progress: ProgressCallback = silent,
 ) -> ProcessedSlide:
-    """Run the stages on one slide; what was done before with the same settings is kept.
+    """Run the stages on one slide; stages that were done before with the same settings are not repeated.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ def run_slide(
 ) -> SlideRun:
     """Run the wanted stages on one slide.
 
-    The first half opens the slide, finds tissue, lays the tiles and begins to read the first ones. The generator
-    may be driven from different threads, one after the other. Closing it, or an error thrown into it, gives the
-    slide back and is recorded in ``process.csv``.
+    The first half opens the slide, finds tissue, makes the grid of patches and begins to read the first ones.
+    The generator may be driven from different threads, one after the other. Closing it, or an error thrown into
+    it, gives the slide back and is recorded in ``process.csv``.
     """
     _check_folders(tools.settings.features)
     project.save_settings(tools.settings, versions())

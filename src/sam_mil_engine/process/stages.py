@@ -68,7 +68,7 @@ def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
 
 
 def tile_stage(job: SlideJob, key: str) -> None:
-    """Lay the grid of patches and write the image of those that are kept."""
+    """Make the grid of patches and write the image of those that are kept."""
     from ..drawing.images import save_image, stitch
     from ..slide.tiling import make_tile_grid
 
@@ -110,7 +110,7 @@ class _Missing:
 
 
 def _missing(job: SlideJob) -> list[_Missing]:
-    """List what the encoders still have to do; empty before the tiles are laid."""
+    """List what the encoders still have to do; empty before the tiles stage is done."""
     laid = h5.read_stages(job.bag)
     if "tiles" not in laid:
         return []
@@ -147,7 +147,7 @@ def _stream(job: SlideJob, start: int) -> PatchStream:
 def encode_stage(job: SlideJob, key: str) -> None:
     """Encode the patches, block by block, by every encoder that lacks them, and store what this job's made.
 
-    Goes on where an earlier run was killed. What the other encoders made waits beside their bags until it is their
+    Goes on where an earlier run was killed. What the other encoders made waits next to their bags until it is their
     turn; then there is nothing left to read.
     """
     missing, settings = _missing(job), job.tools.settings.features

@@ -1,4 +1,4 @@
-"""A person's annotation beside the prediction: what a slide's section shows of it."""
+"""A person's annotation next to the prediction: what a slide's section shows of it."""
 
 from __future__ import annotations
 

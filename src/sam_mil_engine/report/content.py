@@ -68,7 +68,7 @@ class Table:
     title, note
         Above and below the table.
     columns, rows
-        Every row has one cell a column.
+        Every row has one cell per column.
     """
 
     title: str

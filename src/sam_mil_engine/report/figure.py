@@ -75,7 +75,7 @@ def write_figure(
     bars, entries, caption
         What stands below the image.
     dpi
-        Pixels an inch of a PNG, and of the image in a PDF.
+        Pixels per inch of a PNG, and of the image in a PDF.
 
     Raises
     ------

@@ -57,13 +57,13 @@ def build_report(
         A PROJECT (``bags/`` and ``process.csv``), a RUN (``metrics.json``), a folder of RUNs of several models,
         or a PREDICTION (what ``predict`` wrote).
     annotations
-        slide_id -> annotation file, shown beside the prediction.
+        slide_id -> annotation file, shown next to the prediction.
     labels
         slide_id -> true class, where the folder does not know it.
     max_slides
         Slides that get images; the tables list all.
     progress
-        Called once a slide; raising in it stops.
+        Called once per slide; raising in it stops.
 
     Raises
     ------

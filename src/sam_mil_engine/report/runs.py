@@ -151,7 +151,7 @@ def differences_table(file: Path) -> Table | None:
 
 
 def make_charts(history: pd.DataFrame) -> tuple[Chart, ...]:
-    """Training loss with its terms, validation loss, validation AUC, over the epochs; one line a fold."""
+    """Training loss with its terms, validation loss, validation AUC, over the epochs; one line per fold."""
     if history.empty or "epoch" not in history:
         return ()
     terms = [name for name in history if str(name).startswith("train_") and name != "train_loss"]

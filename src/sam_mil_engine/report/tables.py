@@ -71,7 +71,7 @@ def metrics_table(models: Sequence[ModelMetrics]) -> Table:
 
 
 def predictions_table(predictions: Sequence[PredictionRow], *, linked: frozenset[str] = frozenset()) -> Table:
-    """Return one row a prediction; ids in ``linked`` (see ``anchor``) lead to the slide's section."""
+    """Return one row per prediction; ids in ``linked`` (see ``anchor``) lead to the slide's section."""
     runs = any(row.run for row in predictions)
     positives = {row.positive for row in predictions}
     rows = []

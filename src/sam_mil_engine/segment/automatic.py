@@ -1,4 +1,4 @@
-"""Everything at once: SAM's automatic masks of an image, as the paper runs it (SAM-MIL §4.1).
+"""SAM's automatic masks of an image, as the paper runs it (SAM-MIL §4.1).
 
 The masks are those of ``segment_anything.SamAutomaticMaskGenerator`` with the same weights and settings; how they
 are computed is in ``point_grid``, ``fast_encoder``, ``fast_decoder``, ``mask_filters`` and ``candidates``.

@@ -27,7 +27,7 @@ class DecodedMasks:
     def above(cls, predicted_iou: Tensor, logits: Callable[[Tensor], Tensor], min_iou: float) -> DecodedMasks:
         """Ask for the logits of those masks only that pass; a ``min_iou`` of 0 lets all pass, as SAM's filter does.
 
-        ``predicted_iou`` is (B, masks a prompt), ``logits`` maps a bool array of that shape to (M, h, w).
+        ``predicted_iou`` is (B, masks per prompt), ``logits`` maps a bool array of that shape to (M, h, w).
         """
         passed = predicted_iou > min_iou if min_iou > 0 else torch.ones_like(predicted_iou, dtype=torch.bool)
         return cls(predicted_iou[passed], logits(passed))
@@ -37,7 +37,7 @@ class PromptedImage(Protocol):
     """An image that takes prompts."""
 
     def __call__(self, points: Tensor, *, needed: tuple[int, int], min_iou: float) -> DecodedMasks:
-        """Decode B prompts of one point each: three masks a prompt, without those with too low a predicted IoU.
+        """Decode B prompts of one point each: three masks per prompt, without those with too low a predicted IoU.
 
         Parameters
         ----------

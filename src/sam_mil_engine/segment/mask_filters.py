@@ -38,7 +38,7 @@ class Axis:
     groups, first_group
         (needed - K + 1,) number of groups that begin here, and the first of them.
     tile
-        (R, K, G) their weights; not a number where a group has fewer pixels.
+        (R, K, G) their weights; NaN where a group has fewer pixels.
     """
 
     weights: Tensor
@@ -70,7 +70,7 @@ class Axis:
         needed = int(last.max()) + 1
         first = first.clamp(max=needed - reach)
         per_start = torch.bincount(first, minlength=needed - reach + 1).float()
-        # A group as large as the pixels beside an edge, which are more, would make all of them slower.
+        # A group as large as the pixels next to an edge, which are more, would make all of them slower.
         most = max(1, round(length / len(torch.unique(first))))
         _, run, lengths = torch.unique_consecutive(first, return_inverse=True, return_counts=True)
         inside = torch.arange(length) - (lengths.cumsum(0) - lengths)[run]
@@ -152,7 +152,7 @@ class FullResolution:
         """Stability and boxes of M masks, from their needed logits (M, rows, columns) float32.
 
         The stability (Kirillov et al. 2023) is the ratio of the areas above threshold + offset and above
-        threshold - offset; not a number where the latter is empty.
+        threshold - offset; NaN where the latter is empty.
         """
         levels = (threshold - offset, threshold, threshold + offset)
         # For each level, where all of the K x K logits are above it, and where some are and some are not.
@@ -210,7 +210,7 @@ class FullResolution:
         return every, some ^ every
 
     def _pixels(self, logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Pixels (R, R, Q) of Q cells; those beyond a cell are not a number, which exceeds nothing."""
+        """Pixels (R, R, Q) of Q cells; those beyond a cell are NaN, which exceeds nothing."""
         _, height, width = logits.shape
         corner = (mask * height + self._rows.start[row]) * width + self._columns.start[column]
         row_weights, column_weights = self._rows.tile[:, :, row], self._columns.tile[:, :, column]

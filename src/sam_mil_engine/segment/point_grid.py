@@ -68,7 +68,7 @@ class Crop:
 def make_crops(image: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
     """List the image and its crops in Meta's order; layer n has 4^n crops and a coarser grid.
 
-    With ``prompts_on_tissue`` the points beside the tissue are left out, and crops that have no other.
+    With ``prompts_on_tissue`` the points outside the tissue are left out, and crops that have no other.
     """
     width, height = image.size_raster
     layers = settings.crop_n_layers

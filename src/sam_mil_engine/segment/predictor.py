@@ -35,7 +35,7 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
 
 
 def _nothing() -> None:
-    """Report to nobody."""
+    """Ignore the report."""
 
 
 @dataclass(frozen=True, slots=True)

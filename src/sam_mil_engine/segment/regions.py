@@ -172,7 +172,7 @@ def adjacency(labels: Labels) -> npt.NDArray[np.int64]:
         ]
     )
     pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs.min(axis=1) != OUTSIDE)], axis=1)
-    # One number a pair sorts faster than rows do.
+    # One number per pair sorts faster than rows do.
     number = int(labels.max()) + 1
     codes = np.unique(pairs[:, 0] * number + pairs[:, 1])
     return np.stack([codes // number, codes % number], axis=1)
@@ -180,7 +180,7 @@ def adjacency(labels: Labels) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class MergeTree:
-    """A forest of merges over n superpixels, one tree a connected piece of tissue.
+    """A forest of merges over n superpixels, one tree per connected piece of tissue.
 
     Attributes
     ----------

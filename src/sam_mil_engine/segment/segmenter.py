@@ -1,4 +1,4 @@
-"""The seam between segmenters and everything else. Does not import torch."""
+"""The interface between segmenters and everything else. Does not import torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Segmenter(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever the segments may: part of the key under which results are kept."""
+        """Changes whenever the segments may: part of the key of the cached results."""
         ...
 
     def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:

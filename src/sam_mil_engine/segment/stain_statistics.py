@@ -78,7 +78,7 @@ def stain_amounts(image: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
 
 
 def smoothed(field: Field, tissue: npt.NDArray[np.bool_], sigma: float) -> Field:
-    """Smooth (h, w, c) with a Gaussian inside the tissue: the glass beside it makes no ring."""
+    """Smooth (h, w, c) with a Gaussian inside the tissue: the glass around it makes no ring."""
     import cv2
 
     inside = tissue.astype(np.float32)

@@ -1,4 +1,4 @@
-"""A library of drawn nuclei, made once a process and stamped thousands of times a slide."""
+"""A library of drawn nuclei, drawn once per process and stamped thousands of times per slide."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The bags of a cohort at hand: kept in half precision as far as a budget goes, read again beyond it.
+"""A cache of the bags of a cohort: cached in half precision up to a budget, read again beyond it.
 
-A number never depends on the budget: a bag that is read again is rounded as one that is kept.
+A number never depends on the budget: a bag that is read again is rounded like one that is cached.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class BagStore:
     paths, targets
         slide_id -> bag file, and position of its class.
     device
-        Where bags are used, and kept.
+        Device on which bags are used and cached.
     dtype
-        Precision in which features are kept.
+        Precision of cached features.
     budget
         Bytes of bags to keep at most.
     """
@@ -89,7 +89,7 @@ class BagStore:
 
     @property
     def n_cached(self) -> int:
-        """How many bags are kept."""
+        """Number of cached bags."""
         return len(self._kept)
 
     def get(self, slide_id: str) -> Example:
@@ -97,7 +97,7 @@ class BagStore:
         return self._example(slide_id, self._read(slide_id))
 
     def in_order(self, slide_ids: Iterable[str]) -> Iterator[Example]:
-        """Yield bags in this order; those that are not kept are read ahead by a thread."""
+        """Yield bags in this order; those that are not cached are read ahead by a thread."""
         waiting: deque[tuple[str, Future[BagTensors] | BagTensors]] = deque()
         with ThreadPoolExecutor(1) as reader:
             for slide_id in slide_ids:

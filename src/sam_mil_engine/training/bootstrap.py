@@ -1,4 +1,4 @@
-"""How sure a metric is: the bootstrap over slides (Efron 1979), or over patients where one has several slides.
+"""Confidence intervals of metrics: the bootstrap over slides (Efron 1979), or over patients with several slides.
 
 Slides of a patient are alike: drawn one by one, they would pass for more evidence than they are. A resample is a
 weight for every slide, the number of times that it or its patient was drawn. All metrics of all resamples

@@ -51,7 +51,7 @@ class TrainedModel:
     card
         Text of the model card, or None.
     domain
-        The distribution of the features it was trained on, or None where that was not kept.
+        The distribution of the features it was trained on, or None where it was not saved.
     temperature
         What the slide's logits are divided by before the softmax, from validation slides.
     calibration

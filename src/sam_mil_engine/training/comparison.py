@@ -1,4 +1,4 @@
-"""Models beside each other on the same slides: metrics, differences, and whether these could be chance."""
+"""Comparison of models on the same slides: metrics, differences, and whether these could be chance."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a metric and model, with the columns :data:`COLUMNS`: ``mean`` and ``sd`` over the folds;
+        One row per metric and model, with the columns :data:`COLUMNS`: ``mean`` and ``sd`` over the folds;
         ``pooled`` with its 95% interval ``low``, ``high``; and for every model but the first, the difference of
         the pooled metrics from the first model's with 95% interval and two-sided p-value of a paired bootstrap:
         over slides (test ``bootstrap``), or over patients where one has several slides (``bootstrap over

@@ -34,7 +34,7 @@ _TCGA = re.compile(r"TCGA-\w{2}-\w{4}")
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What :func:`cross_validate` made.
+    """The results of :func:`cross_validate`.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def cross_validate(
     """Train every model on every fold, and test it on the slides that the fold leaves out.
 
     All models have the same splits and share the bags in memory. One model writes a RUN folder (formats.md),
-    several write one each into ``out_dir`` and ``comparison.csv`` beside them.
+    several write one each into ``out_dir`` and ``comparison.csv`` next to them.
 
     Parameters
     ----------
@@ -94,7 +94,8 @@ def cross_validate(
         Where the folds are trained: one after the other here, or for example
         :func:`~sam_mil_engine.cluster.folds.on_cluster`.
     resume
-        Go on with what is in ``out_dir``: folds that are done are kept, one that was stopped goes on at its epoch.
+        Continue with what is in ``out_dir``: finished folds are reused, one that was stopped continues at its
+        epoch.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from ..files import atomic_write
 
 #: Name of the file in a model folder.
 FILE = "domain.safetensors"
-#: Directions of large variance that are kept.
+#: Number of directions of large variance.
 COMPONENTS = 32
 #: Patches of one slide that the estimate takes at most, evenly spread.
 MOST_PATCHES = 1000

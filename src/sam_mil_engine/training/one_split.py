@@ -179,7 +179,7 @@ def predictions_of(
     fold: int,
     part: str,
 ) -> pd.DataFrame:
-    """Rows of ``predictions.csv``, one a slide."""
+    """Rows of ``predictions.csv``, one per slide."""
     import pandas as pd
 
     called = predicted_classes(result.probabilities, threshold=threshold)

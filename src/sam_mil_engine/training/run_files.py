@@ -43,7 +43,7 @@ class TrainResult:
     history
         One row an epoch and split.
     predictions
-        One row a test slide and split (validation slides where a split has no test part).
+        One row per test slide and split (validation slides where a split has no test part).
     summary
         The run as a whole (:func:`~sam_mil_engine.training.summary.summarise`): ``mean``, ``sd``, ``pooled``,
         ``bootstrap``.
