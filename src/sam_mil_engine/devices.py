@@ -46,7 +46,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """One line for a person: ``cpu (2 threads)`` or the name of the accelerator and its memory."""
+    """One line for the user: ``cpu (2 threads)`` or the name of the accelerator and its memory."""
     import torch
 
     if device.type == "cuda":

@@ -56,7 +56,7 @@ def card_text(found: Evaluation, told: str) -> str:
         f"{grid_text(found.settings)[0].upper()}{grid_text(found.settings)[1:]}, on the same images.\n\n"
         + _markdown(automatic_means(found.automatic), digits={"masks": 1, "groups": 1})
         + "\n## Limits\n\n"
-        "Its outlines are those of drawn tissue: look at every one. A box helps most, then several clicks; with one"
+        "Its outlines are those of drawn tissue: check every one. A box helps most, then several clicks; with one"
         " click the three answers mean a part, an object and a region. On tissue other than colon it was only"
         " looked at (`training/tissue_sam/look.py`): without prompts it outlines whole pieces and large zones of"
         " skin, the fat cells of marrow, gaps and vessels of lung, and single nuclei where an image is of 0.25 µm"

@@ -228,7 +228,7 @@ class Reader:
 
 
 def plane_name(plane: tuple[int, int]) -> str:
-    """Name a plane (z, t) for a person: ``z=2, t=0``."""
+    """Name a plane (z, t) for the user: ``z=2, t=0``."""
     return f"z={plane[0]}, t={plane[1]}"
 
 

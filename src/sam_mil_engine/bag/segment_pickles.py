@@ -48,7 +48,7 @@ def read_pickled_segments(
     Raises
     ------
     BagError
-        If the file is no such list, its masks differ in size, or it holds more than one image.
+        If the file is not such a list, its masks differ in size, or it holds more than one image.
     """
     info, masks = _parts(load_pickles(path), path)
     shapes = {_mask(item, path).shape for item in masks}

@@ -16,7 +16,7 @@ from ..settings.changes import copied, put, setting_names
 def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settings]) -> dict[str, Any]:
     """Return nested ``values`` with each ``NAME=VALUE`` put in its place.
 
-    A value is read as TOML (``0.5``, ``true``, ``["a", "b"]``); what is no TOML is text, so that ``sg2m`` needs no
+    A value is read as TOML (``0.5``, ``true``, ``["a", "b"]``); what is not TOML is text, so that ``sg2m`` needs no
     quotes.
 
     Raises

@@ -42,7 +42,7 @@ def read_process_list(path: Path, known: Sequence[str]) -> tuple[set[str], list[
     Raises
     ------
     DataError
-        If the file is no such list, or no slide in it is processed.
+        If the file is not such a list, or no slide in it is processed.
     """
     table = read_table(path)
     names = table.column(required(table.heading, SLIDE, where=path))

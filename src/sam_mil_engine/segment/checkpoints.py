@@ -66,7 +66,7 @@ def load_sam(path: Path, *, device: str = "auto") -> Sam:
     Raises
     ------
     SegmentError
-        If the file cannot be read, is no SAM checkpoint, or its weights do not fit its shape.
+        If the file cannot be read, is not a SAM checkpoint, or its weights do not fit its shape.
     """
     state = _read_state(path)
     sam = _mobile_sam(path) if _TINY_VIT in state else sam_model_registry[_shape_of(state, path)]()
@@ -118,6 +118,6 @@ def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
 
 
 def _first_lines(error: Exception) -> str:
-    """Say enough of a long message of torch for a person to go on."""
+    """Return the first lines of a long message of torch."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:300] + " …"

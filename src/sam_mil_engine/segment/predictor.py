@@ -80,7 +80,7 @@ class SamPrompter:
         Raises
         ------
         SegmentError
-            If it is no such image.
+            If it is not such an image.
         """
         check_image(image)
         sam = self._predictor.model

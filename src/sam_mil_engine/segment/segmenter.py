@@ -14,7 +14,7 @@ class Segmenter(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name for the user."""
         ...
 
     @property

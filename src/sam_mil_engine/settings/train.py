@@ -1,4 +1,4 @@
-"""Settings of training, cross-validation and the demonstration."""
+"""Settings of training, cross-validation and the demo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .process import ProcessSettings, SegmentSettings, TileSettings
 
 
 class TrainSettings(Settings):
-    """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
+    """The optimisation (methods §2): Adam, cosine over the epochs, one bag per step.
 
     What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
     """
@@ -62,7 +62,7 @@ class TrainSettings(Settings):
 
     @property
     def budget(self) -> float:
-        """Bytes of bags to keep at most."""
+        """Largest number of bytes of bags to cache."""
         return self.cache_gib * 2**30
 
 
@@ -110,7 +110,7 @@ PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 
 
 class DemoSettings(Settings):
-    """The demonstration: a small cohort of generated slides, and models that are trained within minutes."""
+    """The demo: a small cohort of generated slides, and models that are trained within minutes."""
 
     slides: int = setting(32, "Slides", "Generated slides.", unit="slides", ge=8)
     seed: int = setting(0, "Seed", "Of the generated slides.")

@@ -1,4 +1,4 @@
-"""Slides of several files: what must lie next to the file that is opened. And formats that no reader reads.
+"""Slides of several files: what must lie next to the file that is opened. And formats that no reader supports.
 
 Such a file often holds a thumbnail or a label, which must never be taken for the slide.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import SlideError
 
 _CONVERT = "Convert it to OME-TIFF, for example with QuPath, or with Bio-Formats' bfconvert"
-#: Endings of formats that no reader here reads, and their names.
+#: Suffixes of formats that no reader here supports, and their names.
 UNREAD = {
     ".dyqx": "Sdpc",
     ".ets": "A part of an Olympus VSI slide",

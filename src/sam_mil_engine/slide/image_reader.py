@@ -53,7 +53,7 @@ class ImageReader:
 
 
 def open_with_pillow(path: Path) -> ImageReader | None:
-    """Open ``path``, or return None where it is no plain image.
+    """Open ``path``, or return None if it is not a plain image.
 
     Raises
     ------

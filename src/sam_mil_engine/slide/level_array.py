@@ -27,14 +27,14 @@ Bounds = tuple[int, int, int, int]
 
 
 class LevelArray:
-    """One level as a lazy array (height, width, 3) of uint8, as far as viewers use arrays.
+    """One level as a lazy array (height, width, 3) of uint8, as far as viewers need arrays.
 
     Parameters
     ----------
     size
         Width and height of the level in pixels.
     tile
-        Width and height of the tiles that are decoded and kept.
+        Width and height of the tiles that are decoded and cached.
     number
         Number of the level in its pyramid.
     make
@@ -42,7 +42,7 @@ class LevelArray:
     pool
         Cache and threads, shared by all levels.
     on_view
-        Is told of every look: number of the level, and the bounds in its pixels.
+        Called for every view: number of the level, and the bounds in its pixels.
     finer
         The level that this one is made from, or None where the file has it.
 
@@ -126,8 +126,8 @@ class LevelArray:
         Parameters
         ----------
         report
-            Is told several times a second how many tiles were made, of :attr:`tiles_to_make`. What it raises leaves
-            this method; the tiles are then made on until the slide is closed.
+            Called several times a second with the number of tiles made, of :attr:`tiles_to_make`. What it raises
+            leaves this method; the tiles are then made on until the slide is closed.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class LevelArray:
         reading.result()
 
     def make_ahead(self, tiles: Tiles, *, but: Tiles = (0, 0, 0, 0)) -> None:
-        """Make tiles that are not in the cache, the middle ones first, until others are asked for.
+        """Make tiles that are not in the cache, the middle ones first, until others are requested.
 
         What lies outside the level, or in ``but``, is left out.
         """

@@ -42,7 +42,7 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     Raises
     ------
     SlideError
-        If there is no such file, or no reader can open it: with each reader's own words and a hint.
+        If there is no such file, or no reader can open it: with each reader's own message and a hint.
     """
     path = Path(path)
     try:

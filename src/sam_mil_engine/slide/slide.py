@@ -144,7 +144,7 @@ class Slide:
         return padded
 
     def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
-        """Read a rectangle inside a level at half its size, for looking at, where that takes less than all pixels.
+        """Read a rectangle inside a level at half its size, for display, where that takes less than all pixels.
 
         Pixels are close to the means of four, not equal.
 

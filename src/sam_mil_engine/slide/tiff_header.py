@@ -82,7 +82,7 @@ def read_directories(path: Path, *, most: int = _MOST_DIRECTORIES) -> tuple[Tiff
     Parameters
     ----------
     path
-        The file; one that is no TIFF has no directories.
+        The file; one that is not a TIFF has no directories.
     most
         Directories that are read at most.
     """

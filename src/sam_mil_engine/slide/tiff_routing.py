@@ -1,4 +1,4 @@
-"""Which reader shows a TIFF file as it is: OpenSlide opens files that it misreads, without a word."""
+"""Which reader shows a TIFF file as it is: OpenSlide opens some files that it silently misreads."""
 
 from __future__ import annotations
 

@@ -116,10 +116,10 @@ class TiffReader:
 
 
 def open_with_tifffile(path: Path) -> TiffReader | None:
-    """Open ``path``, or return None where it is no TIFF."""
+    """Open ``path``, or return None if it is not a TIFF."""
     if not is_tiff(path):
         return None
-    # tifffile logs what it finds odd; what matters is raised, and an engine does not write to the terminal.
+    # tifffile logs what it finds unusual; what matters is raised, and an engine does not write to the terminal.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         return TiffReader(path)

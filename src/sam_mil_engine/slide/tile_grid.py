@@ -29,7 +29,7 @@ class TileGrid:
     step_px0
         Distance of two grid cells (x, y) in level-0 pixels; cell (i, j) starts at round((j, i) * step).
     mpp
-        Micrometres an output pixel, or None where the slide has no mpp.
+        Micrometres per output pixel, or None where the slide has no mpp.
     """
 
     coords_px0: npt.NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""Lay the grid of patches over the tissue, and read them."""
+"""Make the grid of patches over the tissue, and read them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSetting
     Raises
     ------
     SlideError
-        If a resolution in µm is asked for and the slide does not know its own.
+        If a resolution in µm is asked for and the resolution of the slide is not known.
     SettingsError
         If a patch would be smaller than one level-0 pixel.
     """

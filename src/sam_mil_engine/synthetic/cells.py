@@ -1,4 +1,4 @@
-"""Put cells on the canvas: glands, vessels, fat, and the nuclei of everything."""
+"""Draw cells on the canvas: glands, vessels, fat, and the nuclei of everything."""
 
 from __future__ import annotations
 

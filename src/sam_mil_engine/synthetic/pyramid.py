@@ -1,4 +1,4 @@
-"""Write a pixels as a pyramidal tiled TIFF that OpenSlide, QuPath and the rest open."""
+"""Write an image as a pyramidal tiled TIFF that OpenSlide, QuPath and the rest open."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class BagStore:
     dtype
         Precision of cached features.
     budget
-        Bytes of bags to keep at most.
+        Largest number of bytes of bags to cache.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class BagStore:
         self._labels = {name: torch.tensor(target, device=device) for name, target in targets.items()}
         self._device, self._dtype, self._budget = device, _TYPES[dtype], budget
         self._kept: dict[str, BagTensors] = {}
-        #: Bytes of the bags that are kept.
+        #: Bytes of the cached bags.
         self.cached_bytes = 0
 
     def offer(self, slide_id: str, bag: FeatureBag) -> None:
-        """Take a bag that was just read; keep it if there is room.
+        """Take a bag that was just read; cache it if there is room.
 
         Raises
         ------

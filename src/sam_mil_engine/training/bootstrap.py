@@ -28,7 +28,7 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions of n slides, a slide perhaps several times (once a repeat).
+    """Predictions of n slides, a slide perhaps several times (once per repeat).
 
     Attributes
     ----------

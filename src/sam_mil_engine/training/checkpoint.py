@@ -47,7 +47,7 @@ class TrainedModel:
     seed
         Seed of the training, or None where not known.
     name, path
-        A name for people, and the model folder.
+        A display name, and the model folder.
     card
         Text of the model card, or None.
     domain

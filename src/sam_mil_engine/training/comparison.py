@@ -43,7 +43,7 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
         ``pooled`` with its 95% interval ``low``, ``high``; and for every model but the first, the difference of
         the pooled metrics from the first model's with 95% interval and two-sided p-value of a paired bootstrap:
         over slides (test ``bootstrap``), or over patients where one has several slides (``bootstrap over
-        patients``). For two classes and one slide per patient, one more row a model (test ``delong``) holds
+        patients``). For two classes and one slide per patient, one more row per model (test ``delong``) holds
         DeLong's test of the AUC, on each slide's mean probability over repeats. p-values are not corrected for
         the number of models.
 

@@ -39,7 +39,7 @@ class CrossValidation:
     Attributes
     ----------
     out_dir
-        The folder: of the run where there is one model, else of one run a model.
+        The folder: of the run where there is one model, else of one run per model.
     runs
         Model -> its run.
     comparison
@@ -77,7 +77,7 @@ def cross_validate(
     bags_dir, labels_csv
         As for :func:`~sam_mil_engine.train`.
     models
-        Names, ``+groups`` behind a name for group tokens; or any name -> settings, for variants of a model. None:
+        Names, ``+groups`` after a name for group tokens; or any name -> settings, for variants of a model. None:
         the model of ``settings``.
     protocol
         ``c16`` (3 x 3 folds, patience 30, not before epoch 130), ``tcga`` (5 folds by patient, 20, 70), or None

@@ -49,7 +49,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBags:
-    """All bags of a cohort at hand; folds and models share them."""
+    """All bags of a cohort, shared by folds and models."""
 
     store: BagStore
     expects: Expects
@@ -124,7 +124,7 @@ def _as_bags(slide_ids: Iterable[str], found: Mapping[str, Path], progress: Prog
 
 
 def _summary(table: pd.DataFrame, classes: Sequence[str]) -> str:
-    """One line for a person: how many slides, patients and slides per class."""
+    """One line for the user: how many slides, patients and slides per class."""
     patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients given"
     counts = Counter(table["label"])
     return f"{len(table)} slides{patients}; classes: {', '.join(f'{name} {counts[name]}' for name in classes)}"
@@ -159,7 +159,7 @@ def load_bags(
     budget: float = float("inf"),
     progress: ProgressCallback = silent,
 ) -> LoadedBags:
-    """Read and check all bags of the cohort, and keep them on ``device``, at most ``budget`` bytes of them.
+    """Read and check all bags of the cohort, and cache them on ``device``, at most ``budget`` bytes of them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a model knows: the distribution of its training features, and how far from it a slide lies. Needs no torch.
+"""The domain of a model: the distribution of its training features, and distances from it. Needs no torch.
 
 The features of patches are taken as normal around a few directions of large variance, with equal variance in all
 others: probabilistic principal components (Tipping and Bishop 1999). A patch's distance is Mahalanobis' under that

@@ -1,4 +1,4 @@
-"""One training, from the first step to the best weights. Knows no model by name."""
+"""One training, from the first step to the best weights; independent of the model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fit(
 ) -> History:
     """Train ``model`` in place, stage after stage; it ends with the best weights of its last stage.
 
-    In each of the model's stages: a fresh optimiser over what requires gradients, one bag a step, a rate that
+    In each of the model's stages: a fresh optimiser over what requires gradients, one bag per step, a rate that
     falls with a cosine over the epochs (methods §2). A stage stops when the validation loss has not improved for
     ``patience`` epochs and ``min_epochs`` are done; its best weights go into the next.
 
@@ -73,7 +73,7 @@ def fit(
     Returns
     -------
     list of dict
-        One row an epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
+        One row per epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
         term of the loss, val_loss, val_auc.
 
     Raises
@@ -122,7 +122,7 @@ def train_epoch(
     start: Progress,
     progress: ProgressCallback = silent,
 ) -> Row:
-    """Take one step a bag, in random order; return the mean loss and the mean of each of its terms.
+    """Take one step per bag, in random order; return the mean loss and the mean of each of its terms.
 
     ``start`` counts epochs: those done, and all there may be.
     """

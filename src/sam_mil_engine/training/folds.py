@@ -59,7 +59,7 @@ def from_column(table: pd.DataFrame, *, val_fraction: float, seed: int) -> Split
 
 
 def k_fold(table: pd.DataFrame, *, folds: int, repeats: int, val_fraction: float, seed: int) -> list[Split]:
-    """Every slide is tested once a repeat; validation is drawn from the rest; stratified, patients together."""
+    """Every slide is tested once per repeat; validation is drawn from the rest; stratified, patients together."""
     from sklearn.model_selection import StratifiedKFold
 
     patients = _patients(table)

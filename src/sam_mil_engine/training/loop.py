@@ -49,7 +49,7 @@ def train(
     columns
         Which columns of the labels are meant, where their names do not say it.
     resume
-        Go on with the run that is in ``out_dir``; a finished one is only read.
+        Resume the run that is in ``out_dir``; a finished one is only read.
 
     Raises
     ------

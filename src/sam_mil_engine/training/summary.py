@@ -40,7 +40,7 @@ def summarise(
     -------
     dict
         ``part``: ``test``, or ``val`` where a run has no test slides. ``mean`` and ``sd`` over the folds (sample
-        deviation; None with one fold). ``pooled``: figure -> ``value``, ``low``, ``high``: the metric of all
+        deviation; None with one fold). ``pooled``: metric -> ``value``, ``low``, ``high``: the metric of all
         predictions together, and the 95% interval of a bootstrap over slides, or over patients where one has
         several slides. ``bootstrap``: how it was made.
     """

@@ -222,7 +222,7 @@ def test_files_that_are_no_resnet50(tmp_path, resnet_state):
         (text, "cannot be read"),
         (other, "not hold a plain table"),
         (short, "layer3.0.conv1.weight"),
-        (tmp_path / "missing.pth", "no such file"),
+        (tmp_path / "missing.pth", "no such weights file"),
     ]:
         with pytest.raises(EncoderError, match=message) as caught:
             load_encoder(f"resnet50:{path}")
