@@ -45,7 +45,8 @@ ENGINE_WORDS: dict[str, str] = {
     'say "metric"': r"\b[Ff]igures? of merit\b|^\s*print_line\(f\"figures:",
     'say "result"': r"\b[Oo]utcomes?\b|SlideOutcome",
     'say "interface"': r"\bThe seam between\b",
-    'say "is not a ..."': r"(?<!there )\b(?:is|are) no (?:dataset|number|image|table|file|slide|plain|TIFF|DICOM|softmax)\b",
+    'say "is not a ..."': r"(?<!there )\b(?:is|are) no "
+    "(?:dataset|number|image|table|file|plain|TIFF|DICOM|softmax)\b",
     'say "after"': r"\bbehind (?:the|a) (?:name|colon)\b",
     'say "for the user"': r"\bfor a person\b",
 }

@@ -43,7 +43,7 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
     held = {name: item.error for name, item in results.items() if item.error is not None}
     for name, error in held.items():
         assert isinstance(error, LockedError)
-        assert f"another process works on '{name}'" in str(error)
+        assert f"another process is working on '{name}'" in str(error)
         assert "Wait for it" in str(error)
     assert code in {0, 1}
     assert states(project) == dict.fromkeys(("s0", "s1", "s2", "s3"), "done")

@@ -132,7 +132,7 @@ def test_the_lock_of_each_slide_is_held_and_given_back(
     with Project(project).lock("s1"):
         results = list(process_slides(slides, project, settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
     assert isinstance(results[1].error, ProjectError)
-    assert "another process works on 's1'" in str(results[1].error)
+    assert "another process is working on 's1'" in str(results[1].error)
     assert states(project) == {"s0": "done", "s2": "done"}
     held: list[str] = []
 

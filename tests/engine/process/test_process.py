@@ -174,7 +174,10 @@ def test_cancel_keeps_what_is_finished(tiny_slide: Path, tmp_path: Path, tools: 
 
 
 def test_another_process_holds_the_slide(tiny_slide: Path, tmp_path: Path, tools: Tools) -> None:
-    with Project(tmp_path / "p").lock("tiny"), pytest.raises(ProjectError, match="another process works on 'tiny'"):
+    with (
+        Project(tmp_path / "p").lock("tiny"),
+        pytest.raises(ProjectError, match="another process is working on 'tiny'"),
+    ):
         process_slide(tiny_slide, tmp_path / "p", tools=tools)
 
 
