@@ -123,10 +123,10 @@ def shown_keys(name: str, default: str) -> str:
 
     chosen = get_settings().shortcuts.shortcuts.get(name)
     keys = ([default] if default else []) if chosen is None else chosen
-    return ", ".join(_as_text(Shortcut(key).platform) for key in keys) or "none"
+    return ", ".join(_in_words(Shortcut(key).platform) for key in keys) or "none"
 
 
-def _as_text(keys: str) -> str:
+def _in_words(keys: str) -> str:
     """Write signs out that not every keyboard shows."""
     return keys.replace("↵", "Enter").replace("⇧", "Shift").replace("⎋", "Esc")
 

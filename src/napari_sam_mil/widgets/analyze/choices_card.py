@@ -99,7 +99,7 @@ class ChoicesCard(Card):
         """Use further settings from now on: dotted name -> value."""
         self._changes = dict(changes)
         titles = {one.name: one.title for one in form_settings()}
-        said = ", ".join(f"{titles[name]} {_as_text(value)}" for name, value in changes.items())
+        said = ", ".join(f"{titles[name]} {_in_words(value)}" for name, value in changes.items())
         self._said.setText(said)
         self._said.setVisible(bool(said))
         self.changed.emit()
@@ -180,7 +180,7 @@ _RUN_TIP = "Choose the folder of a trained run"
 _PROJECT_TIP = "Choose another project folder"
 
 
-def _as_text(value: object) -> str:
+def _in_words(value: object) -> str:
     """Write the value of a setting."""
     if value is None:
         return "automatic"
