@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam_mil_engine import layout
-from sam_mil_engine.bag.names import existing_form
+from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.errors import DataError, ProjectError
 
 #: How many levels above a run its project is searched for.
@@ -178,7 +178,7 @@ def _add_prediction(
 ) -> Entry:
     fold, scores = (
         folder / layout.fold_folder(row.get("repeat", 0), row.get("fold", 0)),
-        existing_form(folder / f"{entry.slide_id}.json"),
+        find_existing(folder / f"{entry.slide_id}.json"),
     )
     return replace(
         entry,

@@ -10,7 +10,7 @@ import numpy as np
 from platformdirs import user_data_path
 
 from sam_mil_engine import layout
-from sam_mil_engine.bag.names import existing_form
+from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.settings import SegmentSettings
 from sam_mil_engine.slide.info import slide_id_of
 
@@ -112,4 +112,4 @@ class StoredResults:
 
     def bag(self, source: SlideSource) -> Path:
         """Return the path of the slide's bag, which may not exist yet."""
-        return existing_form(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")
+        return find_existing(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")

@@ -193,7 +193,7 @@ def embed_view(
         raise SegmentError(
             "a prompt lies outside the view", hint="Clear the prompts, or zoom out until all are in view"
         )
-    image, frame = slide.picture(bounds_px0=bounds, max_side=MAX_SIDE)
+    image, frame = slide.read_image(bounds_px0=bounds, max_side=MAX_SIDE)
     embedding = call_in_worker(embed, sam, image, progress=progress)
     region = Region(
         bounds_px0=bounds,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 from sam_mil_engine.mil.scores import FloatVector, SlideScores
 
 from ..text import sentence_case

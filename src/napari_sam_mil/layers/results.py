@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.segment.segments import Segments

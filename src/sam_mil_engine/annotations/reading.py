@@ -16,11 +16,12 @@ from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .json_items import load_json
 from .model import Annotation
-from .outlines import Reader, plane_name, said_of
-from .unpacking import unpacked
+from .outlines import Reader, plane_name, shapes_summary
+from .unpacking import unpack_file
 
 _KNOWN = (
-    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and JSON of the Digital Slide"
+    "The supported formats are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and "
+    "JSON of the Digital Slide"
     " Archive and of CAMELYON; QuPath can export its annotations as GeoJSON"
 )
 _XML_STARTS = (b"<", b"\xff\xfe<", b"\xfe\xff\x00<")
@@ -53,7 +54,7 @@ class AnnotationFile:
     @property
     def summary(self) -> str:
         """What was left out and repaired, and the plane unless it is the first, in sentences; may be empty."""
-        said = [said_of(self.left_out, self.repaired)]
+        said = [shapes_summary(self.left_out, self.repaired)]
         if self.plane != (0, 0):
             said.append(f"The outlines lie on plane {plane_name(self.plane)}")
         return " ".join(f"{sentence}." for sentence in said if sentence)
@@ -111,7 +112,7 @@ def read_annotation_file(
         data = path.read_bytes()
     except OSError as error:
         raise reader.error(f"it cannot be read ({error.strerror})", hint="Check the path") from error
-    data = unpacked(reader, data)
+    data = unpack_file(reader, data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise reader.error("the file is empty")
@@ -149,14 +150,14 @@ def _read_xml(reader: Reader, data: bytes) -> None:
     elif ndpa.fits(root):
         ndpa.read(reader, root)
     else:
-        raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
+        raise reader.error(f"the XML element <{root.tag}> is not in a known annotation format", hint=_KNOWN)
 
 
 def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> None:
     try:
         content: Any = load_json(data)
     except UnicodeDecodeError as error:
-        raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
+        raise reader.error("it is neither XML nor text in UTF-8 or UTF-16", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
         raise reader.error(f"it is not well-formed JSON ({error})") from error
     if camelyon_json.fits(content):
@@ -166,4 +167,4 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> No
     elif dsa_json.fits(content):
         dsa_json.read(reader, content)
     else:
-        raise AnnotationError("the JSON is of no known annotation format", where=reader.path, hint=_KNOWN)
+        raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)

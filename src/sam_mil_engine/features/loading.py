@@ -47,7 +47,7 @@ def load_encoder(
 
 
 def _find(name: str) -> tuple[ModelCard, str]:
-    """Card of an encoder, and the text behind the colon that its builder takes."""
+    """Card of an encoder, and the text after the colon that its builder takes."""
     card = find("encoder", name, error=EncoderError)
     if card is not None and not card.is_family:
         return card, ""

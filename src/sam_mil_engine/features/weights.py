@@ -57,7 +57,7 @@ def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, path: Path, name
         raise EncoderError(
             f"the weights do not fit {name}: {' '.join(str(error).split())[:300]}",
             where=path,
-            hint=f"Give a file of weights of {name}",
+            hint=f"Give a weights file of {name}",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The encoders: the default one, published ones, and those behind a form on the Hugging Face hub."""
+"""The encoders: the default one, published ones, and gated ones on the Hugging Face hub."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ SEGMENTERS: dict[str, ModelCard] = {
         ),
         _meta(
             name="medsam",
-            what="MedSAM, ViT-B trained on medical pictures; made for prompts with boxes",
+            what="MedSAM, ViT-B trained on medical images; made for prompts with boxes",
             title="MedSAM",
             file="medsam_vit_b.pth",
             source="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",

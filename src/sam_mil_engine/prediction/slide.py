@@ -197,7 +197,7 @@ def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
         raise _mismatch(model, "mpp", f"{wanted.mpp:.4g}", f"{found.mpp:.4g}", where)
     if model.model.group_tokens and bag.groups is not None and wanted.segmenter != found.segmenter:
         ours, theirs = wanted.segmenter or "unknown origin", found.segmenter or "unknown origin"
-        notes.append(f"the model was trained with segments of {ours}, the bag's are of {theirs}")
+        notes.append(f"the model was trained with segments from {ours}, those of the bag are from {theirs}")
     return notes
 
 

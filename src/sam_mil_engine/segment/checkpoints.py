@@ -66,7 +66,7 @@ def load_sam(path: Path, *, device: str = "auto") -> Sam:
     Raises
     ------
     SegmentError
-        If the file cannot be read, is no SAM checkpoint, or its weights do not fit its shape.
+        If the file cannot be read, is not a SAM checkpoint, or its weights do not fit its shape.
     """
     state = read_weights(path, error=SegmentError, what="checkpoint file", hint=_HINT)
     sam = _mobile_sam(path) if _TINY_VIT in state else sam_model_registry[_shape_of(state, path)]()
@@ -86,7 +86,7 @@ def _mobile_sam(path: Path) -> Sam:
             where=path,
             hint="pip install git+https://github.com/ChaoningZhang/MobileSAM.git, or use another SAM",
             window_hint="Choose another SAM in the Models dock, or install the Python package"
-            " mobile_sam beside napari",
+            " mobile_sam in napari's environment",
         ) from error
     return shapes["vit_t"]()
 
@@ -97,11 +97,11 @@ def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
         raise SegmentError(f"there is no {_PATCH_EMBEDDING!r} in the file", where=path, hint=_HINT)
     width = int(embedding.shape[0])
     if width not in _SHAPE_OF_WIDTH:
-        raise SegmentError(f"the image encoder is {width} wide, which is no shape of SAM", where=path, hint=_HINT)
+        raise SegmentError(f"the image encoder is {width} wide, which matches no SAM", where=path, hint=_HINT)
     return _SHAPE_OF_WIDTH[width]
 
 
 def _first_lines(error: Exception) -> str:
-    """Say enough of a long message of torch for a person to go on."""
+    """Return the first lines of a long message of torch."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:300] + " …"

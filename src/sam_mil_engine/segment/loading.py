@@ -22,7 +22,7 @@ def load_segmenter(
         of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or ``auto``: the largest
         of Meta's SAMs in that folder, else ``regions``.
     settings
-        Its settings; the name in them is not looked at.
+        Its settings; the name in them is ignored.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``; regions are always found on the CPU.
 

@@ -42,7 +42,7 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     Raises
     ------
     SlideError
-        If there is no such file, or no reader can open it: with each reader's own words and a hint.
+        If there is no such file, or no reader can open it: with each reader's own message and a hint.
 
     Examples
     --------
@@ -115,12 +115,12 @@ def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> Sl
         return SlideError("OpenSlide finds no slide in it and the files next to it", where=path, hint=_COPY_AGAIN)
     if _is_text(start):
         return SlideError(
-            "this is a text file, whatever its name says",
+            "this is a text file, despite its name",
             where=path,
             hint="A download page may have been saved instead of the slide: download it again",
         )
     return SlideError(
-        "no reader knows this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
+        "no reader supports this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
     )
 
 

@@ -47,11 +47,11 @@ class TrainedModel:
     seed
         Seed of the training, or None where not known.
     name, path
-        A name for people, and the model folder.
+        A display name, and the model folder.
     card
         Text of the model card, or None.
     domain
-        The distribution of the features it was trained on, or None where that was not kept.
+        The distribution of the features it was trained on, or None where it was not saved.
     temperature
         What the slide's logits are divided by before the softmax, from validation slides.
     calibration

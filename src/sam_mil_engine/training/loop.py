@@ -12,10 +12,10 @@ from ..tables.columns import FOUND_BY_NAME, Columns
 from .data import match_bags
 from .folds import Split, check_split, from_column, holdout
 from .labels import read_labels
-from .plan import RunPlan, in_turn
+from .plan import RunPlan, run_in_sequence
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import as_known, read_splits
+from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def train(
     columns
         Which columns of the labels are meant, where their names do not say it.
     resume
-        Go on with the run that is in ``out_dir``; a finished one is only read.
+        Resume the run that is in ``out_dir``; a finished one is only read.
 
     Raises
     ------
@@ -83,17 +83,17 @@ def train(
         progress(notice("labels", "the column split is not used: the splits are given"))
     split = _one_split(cohort.table, splits, settings)
     run = RunPlan(out_dir=out_dir, cohort=cohort, splits=(split,), settings=settings)
-    for _ in in_turn(run.begin(resume=resume), progress):
+    for _ in run_in_sequence(run.begin(resume=resume), progress):
         pass  # the job leaves its result in its folder
     return run.finish()
 
 
 def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSettings) -> Split:
     if splits is not None:
-        found = as_known(read_splits(splits), table["slide_id"])
+        found = match_known_ids(read_splits(splits), table["slide_id"])
         if len(found) != 1:
             raise DataError(
-                f"the file holds {len(found)} splits, training takes one",
+                f"the file holds {len(found)} splits, but training takes one",
                 where=splits,
                 hint="Use `sam-mil-engine cross-validate` for several, or keep one repeat and fold",
                 window_hint="Keep one repeat and fold in the file",

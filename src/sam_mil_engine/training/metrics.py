@@ -36,7 +36,7 @@ def compute_metrics(
     threshold: float = THRESHOLD,
     predicted: IntVector | None = None,
 ) -> dict[str, float]:
-    """Figures of n slides.
+    """Metrics of n slides.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def compute_metrics(
     dict
         ``accuracy``, ``balanced_accuracy``, ``f1`` (of the positive class; macro beyond two), ``auc`` and
         ``average_precision`` (one-vs-rest macro beyond two), ``brier`` (mean squared error over slides, of the
-        positive class for two classes and summed over classes beyond), ``ece``. NaN where a figure
+        positive class for two classes and summed over classes beyond), ``ece``. NaN where a metric
         needs a class that is not there.
     """
     if predicted is None:

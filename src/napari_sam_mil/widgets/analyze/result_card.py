@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 
 from ...analysis.calibration import calibration_note
 from ...analysis.model import Analysis

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
 
 from sam_mil_engine.drawing.colours import ANNOTATION, HOLE, POSITIVE, TISSUE
-from sam_mil_engine.drawing.pictures import Picture, draw_outlines, draw_segments, draw_tissue
+from sam_mil_engine.drawing.images import RgbImage, draw_outlines, draw_segments, draw_tissue
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.report.figure import Bar, Entry, picture_width, write_figure
+from sam_mil_engine.report.figure import Bar, Entry, image_width, write_figure
 
 from ...analysis.placement import Place, points_to_world
 from ...layers.recolour import bar_of
@@ -122,7 +122,7 @@ def save_figure(
         If the size is invalid, the slide cannot be read, or the file cannot be written.
     """
     progress(Progress("figure", 0, 2, unit="steps", message="reading the slide"))
-    pixels = picture_width(width_mm, dpi)
+    pixels = image_width(width_mm, dpi)
     picture, frame = _read(scene, pixels)
     progress(Progress("figure", 1, 2, unit="steps", message="drawing"))
     for layer in scene.painted:
@@ -148,19 +148,21 @@ def save_figure(
     return f"Saved {path.name}: {width_mm:g} mm wide, {dpi} dpi"
 
 
-def _read(scene: Scene, pixels: int) -> tuple[Picture, Frame]:
+def _read(scene: Scene, pixels: int) -> tuple[RgbImage, Frame]:
     """Read the view ``pixels`` wide. Enlarge it if the slide is coarser than the print."""
     import cv2
 
     left, _, right, _ = scene.bounds_px0
-    picture, frame = scene.slide.picture(bounds_px0=scene.bounds_px0, downsample=max(1.0, (right - left) / pixels))
+    picture, frame = scene.slide.read_image(
+        bounds_px0=scene.bounds_px0, downsample=max(1.0, (right - left) / pixels)
+    )
     height, width = picture.shape[:2]
     factor = pixels / width
     if factor <= 1.05:
         return picture, frame
     size = pixels, max(1, round(height * factor))
     ratio = frame.sizes_to_px0((width / size[0], height / size[1]))
-    large: Picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    large: RgbImage = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
     return large, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
@@ -180,7 +182,7 @@ def _paint(layer: Layer) -> Painted:
     return Painted(rgba, (float(scale[0]), float(scale[1])), (float(translate[0]), float(translate[1])))
 
 
-def _blend(picture: Picture, frame: Frame, layer: Painted, place: Place) -> Picture:
+def _blend(picture: RgbImage, frame: Frame, layer: Painted, place: Place) -> RgbImage:
     height, width = picture.shape[:2]
     centres = np.stack([np.arange(max(height, width)) + 0.5] * 2, axis=-1)
     world = points_to_world(frame.to_px0(centres), place)

@@ -22,7 +22,7 @@ from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
 
 #: What to do at a window where a bag is missing or not complete.
-_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it does what is missing"
+_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
 
 
 def _open(path: Path) -> AbstractContextManager[h5py.File]:

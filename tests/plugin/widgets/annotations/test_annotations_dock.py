@@ -145,7 +145,7 @@ def test_an_unreadable_file_is_a_notification_and_the_dock_stays_usable(qtbot, a
     notification_manager.records.clear()
     qtbot.mouseClick(dock.outlines.load, LEFT)
     qtbot.waitUntil(lambda: bool(notification_manager.records))
-    assert "no known annotation format" in notification_manager.records[0].message
+    assert "not in a known annotation format" in notification_manager.records[0].message
     assert dock.outlines.load.isEnabled()
 
 

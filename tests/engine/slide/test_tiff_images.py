@@ -64,13 +64,13 @@ def test_levels_without_a_mark_are_found_and_said(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         assert slide.info.level_sizes == ((640, 768), (320, 384), (80, 96))
         assert slide.info.warnings == (
-            "Images that are not marked as levels are used as levels, since they show the same: "
+            "Images that are not marked as levels are used as levels, because they show the same image: "
             "320 x 384 px, 80 x 96 px.",
         )
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_another_picture_of_the_shape_of_a_level_is_not_a_level(tmp_path: Path, kind: int) -> None:
+def test_another_image_of_the_shape_of_a_level_is_not_a_level(tmp_path: Path, kind: int) -> None:
     image = tissue(512, 512)
     other = np.ascontiguousarray(smaller(image, 2)[::-1])
     with open_slide(write_pages(tmp_path / "two.tif", [(other, kind), (image, 0)])) as slide:
@@ -79,14 +79,14 @@ def test_another_picture_of_the_shape_of_a_level_is_not_a_level(tmp_path: Path, 
         assert slide.info.warnings == (note,)
 
 
-def test_pictures_of_one_size_are_counted(tmp_path: Path) -> None:
+def test_images_of_one_size_are_counted(tmp_path: Path) -> None:
     image = tissue()
     with open_slide(write_pages(tmp_path / "three.tif", [(image, 0), (image[::-1], 0), (image, 0)])) as slide:
         np.testing.assert_array_equal(slide.read_level(0, (0, 0), (640, 768)), image)
         assert slide.info.warnings == ("The file holds several planes (3 along I); only the first is used.",)
 
 
-def test_a_larger_picture_in_strips_behind_a_tiled_one_is_the_slide(tmp_path: Path) -> None:
+def test_a_larger_image_in_strips_behind_a_tiled_one_is_the_slide(tmp_path: Path) -> None:
     image, path = tissue(), tmp_path / "strips.tif"
     with tifffile.TiffWriter(path) as file:
         file.write(smaller(image, 2), photometric="rgb", **TILED)
@@ -282,7 +282,7 @@ def test_an_ome_set_without_the_file_of_its_first_plane_says_which(tmp_path: Pat
         open_slide(tmp_path / "c0.ome.tif")
 
 
-def test_a_damaged_picture_that_may_be_a_level_does_not_stop_the_slide(tmp_path: Path) -> None:
+def test_a_damaged_image_that_may_be_a_level_does_not_stop_the_slide(tmp_path: Path) -> None:
     image = tissue()
     path = write_pages(tmp_path / "damaged.tif", [(image, 0), (smaller(image, 2), 0)], compression="deflate")
     with tifffile.TiffFile(path) as file:
@@ -292,7 +292,7 @@ def test_a_damaged_picture_that_may_be_a_level_does_not_stop_the_slide(tmp_path:
     path.write_bytes(content)
     with open_slide(path) as slide:
         assert slide.info.level_sizes == ((640, 768),)
-        assert "A picture of 320 x 384 px may be a level, but cannot be compared" in slide.info.warnings[0]
+        assert "An image of 320 x 384 px may be a level, but cannot be compared" in slide.info.warnings[0]
 
 
 def test_a_ventana_slide_that_openslide_refuses_says_that_tiles_are_not_joined(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which of the pictures in a TIFF file is the slide, and which of the others are its levels."""
+"""Which of the images in a TIFF file is the slide, and which of the others are its levels."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ReadWindow = Callable[[Place, Size, Size], UInt8Image]
 
 #: Kinds of tifffile's series that only say how pages lie in a file, not what they are to each other.
 _KINDS_WITHOUT_LEVELS = frozenset({"generic", "uniform", "shaped", "imagej"})
-#: What is compared to see whether an unmarked picture is a level: windows along each axis, and their side.
+#: What is compared to see whether an unmarked image is a level: windows along each axis, and their side.
 _WINDOWS, _SIDE = 6, 48
-#: Pixels along a side that are read at once of the finer picture.
+#: Pixels along a side that are read at once of the finer image.
 _LONGEST_WINDOW = 2048
 #: A level looks like the finer one: they correlate, or both are blank and equal.
 _LEAST_CORRELATION, _BLANK, _SAME_GREY = 0.8, 2.0, 4.0
@@ -37,19 +37,19 @@ _NAMES_OF_SIDE_IMAGES = ("label", "macro", "overview", "thumbnail")
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """The slide among the pictures of a file.
+class TiffImages:
+    """The slide among the images of a file.
 
     Attributes
     ----------
     levels
         Place of every level, largest first.
     candidates
-        Places of smaller pictures that have the shape of levels, but nothing says that they are; largest first.
+        Places of smaller images that have the shape of levels, but nothing says that they are; largest first.
     marked
-        Those that are marked as smaller versions of some picture.
+        Those that are marked as smaller versions of some image.
     others
-        Width and height of pictures of comparable size that are neither.
+        Width and height of images of comparable size that are neither.
     """
 
     levels: tuple[Place, ...]
@@ -58,8 +58,8 @@ class Pictures:
     others: tuple[Size, ...]
 
 
-def find_pictures(file: tifffile.TiffFile) -> Pictures:
-    """Take the largest picture for the slide, and sort the others by what they are to it.
+def find_images(file: tifffile.TiffFile) -> TiffImages:
+    """Take the largest image for the slide, and sort the others by what they are to it.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def find_pictures(file: tifffile.TiffFile) -> Pictures:
     def by_size(place: Place) -> tuple[int, Place]:
         return -_area(places[place]), place
 
-    return Pictures(
+    return TiffImages(
         levels=tuple(sorted(levels, key=by_size)),
         candidates=tuple(sorted(candidates, key=by_size)),
         marked=frozenset(marked),
@@ -104,19 +104,19 @@ def find_pictures(file: tifffile.TiffFile) -> Pictures:
 
 
 def size_of(series: tifffile.TiffPageSeries) -> Size:
-    """Width and height of a picture."""
+    """Width and height of an image."""
     return length(series, "X"), length(series, "Y")
 
 
 def confirm_levels(
-    pictures: Pictures, sizes: dict[Place, Size], read: ReadWindow
+    images: TiffImages, sizes: dict[Place, Size], read: ReadWindow
 ) -> tuple[tuple[Place, ...], tuple[str, ...]]:
     """Add those candidates to the levels that show what the slide shows.
 
     Parameters
     ----------
-    pictures
-        The pictures of the file.
+    images
+        The images of the file.
     sizes
         Width and height of the levels and candidates, without padding; what is not in it is not used.
     read
@@ -127,13 +127,13 @@ def confirm_levels(
     levels
         Place of every level, largest first.
     warnings
-        A sentence on levels without a mark, and one on pictures that are not used.
+        A sentence on levels without a mark, and one on images that are not used.
     """
     confirmed: list[Place] = []
-    others = list(pictures.others)
+    others = list(images.others)
     warnings = []
-    marked = [place for place in pictures.levels if place in sizes]
-    for place in (place for place in pictures.candidates if place in sizes):
+    marked = [place for place in images.levels if place in sizes]
+    for place in (place for place in images.candidates if place in sizes):
         finer = min(
             (one for one in (*marked, *confirmed) if sizes[one][0] > sizes[place][0]),
             key=lambda one: sizes[one][0],
@@ -144,7 +144,7 @@ def confirm_levels(
             # the slide itself can still be shown
             width, height = sizes[place]
             warnings.append(
-                f"A picture of {width} x {height} px may be a level, but cannot be compared with the slide "
+                f"An image of {width} x {height} px may be a level, but cannot be compared with the slide "
                 f"({str(error) or type(error).__name__}); it is not used."
             )
             continue
@@ -152,11 +152,11 @@ def confirm_levels(
             confirmed.append(place)
         else:
             others.append(sizes[place])
-    unmarked = [place for place in confirmed if place not in pictures.marked]
+    unmarked = [place for place in confirmed if place not in images.marked]
     if unmarked:
         named = _named(sizes[place] for place in unmarked)
         warnings.append(
-            f"Images that are not marked as levels are used as levels, since they show the same: {named}."
+            f"Images that are not marked as levels are used as levels, because they show the same image: {named}."
         )
     if others:
         warnings.append(f"The file holds further images ({_named(others)}); only the largest is used.")
@@ -173,7 +173,7 @@ def _area(series: tifffile.TiffPageSeries) -> int:
 
 
 def _may_be_level(slide: tifffile.TiffPageSeries, one: tifffile.TiffPageSeries, *, marked: bool) -> bool:
-    """Whether a picture has values and a shape like a level; one that is marked and tiled may be padded."""
+    """Whether an image has values and a shape like a level; one that is marked and tiled may be padded."""
     same_values = (slide.dtype, slide.axes) == (one.dtype, one.axes) and all(
         length(slide, axis) == length(one, axis) for axis in slide.axes if axis not in "YX"
     )
@@ -189,7 +189,7 @@ def _is_comparable(slide: tifffile.TiffPageSeries, one: tifffile.TiffPageSeries)
 
 
 def _show_the_same(finer: Place, coarser: Place, sizes: dict[Place, Size], read: ReadWindow) -> bool:
-    """Compare windows spread over two pictures, at the size that they have in the coarser one."""
+    """Compare windows spread over two images, at the size that they have in the coarser one."""
     (width, height), (fine_width, _) = sizes[coarser], sizes[finer]
     factor = fine_width / width
     side = max(1, min(_SIDE, int(_LONGEST_WINDOW / factor)))

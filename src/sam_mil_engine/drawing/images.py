@@ -1,7 +1,7 @@
-"""Drawing on pictures of a slide: pure functions, uint8 RGB (height, width, 3) in, a new picture out.
+"""Drawing on images of a slide: pure functions, uint8 RGB (height, width, 3) in, a new image out.
 
-All geometry comes in level-0 pixels and goes through the picture's :class:`~sam_mil_engine.geometry.Frame`.
-A picture pixel (column, row) covers [column, column + 1) x [row, row + 1) of the raster; it belongs to the shape
+All geometry comes in level-0 pixels and goes through the image's :class:`~sam_mil_engine.geometry.Frame`.
+An image pixel (column, row) covers [column, column + 1) x [row, row + 1) of the raster; it belongs to the shape
 that holds its centre.
 """
 
@@ -27,7 +27,7 @@ from .colours import ANNOTATION, HOLE, RGB, TISSUE, colours_of, opacities_of, se
 if TYPE_CHECKING:
     from ..slide.reader import Slide
 
-Picture = npt.NDArray[np.uint8]
+RgbImage = npt.NDArray[np.uint8]
 #: An outer ring (n, 2) in level-0 pixels and its hole rings, as in :class:`TissueRegions`.
 Polygon = tuple[Ring, tuple[Ring, ...]]
 
@@ -36,25 +36,25 @@ _STITCH_GROUND = 205
 _SHIFT = 4
 
 
-def draw_tissue(picture: Picture, frame: Frame, tissue: TissueRegions, *, width: int = 2) -> Picture:
+def draw_tissue(image: RgbImage, frame: Frame, tissue: TissueRegions, *, width: int = 2) -> RgbImage:
     """Outline pieces of tissue in green and their holes in orange."""
-    drawn = _lines(picture, frame, (outer for outer, _ in tissue.polygons_px0), colour=TISSUE, width=width)
+    drawn = _lines(image, frame, (outer for outer, _ in tissue.polygons_px0), colour=TISSUE, width=width)
     holes = (hole for _, rings in tissue.polygons_px0 for hole in rings)
     return _lines(drawn, frame, holes, colour=HOLE, width=width)
 
 
 def draw_outlines(
-    picture: Picture, frame: Frame, polygons: Sequence[Polygon], *, colour: RGB = ANNOTATION, width: int = 2
-) -> Picture:
+    image: RgbImage, frame: Frame, polygons: Sequence[Polygon], *, colour: RGB = ANNOTATION, width: int = 2
+) -> RgbImage:
     """Outline annotation polygons and their holes, blue as in the paper's Figure 6."""
     rings = (ring for outer, holes in polygons for ring in (outer, *holes))
-    return _lines(picture, frame, rings, colour=colour, width=width)
+    return _lines(image, frame, rings, colour=colour, width=width)
 
 
-def _lines(picture: Picture, frame: Frame, rings: Iterable[Ring], *, colour: RGB, width: int) -> Picture:
+def _lines(image: RgbImage, frame: Frame, rings: Iterable[Ring], *, colour: RGB, width: int) -> RgbImage:
     import cv2
 
-    drawn = np.ascontiguousarray(picture).copy()
+    drawn = np.ascontiguousarray(image).copy()
     # OpenCV's integer coordinates are centres of pixels, ours are their corners: hence the half.
     points = [np.round((frame.from_px0(ring) - 0.5) * 2**_SHIFT).astype(np.int32) for ring in rings if len(ring)]
     if points:
@@ -65,14 +65,14 @@ def _lines(picture: Picture, frame: Frame, rings: Iterable[Ring], *, colour: RGB
 
 
 def segment_labels(segments: Segments, frame: Frame, size: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """(height, width): number of the smallest segment at every pixel of a picture, -1 where there is none.
+    """(height, width): number of the smallest segment at every pixel of an image, -1 where there is none.
 
     Parameters
     ----------
     segments
         On their own raster.
     frame, size
-        Frame of the picture, and its width and height.
+        Frame of the image, and its width and height.
     """
     width, height = size
     labels = segments.label_image()
@@ -86,16 +86,16 @@ def segment_labels(segments: Segments, frame: Frame, size: tuple[int, int]) -> n
     return result
 
 
-def draw_segments(picture: Picture, frame: Frame, segments: Segments, *, opacity: float = 0.45) -> Picture:
+def draw_segments(image: RgbImage, frame: Frame, segments: Segments, *, opacity: float = 0.45) -> RgbImage:
     """Fill segments with translucent colours and outline what is seen of each, small ones over large ones.
 
     The colour of segment k is ``segment_colours(len(segments))[k]``.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     labels = segment_labels(segments, frame, (width, height))
     colours = segment_colours(len(segments))
-    drawn = _blend(picture, labels >= 0, colours[labels[labels >= 0]], opacity)
-    # An outline pixel has a neighbour, inside the picture, of another segment.
+    drawn = _blend(image, labels >= 0, colours[labels[labels >= 0]], opacity)
+    # An outline pixel has a neighbour, inside the image, of another segment.
     other = np.zeros(labels.shape, dtype=bool)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     other[:, 1:] |= across
@@ -108,7 +108,7 @@ def draw_segments(picture: Picture, frame: Frame, segments: Segments, *, opacity
 
 
 def draw_map(
-    picture: Picture,
+    image: RgbImage,
     frame: Frame,
     coords_px0: npt.ArrayLike,
     size_px0: tuple[float, float],
@@ -118,12 +118,12 @@ def draw_map(
     limits: tuple[float, float],
     opacity: float = 0.6,
     tissue: TissueRegions | None = None,
-) -> Picture:
+) -> RgbImage:
     """Colour the rectangle of every patch by its value, as far as it lies in the tissue.
 
     Parameters
     ----------
-    picture, frame
+    image, frame
         What to draw on.
     coords_px0, size_px0
         (N, 2) top left corners, and the width and height of a patch.
@@ -132,14 +132,14 @@ def draw_map(
     colormap, limits
         Name of a matplotlib colour map, and the values of its two ends.
     opacity
-        0 shows the picture, 1 the colour alone where the colour map is opaque
+        0 shows the image, 1 the colour alone where the colour map is opaque
         (:func:`~sam_mil_engine.drawing.colours.opacity_table`).
     tissue
         Only what lies in it is coloured; everything in the patches where None.
 
     Returns
     -------
-    Picture
+    Image
         Pixels whose centre lies in a patch are coloured; a patch thinner than a pixel colours one pixel. Where
         patches overlap, the later one is seen.
     """
@@ -148,63 +148,63 @@ def draw_map(
     if numbers.shape != (len(coords),):
         raise SettingsError(f"a map needs one value per patch: {numbers.shape} values for {len(coords)} patches")
     seen = np.flatnonzero(np.isfinite(numbers))
-    owner = np.full(picture.shape[:2], -1, dtype=np.int64)
+    owner = np.full(image.shape[:2], -1, dtype=np.int64)
     for number, (left, top, right, bottom) in zip(seen, _cells(frame, coords[seen], size_px0), strict=True):
         owner[top:bottom, left:right] = number
     covered = owner >= 0
     if tissue is not None:
-        covered &= rasterise(tissue_area(tissue), frame=frame, size_raster=picture.shape[1::-1])
+        covered &= rasterise(tissue_area(tissue), frame=frame, size_raster=image.shape[1::-1])
     colours, strength = np.zeros((len(coords), 3), dtype=np.uint8), np.zeros(len(coords))
     colours[seen] = colours_of(numbers[seen], colormap=colormap, limits=limits)
     strength[seen] = opacity * opacities_of(numbers[seen], colormap=colormap, limits=limits)
-    return _blend(picture, covered, colours[owner[covered]], strength[owner[covered]][:, None])
+    return _blend(image, covered, colours[owner[covered]], strength[owner[covered]][:, None])
 
 
 def draw_patches(
-    picture: Picture,
+    image: RgbImage,
     frame: Frame,
     coords_px0: npt.ArrayLike,
     size_px0: tuple[float, float],
     *,
     colour: RGB,
     opacity: float = 0.5,
-) -> Picture:
+) -> RgbImage:
     """Fill the rectangles of some patches (N, 2) with one colour."""
     coords = np.asarray(coords_px0, dtype=np.float64).reshape(-1, 2)
-    covered = np.zeros(picture.shape[:2], dtype=bool)
+    covered = np.zeros(image.shape[:2], dtype=bool)
     for left, top, right, bottom in _cells(frame, coords, size_px0):
         covered[top:bottom, left:right] = True
-    return _blend(picture, covered, np.asarray(colour, dtype=np.uint8), opacity)
+    return _blend(image, covered, np.asarray(colour, dtype=np.uint8), opacity)
 
 
-def stitch(slide: Slide, grid: TileGrid, max_side: int) -> Picture:
-    """Put the kept tiles together on a grey ground, as CLAM's stitches: what the encoder will see.
+def stitch(slide: Slide, grid: TileGrid, max_side: int) -> RgbImage:
+    """Put the patches together on a grey ground, as CLAM's stitches: what the encoder will see.
 
     Parameters
     ----------
     slide
         The open slide.
     grid
-        Its kept tiles.
+        Its patches.
     max_side
-        Longest side of the picture in pixels.
+        Longest side of the image in pixels.
     """
-    picture, frame = slide.picture(max_side=max_side)
-    stitched = np.full_like(picture, _STITCH_GROUND)
+    image, frame = slide.read_image(max_side=max_side)
+    stitched = np.full_like(image, _STITCH_GROUND)
     for left, top, right, bottom in _cells(frame, grid.coords_px0.astype(np.float64), grid.size_px0):
-        stitched[top:bottom, left:right] = picture[top:bottom, left:right]
+        stitched[top:bottom, left:right] = image[top:bottom, left:right]
     return stitched
 
 
-def soften(picture: Picture, *, colour: float = 0.15, contrast: float = 0.75) -> Picture:
-    """Take most of the colour and some contrast out, so that colours drawn over the picture read true.
+def soften(image: RgbImage, *, colour: float = 0.15, contrast: float = 0.75) -> RgbImage:
+    """Take most of the colour and some contrast out, so that colours drawn over the image read true.
 
     ``colour`` and ``contrast`` say how much of each stays; contrast shrinks towards white.
     """
-    numbers = picture.astype(np.float32)
+    numbers = image.astype(np.float32)
     grey = (numbers @ np.asarray([0.299, 0.587, 0.114], dtype=np.float32))[..., None]
     mixed = grey + colour * (numbers - grey)
-    softened: Picture = np.round(255 - contrast * (255 - mixed)).astype(np.uint8)
+    softened: RgbImage = np.round(255 - contrast * (255 - mixed)).astype(np.uint8)
     return softened
 
 
@@ -215,7 +215,7 @@ def attention_limit(relative: npt.ArrayLike) -> float:
     return max(2.0, float(np.percentile(finite, 99))) if len(finite) else 2.0
 
 
-def encode_picture(picture: Picture, suffix: str, *, quality: int = 85) -> bytes:
+def encode_image(image: RgbImage, suffix: str, *, quality: int = 85) -> bytes:
     """Encode as ``.jpg`` (with full colour resolution, so that thin lines stay sharp) or ``.png``.
 
     Raises
@@ -226,22 +226,22 @@ def encode_picture(picture: Picture, suffix: str, *, quality: int = 85) -> bytes
     import cv2
 
     if suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise SettingsError(f"pictures are written as .jpg or .png, not as {suffix!r}")
+        raise SettingsError(f"images are written as .jpg or .png, not as {suffix!r}")
     options = []
     if suffix.lower() != ".png":
         full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
         options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
-    done, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise SamMilError(f"a picture of shape {picture.shape} cannot be encoded as {suffix}")
+        raise SamMilError(f"an image of shape {image.shape} cannot be encoded as {suffix}")
     encoded: bytes = data.tobytes()
     return encoded
 
 
-def save_picture(path: Path, picture: Picture) -> Path:
-    """Write a picture as its suffix says, in one step; raises :class:`ProjectError` where that fails."""
-    atomic_write(path, encode_picture(picture, path.suffix))
+def save_image(path: Path, image: RgbImage) -> Path:
+    """Write an image as its suffix says, in one step; raises :class:`ProjectError` where that fails."""
+    atomic_write(path, encode_image(image, path.suffix))
     return path
 
 
@@ -258,12 +258,12 @@ def _cells(frame: Frame, coords_px0: npt.NDArray[np.float64], size_px0: tuple[fl
 
 
 def _blend(
-    picture: Picture,
+    image: RgbImage,
     where: npt.NDArray[np.bool_],
     colours: npt.NDArray[np.uint8],
     opacity: float | npt.NDArray[np.float64],
-) -> Picture:
-    drawn = picture.copy()
-    mixed = (1 - opacity) * picture[where].astype(np.float64) + opacity * colours.astype(np.float64)
+) -> RgbImage:
+    drawn = image.copy()
+    mixed = (1 - opacity) * image[where].astype(np.float64) + opacity * colours.astype(np.float64)
     drawn[where] = np.floor(mixed + 0.5).astype(np.uint8)
     return drawn

@@ -14,13 +14,13 @@ from sam_mil_engine.drawing.colours import (
     colours_of,
     segment_colours,
 )
-from sam_mil_engine.drawing.pictures import (
+from sam_mil_engine.drawing.images import (
     draw_map,
     draw_outlines,
     draw_patches,
     draw_segments,
     draw_tissue,
-    save_picture,
+    save_image,
     segment_labels,
     soften,
     stitch,
@@ -47,16 +47,16 @@ def mask(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
 
 
 def test_map_colours_exactly_the_rectangle_of_each_patch() -> None:
-    # one raster pixel is 10 x 20 level-0 pixels, and the picture starts at (100, 200)
+    # one raster pixel is 10 x 20 level-0 pixels, and the image starts at (100, 200)
     frame = Frame((100, 200), (10, 20))
-    picture = grey(8, 12)
+    image = grey(8, 12)
     coords = [(120, 240), (160, 240)]
-    drawn = draw_map(picture, frame, coords, (40, 60), [0.0, 1.0], colormap="viridis", limits=(0, 1), opacity=1)
-    expected = picture.copy()
+    drawn = draw_map(image, frame, coords, (40, 60), [0.0, 1.0], colormap="viridis", limits=(0, 1), opacity=1)
+    expected = image.copy()
     expected[2:5, 2:6] = colour_table("viridis")[0]
     expected[2:5, 6:10] = colour_table("viridis")[255]
     np.testing.assert_array_equal(drawn, expected)
-    np.testing.assert_array_equal(picture, grey(8, 12))
+    np.testing.assert_array_equal(image, grey(8, 12))
 
 
 def test_map_blends_by_opacity() -> None:
@@ -97,8 +97,8 @@ def test_neighbouring_patches_leave_no_gap_and_no_pixel_is_shared(
     frame = Frame(origin, (downsample, downsample))
     columns, rows = np.meshgrid(np.arange(6), np.arange(5))
     coords = np.stack([columns.ravel(), rows.ravel()], axis=1) * step
-    picture = grey(40, 40)
-    drawn = draw_map(picture, frame, coords, (step, step), np.zeros(30), colormap="gray", limits=(0, 1), opacity=1)
+    image = grey(40, 40)
+    drawn = draw_map(image, frame, coords, (step, step), np.zeros(30), colormap="gray", limits=(0, 1), opacity=1)
     centres = frame.to_px0(np.stack(np.meshgrid(np.arange(40) + 0.5, np.arange(40) + 0.5), axis=-1))
     # a centre that lies on an edge, but for rounding, may go to either side
     inner, outer = (
@@ -117,7 +117,7 @@ def test_a_patch_thinner_than_a_pixel_is_still_seen() -> None:
     assert np.argwhere((drawn == 0).all(axis=-1)).tolist() == [[1, 1]]
 
 
-def test_patches_outside_the_picture_and_values_that_are_not_numbers_are_left_out() -> None:
+def test_patches_outside_the_image_and_values_that_are_not_numbers_are_left_out() -> None:
     coords = [(-50, -50), (90, 90), (2, 2)]
     drawn = draw_map(grey(6, 6), Frame(), coords, (2, 2), [0, 0, np.nan], colormap="gray", limits=(0, 1), opacity=1)
     np.testing.assert_array_equal(drawn, grey(6, 6))
@@ -153,7 +153,7 @@ def test_segment_colours_differ_and_do_not_depend_on_their_number() -> None:
 def test_segments_small_over_large_through_two_frames() -> None:
     large, small = mask(6, 6, slice(0, 6), slice(0, 6)), mask(6, 6, slice(2, 4), slice(2, 4))
     segments = Segments.from_masks([small, large], frame=Frame((40, 40), (4, 4)), size_raster=(6, 6))
-    # the picture has 2 level-0 pixels a pixel and starts at (36, 40): the segments begin at column 2, row 0
+    # the image has 2 level-0 pixels a pixel and starts at (36, 40): the segments begin at column 2, row 0
     labels = segment_labels(segments, Frame((36, 40), (2, 2)), (16, 12))
     expected = np.full((12, 16), -1)
     expected[:, 2:14] = 1
@@ -198,7 +198,7 @@ def test_annotations_are_outlined_in_blue_and_chosen_patches_filled() -> None:
 
 
 class FakeSlide:
-    def picture(self, *, max_side: int) -> tuple[np.ndarray, Frame]:
+    def read_image(self, *, max_side: int) -> tuple[np.ndarray, Frame]:
         ramp = np.arange(max_side, dtype=np.uint8)
         return np.stack([np.tile(ramp, (max_side, 1))] * 3, axis=-1), Frame((0, 0), (10, 10))
 
@@ -206,27 +206,27 @@ class FakeSlide:
 def test_stitch_keeps_the_tiles_and_greys_the_rest() -> None:
     grid = TileGrid(np.array([(20, 30)], dtype=np.int32), (40, 40), 0, (40, 40), 40, (40, 40))
     stitched = stitch(FakeSlide(), grid, 12)  # type: ignore[arg-type]
-    whole, _ = FakeSlide().picture(max_side=12)
+    whole, _ = FakeSlide().read_image(max_side=12)
     np.testing.assert_array_equal(stitched[3:7, 2:6], whole[3:7, 2:6])
     outside = np.ones((12, 12), dtype=bool)
     outside[3:7, 2:6] = False
     assert (stitched[outside] == 205).all()
 
 
-def test_softened_pictures_keep_white_white_and_lose_colour() -> None:
-    picture = np.array([[[255, 255, 255], [180, 40, 120]]], dtype=np.uint8)
-    soft = soften(picture)
+def test_softened_images_keep_white_white_and_lose_colour() -> None:
+    image = np.array([[[255, 255, 255], [180, 40, 120]]], dtype=np.uint8)
+    soft = soften(image)
     assert (soft[0, 0] == 255).all()
-    assert np.ptp(soft[0, 1].astype(int)) < np.ptp(picture[0, 1].astype(int)) / 4
+    assert np.ptp(soft[0, 1].astype(int)) < np.ptp(image[0, 1].astype(int)) / 4
 
 
-def test_pictures_are_saved_as_their_suffix_says(tmp_path: Path) -> None:
-    picture = np.zeros((8, 9, 3), dtype=np.uint8)
-    picture[..., 0] = 250
-    png = save_picture(tmp_path / "a.png", picture)
-    np.testing.assert_array_equal(cv2.imread(str(png))[..., ::-1], picture)
-    jpg = save_picture(tmp_path / "new" / "a.jpg", picture)
+def test_images_are_saved_as_their_suffix_says(tmp_path: Path) -> None:
+    image = np.zeros((8, 9, 3), dtype=np.uint8)
+    image[..., 0] = 250
+    png = save_image(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(cv2.imread(str(png))[..., ::-1], image)
+    jpg = save_image(tmp_path / "new" / "a.jpg", image)
     assert cv2.imread(str(jpg))[4, 4, 2] > 240
     assert {path.name for path in tmp_path.rglob("*")} == {"a.png", "new", "a.jpg"}
     with pytest.raises(SettingsError, match=r"\.gif"):
-        save_picture(tmp_path / "a.gif", picture)
+        save_image(tmp_path / "a.gif", image)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import Cancelled, EncoderError, SlideError
-from sam_mil_engine.features.encode import encode_tiles
-from sam_mil_engine.features.tile_stream import TileStream
+from sam_mil_engine.features.encode import encode_patches
+from sam_mil_engine.features.patch_stream import PatchStream
 from sam_mil_engine.settings import FeatureSettings
 from sam_mil_engine.slide.tile_grid import TileGrid
 
@@ -55,8 +55,8 @@ def grid(count):
 def encode(slide, tiles, encoder, *, settings, start=0, progress=lambda report: None):
     """One encoder: (number of the first patch, block) after block."""
     options = {"batch": settings.batch_size, "block": settings.block, "threads": settings.readers or 2}
-    with closing(TileStream(slide, tiles, start=start, **options)) as stream:
-        for first, (block,) in encode_tiles(stream, [encoder], settings=settings, progress=progress):
+    with closing(PatchStream(slide, tiles, start=start, **options)) as stream:
+        for first, (block,) in encode_patches(stream, [encoder], settings=settings, progress=progress):
             yield first, block
 
 
@@ -163,7 +163,7 @@ def test_tiles_are_read_while_the_encoder_works():
 def test_a_real_slide(cmu_slide):
     from sam_mil_engine.features.loading import load_encoder
     from sam_mil_engine.slide.reader import open_slide
-    from sam_mil_engine.slide.tiling import read_tile
+    from sam_mil_engine.slide.tiling import read_patch
 
     slide = open_slide(cmu_slide)
     coords = np.array([(512, 512), (1024, 1024), (1024, 1536)], dtype=np.int32)
@@ -171,6 +171,6 @@ def test_a_real_slide(cmu_slide):
     encoder = load_encoder(device="cpu")
     ((first, features),) = encode(slide, tiles, encoder, settings=FeatureSettings())
     assert (first, features.shape) == (0, (3, 1280))
-    alone = encoder.encode(np.stack([read_tile(slide, tiles, 2)]))
+    alone = encoder.encode(np.stack([read_patch(slide, tiles, 2)]))
     np.testing.assert_allclose(features[2:], alone, rtol=1e-3, atol=1e-4)
     assert not np.allclose(features[0], features[2], atol=0.1)

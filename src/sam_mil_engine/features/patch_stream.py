@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..slide.tile_grid import TileGrid
-from ..slide.tiling import read_tile
+from ..slide.tiling import read_patch
 
 if TYPE_CHECKING:
     from ..slide.slide import Slide
@@ -22,7 +22,7 @@ UInt8Batch = npt.NDArray[np.uint8]
 BATCHES_AHEAD = 2
 
 
-class TileStream:
+class PatchStream:
     """The patches of a slide from one on, in their order, in batches that end where a block ends.
 
     Reading begins at once, not when the first batch is taken: a stream that is made early has its first batches in
@@ -70,7 +70,7 @@ class TileStream:
             self._waiting.append((numbers[0], batch, tiles))
 
     def _read(self, batch: UInt8Batch, row: int, number: int) -> None:
-        batch[row] = read_tile(self._slide, self.grid, number)
+        batch[row] = read_patch(self._slide, self.grid, number)
 
     def close(self) -> None:
         """End the reading threads; closing twice is allowed."""
