@@ -43,7 +43,7 @@ class ChoicesCard(Card):
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
         form.addRow("&Encoder", self.encoder)
-        form.addRow("Classifier", _with_button(self.classifier, "Br&owse…", self.browse_run, _RUN_TIP))
+        form.addRow("Classifier", _with_button(self.classifier, "&Browse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
         self.more = QPushButton("All se&ttings…")
         self.more.setToolTip("All other settings: patches, SAM thresholds, tissue, membership, batch sizes")

@@ -105,7 +105,7 @@ class SlideCard(Card):
             "Classifiers that expect a resolution need it, and areas are then given in µm²."
         )
         field.valueChanged.connect(self.mpp_entered)
-        label = QLabel("Reso&lution")
+        label = QLabel("Res&olution")
         label.setBuddy(field)
         layout.addWidget(label)
         layout.addWidget(field, 1)
