@@ -137,7 +137,8 @@ def check_small_screen(qtbot, viewer):
         outer = dock if area is None else area.widget()
         for button in outer.findChildren(QAbstractButton):
             if button.isVisible() and button.text() and not isinstance(button.parent(), FIELDS):
-                needed = button.fontMetrics().horizontalAdvance(plain(button.text()).replace(" ", ""))
+                lines = plain(button.text()).replace(" ", "").splitlines()
+                needed = max(button.fontMetrics().horizontalAdvance(line) for line in lines)
                 assert button.width() >= needed, (title, button.text())
         if area is not None:
             assert area.widget().width() <= area.viewport().width() + area.horizontalScrollBar().maximum()
