@@ -24,6 +24,8 @@ Work = Callable[[ProgressCallback], Any]
 class Job(QObject):
     """One engine call in a worker thread. All signals arrive in the thread that made the job.
 
+    superqt's workers report and stop only between the yields of a generator; the engine calls back instead.
+
     Signals
     -------
     progressed(Progress)

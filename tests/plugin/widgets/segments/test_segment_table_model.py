@@ -32,7 +32,7 @@ def test_cells_are_written_for_a_reader(table):
         table.model().headerData(place, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole) for place in (0, 2)
     ]
     assert tips[0].startswith("Number of the segment")
-    assert "intersection over union" in tips[1]
+    assert "Intersection over union" in tips[1]
 
 
 @pytest.mark.parametrize(
