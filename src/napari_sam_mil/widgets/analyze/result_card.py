@@ -59,8 +59,8 @@ class ResultCard(Card):
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
         self.body.addWidget(text_label(f"Probability of {scores.classes[column]}: {probability:.3f}{threshold}"))
-        self.body.addWidget(text_label(sentence_case(title), faint=True))
-        self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.threshold if two else None))
+        self.body.addWidget(text_label(f"{sentence_case(title)} of patches ({scores.calibrated})", faint=True))
+        self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.patch_threshold(column)))
         relative = scores.relative_attention
         if relative is not None:
             self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))

@@ -14,6 +14,7 @@ from sam_mil_engine.geometry import Frame
 
 from ...analysis.comparison import Side, facts
 from ...analysis.placement import place_raster
+from ...analysis.threshold import DECIMALS
 from ...layers.comparison import cell_layers
 from ...layers.line_width import keep_lines_thin
 from ...layers.threshold_map import above_picture
@@ -151,7 +152,7 @@ class BesideDock(QWidget):
         for box, entries in ((self.quantity, _QUANTITIES), (self.shown, _SHOWN)):
             for name, text in entries.items():
                 box.addItem(text, name)
-        self.spin.setDecimals(3)
+        self.spin.setDecimals(DECIMALS)
         self.spin.setSingleStep(0.01)
         self.spin.setKeyboardTracking(False)
         self.spin.setAccessibleName("Threshold as a number")
