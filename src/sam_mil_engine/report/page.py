@@ -9,12 +9,15 @@ from typing import Any
 from ..files import atomic_write
 from ..geometry import area_um2
 from .charts import line_chart
-from .content import Cell, ReportContent, SlideSection
-from .panels import panels_of
+from .content import Cell, ReportContent, SlideSection, Strip
+from .panels import fit_tile, jpeg_uri, panels_of
+from .strips import save_strips
 from .tables import anchor, figures_table, groups_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
 PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
+#: Longest side of a patch in a strip.
+TILE_SIDE = 160
 _MANY_SLIDES = 4
 
 #: What an HTML file cannot hold: control characters, and halves of surrogate pairs from undecodable file names.
@@ -22,7 +25,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def write_report(path: Path, content: ReportContent) -> Path:
-    """Write ``content`` as one self-contained HTML page.
+    """Write ``content`` as one self-contained HTML page, and the patches of its strips as files beside it.
 
     The page refers to no other file or address, and tells the browser to load none. Every text is escaped.
 
@@ -44,6 +47,7 @@ def write_report(path: Path, content: ReportContent) -> Path:
         If the file cannot be written.
     """
     path = Path(path)
+    save_strips(path, content.strips)
     atomic_write(path, render(content))
     return path
 
@@ -65,11 +69,27 @@ def render(content: ReportContent) -> str:
         content=content,
         figures=figures_table(content.figures) if content.figures else None,
         charts=[line_chart(chart) for chart in content.charts],
+        curves=[line_chart(chart) for chart in content.curves],
+        strips=[_strip(strip) for strip in content.strips],
         predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
         slides=[_slide(section, side) for section in content.slides],
         sort_value=_sort_value,
     )
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
+
+
+def _strip(strip: Strip) -> dict[str, Any]:
+    tiles = [
+        {
+            "uri": jpeg_uri(fit_tile(tile.picture, TILE_SIDE)),
+            "alt": f"{strip.title}, number {number}",
+            "slide": tile.slide_id,
+            "place": f"{tile.corner_px0[0]}, {tile.corner_px0[1]}",
+            "value": tile.value,
+        }
+        for number, tile in enumerate(strip.tiles, start=1)
+    ]
+    return {"title": strip.title, "tiles": tiles}
 
 
 def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:

@@ -75,6 +75,11 @@ def fit(picture: Picture, frame: Frame, max_side: int) -> tuple[Picture, Frame]:
     return small, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
+def fit_tile(picture: Picture, max_side: int) -> Picture:
+    """Shrink a picture of a patch so that its longer side is at most ``max_side``."""
+    return fit(picture, Frame(), max_side)[0]
+
+
 def panels_of(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
     """Draw every figure that the section has data for; none where it has no picture."""
     if section.picture is None or section.frame is None:
