@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,21 @@ from ..errors import SettingsError
 from ..models.registry import names
 from ..settings import ModelSettings, TrainSettings
 from .assignments import assign
+
+
+class Level(StrEnum):
+    """What figures are of."""
+
+    slide = "slide"
+    patient = "patient"
+
+
+class Join(StrEnum):
+    """How the slides of a patient are joined."""
+
+    max = "max"
+    mean = "mean"
+
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))
@@ -54,6 +70,12 @@ Annotations = Annotated[
     typer.Option(
         "--annotations", help="Folder of outlines, a file per slide: how well the maps find them.", metavar="DIR"
     ),
+]
+LevelOption = Annotated[
+    Level, typer.Option("--level", help="What the figures and tests are of: slides, or patients.")
+]
+JoinOption = Annotated[
+    Join, typer.Option("--join", help="How slides of a patient are joined: the largest probability, or the mean.")
 ]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write every epoch for TensorBoard too.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
