@@ -30,7 +30,7 @@ class Join(StrEnum):
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))
-OWN = "what the model's paper has"
+OWN = "the model's own recipe"
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
