@@ -14,7 +14,7 @@ from pathlib import Path
 import napari
 from by_hand import LEFT, NONE, QTest, canvas, press, until
 from napari_sam_mil.docks import open_dock
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 
 slide, outlines, project, run = (Path(argument) for argument in sys.argv[1:])
 viewer = napari.Viewer()
