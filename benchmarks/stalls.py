@@ -5,7 +5,7 @@
 Without ``--slide`` a slide is generated. A timer of 5 ms in the real window notes every gap between two of its
 ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack, so that the
 table can say what ran. Stages come with wall and processor seconds, from opening to the result.
-``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read; it has no prompts.
+``napari alone`` is given the same layers, ready made, of an image that costs nothing to read; it has no prompts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 from measured import keep
 
-from napari_sam_mil.napari_compat.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 TICK = 0.005
 PHASES = ("opening", "working", "showing", "prompting", "accepting")
@@ -159,7 +159,7 @@ def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
 
 
 def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
-    """Click into the picture of a slide that was analysed, and accept SAM's mask, by the hand of a test."""
+    """Click into the image of a slide that was analysed, and accept SAM's mask, by the hand of a test."""
     from qtpy.QtCore import QPoint, Qt
     from qtpy.QtTest import QTest
 
@@ -180,7 +180,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
     live(0.5)
     begun = (time.perf_counter(), time.process_time())
     dock.card.tools["positive"].click()
-    wait(lambda: not dock.worker.busy and len(session.regions) == 1)
+    wait(lambda: not dock.jobs.busy and len(session.regions) == 1)
     stage("SAM looks at the view", begun)
     for name, place in (("first mask", QPoint(0, 0)), ("next mask", QPoint(30, 20))):
         before = dock.answer
@@ -201,7 +201,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
 
 
 def napari_alone(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
-    """Give napari the same layers, ready, of a picture that costs nothing to read: what no plugin can go below."""
+    """Give napari the same layers, ready, of an image that costs nothing to read: what no plugin can go below."""
     from napari.layers import Layer
     from napari.viewer import Viewer
     from pan import floor
@@ -282,7 +282,7 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(CONTENDERS[args.alone](args.slide, args.project, args.mpp)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display():
+    with tempfile.TemporaryDirectory() as folder, ensure_display():
         slide = args.slide
         if slide is None:
             from sam_mil_engine.synthetic import make_slide

@@ -68,7 +68,7 @@ def epochs(args: argparse.Namespace) -> list[dict[str, float | str]]:
     for number, name in enumerate(names):
         store.offer(name, random_bag(name, args.patches, args.dim, number))
     print(
-        f"{args.slides} bags of {args.patches} x {args.dim}: {store.kept_bytes / 2**30:.1f} GiB in half precision"
+        f"{args.slides} bags of {args.patches} x {args.dim}: {store.cached_bytes / 2**30:.1f} GiB in half precision"
     )
     print(f"{'model':>10} {'s per epoch':>11} {'epochs per minute':>16} {'ms per bag':>9}")
     rows: list[dict[str, float | str]] = []

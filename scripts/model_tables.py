@@ -53,7 +53,7 @@ def _row(card: ModelCard) -> dict[str, str]:
     form = " (behind a form)" if card.gated else ""
     needs = f"; needs `{card.needs}`" if card.needs else ""
     source = f"<{card.source}>" if "://" in card.source else card.source
-    size = "" if card.folder is not None else card.size_in_words
+    size = "" if card.folder is not None else card.size_text
     row |= {"size": size} if card.kind != "classifier" else {}
     return row | {"licence": card.licence, "source": f"{source}{form}{needs}", "please cite": card.citation}
 

@@ -150,7 +150,7 @@ def redundancy(rng: np.random.Generator, label: int, *, train: bool) -> Slide:
 
 
 Task = Callable[..., Slide]
-#: Task and variant -> the figure of every seed.
+#: Task and variant -> the metric of every seed.
 Figures = dict[tuple[str, str], list[float]]
 TASKS: dict[str, Task] = {"arrangement": arrangement, "rare": rare, "redundancy": redundancy}
 

@@ -3,7 +3,7 @@
     .venv/bin/python studies/demo_cohort.py DEMO_FOLDER
 
 DEMO_FOLDER is what `sam-mil-engine demo -o DEMO_FOLDER` made. Prints the table, and writes it to demo_cohort.md.
-Slide-level figures are over the nine test folds; patch-level AUC is that of attention and of tumour probability
+Slide-level metrics are over the nine test folds; patch-level AUC is that of attention and of tumour probability
 against the true outlines, over all test slides with tumour.
 """
 
@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
         for split in splits:
             with tempfile.TemporaryDirectory() as run:
                 result = train_split(bags, split, cohort.classes, folder=Path(run), settings=settings)
-                test = result.figures["test"]
+                test = result.metrics["test"]
                 aucs.append(test["auc"])
                 accuracies.append(test["accuracy"])
                 for row in result.predictions.to_dict("records"):

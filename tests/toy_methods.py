@@ -7,16 +7,31 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-CONTRIBUTING = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+from contributing import TEXT, examples
 
 
 def install_toys(folder: Path) -> Path:
-    """Write the three files of CONTRIBUTING and their entry points into a folder, for the path of modules."""
-    text = CONTRIBUTING.read_text(encoding="utf-8")
-    files = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", text, flags=re.DOTALL))
-    assert sorted(files) == ["toy_aggregator.py", "toy_encoder.py", "toy_segmenter.py"]
-    (project,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
-    return install(folder, "toy-methods", files, tomllib.loads(project)["project"]["entry-points"])
+    """Write the three methods of CONTRIBUTING and their entry points into a folder, for the path of modules."""
+    names = ("toy_aggregator.py", "toy_encoder.py", "toy_segmenter.py")
+    points = entry_points()
+    classifiers = points.pop("sam_mil_engine.classifiers")
+    assert set(classifiers) == {"colitis"}
+    return install(folder, "toy-methods", {name: examples()[name] for name in names}, points)
+
+
+def install_toy_classifier(folder: Path) -> Path:
+    """Write the package with a classifier that CONTRIBUTING shows; its model folder is ``colitis``."""
+    group = "sam_mil_engine.classifiers"
+    files = {"toy_classifier.py": examples()["toy_classifier.py"]}
+    return install(folder, "toy-classifier", files, {group: entry_points()[group]})
+
+
+def entry_points() -> dict[str, dict[str, str]]:
+    """Return all entry points that CONTRIBUTING shows: group -> name -> what it names."""
+    points: dict[str, dict[str, str]] = {}
+    for block in re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL):
+        points |= tomllib.loads(block)["project"]["entry-points"]
+    return points
 
 
 def install(

@@ -1,4 +1,4 @@
-"""The docks by name: find the one that is open, or open it, as the menu would."""
+"""The docks by name: find an open dock, or open one as the menu does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .napari_compat.viewers import real_viewer
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: What the manifest calls a dock -> the class that it names (a test compares).
+#: Name of a dock in the manifest -> its class. A test compares both.
 DOCKS: dict[str, str] = {
     "Analyze": "widgets.analyze.dock:AnalyzeDock",
     "Segments": "widgets.segments.dock:SegmentsDock",
@@ -38,13 +38,13 @@ def open_docks(viewer: Viewer) -> Iterator[QWidget]:
 
 
 def find_dock(viewer: Viewer, name: str) -> Any | None:
-    """Return a dock of :data:`DOCKS` if it is open, however it was opened."""
+    """Return a dock of :data:`DOCKS` if it is open, from the menu or from here."""
     wanted = DOCKS[name].partition(":")[2]
     return next((dock for dock in open_docks(viewer) if type(dock).__name__ == wanted), None)
 
 
 def open_dock(viewer: Viewer, name: str) -> Any:
-    """Return a dock of :data:`DOCKS`, opened where it is not, in front of the others."""
+    """Return a dock of :data:`DOCKS` and bring it to the front. Open it if necessary."""
     viewer = real_viewer(viewer)
     dock = find_dock(viewer, name)
     if dock is None:
@@ -58,17 +58,17 @@ def open_dock(viewer: Viewer, name: str) -> Any:
 
 
 def to_front(dock: Any) -> None:
-    """Show a dock in front of those that share its place."""
+    """Show a dock in front of the other tabs."""
     frame = frame_of(dock)
     if frame is not None:
         frame.show()
         frame.raise_()
-        # a tab that was added just before takes its place only later, and comes to the front with it
+        # Qt positions a new tab later, so choose it after that
         QTimer.singleShot(0, dock.choose_tab)
 
 
 def join_others(viewer: Viewer, dock: Any) -> None:
-    """Put a dock that napari's menu opened into one place with the others, as tabs: below them none had room."""
+    """Tabify a dock that napari's menu opened with the other docks. Stacked docks would have no room."""
     others = [other for other in open_docks(viewer) if other is not dock]
     if join_tabs(dock, others, plugin=_PLUGIN):
         to_front(dock)

@@ -1,4 +1,4 @@
-"""All that the window tells the user: what happened and what to do, with the traceback one click away."""
+"""Messages to the user: what happened and what to do, with the traceback one click away."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 from sam_mil_engine.errors import SamMilError
 
 from .napari_compat.toasts import PlainNotification, open_toast
-from .words import sentence_case
+from .text import sentence_case
 
 Severity = Literal["info", "warning", "error"]
-#: What stands on a button of a notification, and what it calls with the notification.
+#: Text of a button in a notification, and the function that it calls with the notification.
 Action = tuple[str, Callable[[Any], None]]
 
 
 def tell(message: str, severity: Severity = "info", *, actions: Sequence[Action] = ()) -> None:
-    """Tell the user something in the corner of the canvas, whole; from any thread.
+    """Show a message in the corner of the canvas, without truncation. It may be called from any thread.
 
     Parameters
     ----------
     message
-        What happened, and what to do, in whole sentences.
+        What happened, and what to do, in full sentences.
     severity
-        ``info`` closes itself after 15 seconds; ``warning`` and ``error`` stay until they are closed.
+        ``info`` closes itself after 15 seconds; ``warning`` and ``error`` stay until the user closes them.
     actions
-        Buttons: what stands on each, and what is called with the notification.
+        Buttons: the text of each, and the function that it calls with the notification.
     """
     level = NotificationSeverity(severity)
     notification_manager.dispatch(PlainNotification(message, level, actions=list(actions)))
@@ -46,9 +46,9 @@ def show_error(error: BaseException, *, doing: str) -> None:
     Parameters
     ----------
     error
-        What was raised.
+        The exception.
     doing
-        What was tried, for example ``Segment/Classify``; ends the message.
+        The task that failed, for example ``Segment/Classify``. It stands at the end of the message.
     """
     details = "".join(traceback.format_exception(error))
     message = f"{describe(error)} ({doing} did not finish.)"
@@ -56,21 +56,21 @@ def show_error(error: BaseException, *, doing: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Say in sentences what is wrong, where, and what to do."""
+    """Describe an error in sentences: what is wrong, where, and what to do."""
     if isinstance(error, SamMilError):
         where = f" ({Path(error.where).name or error.where})" if error.where else ""
         hint = error.for_window().hint
         return f"{sentence_case(error.what)}{where}." + (f" {hint}." if hint else "")
     if isinstance(error, MemoryError):
-        return "There was not enough memory. Close other programs or slides and try again."
+        return "There was not enough memory. Close other programs or slides, then try again."
     return (
-        f"Something unexpected happened: {type(error).__name__}: {error}. "
-        "What was finished is kept; try again, and report the details if it comes back."
+        f"An unexpected error occurred: {type(error).__name__}: {error}. "
+        "Finished stages are saved. Try again, and report the details if the error occurs again."
     )
 
 
-def show_details(text: str, *, title: str = "Details of the error") -> QDialog:
-    """Open a window with text that can be scrolled, selected and copied."""
+def show_details(text: str, *, title: str = "Error details") -> QDialog:
+    """Open a window with a text that the user can scroll, select and copy."""
     dialog = QDialog(QApplication.activeWindow())
     dialog.setWindowTitle(title)
     dialog.resize(820, 460)
@@ -91,5 +91,5 @@ def show_details(text: str, *, title: str = "Details of the error") -> QDialog:
     return dialog
 
 
-#: Windows that are open: a window without a parent lives only as long as somebody holds it.
+#: Open dialogs. Qt deletes a dialog without a parent as soon as nothing refers to it.
 _open_dialogs: set[QDialog] = set()

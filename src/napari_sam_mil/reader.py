@@ -1,4 +1,4 @@
-"""Open slides in napari: lazily, at any zoom, in micrometres. Imports nothing heavy."""
+"""Open slides in napari as lazy pyramids in micrometres. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PathOrPaths = str | Sequence[str]
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return :func:`read_slides` where every path is a file that the engine may open, else None."""
+    """Return :func:`read_slides` if the engine reads the type of every file, else None."""
     paths = _as_list(path)
     if paths and all(Path(one).suffix.lower() in EXTENSIONS for one in paths):
         return read_slides
@@ -31,7 +31,7 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
     Raises
     ------
     SlideError
-        If a file cannot be opened; napari shows its message.
+        If a file cannot be opened. napari shows the message.
     """
     return [_read(one) for one in _as_list(path)]
 

@@ -1,4 +1,4 @@
-"""Warnings from any thread. No Qt, and napari only where it runs already."""
+"""Warnings from any thread. No Qt, and napari only if it is already running."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Give a warning: in the window where one is open, else as Python's."""
+    """Show a warning in the window if one is open, else through Python's ``warnings``."""
     if "napari.viewer" in sys.modules:
         from napari import current_viewer
 

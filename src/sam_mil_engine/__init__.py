@@ -2,6 +2,18 @@
 
 The names below are the public API; each loads what it needs when it is first used, so that importing the package
 costs nothing.
+
+Examples
+--------
+Eight small slides, half of them with tumour, are enough to try everything. The examples of the functions go on in
+the same folder, in this order: :func:`open_slide`, :func:`process_slide`, :func:`load_segmenter`,
+:func:`load_encoder`, :func:`read_bag`, :func:`read_annotations`, :func:`train`, :func:`load_model`,
+:func:`settings_for`, :func:`predict`, :func:`cross_validate`.
+
+>>> from pathlib import Path
+>>> from sam_mil_engine.synthetic import make_cohort
+>>> make_cohort(Path("cohort"), slides=8, size_px0=(768, 640)).as_posix()
+'cohort/labels.csv'
 """
 
 from __future__ import annotations

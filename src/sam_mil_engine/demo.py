@@ -1,4 +1,4 @@
-"""The demonstration: make slides, process them, train on slide labels, predict, compare with the truth, report."""
+"""The demo: make slides, process them, train on slide labels, predict, compare with the truth, report."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .training.labels import read_labels
 
 @dataclass(slots=True)
 class DemoResult:
-    """What the demonstration made, and what it found.
+    """The results of the demo.
 
     Attributes
     ----------
     folder, labels, project, run, report
         Where everything lies.
-    figures
-        Figures of the test slides, which the model had not seen.
+    metrics
+        Metrics of the test slides, which the model had not seen.
     test_slides
         How many these are.
     comparisons
-        One row a test slide with tumour: its segments and patches against the true outlines.
+        One row per test slide with tumour: its segments and patches against the true outlines.
     example
         A test slide with tumour, to open in napari.
     sample
@@ -49,7 +49,7 @@ class DemoResult:
     project: Path
     run: Path
     report: Path
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     test_slides: int = 0
     comparisons: list[Row] = field(default_factory=list)
     example: Path | None = None
@@ -77,7 +77,7 @@ def run_demo(
     device: str = "auto",
     progress: ProgressCallback = silent,
 ) -> DemoResult:
-    """Run the whole story in ``folder``; what an earlier run finished is kept.
+    """Run the complete workflow in ``folder``; steps that an earlier run finished are not repeated.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def run_demo(
             progress=progress,
         )
     test = trained.predictions[trained.predictions["split"] == "test"]
-    result.figures, result.test_slides = trained.metrics, len(test)
+    result.metrics, result.test_slides = trained.metrics, len(test)
     tumours = [str(name) for name in test.loc[test["label"] == trained.classes[-1], "slide_id"]]
     with result.timed("compare"):
         _compare(result, tumours, device, progress)
@@ -129,11 +129,11 @@ def _fetch_sample(result: DemoResult) -> None:
 
 def _process(result: DemoResult, settings: DemoSettings, device: str, progress: ProgressCallback) -> None:
     slides = sorted((result.folder / "slides").glob("*.tiff"))
-    outcomes = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
-    for number, outcome in enumerate(outcomes, start=1):
-        progress(Progress("cohort", number, len(slides), unit="slides", message=outcome.path.stem))
-        if outcome.error is not None:
-            raise outcome.error
+    results = process_slides(slides, result.project, settings=settings.process, device=device, progress=progress)
+    for number, item in enumerate(results, start=1):
+        progress(Progress("cohort", number, len(slides), unit="slides", message=item.path.stem))
+        if item.error is not None:
+            raise item.error
 
 
 def _compare(result: DemoResult, slides: list[str], device: str, progress: ProgressCallback) -> None:
@@ -151,10 +151,10 @@ def _compare(result: DemoResult, slides: list[str], device: str, progress: Progr
 
 def _report(result: DemoResult, progress: ProgressCallback) -> None:
     from .report.page import write_report
-    from .report.project import report_of
+    from .report.project import build_report
 
     outlines = {path.stem: path for path in (result.folder / "annotations").glob("*.geojson")}
-    content = report_of(result.run, annotations=outlines, labels=_labels(result.labels), progress=progress)
+    content = build_report(result.run, annotations=outlines, labels=_labels(result.labels), progress=progress)
     write_report(result.report, content)
 
 

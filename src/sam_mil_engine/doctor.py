@@ -1,4 +1,4 @@
-"""Look at the machine: what is here, what is missing, what to do."""
+"""Check the machine: what is installed, what is missing, what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["good", "note", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     ``state`` is ``good``, ``note`` (works with less) or ``bad`` (the engine cannot work).
     """
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at everything; a check that itself fails becomes a finding."""
+    """Run all checks; a check that itself fails becomes a finding."""
     return [finding for check in _CHECKS for finding in check()]
 
 
@@ -102,7 +102,7 @@ def _display() -> list[Finding]:
         ]
     findings = [Finding("napari", "good", version("napari"))]
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        advice = "The viewer needs one; the demo draws its window off-screen instead (xvfb-run also serves)"
+        advice = "The viewer needs one; the demo draws its window off-screen instead (xvfb-run works too)"
         findings.append(Finding(name="display", state="note", found="none", advice=advice))
     else:
         findings.append(Finding("display", "good", os.environ.get("DISPLAY", "yes")))

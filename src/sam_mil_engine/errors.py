@@ -12,7 +12,7 @@
     ├── ModelError         a trained model cannot be loaded or does not fit the bag
     ├── AnnotationError    an annotation file is malformed
     ├── ProjectError       a project folder cannot be written or is in use
-    └── Cancelled          the caller asked to stop; what was finished is kept
+    └── Cancelled          the caller asked to stop; finished results are saved
 
 Every error says what is wrong, where, and what to do about it.
 """
@@ -57,7 +57,7 @@ class SamMilError(Exception):
         return text if self.hint is None else f"{text}. {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with keyword arguments, so that workers can send errors home."""
+        """Pickle with keyword arguments, so that workers can send errors back."""
         return _rebuild, (type(self), self.what, self.where, self.hint, self.window_hint)
 
     def for_window(self) -> SamMilError:
@@ -109,4 +109,4 @@ class ProjectError(SamMilError):
 
 
 class Cancelled(SamMilError):
-    """The caller asked to stop. What was finished before is kept."""
+    """The caller asked to stop. Results finished before are saved."""

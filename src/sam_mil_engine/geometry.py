@@ -1,7 +1,7 @@
 """Coordinate frames and the only place that converts between them.
 
 Every array of coordinates names its frame in its suffix: ``_px0`` (level-0 pixels), ``_raster`` (pixels of a
-downsampled picture) or ``_um`` (micrometres). Points are (x, y); arrays are [row, column].
+downsampled image) or ``_um`` (micrometres). Points are (x, y); arrays are [row, column].
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The frame of a downsampled picture of a slide.
+    """The frame of a downsampled image of a slide.
 
     Attributes
     ----------
     origin_px0
-        Level-0 position (x, y) of the top left corner of the picture's first pixel.
+        Level-0 position (x, y) of the top left corner of the image's first pixel.
     downsample
         Level-0 pixels in one raster pixel, exact, for x and y.
     """
@@ -54,7 +54,7 @@ class Frame:
         return np.asarray(area_px0, dtype=np.float64) / (self.downsample[0] * self.downsample[1])
 
     def finer(self, parts: int) -> Frame:
-        """Return the frame of the picture whose pixels are cut into ``parts`` x ``parts``."""
+        """Return the frame of the image whose pixels are cut into ``parts`` x ``parts``."""
         return Frame(self.origin_px0, (self.downsample[0] / parts, self.downsample[1] / parts))
 
     def um_per_pixel(self, mpp: tuple[float, float]) -> tuple[float, float]:

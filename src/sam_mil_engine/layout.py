@@ -11,11 +11,11 @@ from pathlib import Path
 
 #: Of a project: its list of slides, its labels, and the settings with which it was made (a run has these too).
 PROCESS_LIST, LABELS, SETTINGS = "process.csv", "labels.csv", "settings.json"
-#: Of a project: native bags, the tissue, label images of segments, pictures of the patches, and older bags.
+#: Of a project: native bags, the tissue, label images of segments, images of the patches, and older bags.
 BAGS, MASKS, SEGMENTS, STITCHES, SUPERSEDED = "bags", "masks", "segments", "stitches", "superseded"
 #: Ending of a native bag.
 BAG_ENDING = ".h5"
-#: Of a run: its splits, losses by epoch as table and picture, and, written last, its metrics.
+#: Of a run: its splits, losses by epoch as table and image, and, written last, its metrics.
 SPLITS, HISTORY, CURVES, METRICS = "splits.csv", "history.csv", "curves.png", "metrics.json"
 #: Of a run or of predictions: one row for each slide.
 PREDICTIONS = "predictions.csv"

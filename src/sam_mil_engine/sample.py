@@ -48,7 +48,7 @@ def fetch_cmu(folder: Path | None = None, *, url: str = CMU_URL, progress: Progr
             path=path,
             sha256=CMU_SHA256,
             what=f"the sample slide {path.name}",
-            hint=f"Download it where there is a network and put it into {folder}, or use the generated slides",
+            hint=f"Download it on a computer with a network and put it into {folder}, or use the generated slides",
             window_hint=f"Download it elsewhere and put it into {folder}, or open the generated slide",
             error=SlideError,
         ),

@@ -31,7 +31,7 @@ class TestErrors:
         error = pickle.loads(pickle.dumps(errors.BagError("what", where="where", hint="hint")))
         assert (type(error), error.what, error.where, error.hint) == (errors.BagError, "what", "where", "hint")
 
-    def test_all_are_of_one_tree_and_in_its_picture(self) -> None:
+    def test_all_are_of_one_tree_and_in_its_image(self) -> None:
         kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
         assert all(issubclass(kind, errors.SamMilError) for kind in kinds)
         for kind in kinds:
@@ -132,7 +132,7 @@ class TestFiles:
         ("number", "words"),
         [
             (errno.ENOSPC, r"the disk is full: 2\.0 MiB are needed, .* are free"),
-            (errno.EDQUOT, r"your share of the disk is used up: 2\.0 MiB are needed"),
+            (errno.EDQUOT, r"your disk quota is used up: 2\.0 MiB are needed"),
             (errno.EROFS, "cannot write here"),
             (errno.EIO, "cannot be"),
         ],

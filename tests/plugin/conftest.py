@@ -69,7 +69,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         return function(*args, progress=progress)
 
     for module in (prompting, models):
-        monkeypatch.setattr(module, "in_other_process", call)
+        monkeypatch.setattr(module, "call_in_worker", call)
 
 
 @pytest.fixture(scope="session")

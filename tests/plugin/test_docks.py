@@ -60,7 +60,7 @@ def test_a_slide_that_was_seen_whole_is_seen_whole_beside_the_dock(make_napari_v
     width = viewer.canvas.size[1]
     assert sees_all(viewer, source.info.size_px0, source.mpp)
     choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
-    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the picture")
+    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the image")
     pause()
     assert sees_all(viewer, source.info.size_px0, source.mpp)
 

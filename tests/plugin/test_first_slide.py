@@ -69,7 +69,7 @@ class Walk:
         return [layer.name for layer in self.viewer.layers]
 
     def middle_of(self, number):
-        """A place in the picture that lies in a segment (from 0), and its level-0 pixels."""
+        """A place in the image that lies in a segment (from 0), and its level-0 pixels."""
         segments = self.session.analysis.processed.segments
         rows, columns = np.nonzero(segments.mask(number))
         half = len(rows) // 2
@@ -109,7 +109,7 @@ def open_the_sample(walk):
     notification_manager.records.clear()
     walk.menu("File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
     until(lambda: walk.layers() == ["generated-tumour"], "the slide")
-    assert "load in the background now" in notification_manager.records[-1].message
+    assert "now load in the background" in notification_manager.records[-1].message
     dock = walk.dock("Analyze")
     said = words_of(dock.slide_card).replace("&nbsp;", " ").replace("\u202f", " ")
     assert "generated-tumour" in said
@@ -238,12 +238,12 @@ def compare_with_outlines(walk):
     dock.figure.slider.setFocus()
     QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
     assert int((session.layers["above"].data > 0).sum()) > before
-    press(dock, "SAM-MIL beside AB-MIL…")
-    until(lambda: dock.beside_dock is not None, "the second window")
-    beside = dock.beside_dock
+    press(dock, "Compare two classifiers…")
+    until(lambda: dock.comparison_dock is not None, "the second window")
+    beside = dock.comparison_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")
     assert beside._viewer.canvas.grid.enabled
-    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures")
+    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both images")
     beside._viewer.close()
     pause()
     walk.viewer.window._qt_window.activateWindow()
@@ -263,7 +263,7 @@ def change_segments(walk):
         click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
     press(dock, "Merge")
     until(lambda: len(session.analysis.processed.segments) == count, "the merged segments")
-    assert find_dock(walk.viewer, "Segments").model.rowCount() == count
+    assert len(find_dock(walk.viewer, "Segments").model.keep) == count
     press(dock, "Save edits to the project")
     until(lambda: "superseded/" in words_of(dock.segments), "the edits saved")
     assert list((walk.folder / "project" / "superseded").iterdir())
@@ -277,7 +277,7 @@ def a_figure(walk):
     for name, begins in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         with Dialogs(give_path(walk.folder / name)):
             press(dock, "Save figure…")
-        until(lambda: not dock.worker.busy, "the figure")
+        until(lambda: not dock.jobs.busy, "the figure")
         assert (walk.folder / name).read_bytes().startswith(begins)
 
 

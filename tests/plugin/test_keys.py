@@ -78,11 +78,11 @@ def test_a_key_is_changed_in_naparis_list_and_given_back(prompts):
     assert {f"SAM-MIL: {one.what}" for one in WINDOW_KEYS.values()} <= listed
     assert {f"SAM-MIL: {one.what} (layer prompts)" for one in PROMPT_KEYS.values()} <= listed
     press_in_list(table, "SAM-MIL: Next candidate (layer prompts)", Qt.Key.Key_N)
-    press_in_list(table, "SAM-MIL: Cancel what runs", Qt.Key.Key_J)
+    press_in_list(table, "SAM-MIL: Cancel the running job", Qt.Key.Key_J)
     press(dialog, "OK")
     assert (key_of("next_candidate"), key_of("cancel")) == ("N", "J")
     assert "N next candidate" in dock.card.keys.text()
-    assert "(N in the picture)" in dock.card.next.toolTip()
+    assert "(N in the image)" in dock.card.next.toolTip()
     pause()
     assert "<b>J</b>" in words_of(page), "the list of keys follows"
     QTest.keyClick(canvas(viewer), Qt.Key.Key_C)

@@ -39,7 +39,8 @@ def test_nothing_in_the_plugin_speaks_to_napari_past_the_one_function() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("napari.utils.notifications"):
                 assert path.name in allowed or not names & {one.name for one in node.names}, path
-            if path.name != "warning.py" and isinstance(node, ast.Attribute):
+            # the worker process has no window: its default is a Python warning
+            if path.name not in {"warning.py", "worker.py"} and isinstance(node, ast.Attribute):
                 assert ast.unparse(node) != "warnings.warn", f"{path.name}: use warning.warn"
 
 

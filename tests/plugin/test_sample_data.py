@@ -48,7 +48,7 @@ def test_the_public_slide_is_fetched_once_and_checked(server, cmu_slide, tmp_pat
 def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
     web, url = server
     (web / "slide.svs").write_bytes(b"something else")
-    with pytest.raises(SlideError, match="what arrived has the checksum"):
+    with pytest.raises(SlideError, match="the downloaded file has the checksum"):
         fetch_cmu(tmp_path / "cache", url=url)
     assert not (tmp_path / "cache" / "CMU-1-Small-Region.svs").exists()
 

@@ -1,1 +1,1 @@
-"""What is asked of the engine, and what is known of a slide: no Qt, no napari, so that no test needs a window."""
+"""Calls of the engine, and the results of a slide. No Qt, no napari, so that no test needs a window."""

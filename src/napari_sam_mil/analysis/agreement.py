@@ -1,4 +1,4 @@
-"""Segments and patches against the outlines of a slide: what the Annotations dock computes. No Qt, no napari."""
+"""Compare segments and patches with the outlines of a slide, for the Annotations dock. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .model import Analysis
 
 
-#: What the class of an outline without a class is called.
+#: Name for outlines without a class.
 UNCLASSIFIED = "unclassified"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """All segments of an analysis against the outlines of each class.
+    """All segments of an analysis, compared with the outlines of each class.
 
     Attributes
     ----------
@@ -51,44 +51,44 @@ class Agreement:
         return {name: one for name, one in self.by_class.items() if name != self.chosen}
 
     def choose(self, name: str) -> Agreement:
-        """Return the same with another class chosen; a class that is not there changes nothing."""
+        """Return a copy with this class chosen. An unknown class changes nothing."""
         return replace(self, chosen=name) if name in self.by_class else self
 
 
-def load(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
-    """Read an annotation file of any known program, with what was left out or repaired.
+def load_outlines(path: str | Path, info: SlideInfo, *, progress: ProgressCallback = silent) -> AnnotationFile:
+    """Read an annotation file in any supported format, with notes on skipped and repaired outlines.
 
-    The slide shows its first plane: outlines of that plane are read, or those of the first plane that has some.
+    Outlines of the first plane are read, which is the one that is shown; or of the first plane that has any.
 
     Raises
     ------
     AnnotationError
-        If it cannot be read, or nothing in it lies on the slide: it belongs to another one.
+        If it cannot be read, or if none of its outlines lies on the slide.
     """
     from sam_mil_engine.annotations.reading import read_annotation_file
 
     progress(Progress("annotations", 0, 1, unit="files"))
     found = read_annotation_file(path, info=info, plane=None)
     width, height = info.size_px0
-    if found.annotations and not any(_touches(item.polygon.bounds, width, height) for item in found.annotations):
+    if found.annotations and not any(_overlaps(item.polygon.bounds, width, height) for item in found.annotations):
         raise AnnotationError(
             f"none of its {len(found.annotations)} outlines lies on the slide {info.slide_id}",
             where=path,
-            hint="It probably belongs to another slide, or to another resolution of this one",
+            hint="The file probably belongs to a different slide, or to a different resolution of this slide",
         )
     progress(Progress("annotations", 1, 1, unit="files"))
     return found
 
 
-def _touches(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:
+def _overlaps(bounds: tuple[float, float, float, float], width: int, height: int) -> bool:
     left, top, right, bottom = bounds
     return left < width and top < height and right > 0 and bottom > 0
 
 
-def compare(
+def compare_with_outlines(
     analysis: Analysis, annotations: Sequence[Annotation], *, progress: ProgressCallback = silent
 ) -> Agreement:
-    """Compare all segments, and the patches where they are scored, with the outlines of each class.
+    """Compare all segments, and the patches if they have scores, with the outlines of each class.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def compare(
     if processed.segments is None:
         raise DataError("the slide has no segments yet", hint="Press Segment/Classify in the Analyze dock")
     if not annotations:
-        raise DataError("there is no outline to compare with", hint="Load a file or draw")
+        raise DataError("there are no outlines to compare with", hint="Load a file, or draw outlines")
     classes = by_class(annotations)
     found: dict[str, Comparison] = {}
     for number, (name, outlines) in enumerate(classes.items()):
@@ -118,8 +118,8 @@ def compare(
     return Agreement(found, next(iter(found)))
 
 
-def facts(comparison: Comparison) -> list[tuple[str, str, str]]:
-    """Return the figures of a comparison for a person: name, value, and what it means."""
+def list_metrics(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """Return the metrics of a comparison as text for the user: name, value, and explanation."""
     cover, patches = comparison.cover, comparison.patches
     rows: list[tuple[str, str, str]] = []
     if len(comparison):
@@ -129,15 +129,14 @@ def facts(comparison: Comparison) -> list[tuple[str, str, str]]:
     if cover.segments:
         names = [str(number + 1) for number in cover.segments]
         listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        rows.append(("Best set", listed, "Segments that together match the outlines best, best first"))
-        what = "Of the best set: overlap with the outlines, share of it inside them, share of them inside it"
-        rows.append(("IoU", f"{cover.iou:.2f}", what))
-        rows.append(("Purity", f"{cover.purity:.2f}", what))
-        rows.append(("Recall", f"{cover.recall:.2f}", what))
+        rows.append(("Best set", listed, "The segments that together match the outlines best, the best first"))
+        rows.append(("IoU", f"{cover.iou:.2f}", "Intersection over union of the best set and the outlines"))
+        rows.append(("Purity", f"{cover.purity:.2f}", "Share of the best set that lies inside the outlines"))
+        rows.append(("Recall", f"{cover.recall:.2f}", "Share of the outlines that the best set covers"))
     else:
         rows.append(("Best set", "none", "No segment touches the outlines"))
     if patches is not None:
-        what = "How well it ranks patches inside the outlines before the others: 1 is perfect, 0.5 is chance"
+        what = "How well this score ranks patches inside the outlines above the others: 1 is perfect, 0.5 is chance"
         rows.append(("Patch AUC, probability", _number(patches.probability_auc), what))
         rows.append(("Patch AUC, attention", _number(patches.attention_auc), what))
     return rows

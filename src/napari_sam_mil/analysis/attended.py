@@ -1,4 +1,4 @@
-"""The patches that a model attended to most, as small pictures. No Qt, no napari."""
+"""The patches that a model attended to most, as small images. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sam_mil_engine.slide.slide import Slide
     from sam_mil_engine.slide.tile_grid import TileGrid
 
-#: Patches that are shown, and the side of their pictures in pixels.
+#: Patches that are shown, and the side of their images in pixels.
 COUNT, SIDE = 8, 112
 
 
@@ -55,7 +55,7 @@ def most_attended(scores: SlideScores, count: int = COUNT) -> Attended:
 def read_small(
     slide: Slide, grid: TileGrid, numbers: Sequence[int], *, progress: ProgressCallback = silent
 ) -> list[npt.NDArray[np.uint8]]:
-    """Read patches as RGB pictures whose longer side is 112 pixels at most.
+    """Read patches as RGB images whose longer side is 112 pixels at most.
 
     Raises
     ------
@@ -64,13 +64,13 @@ def read_small(
     """
     import cv2
 
-    from sam_mil_engine.slide.tiling import read_tile
+    from sam_mil_engine.slide.tiling import read_patch
 
     found = []
     for done, number in enumerate(numbers):
         progress(Progress("patches", done, len(numbers), unit="patches"))
-        picture = read_tile(slide, grid, number)
-        if max(picture.shape[:2]) > SIDE:
-            picture = np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        found.append(np.ascontiguousarray(picture))
+        image = read_patch(slide, grid, number)
+        if max(image.shape[:2]) > SIDE:
+            image = np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        found.append(np.ascontiguousarray(image))
     return found

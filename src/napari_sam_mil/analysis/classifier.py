@@ -1,4 +1,4 @@
-"""What the plugin keeps of a trained model: its facts, not its weights. Only predicting loads torch, elsewhere."""
+"""The facts of a trained model, without its weights. Only prediction, in the worker process, loads torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A model that has predicted.
+    """A model that made a prediction.
 
     Attributes
     ----------
     name, card
-        Its name, and the text of its card or None.
+        The name, and the text of the model card or None.
     path
         The model folder.
     settings
-        The architecture.
+        The architecture and its settings.
     """
 
     name: str
@@ -36,16 +36,16 @@ class Classifier:
 
     @classmethod
     def of(cls, model: TrainedModel) -> Classifier:
-        """Return the facts of a model that was loaded from a folder; raises ValueError for any other."""
+        """Return the facts of a model that was loaded from a folder; raises ValueError for any other model."""
         if model.path is None:
             raise ValueError(f"the model {model.name!r} has no folder")
         return cls(name=model.name, path=model.path, settings=model.settings, card=model.card)
 
 
-def predicted_by_best(
+def predict_with_best_fit(
     classifier: str, bag_path: Path, *, progress: ProgressCallback = silent
 ) -> tuple[Classifier, SlideScores]:
-    """Read a bag and let the classifier predict: for ``auto`` the bundled one that fits best.
+    """Read a bag and predict it with the classifier; ``auto`` takes the bundled model that fits best.
 
     Raises
     ------
@@ -62,10 +62,10 @@ def predicted_by_best(
     return Classifier.of(model), predict(model, bag)
 
 
-def predicted_by(
+def predict_with_model(
     folder: Path, bag: FeatureBag, *, progress: ProgressCallback = silent
 ) -> tuple[Classifier, SlideScores]:
-    """Let the model in a folder predict a bag.
+    """Predict a bag with the model in a folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Folders that the command line or this plugin wrote: a project, a RUN, predictions. No Qt, no napari."""
+"""The slides of a project, a run or a folder of predictions. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sam_mil_engine import layout
-from sam_mil_engine.bag.names import existing_form
+from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.errors import DataError, ProjectError
 
-#: Files by which a folder is known: a project, a RUN or predictions, a trained model.
-#: How many folders above a RUN its project may lie.
-_ABOVE = 5
+#: How many levels above a run its project is searched for.
+_LEVELS_ABOVE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +23,23 @@ class Entry:
     Attributes
     ----------
     slide_id
-        Its name.
+        The name of the slide.
     path
-        The slide file as it was recorded; it may be elsewhere by now (:func:`find_slide`).
+        The recorded path of the slide file, which may have moved (:func:`find_slide`).
     bag
-        Its native bag, where there is one.
+        The bag in the project, or None.
     state
-        ``done``, ``failed``, ... as in ``process.csv``, or nothing.
+        ``done``, ``failed``, ... as in ``process.csv``, or empty.
     patches, segments
-        How many there are, where that is known.
+        Their numbers, if known.
     error
         What went wrong, and what to do.
     label, predicted, probability
-        Of a RUN or of predictions: the slide's label, what is predicted, and the last class's probability.
+        From a run or predictions: the label, the predicted class, and the probability of the last class.
     model
-        Folder of the model that did not see the slide in training, where a RUN says so.
+        Folder of the model that was not trained on this slide, if a run records it.
     scores
-        The slide's scores, where `predict` wrote them.
+        The file of scores that `predict` wrote, or None.
     """
 
     slide_id: str
@@ -64,15 +63,15 @@ class Collection:
     Attributes
     ----------
     folder
-        What was opened.
+        The folder that was opened.
     title
-        What it is, for a person.
+        Its title for the user.
     project
-        The project with the bags; None where none was found.
+        The project with the bags, or None if none was found.
     entries
-        Its slides.
+        The slides.
     positive
-        The class whose probability is listed; empty where there are no predictions.
+        The class whose probability is listed; empty if there are no predictions.
     """
 
     folder: Path
@@ -83,7 +82,7 @@ class Collection:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether a folder is a project, a RUN, predictions, or holds RUNs."""
+    """Whether a folder is a project, a run or predictions, or holds runs."""
     names = (layout.PROCESS_LIST, layout.PREDICTIONS, layout.COMPARISON, layout.MODEL)
     return folder.is_dir() and any((folder / name).is_file() for name in names)
 
@@ -94,29 +93,29 @@ def open_collection(folder: str | Path) -> Collection:
     Raises
     ------
     ProjectError, DataError
-        If it is no such folder, or one of its tables is damaged.
+        If it is not such a folder, or one of its tables is damaged.
     """
     folder = Path(folder)
     if (folder / layout.PROCESS_LIST).is_file():
-        return _project(folder)
+        return _read_project(folder)
     table = next((file for file in _tables(folder) if file.is_file()), None)
     if table is None:
         raise ProjectError(
-            "this folder is no project, no run and no predictions",
+            "this folder is not a project, a run or predictions",
             where=folder,
             hint="Choose the folder of a project, of a trained run or of predictions",
         )
-    return _predicted(table.parent)
+    return _read_predictions(table.parent)
 
 
 def _tables(folder: Path) -> Iterator[Path]:
     yield folder / layout.PREDICTIONS
-    yield folder.parent / layout.PREDICTIONS  # a fold's model in a RUN
-    yield from sorted(folder.glob(f"*/{layout.PREDICTIONS}"))  # several models beside each other: the first
+    yield folder.parent / layout.PREDICTIONS  # the model of a fold in a run
+    yield from sorted(folder.glob(f"*/{layout.PREDICTIONS}"))  # several models side by side: the first
 
 
 def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
-    """Return the slide file of an entry: where it was, else by its name in ``places`` or their ``slides``."""
+    """Return the slide file of an entry: its recorded path, else its name in ``places`` or their ``slides``."""
     if entry.path is None:
         return None
     folders = [folder for place in places for folder in (place, place / "slides", place.parent / "slides")]
@@ -124,7 +123,7 @@ def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _project(folder: Path) -> Collection:
+def _read_project(folder: Path) -> Collection:
     from sam_mil_engine.process.project import Project
 
     project = Project(folder)
@@ -145,22 +144,26 @@ def _project(folder: Path) -> Collection:
     return Collection(folder=folder, title=f"Project {folder.name}", project=folder, entries=tuple(entries))
 
 
-def _predicted(folder: Path) -> Collection:
+def _read_predictions(folder: Path) -> Collection:
     from sam_mil_engine.tables.cells import nfc
     from sam_mil_engine.tables.reading import read_frame
 
     table = read_frame(folder / layout.PREDICTIONS, text=("slide_id", "label", "predicted", "error"))
     if "slide_id" not in table:
-        raise DataError("it has no column slide_id", where=folder / layout.PREDICTIONS, hint="Write it again")
+        raise DataError(
+            "the table has no column slide_id",
+            where=folder / layout.PREDICTIONS,
+            hint="Predict the slides again, or copy the table again",
+        )
     project = _project_of(folder)
-    known = {} if project is None else {entry.slide_id: entry for entry in _project(project).entries}
-    chances = [str(name) for name in table.columns if str(name).startswith("p_")]
+    known = {} if project is None else {entry.slide_id: entry for entry in _read_project(project).entries}
+    probability_columns = [str(name) for name in table.columns if str(name).startswith("p_")]
     rows: dict[str, Entry] = {}
     for row in table.to_dict("records"):
         name = nfc(str(row["slide_id"]))
-        rows.setdefault(name, _with_prediction(known.get(name, Entry(name)), row, chances, folder))
+        rows.setdefault(name, _add_prediction(known.get(name, Entry(name)), row, probability_columns, folder))
     kind = "Run" if layout.is_finished_run(folder) else "Predictions"
-    positive = chances[-1].removeprefix("p_") if chances else ""
+    positive = probability_columns[-1].removeprefix("p_") if probability_columns else ""
     return Collection(
         folder=folder,
         title=f"{kind} {folder.name}",
@@ -170,16 +173,18 @@ def _predicted(folder: Path) -> Collection:
     )
 
 
-def _with_prediction(entry: Entry, row: Mapping[Any, Any], chances: Sequence[str], folder: Path) -> Entry:
+def _add_prediction(
+    entry: Entry, row: Mapping[Any, Any], probability_columns: Sequence[str], folder: Path
+) -> Entry:
     fold, scores = (
         folder / layout.fold_folder(row.get("repeat", 0), row.get("fold", 0)),
-        existing_form(folder / f"{entry.slide_id}.json"),
+        find_existing(folder / f"{entry.slide_id}.json"),
     )
     return replace(
         entry,
         label=str(row.get("label", "")),
         predicted=str(row.get("predicted", "")),
-        probability=_number(row[chances[-1]]) if chances else None,
+        probability=_number(row[probability_columns[-1]]) if probability_columns else None,
         error=str(row.get("error", "")) or entry.error,
         model=fold if (fold / layout.MODEL).is_file() else None,
         scores=scores if scores.is_file() else None,
@@ -195,12 +200,12 @@ def _number(value: object) -> float | None:
 
 
 def _project_of(run: Path) -> Path | None:
-    """Return the project that a RUN or predictions were made from: in it, above it, or the only one beside it.
+    """Return the project of a run or predictions: inside the folder, above it, or the only one next to it.
 
-    What lies beside it counts before what lies beside the folder above.
+    A project next to the folder takes precedence over one next to its parent.
     """
     run = run.resolve()
-    above = list(run.parents)[:_ABOVE]
+    above = list(run.parents)[:_LEVELS_ABOVE]
     found = next((folder for folder in (run / "project", *above) if (folder / layout.PROCESS_LIST).is_file()), None)
     beside = ([file.parent for file in folder.glob(f"*/{layout.PROCESS_LIST}")] for folder in above[:2])
     return found or next((projects[0] for projects in beside if len(projects) == 1), None)

@@ -1,4 +1,4 @@
-"""From a place in the picture to the segments there. No Qt, no napari."""
+"""Find the segments at a point of the image. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def segments_at(segments: Segments, x: float, y: float) -> list[int]:
     return sorted(found, key=lambda number: (int(segments.area[number]), number))
 
 
-def after(found: list[int], chosen: int | None) -> int | None:
-    """Return which of the segments at a point to choose: the smallest, or the one around that which is chosen."""
+def next_segment(found: list[int], chosen: int | None) -> int | None:
+    """Return which segment at a point to select: the smallest, or the next larger one than ``chosen``."""
     if not found:
         return None
     return found[(found.index(chosen) + 1) % len(found)] if chosen in found else found[0]

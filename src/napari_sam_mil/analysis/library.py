@@ -1,4 +1,4 @@
-"""The RUNs that the user imported, remembered from one start to the next. No Qt, no napari."""
+"""The runs that the user imported, saved between sessions. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from sam_mil_engine.files import atomic_write
 
 
 class Library:
-    """RUNs that the user imported, remembered in a file. Use :func:`library`."""
+    """The list of imported runs, saved in a file. Use :func:`library`."""
 
     def __init__(self, path: Path):
         self._path = path
 
     def added(self, kind: str) -> list[Path]:
-        """Return what was added as ``classifier`` and is still there."""
+        """Return the paths that were added under ``kind`` and still exist."""
         return [Path(one) for one in self._read().get(kind, []) if Path(one).exists()]
 
     def add(self, kind: str, path: Path) -> None:
-        """Remember a RUN."""
+        """Add a run to the list."""
         known = self._read()
         known[kind] = list(dict.fromkeys([*known.get(kind, []), str(path.resolve())]))
         atomic_write(self._path, json.dumps(known, indent=2) + "\n")
 
     def forget(self, kind: str, path: str) -> None:
-        """Take a RUN from the list; it stays on the disk."""
+        """Remove a run from the list. Its files stay on disk."""
         known = self._read()
         known[kind] = [one for one in known.get(kind, []) if one != path]
         atomic_write(self._path, json.dumps(known, indent=2) + "\n")
@@ -40,9 +40,9 @@ class Library:
             return {}
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"the list of added models cannot be read ({error})",
+                f"the list of imported runs cannot be read ({error})",
                 where=self._path,
-                hint="Correct it or rename it; models are then added again",
+                hint="Correct the file, or rename it and import the runs again",
             ) from error
         return {kind: list(paths) for kind, paths in known.items()} if isinstance(known, dict) else {}
 

@@ -1,4 +1,4 @@
-"""What the user chose, what is known of a slide, and where its results are stored."""
+"""The user's choices, the results of a slide, and where they are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from platformdirs import user_data_path
 
 from sam_mil_engine import layout
-from sam_mil_engine.bag.names import existing_form
+from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.settings import SegmentSettings
 from sam_mil_engine.slide.info import slide_id_of
 
@@ -23,48 +23,48 @@ if TYPE_CHECKING:
 
     from .source import SlideSource
 
-#: The bundled classifier that fits the slide best: each knows what it was trained on.
-BUNDLED = "auto"
+#: Takes the bundled classifier whose training slides are most similar to the slide.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user chose.
+    """The user's choices in the Analyze dock.
 
     Attributes
     ----------
     segmenter
         A name that the engine's registry knows, or a path.
     encoder
-        The same for encoders; None takes the one that the classifier expects.
+        The same for the encoder; None takes the one that the classifier expects.
     classifier
-        ``auto``, the name of a bundled model, or the folder of a RUN.
+        ``auto``, the name of a bundled model, or the folder of a run.
     preset
-        Name of the tissue preset; None takes that of the project.
+        Name of the tissue preset; None takes the preset of the project.
     project
-        Folder in which results are kept.
+        Folder for the results.
     changes
-        Dotted name -> value of further settings, instead of what the project and the classifier have.
+        Dotted name -> value of further settings. They override the project and the classifier.
     """
 
     segmenter: str = SegmentSettings().segmenter
     encoder: str | None = None
-    classifier: str = BUNDLED
+    classifier: str = AUTO
     preset: str | None = None
     project: Path = user_data_path("napari-sam-mil", appauthor=False) / "project"
     changes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class ResolutionAsked:
-    """What a person should know to state the resolution of a slide.
+class ResolutionQuestion:
+    """What the user needs to know to enter the resolution of a slide.
 
     Attributes
     ----------
     expected
         Micrometres per pixel that the classifier expects.
     estimate
-        What the nuclei suggest, or None where too few are seen.
+        Estimate from the size of the nuclei, or None if there are too few.
     """
 
     expected: float
@@ -73,19 +73,19 @@ class ResolutionAsked:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What is known of a slide: what the engine made of it, what a classifier says of that, names of segments.
+    """The results of a slide: the engine's stages, the prediction, the classifier, and names of segments.
 
-    ``asks`` is set where the rest needs the resolution of a slide that does not say it.
+    ``asks`` is set if the remaining stages need the resolution and the slide file does not state it.
     """
 
     processed: ProcessedSlide
     scores: SlideScores | None = None
     model: Classifier | None = None
     names: tuple[str, ...] = ()
-    asks: ResolutionAsked | None = None
+    asks: ResolutionQuestion | None = None
 
     def after(self, earlier: Analysis | None) -> Analysis:
-        """Keep the earlier prediction where this step made none and the patches are still the same."""
+        """Keep the earlier prediction if this step made none and the patches are the same."""
         if earlier is None or earlier.scores is None or self.scores is not None or self.processed.bag is None:
             return self
         same = np.array_equal(self.processed.bag.coords_px0, earlier.scores.coords_px0)
@@ -94,22 +94,22 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class StoredResults:
-    """Where the results of a slide lie.
+    """Where the results of a slide are stored.
 
     Attributes
     ----------
     project
         The project folder.
     classifier
-        ``auto``, the name of a bundled model, or a model folder: what predicts from the features.
+        The model that predicts from the features: ``auto``, the name of a bundled model, or a model folder.
     scores
-        Scores that `predict` wrote: shown as they are, without a classifier.
+        File of scores that `predict` wrote. They are shown without a new prediction.
     """
 
     project: Path
-    classifier: str = BUNDLED
+    classifier: str = AUTO
     scores: Path | None = None
 
     def bag(self, source: SlideSource) -> Path:
-        """Return where the slide's bag is, or would be."""
-        return existing_form(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")
+        """Return the path of the slide's bag, which may not exist yet."""
+        return find_existing(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")

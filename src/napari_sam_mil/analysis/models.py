@@ -1,7 +1,6 @@
-"""The models that can be used here: the engine's list and its store, and the RUNs that the user imported.
+"""The available models: the engine's catalogue and store, and the runs that the user imported.
 
-Weight files are kept where the command line keeps them: what is fetched or added here is there, and the other way.
-No Qt, no napari.
+The plugin and the command line share one store of weight files. No Qt, no napari.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sam_mil_engine.errors import ModelError, SamMilError
 from sam_mil_engine.models.segmenters import ADDED
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .library import library
 
 if TYPE_CHECKING:
@@ -25,32 +24,32 @@ if TYPE_CHECKING:
     from sam_mil_engine.models.catalogue import Entry
 
 
-#: What is listed: everything that a dock can choose.
+#: The kinds of models that the docks offer.
 KINDS: tuple[Kind, ...] = ("segmenter", "encoder", "classifier")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One line of the list.
+    """One row of the list.
 
     Attributes
     ----------
     kind
         ``segmenter``, ``encoder`` or ``classifier``.
     name, what, licence, citation
-        What it is.
+        Name, description, licence and citation.
     on_disk
         Whether it can be used now.
     source
-        Address or folder that it comes from.
+        The address or folder that it comes from.
     choice
-        What a dock takes to use it: a name, or the folder of a RUN.
+        The value that selects it in a dock: a name, or the folder of a run.
     size
-        In words; empty where that is not known.
+        Size as text; empty if it is not known.
     card
-        Text about it.
+        The text of the model card.
     fetchable, removable, imported
-        What can be done with it: download it; delete its file; take the RUN from the list.
+        Whether it can be downloaded; whether its file can be deleted; whether it is an imported run.
     """
 
     kind: str
@@ -69,7 +68,7 @@ class Model:
 
 
 def all_models() -> list[Model]:
-    """List the engine's models and the imported RUNs; reads their files: run it in a job."""
+    """List the engine's models and the imported runs. It reads files, so run it in a job."""
     from sam_mil_engine.models.catalogue import catalogue
 
     entries = catalogue(KINDS)
@@ -87,7 +86,7 @@ def _of_entry(entry: Entry) -> Model:
         on_disk=entry.on_disk,
         source=entry.source,
         choice=entry.name,
-        size=_size(entry.path) or _short(entry.size),
+        size=_size(entry.path) or _in_megabytes(entry.size),
         citation=entry.citation,
         card=_card(entry.path),
         fetchable=published and not entry.on_disk and not entry.needs,
@@ -108,22 +107,22 @@ def _of_run(run: Path) -> Model:
 
 
 def verify(model: Model, *, progress: ProgressCallback = silent) -> str:
-    """Read a model whole, check it, and say what was found.
+    """Read a model completely, check it, and describe the outcome.
 
     Raises
     ------
     SamMilError
-        If it is missing, damaged, or another one.
+        If it is missing, damaged, or a different model.
     """
-    return f"{model.name}: {in_other_process(_verified, model, progress=progress)}"
+    return f"{model.name}: {call_in_worker(_verify, model, progress=progress)}"
 
 
-def _verified(model: Model, *, progress: ProgressCallback) -> str:
+def _verify(model: Model, *, progress: ProgressCallback) -> str:
     from sam_mil_engine.models import store
 
     progress(Progress("verify", 0, 1, unit="files", message=f"reading {model.name}"))
     if model.imported:
-        _, classes = _loaded(Path(model.choice), progress=progress)
+        _, classes = _load(Path(model.choice), progress=progress)
         found = f"weights and description fit; classes {', '.join(classes)}"
     else:
         found = store.verify(model.name)
@@ -131,11 +130,11 @@ def _verified(model: Model, *, progress: ProgressCallback) -> str:
     return found
 
 
-def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
-    """Return the work that fetches a model's file."""
+def fetch_work(model: Model) -> Callable[[ProgressCallback], str]:
+    """Return the function that downloads the file of a model."""
     if not model.fetchable:
         raise ModelError(
-            f"{model.name} has no file to fetch", hint="Choose one with an address that is not here yet"
+            f"{model.name} has no file to fetch", hint="Choose a model with an address that is not downloaded yet"
         )
 
     def work(progress: ProgressCallback) -> str:
@@ -147,18 +146,18 @@ def fetcher(model: Model) -> Callable[[ProgressCallback], str]:
 
 
 def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:
-    """Copy a weight file to its place: a published one under its name, another SAM under that of the file.
+    """Copy a weight file to the store: a published file under its model name, another SAM under its file name.
 
     Raises
     ------
     SamMilError
-        If it is neither, or there is a model of that name.
+        If it is neither, or if a model of that name exists.
     """
-    name, what = in_other_process(_copied, path, progress=progress)
+    name, what = call_in_worker(_copy, path, progress=progress)
     return f"Copied as {name}: {what}"
 
 
-def _copied(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
+def _copy(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
     from sam_mil_engine.models import store
 
     entry = store.add(path, progress=progress)
@@ -166,7 +165,7 @@ def _copied(path: Path, *, progress: ProgressCallback) -> tuple[str, str]:
 
 
 def remove(model: Model) -> str:
-    """Delete the file of a fetched or added model, or take a RUN from the list, which stays on the disk.
+    """Delete the file of a fetched or added model, or remove a run from the list without deleting its files.
 
     Raises
     ------
@@ -175,29 +174,29 @@ def remove(model: Model) -> str:
     """
     if model.imported:
         library().forget(model.kind, model.choice)
-        return f"{model.name} is no longer listed; its folder stays where it is"
+        return f"{model.name} was removed from the list; its folder was not changed"
     from sam_mil_engine.models import store
 
-    return f"Removed {model.name}; {store.remove(model.name) / 1e6:,.0f} MB are free again"
+    return f"Removed {model.name} and freed {store.remove(model.name) / 1e6:,.0f} MB"
 
 
 def import_run(folder: Path, *, progress: ProgressCallback = silent) -> str:
-    """Remember a RUN or a model folder, after loading it.
+    """Load a run or a model folder, and add it to the list.
 
     Raises
     ------
     ModelError
-        If it holds no trained model, or several.
+        If it does not hold exactly one trained model.
     """
     progress(Progress("import", 0, 1, unit="models", message=f"reading {folder.name}"))
-    architecture, classes = in_other_process(_loaded, folder, progress=progress)
+    architecture, classes = call_in_worker(_load, folder, progress=progress)
     library().add("classifier", folder)
     progress(Progress("import", 1, 1, unit="models"))
     return f"Imported {folder.name}: {architecture}, classes {', '.join(classes)}"
 
 
-def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
-    """Load a RUN or a model folder; return its architecture and classes."""
+def _load(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, ...]]:
+    """Load a run or a model folder; return its architecture and classes."""
     del progress
     from sam_mil_engine.training.checkpoint import load_model
 
@@ -205,13 +204,13 @@ def _loaded(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str
     return trained.settings.name, trained.classes
 
 
-def machine() -> str:
-    """Say where models run and how much memory there is. Asks another process for it: run it in a job."""
-    text = f"Runs on {in_other_process(_device)}"
+def describe_machine() -> str:
+    """Describe the device and the memory. It calls the worker process, so run it in a job."""
+    text = f"Runs on {call_in_worker(_device)}"
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         page = os.sysconf("SC_PAGE_SIZE")
         total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
-        text += f"; {free / 2**30:.1f} of {total / 2**30:.1f} GiB memory free"
+        text += f"; {free / 2**30:.1f} of {total / 2**30:.1f} GiB of memory free"
     return text
 
 
@@ -229,8 +228,8 @@ def _size(path: Path | None) -> str:
     return f"{sum(file.stat().st_size for file in files) / 1e6:,.0f} MB"
 
 
-def _short(size: str) -> str:
-    """Bytes in words as megabytes: a column of a dock is narrow."""
+def _in_megabytes(size: str) -> str:
+    """Convert a size such as ``375,042,383 bytes`` to megabytes, for a narrow column."""
     digits = size.removesuffix(" bytes").replace(",", "")
     return f"{int(digits) / 1e6:,.0f} MB" if digits.isdigit() else size.removeprefix("about ")
 

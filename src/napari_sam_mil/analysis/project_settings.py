@@ -1,4 +1,4 @@
-"""The settings with which a project was made."""
+"""The settings of a project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sam_mil_engine.settings import ProcessSettings
 
 
 def recorded_settings(project: Path) -> ProcessSettings:
-    """Return the settings with which a project was made last; the defaults where it is new."""
+    """Return the most recent settings of a project, or the defaults for a new project."""
     path = project / layout.SETTINGS
     if not path.is_file():
         return ProcessSettings()

@@ -1,4 +1,4 @@
-"""Prompts, regions and their embeddings: what the Prompts dock computes. No Qt, no napari."""
+"""Prompts, regions and their embeddings, for the Prompts dock. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.models.registry import available
 from sam_mil_engine.progress import ProgressCallback, silent
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .sam_calls import answer, embed, identify
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.slide import Slide
 
 Bounds = tuple[float, float, float, float]
-#: Longest side of the picture that is embedded: what SAM's image encoder takes.
-SIDE = 1024
-#: Embeddings that are kept for a slide; one of ViT-H takes 4 MB.
-KEPT = 16
-#: A region serves a view in which a pixel is at most this much finer.
-_FINER = 1.5
+#: Longest side of the embedded image, in pixels: the input size of SAM's image encoder.
+MAX_SIDE = 1024
+#: Most embeddings that are cached for a slide. One of ViT-H takes 4 MB.
+MAX_REGIONS = 16
+#: A region is used for views whose pixels are at most this much finer.
+_MAX_MAGNIFICATION = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +46,35 @@ class PromptHistory:
         self._future: list[tuple[Prompt, ...]] = []
 
     def add(self, prompt: Prompt) -> None:
-        """Take one more prompt; a new box takes the place of the old one."""
+        """Add a prompt. A new box replaces the old one."""
         kept = tuple(one for one in self.prompts if prompt.kind != "box" or one.kind != "box")
         self._change((*kept, prompt))
 
     def clear(self) -> None:
-        """Take all prompts away; can be undone."""
+        """Remove all prompts. This can be undone."""
         if self.prompts:
             self._change(())
 
     def undo(self) -> None:
-        """Go one step back."""
+        """Undo the last change."""
         if self._past:
             self._future.append(self.prompts)
             self.prompts = self._past.pop()
 
     def redo(self) -> None:
-        """Take a step back again."""
+        """Redo the change that was undone last."""
         if self._future:
             self._past.append(self.prompts)
             self.prompts = self._future.pop()
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to go back."""
+        """Whether there is a change to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to take again."""
+        """Whether there is a change to redo."""
         return bool(self._future)
 
     def _change(self, prompts: tuple[Prompt, ...]) -> None:
@@ -85,18 +85,18 @@ class PromptHistory:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a slide that a SAM has looked at.
+    """A part of a slide that a SAM has embedded.
 
     Attributes
     ----------
     bounds_px0
         Left, top, right, bottom.
     frame, size_raster
-        Where the picture lies, its width and height.
+        The frame of the embedded image, its width and height.
     sam
         Name and version of the SAM.
     embedding
-        What it keeps of the picture, in the form in which the process beside napari takes it.
+        The embedding, pickled for the worker process.
     """
 
     bounds_px0: Bounds
@@ -105,14 +105,14 @@ class Region:
     sam: tuple[str, str]
     embedding: bytes = field(repr=False)
 
-    def serves(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
-        """Whether all points lie in it, it is fine enough, and the SAM is the same."""
-        fine = max(self.frame.downsample) <= _FINER * max(downsample, 1.0)
-        return fine and sam == self.sam and _holds(self.bounds_px0, points_px0)
+    def covers(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> bool:
+        """Whether it contains all points, is fine enough, and is from the same SAM."""
+        fine = max(self.frame.downsample) <= _MAX_MAGNIFICATION * max(downsample, 1.0)
+        return fine and sam == self.sam and _contains(self.bounds_px0, points_px0)
 
 
-class Regions:
-    """The regions of one slide that are kept, the last used last."""
+class RegionCache:
+    """The cached regions of one slide, the most recently used last."""
 
     def __init__(self) -> None:
         self._kept: list[Region] = []
@@ -121,22 +121,22 @@ class Regions:
         return len(self._kept)
 
     def find(self, points_px0: npt.ArrayLike, downsample: float, sam: tuple[str, str]) -> Region | None:
-        """Return a region that serves, the last used first; None where there is none."""
+        """Return the most recently used region that covers the points, or None."""
         for region in reversed(self._kept):
-            if region.serves(points_px0, downsample, sam):
+            if region.covers(points_px0, downsample, sam):
                 self._kept.remove(region)
                 self._kept.append(region)
                 return region
         return None
 
     def keep(self, region: Region) -> None:
-        """Keep one more; the one that was used longest ago goes."""
-        self._kept = [*self._kept, region][-KEPT:]
+        """Add a region. If the cache is full, drop the least recently used one."""
+        self._kept = [*self._kept, region][-MAX_REGIONS:]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Masks (M, h, w) on the picture of a region, best first, and SAM's own estimate of their IoU (M,)."""
+    """Masks (M, h, w) on the image of a region, the best first, and SAM's estimates of their IoU (M,)."""
 
     region: Region
     masks: npt.NDArray[np.bool_]
@@ -144,12 +144,12 @@ class Answer:
 
 
 def sams_on_disk() -> list[str]:
-    """Return the names of the SAMs on this computer: published ones, the largest first, then added ones."""
+    """Return the names of the SAMs on this computer: published SAMs, the largest first, then added ones."""
     return [card.name for card in available("segmenter") if card.prompts and card.on_disk]
 
 
 def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
-    """Return the part of the slide in view, a little enlarged to a coarse grid, so that small pans change nothing.
+    """Return the part of the slide in view, extended to a coarse grid, so that small pans do not change it.
 
     Raises
     ------
@@ -166,37 +166,39 @@ def view_bounds(bounds_px0: Bounds, size_px0: tuple[int, int]) -> Bounds:
     return x0, y0, x1, y1
 
 
-def look(
+def embed_view(
     slide: Slide,
-    regions: Regions,
+    regions: RegionCache,
     view_px0: Bounds,
     *,
     sam: str,
     prompts: tuple[Prompt, ...] = (),
     progress: ProgressCallback = silent,
 ) -> Region:
-    """Return a region that serves the prompts; where none is kept, the SAM looks at the view, which then is.
+    """Return a region that covers the prompts. If none is cached, embed the view and cache it.
 
     Raises
     ------
     SegmentError
         If the SAM cannot be loaded, the slide is not in view, or the prompts do not lie in the view.
     """
-    identity = in_other_process(identify, sam, progress=progress)
+    identity = call_in_worker(identify, sam, progress=progress)
     bounds = view_bounds(view_px0, slide.info.size_px0)
     points = [point for prompt in prompts for point in prompt.points_px0]
-    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / SIDE
+    downsample = max(bounds[2] - bounds[0], bounds[3] - bounds[1]) / MAX_SIDE
     region = regions.find(points or [bounds[:2], bounds[2:]], downsample, identity)
     if region is not None:
         return region
-    if not _holds(bounds, points):
-        raise SegmentError("a prompt lies outside the view", hint="Clear the prompts, or zoom out to see them all")
-    picture, frame = slide.picture(bounds_px0=bounds, max_side=SIDE)
-    embedding = in_other_process(embed, sam, picture, progress=progress)
+    if not _contains(bounds, points):
+        raise SegmentError(
+            "a prompt lies outside the view", hint="Clear the prompts, or zoom out until all are in view"
+        )
+    image, frame = slide.read_image(bounds_px0=bounds, max_side=MAX_SIDE)
+    embedding = call_in_worker(embed, sam, image, progress=progress)
     region = Region(
         bounds_px0=bounds,
         frame=frame,
-        size_raster=(picture.shape[1], picture.shape[0]),
+        size_raster=(image.shape[1], image.shape[0]),
         sam=identity,
         embedding=embedding,
     )
@@ -204,29 +206,29 @@ def look(
     return region
 
 
-def respond(
+def answer_prompts(
     slide: Slide,
-    regions: Regions,
+    regions: RegionCache,
     prompts: tuple[Prompt, ...],
     view_px0: Bounds,
     *,
     sam: str,
     progress: ProgressCallback = silent,
 ) -> Answer:
-    """Answer prompts; the region in view is embedded first where no kept one serves.
+    """Predict masks for the prompts. If no cached region covers them, embed the view first.
 
     Raises
     ------
     SegmentError
         If the SAM cannot be loaded, or the prompts do not lie in the view.
     """
-    region = look(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
+    region = embed_view(slide, regions, view_px0, sam=sam, prompts=prompts, progress=progress)
     asked = _arrays(prompts, region.frame)
-    masks, scores = in_other_process(answer, sam, region.embedding, *asked, progress=progress)
+    masks, scores = call_in_worker(answer, sam, region.embedding, *asked, progress=progress)
     return Answer(region, masks, scores)
 
 
-def _holds(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
+def _contains(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
     """Whether all points lie within the bounds."""
     points = np.asarray(points_px0, dtype=np.float64).reshape(-1, 2)
     left, top, right, bottom = bounds_px0
@@ -236,7 +238,7 @@ def _holds(bounds_px0: Bounds, points_px0: npt.ArrayLike) -> bool:
 def _arrays(
     prompts: tuple[Prompt, ...], frame: Frame
 ) -> tuple[npt.NDArray[np.float64] | None, list[int] | None, npt.NDArray[np.float64] | None]:
-    """Points, labels and box in pixels of the picture, as the predictor takes them."""
+    """Return points, labels and box in pixels of the image, in the form that the predictor takes."""
     clicks = [prompt for prompt in prompts if prompt.kind != "box"]
     boxes = [frame.from_px0(prompt.points_px0) for prompt in prompts if prompt.kind == "box"]
     box = np.concatenate([boxes[0].min(axis=0), boxes[0].max(axis=0)]) if boxes else None

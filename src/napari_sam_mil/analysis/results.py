@@ -1,4 +1,4 @@
-"""What a project already knows of a slide, read without computing anything of the slide again. No Qt, no napari."""
+"""Read the stored results of a slide from a project, without computing them again. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.info import slide_id_of
 
-from ..background.worker import in_other_process
-from .classifier import predicted_by_best
+from ..background.worker import call_in_worker
+from .classifier import predict_with_best_fit
 from .model import Analysis, StoredResults
 from .source import SlideSource
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a project knows of a slide, and what the user should know of that (or nothing)."""
+class StoredAnalysis:
+    """The stored results of a slide, and a note for the user, which may be empty."""
 
     analysis: Analysis
     note: str = ""
@@ -32,14 +32,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class OtherSlide:
-    """A project holds results of another slide of the same name.
+    """A project holds results of a different slide with the same name.
 
     Attributes
     ----------
     slide_id
         The name of both.
     path
-        The file of the other one, as the project knows it.
+        The file of the other slide, as recorded in the project.
     """
 
     slide_id: str
@@ -47,19 +47,19 @@ class OtherSlide:
 
     @property
     def message(self) -> str:
-        """What the user should know of it."""
+        """The message to the user."""
         return (
-            f"The project holds results of another slide called {self.slide_id} ({self.path}). They are not shown. "
-            "To analyse this slide without replacing them, choose another project."
+            f"The project holds results of a different slide called {self.slide_id} ({self.path}), which are not "
+            "shown. To analyse this slide without replacing them, choose another project."
         )
 
 
-def read_stored(source: SlideSource, stored: StoredResults) -> Found | OtherSlide | None:
-    """Read tissue, segments and features of a slide; None where the project has none.
+def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | OtherSlide | None:
+    """Read tissue, segments and features of a slide; return None if the project has none.
 
-    A slide is known by its fingerprint: the project may hold another one of the same name.
+    The fingerprint identifies the slide, since the project may hold a different slide with the same name.
 
-    Takes no more than reading the file: :func:`predict_stored` adds the prediction.
+    This only reads the file. :func:`predict_stored` adds the prediction.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def read_stored(source: SlideSource, stored: StoredResults) -> Found | OtherSlid
         return None
     known = h5.read_attributes(path)
     if known.get("slide_sha") != slide_sha(source.info):
-        return OtherSlide(source.info.slide_id, str(known.get("slide_path", "its file is not known")))
-    return Found(with_saved_names(Analysis(read_processed(source, path))))
+        return OtherSlide(source.info.slide_id, str(known.get("slide_path", "file not recorded")))
+    return StoredAnalysis(with_saved_names(Analysis(read_processed(source, path))))
 
 
 def with_saved_names(analysis: Analysis) -> Analysis:
@@ -86,10 +86,12 @@ def with_saved_names(analysis: Analysis) -> Analysis:
     return analysis if origin is None or not origin.names else replace(analysis, names=origin.names)
 
 
-def predict_stored(found: Found, stored: StoredResults, *, progress: ProgressCallback = silent) -> Found:
-    """Add what `predict` wrote, or what the classifier says of the features.
+def predict_stored(
+    found: StoredAnalysis, stored: StoredResults, *, progress: ProgressCallback = silent
+) -> StoredAnalysis:
+    """Add the scores that `predict` wrote, or predict with the classifier.
 
-    A classifier that does not fit them leaves the prediction out, and the note says why.
+    If the classifier does not fit the features, there is no prediction, and the note says why.
     """
     progress(Progress("classify", 0, 1, unit="slides"))
     result = _predicted(found.analysis, stored, progress)
@@ -98,7 +100,7 @@ def predict_stored(found: Found, stored: StoredResults, *, progress: ProgressCal
 
 
 def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
-    """Read everything that a bag file holds of a slide, whatever stages are done."""
+    """Read all results in a bag file, whichever stages are done."""
     from sam_mil_engine.bag import h5
     from sam_mil_engine.process.results import ProcessedSlide
 
@@ -119,24 +121,24 @@ def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
     )
 
 
-def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCallback) -> Found:
+def _predicted(analysis: Analysis, stored: StoredResults, progress: ProgressCallback) -> StoredAnalysis:
     bag = analysis.processed.bag
     if bag is None:
-        return Found(analysis)
+        return StoredAnalysis(analysis)
     if stored.scores is not None:
         scores = _fitting_scores(analysis.processed, stored.scores)
         if scores is not None:
-            return Found(replace(analysis, scores=scores))
+            return StoredAnalysis(replace(analysis, scores=scores))
     try:
         path = analysis.processed.bag_path
-        model, scores = in_other_process(predicted_by_best, stored.classifier, path, progress=progress)
-        return Found(replace(analysis, scores=scores, model=model))
+        model, scores = call_in_worker(predict_with_best_fit, stored.classifier, path, progress=progress)
+        return StoredAnalysis(replace(analysis, scores=scores, model=model))
     except ModelError as error:
-        return Found(analysis, f"Not classified: {error.what}.")
+        return StoredAnalysis(analysis, f"Not classified: {error.what}.")
 
 
 def _fitting_scores(processed: ProcessedSlide, file: Path) -> SlideScores | None:
-    """Return the scores in a file, where they are of the same patches and groups."""
+    """Return the scores in a file if they belong to the same patches and groups, else None."""
     from sam_mil_engine.mil.score_files import read_scores
 
     scores, bag = read_scores(file), processed.bag

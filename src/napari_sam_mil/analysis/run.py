@@ -1,4 +1,4 @@
-"""What the Analyze dock asks of the engine: from the user's choices to a result. No Qt, no napari."""
+"""Run the engine with the user's choices, for the Analyze dock. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.settings import STAGES, ProcessSettings
 from sam_mil_engine.settings.changes import with_changes
 
-from ..background.worker import in_other_process
+from ..background.worker import call_in_worker
 from .classifier import Classifier
-from .model import Analysis, Choices, ResolutionAsked
+from .model import Analysis, Choices, ResolutionQuestion
 from .project_settings import recorded_settings
 from .results import read_processed, with_saved_names
 from .source import SlideFacts, SlideSource
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sam_mil_engine.segment.nuclei_size import MppEstimate
     from sam_mil_engine.training.checkpoint import TrainedModel
 
-#: Step that the user can ask for -> engine stages it needs; *Classify* adds the prediction.
+#: Step in the Analyze dock -> the engine stages that it needs. *Classify* adds the prediction.
 STEPS: dict[str, tuple[str, ...]] = {
     "Tissue": ("tissue",),
     "Segment": ("tissue", "segments"),
@@ -31,7 +31,7 @@ STEPS: dict[str, tuple[str, ...]] = {
 
 
 def _settings(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> ProcessSettings:
-    """Return what the classifier expects, on top of what the project has, so that its results are used."""
+    """Return the project's settings with those that the classifier expects, so that stored results are reused."""
     from sam_mil_engine.prediction.batch import settings_for
 
     settings = settings_for(
@@ -53,15 +53,15 @@ def analyse(
     step: str = "Classify",
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Run one step of :data:`STEPS` and everything before it that is not done yet.
+    """Run one step of :data:`STEPS` and all stages before it that are not done yet.
 
-    Where the step needs the resolution of a slide that does not say it, only tissue and segments are made, which do
-    not; the result then ``asks`` for it.
+    If the step needs the resolution and the slide does not state it, only tissue and segments are computed. The
+    result then ``asks`` for it.
 
     Raises
     ------
     SamMilError
-        Whatever the engine says; what was finished is kept in the project.
+        If a stage fails. Finished stages stay in the project.
     """
     from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.training.checkpoint import load_candidates
@@ -77,7 +77,7 @@ def analyse(
         progress=progress,
     )
     if asks and expected is not None:
-        return Analysis(processed, asks=ResolutionAsked(expected, _estimate(source, processed)))
+        return Analysis(processed, asks=ResolutionQuestion(expected, _estimate(source, processed)))
     if step != "Classify" or processed.bag is None:
         return Analysis(processed)
     from sam_mil_engine.prediction.slide import best_fit, predict
@@ -100,25 +100,25 @@ def _estimate(source: SlideSource | SlideFacts, processed: ProcessedSlide) -> Mp
         return estimate_mpp(slide, processed.tissue)
 
 
-def analyse_lightly(
+def analyse_without_arrays(
     facts: SlideFacts, choices: Choices, *, step: str, progress: ProgressCallback = silent
 ) -> Analysis:
-    """Run :func:`analyse`, and leave in the bag file what is there: the rest is light enough to travel."""
+    """Run :func:`analyse`, and drop the arrays that the bag file holds, so that the result is small to pickle."""
     found = analyse(facts, choices, step=step, progress=progress)
     return replace(found, processed=found.processed.without_arrays())
 
 
-def analyse_elsewhere(
+def analyse_in_worker(
     source: SlideSource, choices: Choices, *, step: str, progress: ProgressCallback = silent
 ) -> Analysis:
-    """Run :func:`~napari_sam_mil.analysis.run.analyse` in another process, and read what it left in the project.
+    """Run :func:`analyse` in the worker process, and read its results from the project.
 
     Raises
     ------
     SamMilError
-        Whatever the engine says; what was finished is kept in the project.
+        If a stage fails. Finished stages stay in the project.
     """
-    light: Analysis = in_other_process(analyse_lightly, source.facts, choices, step=step, progress=progress)
+    light: Analysis = call_in_worker(analyse_without_arrays, source.facts, choices, step=step, progress=progress)
     whole = read_processed(source, light.processed.bag_path)
     ran = light.processed
     return with_saved_names(replace(light, processed=replace(whole, seconds=ran.seconds, reused=ran.reused)))

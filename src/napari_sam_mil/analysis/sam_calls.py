@@ -1,4 +1,4 @@
-"""What the process beside napari does for the Prompts dock: a SAM is kept ready there, and torch stays there."""
+"""Functions that the worker process runs for the Prompts dock. It caches the SAM, so napari never loads torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 if TYPE_CHECKING:
     from sam_mil_engine.segment.predictor import SamPrompter
 
-#: Stage of the reports.
+#: Stage name in the progress reports.
 STAGE = "prompts"
 
 
 @lru_cache(maxsize=1)
 def prompter(name: str) -> SamPrompter:
-    """Return the SAM called ``name``, ready; the last one is kept. Takes seconds the first time.
+    """Load a SAM by name; the last one is cached. The first call takes some seconds.
 
     Raises
     ------
@@ -46,13 +46,13 @@ def identify(sam: str, *, progress: ProgressCallback) -> tuple[str, str]:
     return model.name, model.version
 
 
-def embed(sam: str, picture: npt.NDArray[np.uint8], *, progress: ProgressCallback) -> bytes:
-    """Let a SAM look at an RGB picture (h, w, 3); return what it keeps of it, for :func:`answer` alone.
+def embed(sam: str, image: npt.NDArray[np.uint8], *, progress: ProgressCallback) -> bytes:
+    """Embed an RGB image (h, w, 3) with a SAM; return the embedding for :func:`answer`.
 
-    It can be stopped before every layer of the image encoder.
+    It can be cancelled before every layer of the image encoder.
     """
-    looking = Progress(STAGE, 1, 2, unit="steps", message="looking at the view")
-    found = prompter(sam).embed(picture, report=lambda: progress(looking))
+    looking = Progress(STAGE, 1, 2, unit="steps", message="embedding the view")
+    found = prompter(sam).embed(image, report=lambda: progress(looking))
     return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 
 
@@ -65,7 +65,7 @@ def answer(
     *,
     progress: ProgressCallback,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
-    """Answer prompts on a picture that was embedded.
+    """Predict the masks for prompts on an embedded image.
 
     Takes and returns what :meth:`~sam_mil_engine.segment.predictor.SamPrompter.predict` does.
     """

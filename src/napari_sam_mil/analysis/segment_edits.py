@@ -1,6 +1,6 @@
-"""Segments added, deleted, merged or renamed by hand: groups and prediction follow. No Qt, no napari.
+"""Add, delete, merge and rename segments, and update groups and prediction. No Qt, no napari.
 
-Patch features stay as they are: only the groups, their mean features and the prediction are computed again.
+Patch features do not change: only the groups, their mean features and the prediction are computed again.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.segment.segments import Segments
 
-from ..background.worker import in_other_process
-from .classifier import predicted_by
+from ..background.worker import call_in_worker
+from .classifier import predict_with_model
 from .model import Analysis
 from .project_settings import recorded_settings
 
-#: Samples along each side of a pixel, of which half must lie in the mask.
+#: Samples along each side of a pixel. Half of them must lie in the mask.
 _SAMPLES = 4
 
 
 def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> npt.NDArray[np.bool_]:
-    """Bring a mask (h, w) in ``frame`` to the picture of the segments (height, width): pixels at least half inside.
+    """Resample a mask (h, w) in ``frame`` to the segmented image (height, width), to pixels at least half inside.
 
     Raises
     ------
     SegmentError
-        If nothing of it is left there.
+        If no pixel is left.
     """
     width, height = segments.size_raster
     result = np.zeros((height, width), dtype=bool)
@@ -42,8 +42,8 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
         right, bottom = np.clip(np.ceil(corners[1]), 0, (width, height)).astype(int)
         columns = (np.arange(left * _SAMPLES, right * _SAMPLES) + 0.5) / _SAMPLES
         rows = (np.arange(top * _SAMPLES, bottom * _SAMPLES) + 0.5) / _SAMPLES
-        source_x = _source(columns, 0, segments.frame, frame)
-        source_y = _source(rows, 1, segments.frame, frame)
+        source_x = _pixel_numbers(columns, 0, segments.frame, frame)
+        source_y = _pixel_numbers(rows, 1, segments.frame, frame)
         inside_x = (source_x >= 0) & (source_x < mask.shape[1])
         inside_y = (source_y >= 0) & (source_y < mask.shape[0])
         fine = np.zeros((len(rows), len(columns)), dtype=bool)
@@ -52,26 +52,28 @@ def resample(mask: npt.NDArray[np.bool_], frame: Frame, segments: Segments) -> n
         result[top:bottom, left:right] = share >= 0.5
     if not result.any():
         raise SegmentError(
-            "the mask is smaller than a pixel of the picture that was segmented, or lies outside it",
+            "the mask is smaller than a pixel of the segmented image, or lies outside it",
             hint="Segment something larger, inside the tissue",
         )
     return result
 
 
-def _source(positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame) -> npt.NDArray[np.int64]:
-    """Positions along one axis of one picture -> pixel numbers of another."""
+def _pixel_numbers(
+    positions: npt.NDArray[np.float64], axis: int, frame: Frame, source: Frame
+) -> npt.NDArray[np.int64]:
+    """Convert positions along an axis of one image to pixel numbers of another image."""
     points = np.stack([positions, positions], axis=1)
     return np.floor(source.from_px0(frame.to_px0(points))[:, axis]).astype(np.int64)
 
 
 def names_of(analysis: Analysis) -> tuple[str, ...]:
-    """Return one name a segment, empty where it has none."""
+    """Return one name per segment; empty for segments without a name."""
     segments = analysis.processed.segments
     count = 0 if segments is None else len(segments)
     return analysis.names if len(analysis.names) == count else ("",) * count
 
 
-def added(
+def add_segment(
     analysis: Analysis,
     mask: npt.NDArray[np.bool_],
     frame: Frame,
@@ -81,35 +83,35 @@ def added(
     name: str = "",
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis with one segment more, its last: a mask in ``frame`` and SAM's estimate of its IoU."""
+    """Return the analysis with one more segment at the end: a mask in ``frame``, and SAM's estimate of its IoU."""
     segments = _segments(analysis)
     full = resample(mask, frame, segments)
-    changed = _with(segments, range(len(segments)), [(full, score)])
-    return _regrouped(analysis, changed, (*names_of(analysis), name), mpp, progress)
+    changed = _replace_segments(segments, range(len(segments)), [(full, score)])
+    return _regroup(analysis, changed, (*names_of(analysis), name), mpp, progress)
 
 
-def deleted(
+def delete_segments(
     analysis: Analysis,
     numbers: Collection[int],
     *,
     mpp: tuple[float, float] | None,
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis without the segments of these numbers (from 0)."""
+    """Return the analysis without these segments (numbers from 0)."""
     segments, names = _segments(analysis), names_of(analysis)
     kept = [number for number in range(len(segments)) if number not in set(numbers)]
-    changed = _with(segments, kept, [])
-    return _regrouped(analysis, changed, tuple(names[number] for number in kept), mpp, progress)
+    changed = _replace_segments(segments, kept, [])
+    return _regroup(analysis, changed, tuple(names[number] for number in kept), mpp, progress)
 
 
-def merged(
+def merge_segments(
     analysis: Analysis,
     numbers: Sequence[int],
     *,
     mpp: tuple[float, float] | None,
     progress: ProgressCallback = silent,
 ) -> Analysis:
-    """Return the analysis with the union of these segments, as its last, in their place.
+    """Return the analysis with these segments replaced by their union, at the end.
 
     Raises
     ------
@@ -117,37 +119,37 @@ def merged(
         If there are fewer than two.
     """
     if len(set(numbers)) < 2:
-        raise SegmentError("merging needs two segments", hint="Choose them with Ctrl or Shift in the list")
+        raise SegmentError("merging needs two segments", hint="Select them with Ctrl or Shift in the list")
     segments, names = _segments(analysis), names_of(analysis)
     union = np.logical_or.reduce([segments.mask(number) for number in numbers])
     score = float(segments.predicted_iou[list(numbers)].min())
     kept = [number for number in range(len(segments)) if number not in set(numbers)]
     name = next((names[number] for number in numbers if names[number]), "")
-    changed = _with(segments, kept, [(union, score)])
-    return _regrouped(analysis, changed, (*(names[number] for number in kept), name), mpp, progress)
+    changed = _replace_segments(segments, kept, [(union, score)])
+    return _regroup(analysis, changed, (*(names[number] for number in kept), name), mpp, progress)
 
 
-def renamed(analysis: Analysis, number: int, name: str) -> Analysis:
-    """Return the analysis with another name for one segment."""
+def rename_segment(analysis: Analysis, number: int, name: str) -> Analysis:
+    """Return the analysis with a new name for one segment."""
     names = list(names_of(analysis))
     names[number] = name.strip()
     return replace(analysis, names=tuple(names))
 
 
-def saved(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
-    """Write the edited segments into the bag of the slide; return what to tell the user.
+def save_edits(analysis: Analysis, *, progress: ProgressCallback = silent) -> str:
+    """Write the edited segments into the bag of the slide; return a message for the user.
 
     Raises
     ------
     SamMilError
-        If the project cannot be written, or its bag is another one by now.
+        If the project cannot be written, or its bag has changed in the meantime.
     """
     from sam_mil_engine.process.editing import save_edited_segments
 
     progress(Progress("save", 0, 1, unit="bags"))
     kept = save_edited_segments(analysis.processed, names=names_of(analysis) if any(names_of(analysis)) else ())
     progress(Progress("save", 1, 1, unit="bags"))
-    was = "" if kept is None else f"; the segmenter's own are kept in {kept.parent.parent.name}/{kept.parent.name}"
+    was = "" if kept is None else f"; the original segments are in {kept.parent.parent.name}/{kept.parent.name}"
     return f"Saved in {analysis.processed.bag_path.name}{was}"
 
 
@@ -160,7 +162,9 @@ def _segments(analysis: Analysis) -> Segments:
     return segments
 
 
-def _with(segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]) -> Segments:
+def _replace_segments(
+    segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]
+) -> Segments:
     boxes = [tuple(segments.boxes_raster[number].tolist()) for number in kept]
     crops = [segments.crops[number] for number in kept]
     for mask, _ in new:
@@ -178,7 +182,7 @@ def _with(segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArr
     )
 
 
-def _regrouped(
+def _regroup(
     analysis: Analysis,
     segments: Segments,
     names: tuple[str, ...],
@@ -196,7 +200,7 @@ def _regrouped(
     bag = bag.with_groups(assign_groups(segments, bag.coords_px0, grid.size_px0, rule=rule, mpp=mpp))
     progress(Progress("groups", 1, 2, unit="steps"))
     if analysis.model is not None:
-        _, scores = in_other_process(predicted_by, analysis.model.path, bag, progress=progress)
+        _, scores = call_in_worker(predict_with_model, analysis.model.path, bag, progress=progress)
     progress(Progress("groups", 2, 2, unit="steps"))
     changed = replace(processed, segments=segments, bag=bag, groups=None if bag.groups is None else len(bag.groups))
     return replace(analysis, processed=changed, scores=scores, names=names)

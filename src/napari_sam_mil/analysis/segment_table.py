@@ -1,4 +1,4 @@
-"""One row per segment: what the segments layer shows on hovering and the Groups dock lists."""
+"""The segment table, one row per segment: listed in the Segments dock and shown when hovering over the layer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TUMOUR_NAMES = frozenset({"tumour", "tumor", "positive", "cancer", "1"})
 Column = npt.NDArray[np.floating] | npt.NDArray[np.integer] | npt.NDArray[np.str_]
 
 
-def group_table(
+def segment_table(
     segments: Segments,
     *,
     groups: Groups | None = None,
@@ -34,12 +34,12 @@ def group_table(
     names: Sequence[str] = (),
     mpp: Mpp = None,
 ) -> dict[str, Column]:
-    """Name -> column with one entry per segment; a number that does not exist is NaN.
+    """Return name -> column with one entry per segment. Missing numbers are NaN.
 
-    ``index`` is the segment's label in the picture (1, 2, ...). Columns appear as far as is known: area and the
-    segmenter's score always, patches with groups, agreement with a comparison of all segments, the rest with
-    scores. Probability and evidence are those of the last class (two classes) or of the predicted one. ``others``
-    are comparisons with the outlines of further classes: their columns carry the class, as ``IoU (Stroma)``.
+    ``index`` is the label of the segment in the image (1, 2, ...). Area and the segmenter's score are always there;
+    patches need groups, agreement needs a comparison, and the other columns need scores. Probability and evidence
+    are those of the last of two classes, else of the predicted class. ``others`` are comparisons with the outlines
+    of further classes, whose columns carry the class: ``IoU (Stroma)``.
     """
     area_px0 = segments.frame.area_to_px0(segments.area)
     table: dict[str, Column] = {"index": np.arange(1, len(segments) + 1)}
@@ -60,32 +60,34 @@ def group_table(
         shares = {"purity": other.purity, "recall": other.recall, "IoU": other.iou}
         table |= {f"{what} ({name})": np.round(share, 4) for what, share in shares.items()}
     if groups is not None:
-        table["patches"] = _spread(groups.sizes, groups, len(segments))
+        table["patches"] = _per_segment(groups.sizes, groups, len(segments))
         if scores is not None and scores.groups is not None:
-            table |= _scored(scores, scores.groups, groups, len(segments))
+            table |= _score_columns(scores, scores.groups, groups, len(segments))
     table["segmenter score"] = np.round(segments.predicted_iou.astype(np.float64), 3)
     return table
 
 
-def _scored(scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segments: int) -> dict[str, Column]:
+def _score_columns(
+    scores: SlideScores, of_groups: GroupScores, groups: Groups, n_segments: int
+) -> dict[str, Column]:
     table: dict[str, Column] = {}
     column = shown_class(scores)
     if scores.attention is not None:
-        table["attention mass"] = _spread(of_groups.attention_mass, groups, n_segments)
-    table["probability"] = _spread(of_groups.mean_probability[:, column], groups, n_segments)
+        table["attention mass"] = _per_segment(of_groups.attention_mass, groups, n_segments)
+    table["probability"] = _per_segment(of_groups.mean_probability[:, column], groups, n_segments)
     if scores.evidence is not None:
-        # nothing that speaks against is nothing: -0 reads as if there were something
-        table["evidence"] = _spread(of_groups.evidence[:, column], groups, n_segments) + 0.0
-    table["slide without"] = _spread(of_groups.probability_without[:, column], groups, n_segments)
+        # + 0.0 turns -0 into 0
+        table["evidence"] = _per_segment(of_groups.evidence[:, column], groups, n_segments) + 0.0
+    table["slide without"] = _per_segment(of_groups.probability_without[:, column], groups, n_segments)
     return table
 
 
 def shown_class(scores: SlideScores) -> int:
-    """Return the number of the class that the maps show: the last of two, else the predicted one."""
+    """Return the index of the class that the maps show: the last of two, else the predicted class."""
     return 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
 
 
-def _spread(values: npt.ArrayLike, groups: Groups, n_segments: int) -> npt.NDArray[np.float64]:
+def _per_segment(values: npt.ArrayLike, groups: Groups, n_segments: int) -> npt.NDArray[np.float64]:
     column = np.full(n_segments, np.nan)
     column[groups.segment_of_group] = np.round(np.asarray(values, dtype=np.float64), 4)
     return column
@@ -101,16 +103,16 @@ _SIGNS: dict[str, Callable[[npt.NDArray[Any], float], npt.NDArray[np.bool_]]] = 
 }
 
 
-def matching(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
-    """Return which rows (S,) fit a filter: conditions such as ``probability > 0.5`` and words, by commas; all hold.
+def matching_rows(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
+    """Return which rows (S,) match a filter: conditions such as ``probability > 0.5``, and words, joined by commas.
 
-    A column may be shortened to its beginning. A word is sought in the numbers and names of the segments, without
-    regard to case. What a segment does not have fits no condition.
+    All of them must hold. A column name may be abbreviated to its beginning. Words are searched in the numbers and
+    names of the segments, ignoring case. NaN meets no condition.
 
     Raises
     ------
     SettingsError
-        If a condition names no column or no number.
+        If a condition has an unknown column or an invalid number.
     """
     keep = np.ones(len(next(iter(table.values()), ())), dtype=bool)
     for part in (one.strip() for one in text.split(",")):
@@ -125,7 +127,7 @@ def matching(table: Mapping[str, Column], text: str) -> npt.NDArray[np.bool_]:
         try:
             number = float(condition["number"])
         except ValueError:
-            raise SettingsError(f"{condition['number']!r} is no number", hint="Write it as 0.5") from None
+            raise SettingsError(f"{condition['number']!r} is not a number", hint="Write it as 0.5") from None
         keep &= _SIGNS[condition["sign"]](values, number)
     return keep
 
@@ -134,7 +136,7 @@ def _column(table: Mapping[str, Column], text: str) -> str:
     names = [name for name in table if name != "name"]
     wanted = text.strip().lower()
     found = [name for name in names if wanted and (name.lower().startswith(wanted))]
-    if wanted == "segment":  # how the dock calls the index
+    if wanted == "segment":  # the dock's heading for the index
         return "index"
     if not found:
         raise SettingsError(f"there is no column {text!r}", hint=f"The columns are {', '.join(names)}")
@@ -142,5 +144,5 @@ def _column(table: Mapping[str, Column], text: str) -> str:
 
 
 def class_title(name: str) -> str:
-    """Name of the map that shows the probability of a class."""
+    """Return the name of the map that shows the probability of a class."""
     return "tumour probability" if name.lower() in _TUMOUR_NAMES else f"{name} probability"

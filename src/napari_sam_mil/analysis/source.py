@@ -1,4 +1,4 @@
-"""What the plugin's layers carry in their metadata: the open slide behind them."""
+"""The metadata of the plugin's layers: the open slide behind each layer."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ METADATA_KEY = "sam_mil"
 
 @dataclass(frozen=True, slots=True)
 class SlideFacts:
-    """What is known of a slide without reading it: light enough to travel to another process.
+    """The facts of a slide without its pixels, small enough to be pickled for the worker process.
 
     Attributes
     ----------
     info
         The facts of the file.
     user_mpp
-        What the user said where the file does not.
+        The user's micrometres per pixel, if the file does not state them.
     """
 
     info: SlideInfo
@@ -35,7 +35,7 @@ class SlideFacts:
 
     @property
     def mpp(self) -> tuple[float, float] | None:
-        """Micrometres per level-0 pixel (x, y): the file's, else the user's, else None."""
+        """Micrometres per level-0 pixel (x, y): from the file, else from the user, else None."""
         if self.info.mpp is not None:
             return self.info.mpp
         return None if self.user_mpp is None else (self.user_mpp, self.user_mpp)
@@ -50,9 +50,9 @@ class SlideSource:
     slide
         The open slide.
     user_mpp
-        What the user said where the file does not.
+        The user's micrometres per pixel, if the file does not state them.
     stored
-        Where its results lie, for a slide that was opened from a project, a RUN or predictions.
+        Where its results are stored, for a slide that was opened from a project, a run or predictions.
     origin
         World point (row, column) of the centre of its first pixel.
     """
@@ -72,28 +72,28 @@ class SlideSource:
         return self.slide.info
 
     def is_file(self, path: Path) -> bool:
-        """Whether this is the slide of a file; slides of several patients may have one name."""
+        """Whether this slide was opened from a file. Slides of several patients may have the same name."""
         return self.info.path.resolve() == path.resolve()
 
     @property
     def facts(self) -> SlideFacts:
-        """What is known of it now, without the open slide."""
+        """The facts of the slide, without the open slide."""
         return SlideFacts(self.info, self.user_mpp)
 
     @property
     def mpp(self) -> tuple[float, float] | None:
-        """Micrometres per level-0 pixel (x, y): the file's, else the user's, else None."""
+        """Micrometres per level-0 pixel (x, y): from the file, else from the user, else None."""
         return self.facts.mpp
 
     @property
     def place(self) -> Place:
-        """Where it lies in the world."""
+        """Where the slide lies in the world."""
         return Place(self.mpp, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTag:
-    """Mark of a layer that shows something of a slide.
+    """Tag of a layer that belongs to a slide.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class LayerTag:
     source
         The slide.
     segments
-        The masks that a ``segments`` layer shows; its picture holds only the smallest at every pixel.
+        The masks of a ``segments`` layer. Its label image holds only the smallest segment at each pixel.
     """
 
     kind: str
@@ -111,6 +111,6 @@ class LayerTag:
 
 
 def tag_of(metadata: dict[str, Any]) -> LayerTag | None:
-    """Return the mark in a layer's metadata, or None where the layer is not one of ours."""
+    """Return the tag in the metadata of a layer, or None if the layer is not from this plugin."""
     tag = metadata.get(METADATA_KEY)
     return tag if isinstance(tag, LayerTag) else None

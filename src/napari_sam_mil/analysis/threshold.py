@@ -1,4 +1,4 @@
-"""Numbers of every patch that a threshold can cut, and what lies above it: the paper's Figure 6."""
+"""Patch scores and the patches above a threshold, as in the paper's Figure 6."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 from sam_mil_engine.mil.scores import RAW, FloatVector, SlideScores
 
-from ..words import sentence_case
+from ..text import sentence_case
 from .segment_table import class_title, shown_class
 
 if TYPE_CHECKING:
@@ -24,22 +24,22 @@ DECIMALS = 3
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number of every patch that a threshold can cut.
+    """A score of every patch, to which a threshold can be applied.
 
     Attributes
     ----------
     title
-        What the user reads.
+        The title for the user.
     values
-        (N,) one a patch.
+        (N,), one per patch.
     high
-        Upper end of the slider; the lower one is 0.
+        Upper end of the slider; the lower end is 0.
     start
-        Where the slider stands at first.
+        Initial position of the slider.
     worth
         For probabilities: ``calibrated on 38 validation slides``, or ``raw``.
     calibration
-        What share of normal tissue a threshold marks; None where that is not known.
+        The share of normal tissue that a threshold marks; None if it is not known.
     """
 
     title: str
@@ -65,7 +65,7 @@ class Quantity:
 
 
 def quantities(scores: SlideScores) -> dict[str, Quantity]:
-    """Return what can be cut: the shown class's probability, and attention where the model has it."""
+    """Return the available scores: the probability of the shown class, and attention if the model has it."""
     column = shown_class(scores)
     title = class_title(scores.classes[column])
     known, start = scores.calibration, scores.patch_threshold(column)
@@ -86,13 +86,13 @@ def quantities(scores: SlideScores) -> dict[str, Quantity]:
     relative = scores.relative_attention
     if relative is not None:
         found["attention"] = Quantity(
-            title="Attention (1 = all patches alike)", values=relative, high=attention_limit(relative), start=1.0
+            title="Attention (1 = the mean patch)", values=relative, high=attention_limit(relative), start=1.0
         )
     return found
 
 
 def describe(quantity: Quantity, threshold: float, inside: npt.NDArray[np.float64] | None) -> str:
-    """Say what a threshold marks: of normal tissue, of the patches, and of the outlines.
+    """Describe what a threshold marks: of normal tissue, of the patches, and of the outlines.
 
     ``inside`` is the share of each patch inside the outlines.
     """
@@ -110,7 +110,7 @@ def _counts(values: FloatVector, threshold: float, inside: npt.NDArray[np.float6
     hit = int((above & truth).sum())
     parts = [text]
     if above.any():
-        parts.append(f"{hit / above.sum():.0%} of them lie in the outlines")
+        parts.append(f"{hit / above.sum():.0%} of them lie inside the outlines")
     if truth.any():
-        parts.append(f"{hit / truth.sum():.0%} of the outlined patches are found")
+        parts.append(f"{hit / truth.sum():.0%} of the patches inside the outlines are found")
     return "; ".join(parts) + "."

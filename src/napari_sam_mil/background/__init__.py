@@ -1,1 +1,1 @@
-"""Jobs in threads, the worker process, their progress and napari's activity panel."""
+"""Jobs in threads, the worker process, progress, and napari's activity panel."""

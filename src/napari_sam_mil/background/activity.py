@@ -1,4 +1,4 @@
-"""Jobs in napari's activity panel, below the picture on the right: stage, rate, time left, and a Cancel button."""
+"""Show jobs in napari's activity panel at the bottom right: stage, rate, time left, and a Cancel button."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ AFTER = 300
 
 
 class _Bar(cancelable_progress):
-    """A bar whose Cancel button stops a job: napari's own asks the loop that it iterates, and there is none."""
+    """A bar whose Cancel button stops a job. napari's own bar stops a loop, and a job has none."""
 
     def __init__(self, job: Job, title: str):
         super().__init__(total=0, desc=title, leave=False)
         self._job = job
 
     def cancel(self) -> None:
-        """Stop the job; what was finished is kept."""
+        """Stop the job. Finished stages stay in the project."""
         super().cancel()
         self._job.cancel()
 
 
 class Activity(QObject):
-    """Shows one job for as long as it runs; one that is over at once is not shown.
+    """Shows one job while it runs. A job that ends at once is not shown.
 
     Parameters
     ----------
     job
         Not yet started.
     title
-        What it does: ``Segment/Classify``.
+        What the job does, for example ``Segment/Classify``.
     """
 
     def __init__(self, job: Job, title: str):
@@ -54,7 +54,7 @@ class Activity(QObject):
     def _begin(self) -> None:
         slow_spinner()
         bar = _Bar(self._job, self._title)
-        if self._over:  # napari works off events while it makes the bar, and the end may be among them
+        if self._over:  # napari processes events while it creates the bar, and the job may end in the meantime
             bar.close()
             return
         self._bar = bar

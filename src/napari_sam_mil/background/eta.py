@@ -1,12 +1,12 @@
-"""Rate and remaining time of a stage, in words."""
+"""Rate and remaining time of a stage, as text."""
 
 from __future__ import annotations
 
 from sam_mil_engine.progress import Progress
 
 
-class Pace:
-    """Watches the reports of one stage.
+class Eta:
+    """Estimates when a stage ends, from its progress reports.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Pace:
         self._started = now
 
     def describe(self, progress: Progress, *, now: float) -> str:
-        """``120 of 400 tiles · 31/s · 9 s left``; rate and rest as soon as they can be known."""
+        """Return ``120 of 400 tiles · 31/s · 9 s left``; rate and time appear after half a second."""
         if progress.total == 0:
             return progress.message or f"{progress.done} {progress.unit}"
         parts = [f"{progress.done:,} of {progress.total:,} {progress.unit}"]
@@ -32,7 +32,7 @@ class Pace:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Format seconds: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

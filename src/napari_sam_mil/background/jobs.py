@@ -1,4 +1,4 @@
-"""Run an engine call in a thread: progress, cancel, errors; the window never waits for it."""
+"""Run an engine call in a thread, with progress, cancellation and errors. The window never waits for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 
 from ..napari_compat.event_loop import switch_threads_often
 
-#: Seconds between two progress reports that reach the window; the last of a stage always does.
+#: Seconds between two progress reports to the window. The last report of a stage is always sent.
 REPORT_EVERY = 0.05
 
 Work = Callable[[ProgressCallback], Any]
@@ -24,10 +24,12 @@ Work = Callable[[ProgressCallback], Any]
 class Job(QObject):
     """One engine call in a worker thread. All signals arrive in the thread that made the job.
 
+    superqt's workers report and stop only between the yields of a generator; the engine calls back instead.
+
     Signals
     -------
     progressed(Progress)
-        How far it is; thinned out, so that thousands of tiles do not flood the window.
+        Progress; throttled, so that thousands of tiles do not flood the window.
     succeeded(object), failed(Exception), cancelled()
         Exactly one of these ends a job,
     ended()
@@ -39,7 +41,7 @@ class Job(QObject):
     failed = Signal(object)
     cancelled = Signal()
     ended = Signal()
-    _came_back = Signal(object)
+    _returned = Signal(object)
 
     def __init__(self, work: Work):
         super().__init__()
@@ -47,39 +49,39 @@ class Job(QObject):
         self._stop = threading.Event()
         self._last_report = 0.0
         self._future: Future[Any] | None = None
-        # Queued, also where the call was over before the callback was added: never before its own reports.
-        self._came_back.connect(self._finish, Qt.ConnectionType.QueuedConnection)
+        # Queued: the end never arrives before the reports, even if the call ends before the callback is added.
+        self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)
 
     def start(self) -> None:
-        """Begin; returns at once."""
-        _running.add(self)
+        """Start the job and return at once."""
+        _running_jobs.add(self)
         switch_threads_often(on=True)
         with_one_thread = ThreadPoolExecutor(1, thread_name_prefix="sam-mil-job")
         self._future = with_one_thread.submit(self._work, self._report)
-        self._future.add_done_callback(self._came_back.emit)
+        self._future.add_done_callback(self._returned.emit)
         with_one_thread.shutdown(wait=False)
 
     def cancel(self) -> None:
-        """Ask the engine to stop at its next report. What was finished is kept on disk."""
+        """Ask the engine to stop at its next report. Finished stages stay on disk."""
         self._stop.set()
 
     @property
     def running(self) -> bool:
-        """Whether the engine call has not yet come back."""
+        """Whether the engine call is still running."""
         return self._future is not None and not self._future.done()
 
     @property
     def cancelling(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether the job was asked to stop."""
         return self._stop.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the engine call has come back; False where it took longer than ``seconds``."""
+        """Wait for the engine call to return; return False after ``seconds``."""
         return self._future is None or bool(wait([self._future], timeout=seconds).done)
 
     def _report(self, progress: Progress) -> None:
         if self._stop.is_set():
-            raise Cancelled("the user asked to stop")
+            raise Cancelled("the user cancelled the job")
         now = time.monotonic()
         finished = progress.total > 0 and progress.done >= progress.total
         if finished or progress.done == 0 or now - self._last_report >= REPORT_EVERY:
@@ -88,8 +90,8 @@ class Job(QObject):
 
     @Slot(object)
     def _finish(self, future: Future[Any]) -> None:
-        _running.discard(self)
-        if not _running:
+        _running_jobs.discard(self)
+        if not _running_jobs:
             switch_threads_often(on=False)
         error = future.exception()
         if error is None:
@@ -101,5 +103,5 @@ class Job(QObject):
         self.ended.emit()
 
 
-#: Jobs whose end has not been told yet; kept here so that none is collected while its thread runs.
-_running: set[Job] = set()
+#: Jobs that have not signalled their end. This set keeps them alive while their threads run.
+_running_jobs: set[Job] = set()

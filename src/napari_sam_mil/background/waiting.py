@@ -1,4 +1,4 @@
-"""Work that napari must have the result of, while its window goes on living: samples are such."""
+"""Run work in a thread and wait for its result while the window stays responsive, as for sample data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any, NoReturn
 from sam_mil_engine.errors import Cancelled, SamMilError
 from sam_mil_engine.progress import ProgressCallback, silent
 
-from ..napari_compat.event_loop import in_window_thread, later, run_until
+from ..napari_compat.event_loop import call_later, in_window_thread, run_until
 
 
 def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
-    """Do some work in a thread and return its result; without a window, do it at once.
+    """Do some work in a thread and return its result. Without a window, do it in this thread.
 
-    napari asks for a sample and goes on when it has it. Meanwhile the window is drawn and answers, and the activity
-    panel shows how far it is.
+    napari blocks until it has a sample. This function keeps the window responsive in the meantime, and the activity
+    panel shows the progress.
 
     Raises
     ------
     Exception
-        What the work raised, with the hint for the window.
+        The error of the work, with the hint for the window.
     Cancelled
-        If the user stopped it in the activity panel, or closed napari.
+        If the user cancelled it in the activity panel, or closed napari.
     """
     if not in_window_thread():
         return work(silent)
@@ -45,18 +45,18 @@ def wait_for(work: Callable[[ProgressCallback], Any], title: str) -> Any:
     if errors:
         raise_in_window(errors[0])
     if not results:
-        # napari was closed: that ends every loop of its thread
+        # closing napari ends every event loop of its thread
         job.cancel()
         raise Cancelled(f"{title} was not finished")
     return results[0]
 
 
 def raise_in_window(error: BaseException) -> NoReturn:
-    """Raise an error through napari, which shows it: with the hint for the window, and read to its end."""
+    """Raise an error that napari shows, with the hint for the window and without truncation."""
     if not isinstance(error, SamMilError):
         raise error
     from ..napari_compat.toasts import open_toast
 
     shown = error.for_window()
-    later(lambda: open_toast(str(shown), stays=True))
+    call_later(lambda: open_toast(str(shown), stays=True))
     raise shown from error

@@ -1,8 +1,8 @@
-"""Long engine calls in a process beside napari's: the window never waits for Python's global lock.
+"""Run long engine calls in a worker process, so that the window never waits for Python's global lock.
 
 A thread is not enough: importing torch, and every line of Python that the engine runs, hold the lock that the
-window needs for each event. The other process is started at the first call, or before it by :func:`make_ready`, and
-kept for the next ones.
+window needs for each event. The first call, or :func:`start_worker`, starts the process, and later
+calls reuse it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import IO, Any
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
-from .worker_main import LOAD, STOP
+from .worker_main import PRELOAD, STOP
 
-#: Seconds between two looks whether the caller still wants the result.
-LOOK_EVERY = 0.1
-#: Seconds in which a call that was cancelled must end by itself; after them its process is ended.
+#: Seconds between two checks that the caller still wants the result.
+POLL_EVERY = 0.1
+#: Seconds that a cancelled call may take to stop. After that, its process is killed.
 GRACE = 1.0
 
 
@@ -38,55 +38,55 @@ _warn: Callable[[str, type[Warning]], None] = _python_warning
 
 
 def show_warnings_with(show: Callable[[str, type[Warning]], None]) -> None:
-    """Let ``show`` give the warnings of the other process from now on; they are Python's before."""
+    """Pass the warnings of the worker process to ``show`` from now on. The default is Python's ``warnings``."""
     global _warn  # noqa: PLW0603
     _warn = show
 
 
 class RemoteTraceback(Exception):
-    """The cause of an error that came from the other process: its traceback there, as text."""
+    """The cause of an error that the worker process raised: its traceback, as text."""
 
 
-def in_other_process(
-    function: Callable[..., Any], *args: Any, progress: ProgressCallback = silent, **words: Any
+def call_in_worker(
+    function: Callable[..., Any], *args: Any, progress: ProgressCallback = silent, **kwargs: Any
 ) -> Any:
-    """Call ``function(*args, progress=..., **words)`` in another process and return its result.
+    """Call ``function(*args, progress=..., **kwargs)`` in the worker process and return its result.
 
     Parameters
     ----------
     function
-        A function of a module, with a parameter ``progress``; it and the arguments travel by pickle.
+        A function at module level, with a parameter ``progress``. It and its arguments are pickled.
     progress
-        Takes the reports; called at least every 0.1 s, so that it can stop the call by
+        Receives the reports. It is called at least every 0.1 s, and stops the call by
         raising :class:`~sam_mil_engine.errors.Cancelled`.
-        A call that does not stop within a second is ended with its process.
+        If the call does not stop within a second, its process is killed.
 
     Raises
     ------
     Exception
-        What the function raised (its traceback there is the cause), or ``progress``.
+        The error of the function, with its traceback as the cause, or the error of ``progress``.
     SamMilError
-        If the process ended in the middle.
+        If the process ended before the call did.
     """
-    process = _take()
+    process = _acquire()
     try:
-        return process.call(function, args, words, progress)
+        return process.call(function, args, kwargs, progress)
     finally:
-        _give_back(process)
+        _release(process)
 
 
-def make_ready() -> None:
-    """Start the process, if there is none, and let it load what an analysis takes: the first call begins sooner."""
+def start_worker() -> None:
+    """Start the worker process if none is running, and preload what an analysis needs."""
     with _lock:
-        if not _idle and not _at_work:
-            _idle.append(_Process(LOAD))
+        if not _idle and not _busy:
+            _idle.append(_Process(PRELOAD))
 
 
 class _Process:
-    """One process; answers one call at a time."""
+    """A worker process. It answers one call at a time."""
 
     def __init__(self, *options: str) -> None:
-        # without a console window on Windows, and without the current folder in the path of modules
+        # no console window on Windows, and no current folder in the module path
         hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)
         command = [sys.executable, "-P", "-m", f"{__package__}.worker_main", *options]
         self._process = subprocess.Popen(
@@ -94,32 +94,36 @@ class _Process:
         )
         self._calls, self._replies = _pipes(self._process)
         self._answers: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
-        threading.Thread(target=self._listen, name="sam-mil-other-process", daemon=True).start()
+        threading.Thread(target=self._receive, name="sam-mil-worker", daemon=True).start()
 
     @property
-    def works(self) -> bool:
+    def alive(self) -> bool:
         return self._process.poll() is None
 
     def call(
-        self, function: Callable[..., Any], args: tuple[Any, ...], words: dict[str, Any], progress: ProgressCallback
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        progress: ProgressCallback,
     ) -> Any:
         last = Progress("starting", 0, 0)
-        # apart from the rest, so that the other process knows where modules are before it reads what names them
-        self._ask((pickle.dumps((function, args, words), pickle.HIGHEST_PROTOCOL), dict(os.environ), sys.path))
+        # pickled separately: the worker needs the module path before it unpickles the function
+        self._send((pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL), dict(os.environ), sys.path))
         while True:
             try:
-                answer = self._answers.get(timeout=LOOK_EVERY)
+                answer = self._answers.get(timeout=POLL_EVERY)
             except Empty:
                 answer = ("progress", last)
             if answer is None:
                 raise SamMilError(
-                    f"the process that does the work ended in the middle (exit code {self._process.wait()})",
-                    hint="It may have run out of memory; what was finished is kept, so try again",
+                    f"the worker process ended unexpectedly (exit code {self._process.wait()})",
+                    hint="It may have run out of memory. Finished stages are saved, so try again",
                 )
             kind, *content = answer
             if kind == "progress":
                 last = content[0]
-                self._pass_on(last, progress)
+                self._forward(last, progress)
             elif kind == "warned":
                 _warn(*content)
             elif kind == "returned":
@@ -128,7 +132,7 @@ class _Process:
                 error, text = content
                 raise error from RemoteTraceback(text)
 
-    def _pass_on(self, report: Progress, progress: ProgressCallback) -> None:
+    def _forward(self, report: Progress, progress: ProgressCallback) -> None:
         try:
             progress(report)
         except BaseException:
@@ -136,19 +140,19 @@ class _Process:
             raise
 
     def _stop(self) -> None:
-        """Stop the call: what is on the way is thrown away."""
+        """Stop the call and discard its pending messages."""
         try:
-            self._ask(STOP)
+            self._send(STOP)
             while (answer := self._answers.get(timeout=GRACE)) is not None and answer[0] == "progress":
                 pass
         except (Empty, OSError):
             self.end()
 
-    def _ask(self, call: Any) -> None:
+    def _send(self, call: Any) -> None:
         self._calls.write(pickle.dumps(call, pickle.HIGHEST_PROTOCOL))
         self._calls.flush()
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         with self._replies as answers:
             while True:
                 try:
@@ -158,43 +162,43 @@ class _Process:
         self._answers.put(None)
 
     def end(self) -> None:
-        """End the process at once; files are never left half, and what was finished is kept."""
+        """Kill the process. Files are written atomically, so none is left incomplete."""
         self._process.kill()
         self._process.wait()
-        with suppress(OSError):  # what was not sent any more
+        with suppress(OSError):  # unsent data
             self._calls.close()
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """Return where calls are written and replies are read."""
+    """Return the pipe for calls and the pipe for replies."""
     if process.stdin is None or process.stdout is None:
         raise ValueError("the process was started without pipes")
     return process.stdin, process.stdout
 
 
-#: Processes that wait for the next call, and the lock of the list.
+#: Idle processes, and the lock for both collections.
 _idle: list[_Process] = []
 _lock = threading.Lock()
-_at_work: set[_Process] = set()
+_busy: set[_Process] = set()
 
 
-def _take() -> _Process:
+def _acquire() -> _Process:
     with _lock:
         while _idle:
             process = _idle.pop()
-            if process.works:
+            if process.alive:
                 break
         else:
             process = _Process()
-        _at_work.add(process)
+        _busy.add(process)
     return process
 
 
-def _give_back(process: _Process) -> None:
-    """Keep one process for the next call; a second one, of two calls at once, ends."""
+def _release(process: _Process) -> None:
+    """Keep one idle process for the next call, and end any other."""
     with _lock:
-        _at_work.discard(process)
-        if process.works and not _idle:
+        _busy.discard(process)
+        if process.alive and not _idle:
             _idle.append(process)
             return
     process.end()
@@ -202,9 +206,9 @@ def _give_back(process: _Process) -> None:
 
 @atexit.register
 def end_all() -> None:
-    """End the processes, whatever they do."""
+    """End all worker processes, even during a call."""
     with _lock:
-        processes = [*_idle, *_at_work]
+        processes = [*_idle, *_busy]
         _idle.clear()
     for process in processes:
         process.end()

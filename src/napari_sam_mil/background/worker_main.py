@@ -1,6 +1,6 @@
-"""The process beside napari: takes one call after the other from standard input, and answers on standard output.
+"""The worker process: reads calls from standard input and writes replies to standard output.
 
-Started by :mod:`napari_sam_mil.background.worker`. It ends when napari does, however that ends.
+:mod:`napari_sam_mil.background.worker` starts it. It ends when napari ends, even if napari crashes.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any, BinaryIO
 from sam_mil_engine.errors import Cancelled
 from sam_mil_engine.progress import Progress
 
-#: Seconds between two reports of one stage that are sent.
+#: Seconds between two progress reports of a stage.
 REPORT_EVERY = 0.02
-#: How much the work gives way to the window on a busy machine (POSIX niceness).
+#: POSIX niceness: on a busy machine, the window takes precedence.
 NICENESS = 5
-#: Seconds that a call may go on after napari has gone.
+#: Seconds that a call may continue after napari has ended.
 GRACE = 5.0
-#: What is sent in place of a call to stop the one that runs.
+#: Sent instead of a call to stop the running one.
 STOP = None
-#: Option of the command line: load before the first call what every analysis takes, which lasts some seconds.
-LOAD = "--load"
-_LOADED_AHEAD = (
+#: Command-line option: before the first call, import the modules that every analysis needs. It takes some seconds.
+PRELOAD = "--load"
+_PRELOADED = (
     "sam_mil_engine.features.efficientnet_lite0",
     "sam_mil_engine.prediction.slide",
     "sam_mil_engine.process.runner",
@@ -41,28 +41,28 @@ _LOADED_AHEAD = (
 
 
 class _Server:
-    """Answers calls: pickled function, positional and keyword arguments; environment; path of modules."""
+    """Answers calls. A call is a pickled function with its arguments, the environment, and the module path."""
 
-    def __init__(self, asked: BinaryIO, told: BinaryIO):
-        self._asked, self._told = asked, told
+    def __init__(self, requests: BinaryIO, replies: BinaryIO):
+        self._requests, self._replies = requests, replies
         self._calls: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
         self._stop = threading.Event()
         self._last: tuple[str, float] = ("", 0.0)
 
     def serve(self) -> None:
-        """Answer calls until there is nobody to ask."""
-        threading.Thread(target=self._listen, daemon=True).start()
-        if LOAD in sys.argv:
-            for name in _LOADED_AHEAD:
-                with suppress(ImportError):  # the call that needs it says so
+        """Answer calls until standard input is closed."""
+        threading.Thread(target=self._receive, daemon=True).start()
+        if PRELOAD in sys.argv:
+            for name in _PRELOADED:
+                with suppress(ImportError):  # the call that needs the module reports the error
                     import_module(name)
         while (call := self._calls.get()) is not None:
             self._answer(*call)
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         while True:
             try:
-                call = pickle.load(self._asked)
+                call = pickle.load(self._requests)
             except (EOFError, OSError):
                 break
             if call is STOP:
@@ -81,33 +81,33 @@ class _Server:
         sys.path[:] = path
         self._last = ("", 0.0)
         try:
-            function, args, words = pickle.loads(call)
-            with warnings.catch_warnings(record=True) as said:
+            function, args, kwargs = pickle.loads(call)
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", UserWarning)
-                result = function(*args, progress=self._report, **words)
-            for one in said:
-                self._tell("warned", str(one.message), one.category)
-            self._tell("returned", result)
+                result = function(*args, progress=self._report, **kwargs)
+            for one in caught:
+                self._send("warned", str(one.message), one.category)
+            self._send("returned", result)
         except BaseException as error:  # noqa: BLE001  (it is raised again by the caller)
-            self._tell("raised", _portable(error), traceback.format_exc())
+            self._send("raised", _portable(error), traceback.format_exc())
 
     def _report(self, progress: Progress) -> None:
         if self._stop.is_set():
-            raise Cancelled("the user asked to stop")
+            raise Cancelled("the user cancelled the job")
         stage, sent = self._last
         at_an_end = progress.stage != stage or (progress.total > 0 and progress.done >= progress.total)
         if at_an_end or time.monotonic() - sent >= REPORT_EVERY:
             self._last = (progress.stage, time.monotonic())
-            self._tell("progress", progress)
+            self._send("progress", progress)
 
-    def _tell(self, *message: Any) -> None:
-        # made whole before it is sent: what cannot be pickled must not leave half a message
-        self._told.write(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
-        self._told.flush()
+    def _send(self, *message: Any) -> None:
+        # pickled first: an object that cannot be pickled must not leave half a message in the pipe
+        self._replies.write(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        self._replies.flush()
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return the error if it comes through a pickle whole, else one that says the same."""
+    """Return the error if it can be pickled, else a RuntimeError with the same message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001  (a class may break its pickle in any way)
@@ -116,15 +116,15 @@ def _portable(error: BaseException) -> BaseException:
 
 
 def main() -> None:
-    """Keep standard output for answers: what libraries print goes where errors go."""
-    told = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    """Reserve standard output for replies. What libraries print goes to standard error."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    asked = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    # Ctrl-C in the terminal is for napari, which tells this process what to do
+    requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    # napari handles Ctrl-C and stops this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    _Server(asked, told).serve()
+    _Server(requests, replies).serve()
 
 
 if __name__ == "__main__":

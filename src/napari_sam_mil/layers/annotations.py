@@ -1,4 +1,4 @@
-"""Annotations as a layer, and the shapes of a layer as annotations again."""
+"""Convert annotations to napari layers, and the shapes of a layer back to annotations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sam_mil_engine.drawing.colours import ANNOTATION, css
 from sam_mil_engine.geometry import Frame
 
 from ..analysis.agreement import UNCLASSIFIED
-from ..analysis.placement import Where, place_points, place_raster, world_to_points
+from ..analysis.placement import PlaceOrMpp, place_points, place_raster, world_to_points
 from .outline_features import feature_rows, feature_text, outline_rows
-from .outline_image import outline_levels, pictured
+from .outline_image import annotations_of_image, outline_levels
 from .results import LayerData, with_holes
 from .transform import data_to_world
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from sam_mil_engine.annotations.model import Annotation, Area
     from sam_mil_engine.slide.info import SlideInfo
 
-#: Kinds of layers that hold outlines: a picture of many, and shapes that can be edited.
+#: Kinds of layers that hold outlines: an image of many, and shapes that can be edited.
 OUTLINES = ("outlines", "annotations")
-#: Columns of the layer's features: class and name of an outline, and which part of which annotation a shape is.
+#: Columns of the layer's features: class and name of an outline, and the part of an annotation that a shape is.
 CLASS, NAME, PART = "class", "name", "part"
-#: Class of what is drawn by hand, and what a class without a name is called.
+#: Default class of outlines that are drawn by hand.
 DRAWN_CLASS = "Tumour"
-#: More polygons, or more corners, are a picture that cannot be edited: a shapes layer would stop the window.
+#: With more polygons or corners, outlines become an image: a shapes layer would block the window.
 MOST_SHAPES, MOST_CORNERS = 300, 50_000
 _ELLIPSE_CORNERS = 72
 #: Width of a line, as a share of the side of a square as large as the smallest outline.
@@ -39,7 +39,7 @@ _LINE_SHARE = 0.1
 
 
 def editable(annotations: Sequence[Annotation]) -> bool:
-    """Whether there are few enough outlines for a layer in which each can be edited."""
+    """Whether the outlines are few enough for an editable shapes layer."""
     import shapely
 
     areas = [item.polygon for item in annotations]
@@ -49,18 +49,18 @@ def editable(annotations: Sequence[Annotation]) -> bool:
     )
 
 
-def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
-    """Outlines in the report's blue: as shapes, or as a picture where there are too many to be edited.
+def annotations_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+    """Return outlines in the report's blue, as shapes, or as an image if there are too many to edit.
 
-    Shapes drawn into the layer later get the class ``Tumour``.
+    Shapes that the user draws into the layer get the class ``Tumour``.
     """
     if editable(annotations):
         return shapes_layer(annotations, info, mpp=mpp)
-    return picture_layer(annotations, info, mpp=mpp)
+    return outline_image_layer(annotations, info, mpp=mpp)
 
 
-def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
-    """Outlines as shapes: one for every polygon of an annotation, with its name, class and part."""
+def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+    """Return outlines as shapes, one per polygon of an annotation, with name, class and part."""
     from sam_mil_engine.annotations.model import polygons_of
 
     polygons = [(number, polygons_of(item.polygon)) for number, item in enumerate(annotations)]
@@ -84,8 +84,8 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Whe
     return [_vertices(polygon) for polygon in every], keywords, "shapes"
 
 
-def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Where) -> LayerData:
-    """Outlines as a label picture that cannot be edited; hovering tells the class and the name."""
+def outline_image_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+    """Return outlines as a label image, which cannot be edited. Hovering shows class and name."""
     import pandas as pd
     from napari.utils.colormaps import CyclicLabelColormap
 
@@ -102,7 +102,7 @@ def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Wh
                 NAME: np.repeat(_column(item.name for item in annotations), 2),
             }
         ),
-        # odd numbers are lines, even numbers are insides
+        # odd labels are lines, even labels are interiors
         "colormap": CyclicLabelColormap(colors=np.array([clear, blue, clear]), background_value=0),
         "opacity": 1.0,
         **place_raster(Frame(downsample=(step, step)), mpp),
@@ -110,14 +110,14 @@ def picture_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Wh
     return levels, keywords, "labels"
 
 
-def renewed_picture(layer: Any, data: LayerData) -> bool:
-    """Give a picture of outlines those of another one, and tell whether it could take them.
+def update_outline_image(layer: Any, data: LayerData) -> bool:
+    """Replace the outlines of an image layer in place, and return whether that was possible.
 
-    napari collects all garbage when a layer goes, which takes a quarter of a second where there are many outlines.
-    A layer that the user moved does not take them.
+    napari runs a full garbage collection when a layer is removed, which takes a quarter of a second with many
+    outlines. A layer that the user has moved is not updated.
     """
     levels, keywords, type_name = data
-    if type_name != "labels" or pictured(layer.data) is None:
+    if type_name != "labels" or annotations_of_image(layer.data) is None:
         return False
     corners = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])
     world = np.array([layer.data_to_world(corner) for corner in corners])
@@ -128,47 +128,47 @@ def renewed_picture(layer: Any, data: LayerData) -> bool:
     return True
 
 
-def place_outlines(data: Any, mpp: Where) -> dict[str, Any]:
-    """Scale, translate and units of a layer of outlines with this data."""
-    if pictured(data) is None:
+def place_outlines(data: Any, mpp: PlaceOrMpp) -> dict[str, Any]:
+    """Return scale, translate and units for a layer of outlines with this data."""
+    if annotations_of_image(data) is None:
         return place_points(mpp)
     return place_raster(Frame(downsample=(data[0].step, data[0].step)), mpp)
 
 
 def line_width(polygons: Sequence[Polygon], info: SlideInfo) -> float:
-    """Width of a line in level-0 pixels before the zoom is known: a part of the smallest outline at most."""
+    """Return the initial line width in level-0 pixels, limited to a share of the smallest outline."""
     widest = max(info.size_px0) / 500
     smallest = min((polygon.area for polygon in polygons), default=math.inf)
     return float(min(widest, _LINE_SHARE * math.sqrt(smallest)))
 
 
 def shape_annotations(
-    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: Where, unnamed: str | None = None
+    data: Sequence[Any], meta: Mapping[str, Any], *, mpp: PlaceOrMpp, unnamed: str | None = None
 ) -> list[Annotation]:
-    """Return the areas of a layer of outlines as annotations in level-0 pixels; lines and paths have none.
+    """Convert a layer of outlines to annotations in level-0 pixels. Lines and paths are skipped.
 
-    Where the user moved, scaled or turned the layer, they lie where it shows them.
+    If the user moved, scaled or rotated the layer, the annotations lie where the layer shows them.
 
     Parameters
     ----------
     data, meta
-        The layer's vertices (or its picture), and its ``scale``, ``translate``, ``features``, ``shape_type``,
-        ``name``, and its other transforms, as ``as_layer_data_tuple`` gives them.
+        The vertices (or the image) of the layer, and its ``scale``, ``translate``, ``features``, ``shape_type``,
+        ``name`` and other transforms, as ``as_layer_data_tuple`` returns them.
     mpp
-        Of the slide under the layer.
+        Place or resolution of the slide under the layer.
     unnamed
-        Class of the shapes where the layer's features name none.
+        Class of the shapes if the features of the layer contain no class.
 
     Raises
     ------
     AnnotationError
-        If the features have not one row for each shape, so that no class is known for sure.
+        If the features do not have one row for each shape, so that the classes are ambiguous.
     """
     from sam_mil_engine.annotations.model import Annotation, as_area
 
-    behind = pictured(data)
+    behind = annotations_of_image(data)
     if behind is not None:
-        return _moved(behind, data, meta, mpp)
+        return _as_shown(behind, data, meta, mpp)
     rows = feature_rows(meta.get("features"), len(data))
     kinds = meta.get("shape_type", "polygon")
     kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
@@ -190,11 +190,11 @@ def shape_annotations(
     return found
 
 
-def keep_rows(layer: Any) -> None:
-    """Keep one row of features for each shape of a layer, whatever the user draws.
+def drop_extra_rows(layer: Any) -> None:
+    """Keep exactly one row of features for each shape of a layer while the user draws.
 
-    napari adds a row when a shape is begun, and leaves it where the shape turns out to have no area. It says so in
-    the same moment, before another shape can follow: the row that is too much is the last one.
+    napari adds a row when a shape is begun, and does not remove it if the shape turns out to have no area. It emits
+    the event before another shape can follow, so the extra row is the last one.
     """
 
     def drop_last(_event: Any = None) -> None:
@@ -217,14 +217,14 @@ def _vertices(polygon: Polygon) -> npt.NDArray[np.float64]:
 
 
 def _ellipse(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return points on the ellipse in a rectangle (4, 2), which may be turned."""
+    """Return points on the ellipse in a rectangle (4, 2), which may be rotated."""
     angle = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)[:, None]
     centre, first, second = corners.mean(axis=0), corners[1] - corners[0], corners[3] - corners[0]
     points: npt.NDArray[np.float64] = centre + np.cos(angle) * first / 2 + np.sin(angle) * second / 2
     return points
 
 
-def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: Where) -> Area | None:
+def _area(vertices: Any, kind: str, meta: Mapping[str, Any], mpp: PlaceOrMpp) -> Area | None:
     import shapely
 
     from sam_mil_engine.annotations.model import as_area
@@ -243,8 +243,10 @@ def _union(areas: Sequence[Area], as_area: Any) -> Area:
     return joined
 
 
-def _moved(annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: Where) -> list[Annotation]:
-    """Annotations behind a picture, where the layer shows them."""
+def _as_shown(
+    annotations: Sequence[Annotation], data: Any, meta: Mapping[str, Any], mpp: PlaceOrMpp
+) -> list[Annotation]:
+    """Return the annotations of an image where the layer shows them."""
     from dataclasses import replace
 
     import shapely

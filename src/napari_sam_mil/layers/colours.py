@@ -1,4 +1,4 @@
-"""Colours of the layers: the same as in the report, so that a page and a window can be compared."""
+"""Colours of the layers: the same as in the report, so that the two can be compared."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sam_mil_engine.drawing.colours import (
 
 TISSUE_EDGE = css(TISSUE)
 
-#: With a neutral middle: evidence, and columns of segments that speak against or for a class.
+#: With a neutral middle: evidence, and columns that count for or against a class.
 DIVERGING = EVIDENCE_MAP
-#: From little to much: attention.
+#: From low to high: attention.
 QUANTITY = ATTENTION_MAP
 #: From 0 to 1: probability.
 PROBABILITY = PROBABILITY_MAP
 
 
 def napari_colormap(name: str) -> dict[str, Any]:
-    """Return the named colour map in the form in which a layer takes it; what says little is transparent."""
+    """Return the named colour map in the form that a layer takes. Uninformative values are transparent."""
     colours = np.ones((256, 4), dtype=np.float32)
     colours[:, :3] = colour_table(name) / 255
     colours[:, 3] = opacity_table(name)

@@ -1,4 +1,4 @@
-"""Layers of one classifier in the window that compares two."""
+"""Layers of one classifier in the comparison window."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..analysis.comparison import Side
 from ..analysis.model import Analysis
 from ..analysis.placement import Mpp
 from .results import LayerData, attention_layer, probability_layer
-from .threshold_map import above_layer
+from .threshold_map import threshold_layer
 
 
 def cell_layers(
     side: Side, analysis: Analysis, *, quantity: str, threshold: float, shown: str, mpp: Mpp
 ) -> list[LayerData]:
-    """Return what lies between the slide and the outlines of one cell: the map, and the patches above.
+    """Return the layers between the slide and the outlines of one cell: the map, and the patches above.
 
-    ``shown`` is ``map``, ``patches`` or ``both``. A model that does not have the quantity gets an empty map.
+    ``shown`` is ``map``, ``patches`` or ``both``. If the model does not define the quantity, the map is empty.
     """
     grid = analysis.processed.grid
     if grid is None:
@@ -27,10 +27,10 @@ def cell_layers(
     numbers = side.quantity(quantity)
     values: FloatVector = np.full(len(grid), np.nan, np.float32) if numbers is None else numbers.values
     layer = attention_layer(side.scores, grid, mpp=mpp) if quantity == "attention" else None
-    picture, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
+    image, keywords, kind = layer or probability_layer(side.scores, grid, mpp=mpp)
     if numbers is None:
-        picture, _ = grid.raster(values)
-    above, words, _ = above_layer(values, threshold, grid, mpp=mpp)
+        image, _ = grid.raster(values)
+    above, above_keywords, _ = threshold_layer(values, threshold, grid, mpp=mpp)
     keywords |= {"name": f"{quantity}: {side.title}", "visible": shown != "patches"}
-    words |= {"name": f"above: {side.title}", "visible": shown != "map"}
-    return [(picture, keywords, kind), (above, words, "image")]
+    above_keywords |= {"name": f"above: {side.title}", "visible": shown != "map"}
+    return [(image, keywords, kind), (above, above_keywords, "image")]

@@ -1,4 +1,4 @@
-"""Lines of outlines are as wide on the screen at every zoom; napari's are as wide on the slide."""
+"""Keep outlines equally wide on the screen at every zoom. napari keeps them equally wide on the slide."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 #: Width of a line in pixels of the canvas.
 LINE = 2.0
-#: A zoom that changes less than by this factor leaves the lines as they are.
+#: Zoom changes below this factor do not change the lines.
 _NOTICED = 1.05
-#: Milliseconds between two changes of the lines while somebody zooms.
+#: Milliseconds between two updates of the lines during zooming.
 _EVERY = 40
-#: Kinds of layers of which the lines are kept thin.
+#: Kinds of layers whose lines are kept thin.
 _KINDS = frozenset({"tissue", "annotations"})
 
 
 def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None) -> None:
-    """Keep the lines of a viewer's outlines thin from now on; once for a viewer.
+    """Keep the outlines of a viewer thin from now on; only the first call per viewer has an effect.
 
     Parameters
     ----------
     viewer
-        The viewer; it is not kept alive.
+        The viewer, held by a weak reference.
     which
-        The layers that are meant, of those that hold shapes; tissue and annotations of slides if None.
+        Selects the shapes layers. By default, tissue and annotations of slides.
     """
     from qtpy.QtCore import QTimer
 
@@ -50,7 +50,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
         if viewer is not None:
             for layer in viewer.layers:
                 if meant(layer):
-                    set_line(layer, viewer.scene.camera.zoom)
+                    set_line_width(layer, viewer.scene.camera.zoom)
 
     def on_zoom(_event: Any) -> None:
         if not timer.isActive():
@@ -59,7 +59,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
     def on_layer(event: Any) -> None:
         viewer = seen()
         if viewer is not None and meant(event.value):
-            set_line(event.value, viewer.scene.camera.zoom)
+            set_line_width(event.value, viewer.scene.camera.zoom)
 
     timer.timeout.connect(draw)
     viewer.scene.camera.events.zoom.connect(on_zoom)
@@ -67,17 +67,17 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
     draw()
 
 
-def set_line(layer: Layer, zoom: float) -> None:
-    """Make all lines of a shapes layer :data:`LINE` pixels of the canvas wide; other layers stay as they are.
+def set_line_width(layer: Layer, zoom: float) -> None:
+    """Make all lines of a shapes layer :data:`LINE` canvas pixels wide; other layers do not change.
 
-    Where the user chose another width, the lines keep that width on the screen.
+    If the user chose another width, the lines keep that width on the screen.
 
     Parameters
     ----------
     layer
-        Shapes; what is drawn next gets the same lines.
+        The shapes layer. Shapes that are drawn next get the same lines.
     zoom
-        Pixels of the canvas along a unit of the world.
+        Canvas pixels per world unit.
     """
     from napari.layers import Shapes
 
@@ -86,12 +86,12 @@ def set_line(layer: Layer, zoom: float) -> None:
     size = float(np.abs(layer.scale[-2:]).max())
     now = layer.edge_width[0] if len(layer.data) else layer.current_edge_width
     last, line = _lines.get(layer, (now, LINE))
-    if now != last:  # by the user's hand
+    if now != last:  # the user changed it
         line *= now / last
     width = line / zoom / size
     if not 1 / _NOTICED < now / width < _NOTICED or layer.current_edge_width != now:
         layer.edge_width = width
-        layer.current_edge_width = width  # of what is drawn next; napari draws all lines again with this
+        layer.current_edge_width = width  # for new shapes; it also makes napari redraw all lines
         now = width
     _lines[layer] = now, line
 
@@ -102,5 +102,5 @@ def _is_ours(layer: Layer) -> bool:
 
 
 _watched: weakref.WeakKeyDictionary[Viewer, Any] = weakref.WeakKeyDictionary()
-#: Width that a layer was given last, on the slide and on the screen.
+#: The last width of the lines of a layer, on the slide and on the screen.
 _lines: weakref.WeakKeyDictionary[Layer, tuple[float, float]] = weakref.WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""The rows of features of a shapes layer: what they say of each shape, and which shapes make one outline."""
+"""The feature rows of a shapes layer: class and name of each shape, and which shapes form one outline."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _WITHOUT_AREA = frozenset({"line", "path"})
 
 
 def outline_rows(kinds: Sequence[str], parts: Sequence[Any]) -> list[list[int]]:
-    """Tell which shapes belong to which outline: their numbers, outline by outline; lines and paths have none.
+    """Return the numbers of the shapes of each outline. Lines and paths are skipped.
 
-    A shape that was copied carries the part of the one it was copied from, and is an outline of its own.
+    A copied shape carries the same part as its original, and counts as an outline of its own.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def feature_rows(features: pd.DataFrame | Mapping[str, Any] | None, count: int) 
     Raises
     ------
     AnnotationError
-        If they have not one row for each shape.
+        If they do not have one row for each shape.
     """
     rows: dict[str, Sequence[Any]] = {}
     if features is not None:
@@ -52,14 +52,14 @@ def feature_rows(features: pd.DataFrame | Mapping[str, Any] | None, count: int) 
     for name, column in rows.items():
         if len(column) != count:
             raise AnnotationError(
-                f"the layer has {count} shapes and {len(column)} values of {name!r}: classes would be mixed up",
-                hint="Copy the shapes into a new layer and give them their classes there",
+                f"the layer has {count} shapes but {len(column)} values of {name!r}, so the classes are ambiguous",
+                hint="Copy the shapes into a new layer, and assign their classes there",
             )
     return rows
 
 
 def feature_text(rows: Mapping[str, Sequence[Any]], name: str, number: int) -> str:
-    """Return a text of the features of a shape; empty where there is none."""
+    """Return a feature of a shape as text; empty if there is none."""
     return _text(rows[name][number]) if name in rows else ""
 
 

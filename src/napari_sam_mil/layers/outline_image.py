@@ -1,7 +1,7 @@
-"""Thousands of outlines as a label picture that is drawn where it is looked at.
+"""Thousands of outlines as a label image whose tiles are drawn when they are viewed.
 
-A shapes layer takes a quarter of a millisecond an outline, in the thread of the window, and is drawn as a whole at
-every movement. A label picture costs as much as the window has pixels.
+A shapes layer takes a quarter of a millisecond per outline in the window's thread, and is drawn completely at every
+movement. The cost of a label image depends only on the pixels of the window.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 Labels32 = npt.NDArray[np.uint32]
 
 _TILE = 512
-#: Tiles that are kept, a megabyte each.
+#: Tiles in the cache, one megabyte each.
 _KEPT = 96
-#: The coarsest level has at most so many pixels along its longer side.
+#: Most pixels along the longer side of the coarsest level.
 _COARSEST = 1024
-#: Pixels of the finest level along a level-0 pixel, so that lines stay thin where the slide is looked at closely.
+#: Pixels of the finest level along a level-0 pixel, so that lines stay thin at a high zoom.
 _FINEST = 4
 
 
 class OutlineEdges:
-    """All edges of many annotations, sorted so that small annotations are drawn over large ones.
+    """The edges of many annotations, sorted so that small annotations are drawn over large ones.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class OutlineEdges:
         self._first = np.searchsorted(self._owner, np.arange(len(areas) + 1))
 
     def labels(self, left: float, top: float, step: float, width: int, height: int) -> Labels32:
-        """Draw what lies in a window of the slide: number n of the annotations as n + 1, and 0 where there is none.
+        """Draw a window of the slide: annotation n as label n + 1, and 0 where there is none.
 
         Parameters
         ----------
@@ -73,9 +73,9 @@ class OutlineEdges:
         window = np.array([left, top, left + width * step, top + height * step])
         low, high = self._bounds[:, :2], self._bounds[:, 2:]
         seen = np.flatnonzero((low < window[2:]).all(axis=1) & (high > window[:2]).all(axis=1))
-        picture = np.zeros((height, width), dtype=np.uint32)
+        image = np.zeros((height, width), dtype=np.uint32)
         if not len(seen):
-            return picture
+            return image
         start, count = self._first[seen], self._first[seen + 1] - self._first[seen]
         rows = np.arange(count.sum()) + np.repeat(start - np.cumsum(count) + count, count)
         origin = np.array([left, top, left, top])
@@ -86,12 +86,12 @@ class OutlineEdges:
             (width, height),
         )
         inside = drawn >= 0
-        picture[inside] = self._order[seen][drawn[inside]] + 1
-        return picture
+        image[inside] = self._order[seen][drawn[inside]] + 1
+        return image
 
 
 class OutlineLevel:
-    """One level of the label picture of many outlines: a lazy array (height, width), as far as napari uses arrays.
+    """One level of the label image: a lazy array (height, width) with the methods that napari uses.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class OutlineLevel:
         return f"<OutlineLevel: {self.shape[1]} x {self.shape[0]} px of {len(self.edges.annotations)} outlines>"
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> OutlineLevel:
-        return self  # it is only read
+        return self  # read-only
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -125,26 +125,26 @@ class OutlineLevel:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the whole level would take."""
+        """Bytes of the whole level, if it were in memory."""
         return self.size * self.dtype.itemsize
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("a picture that is drawn when it is looked at cannot be had without a copy")
+            raise ValueError("a lazily drawn image cannot be converted without a copy")
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         rows, columns, _ = expand_key(key)
         top, bottom, local_rows = window_of(rows, self.shape[0])
         left, right, local_columns = window_of(columns, self.shape[1])
-        picture = np.zeros((bottom - top, right - left), dtype=np.uint32)
+        image = np.zeros((bottom - top, right - left), dtype=np.uint32)
         for row in range(top // _TILE, -(-bottom // _TILE)):
             for column in range(left // _TILE, -(-right // _TILE)):
                 tile, y, x = self._tile(row, column), row * _TILE - top, column * _TILE - left
                 part = tile[max(0, -y) : bottom - top - y, max(0, -x) : right - left - x]
                 y, x = max(0, y), max(0, x)
-                picture[y : y + part.shape[0], x : x + part.shape[1]] = part
-        return picture[local_rows, :][..., local_columns]
+                image[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return image[local_rows, :][..., local_columns]
 
     def _tile(self, row: int, column: int) -> Labels32:
         with self._lock:
@@ -163,9 +163,9 @@ class OutlineLevel:
 
 
 def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int]) -> list[OutlineLevel]:
-    """Return the label pyramid of many outlines, the finest level first; the coarsest is drawn at once.
+    """Return the label pyramid of many outlines, the finest level first. The coarsest level is drawn at once.
 
-    Every level is twice as coarse as the one before, exactly, so that all lie at the same place.
+    Each level is exactly twice as coarse as the one before, so that all of them align.
     """
     edges = OutlineEdges(annotations)
     count = 1
@@ -181,7 +181,7 @@ def outline_levels(annotations: Sequence[Annotation], size_px0: tuple[int, int])
     return levels
 
 
-def pictured(data: Any) -> tuple[Annotation, ...] | None:
-    """Return the annotations behind the data of a label picture of outlines; None for any other data."""
+def annotations_of_image(data: Any) -> tuple[Annotation, ...] | None:
+    """Return the annotations behind a label image of outlines; None for any other data."""
     first = data[0] if len(data) else None
     return first.edges.annotations if isinstance(first, OutlineLevel) else None

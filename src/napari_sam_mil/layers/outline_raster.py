@@ -1,11 +1,11 @@
-"""Many polygons at once into a label picture: by spans of pixels, in numpy alone."""
+"""Rasterise many polygons at once into a label image, as spans of pixels, with numpy."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-#: Pixels around a window that the lines in it depend on.
+#: Pixels around a window on which the lines inside it depend.
 HALO = 2
 
 
@@ -15,41 +15,41 @@ def fill(
     spots: npt.NDArray[np.float64],
     size: tuple[int, int],
 ) -> npt.NDArray[np.int64]:
-    """Fill areas, the later ones over the earlier ones, by the even-odd rule at the centres of pixels.
+    """Fill areas by the even-odd rule at pixel centres; later areas cover earlier ones.
 
-    An area that holds no centre of a pixel gets the pixel of its spot, so that none is lost at any zoom.
+    An area that contains no pixel centre gets the pixel of its spot, so that none disappears at any zoom.
 
     Parameters
     ----------
     edges
-        (e, 4) x0, y0, x1, y1 of the edges of all closed rings, in pixels of the picture.
+        (e, 4) x0, y0, x1, y1 of the edges of all closed rings, in pixels of the image.
     owner
         (e,) number of the area that an edge belongs to, ascending.
     spots
         (n, 2) x, y of a point in every area.
     size
-        Width and height of the picture.
+        Width and height of the image.
 
     Returns
     -------
     (height, width) number of the area at every pixel, -1 where there is none.
     """
     width, height = size
-    picture = np.full(width * height, -1, dtype=np.int64)
+    image = np.full(width * height, -1, dtype=np.int64)
     x, y = np.floor(spots).astype(np.int64).T
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    picture[y[inside] * width + x[inside]] = np.flatnonzero(inside)
+    image[y[inside] * width + x[inside]] = np.flatnonzero(inside)
     area, row, first, last = _spans(edges, owner, size)
     length = last - first
     pixel = np.arange(length.sum()) + np.repeat(row * width + first - np.cumsum(length) + length, length)
-    picture[pixel] = np.repeat(area, length)
-    return picture.reshape(height, width)
+    image[pixel] = np.repeat(area, length)
+    return image.reshape(height, width)
 
 
 def _spans(
     edges: npt.NDArray[np.float64], owner: npt.NDArray[np.int64], size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return area, row, first and last column (not included) of every run of pixels, sorted by area."""
+    """Return area, row, first column and end column (excluded) of each span of pixels, sorted by area."""
     width, height = size
     swap = edges[:, 1] > edges[:, 3]
     start, end = np.where(swap[:, None], edges[:, [2, 3, 0, 1]], edges).reshape(-1, 2, 2).transpose(1, 0, 2)
@@ -59,7 +59,7 @@ def _spans(
     row = np.arange(count.sum()) + np.repeat(top - np.cumsum(count) + count, count)
     share = (row + 0.5 - start[edge, 1]) / (end[edge, 1] - start[edge, 1])
     x = start[edge, 0] + share * (end[edge, 0] - start[edge, 0])
-    # every row of an area is crossed an even number of times: from outside to inside and back
+    # the edges of an area cross every row an even number of times: into the area and out of it
     order = np.lexsort((x, owner[edge] * height + row))
     into, out = order[0::2], order[1::2]
     first, last = (np.clip(np.ceil(x[which] - 0.5), 0, width).astype(np.int64) for which in (into, out))
@@ -68,10 +68,10 @@ def _spans(
 
 
 def edges_and_insides(labels: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Tell the lines of labels from their insides: label n becomes ``2 n - 1`` on its line and ``2 n`` inside.
+    """Separate lines from interiors: label n becomes ``2 n - 1`` on its line and ``2 n`` inside.
 
-    The line is two pixels wide and lies inside the area. ``labels`` has a halo of :data:`HALO` pixels around, which
-    the returned picture has not.
+    The line is two pixels wide and lies inside the area. ``labels`` has a halo of :data:`HALO` pixels, which the
+    result does not have.
     """
     inside = np.ones(labels.shape, dtype=bool)
     below, beside = labels[1:] == labels[:-1], labels[:, 1:] == labels[:, :-1]

@@ -1,4 +1,4 @@
-"""Libraries that napari loads when it makes its first layer of a kind: loaded before, while the window lives."""
+"""Import in advance the libraries that napari needs for its first layers, while the window stays responsive."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Result = TypeVar("Result")
 
 
 def load_for_slides() -> None:
-    """Load what the layer of a slide takes; not in the thread of the window, which would wait for all of it."""
+    """Import what the layer of a slide needs. Call it outside the window's thread, since it takes a while."""
     load(_FOR_THUMBNAILS)
     read_units()
 
 
 def load_for_results() -> None:
-    """Load what the layers of a result take, colour tables included."""
+    """Import what the layers of a result need, and build the colour tables."""
     load(_FOR_THUMBNAILS, *_FOR_LAYERS)
     make_dashes()
     segment_colours(1)  # the first tables of OpenCV and matplotlib
@@ -37,9 +37,9 @@ def load_for_results() -> None:
 
 
 def while_loading(work: Callable[[], Result]) -> Result:
-    """Do some work, and :func:`load_for_results` in another thread; without a window, only the work.
+    """Do some work, with :func:`load_for_results` in another thread. Without a window, do only the work.
 
-    Loading is an optimisation: if it fails, the log says so, and the result of the work is returned all the same.
+    Loading is an optimisation: if it fails, the failure is logged, and the result of the work is returned.
     """
     if "napari.viewer" not in sys.modules:
         return work()
@@ -47,5 +47,5 @@ def while_loading(work: Callable[[], Result]) -> Result:
         loading = thread.submit(load_for_results)
         result = work()
         if (error := loading.exception()) is not None:
-            logger.warning("Loading ahead of the results failed; they take longer to appear.", exc_info=error)
+            logger.warning("Preloading failed, so the results take longer to appear.", exc_info=error)
     return result

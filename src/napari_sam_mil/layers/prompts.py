@@ -1,4 +1,4 @@
-"""Prompts and the mask that answers them, as layers. Pure functions."""
+"""Prompts and the predicted mask as layers. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from sam_mil_engine.geometry import Frame
 
-from ..analysis.placement import Where, place_points, place_raster
+from ..analysis.placement import PlaceOrMpp, place_points, place_raster
 from ..analysis.prompting import Answer, Prompt, Region
 from .results import LayerData
 
@@ -21,9 +21,9 @@ _COLOURS = {"positive": POSITIVE, "negative": NEGATIVE, "box": BOX}
 def prompt_shapes(
     prompts: Sequence[Prompt], region: Region | None, *, size_px0: float
 ) -> tuple[list[npt.NDArray[np.float64]], dict[str, Any]]:
-    """Points as discs (green in the object, red not), the box in yellow, the region SAM looked at in grey.
+    """Draw points as discs (green inside the object, red outside), the box in yellow, the embedded region in grey.
 
-    Returns the vertices, and how they are drawn: ``shape_type``, ``face_color``, ``edge_color``, ``edge_width``.
+    Returns the vertices and their style: ``shape_type``, ``face_color``, ``edge_color``, ``edge_width``.
     ``size_px0`` is the diameter of a disc.
     """
     drawn: list[tuple[npt.NDArray[np.float64], str, str, str]] = []
@@ -44,18 +44,18 @@ def prompt_shapes(
     return shapes, style
 
 
-def prompts_layer(shapes: list[npt.NDArray[np.float64]], style: Mapping[str, Any], *, mpp: Where) -> LayerData:
-    """Return the layer that shows the prompts and takes the clicks."""
+def prompts_layer(shapes: list[npt.NDArray[np.float64]], style: Mapping[str, Any], *, mpp: PlaceOrMpp) -> LayerData:
+    """Return the layer that shows the prompts and receives the clicks."""
     keywords = {"name": "prompts", "ndim": 2, "opacity": 0.9, **place_points(mpp)}
     return shapes, keywords | (dict(style) if shapes else {}), "shapes"
 
 
-def candidate_layer(answer: Answer, number: int, *, mpp: Where) -> LayerData:
+def candidate_layer(answer: Answer, number: int, *, mpp: PlaceOrMpp) -> LayerData:
     """Return one of the masks, in the green of a positive point."""
     return mask_layer(answer.masks[number], answer.region.frame, "candidate", colour=POSITIVE, mpp=mpp)
 
 
-def mask_layer(mask: npt.NDArray[np.bool_], frame: Frame, name: str, *, colour: str, mpp: Where) -> LayerData:
+def mask_layer(mask: npt.NDArray[np.bool_], frame: Frame, name: str, *, colour: str, mpp: PlaceOrMpp) -> LayerData:
     """Return a mask (h, w) in one colour (``#rrggbb``), half transparent."""
     rgb = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     keywords = {

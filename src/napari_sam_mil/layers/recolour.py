@@ -1,4 +1,4 @@
-"""Colours of the segments: one each, or by a column of the table."""
+"""Colour the segments individually, or by a column of the segment table."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .colours import DIVERGING, QUANTITY
 
 #: Width of the segments' contours, in pixels of the segmentation image.
 CONTOUR = 2
-#: Columns with fixed ends; the others reach from their smallest to their largest number.
+#: Columns with limits 0 and 1. The others range from their smallest to their largest number.
 _SHARES = frozenset({"probability", "purity", "recall", "IoU", "in best set", "segmenter score", "slide without"})
-#: Columns that have a middle: blue speaks against, red for.
+#: Columns with a neutral middle: blue counts against the class, red for it.
 _WITH_MIDDLE = frozenset({"probability", "evidence", "purity", "slide without"})
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 
 
 def colour_segments(layer: Labels, table: Mapping[str, Column], column: str | None) -> None:
-    """Draw the segments as contours of many colours, or filled by a column of their table.
+    """Draw the segments as contours in different colours, or filled by a column of their table.
 
-    Where the column is not there (any more), or is NaN for a segment, that is as without one.
+    If the column does not exist, contours are drawn. A segment whose value is NaN is grey.
     """
     values = table.get(column) if column is not None else None
     if values is None:
@@ -41,7 +41,7 @@ def colour_segments(layer: Labels, table: Mapping[str, Column], column: str | No
 
 
 def scale_of(values: npt.NDArray[np.float64], column: str) -> tuple[str, float, float]:
-    """Return the colour map of a column and the numbers at its ends."""
+    """Return the colour map of a column and its limits."""
     colormap = DIVERGING if column in _WITH_MIDDLE else QUANTITY
     finite = values[np.isfinite(values)]
     if column in _SHARES or not len(finite):
@@ -53,7 +53,7 @@ def scale_of(values: npt.NDArray[np.float64], column: str) -> tuple[str, float, 
 
 
 def bar_of(values: Column, column: str) -> tuple[npt.NDArray[np.float64], tuple[float, float]]:
-    """Return the colours (256, 3) in 0-1 of a column from its low to its high end, and these ends."""
+    """Return the colours (256, 3), in 0-1, of a column from its lower to its upper limit, and the limits."""
     colormap, low, high = scale_of(np.asarray(values, dtype=np.float64), column)
     return colours_of(np.linspace(low, high, 256), colormap=colormap, limits=(low, high)) / 255.0, (low, high)
 

@@ -1,6 +1,6 @@
-"""Engine results -> napari layer data: pure functions, no viewer, no Qt.
+"""Convert engine results to napari layer data. Pure functions, no viewer, no Qt.
 
-Every function returns a layer data tuple (data, keywords, type), placed by :mod:`.placement`.
+Each function returns a layer data tuple (data, keywords, type), placed by :mod:`napari_sam_mil.analysis.placement`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.segment.segments import Segments
@@ -20,27 +20,27 @@ from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
 
-from ..analysis.placement import Where, place_points, place_raster
+from ..analysis.placement import PlaceOrMpp, place_points, place_raster
 from ..analysis.segment_table import Column, class_title, shown_class
 from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_colormap
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-#: The kinds of layers that an analysis adds, in the order in which they lie on the slide.
+#: The kinds of layers that an analysis adds, from bottom to top.
 KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
 
-#: Pixels of a map that is cut to the tissue.
+#: Most pixels of a map that is cut to the tissue.
 _MAP_PIXELS = 2**22
 
 
-def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: Where) -> LayerData:
-    """Return the slide itself: a lazy RGB pyramid."""
+def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+    """Return the slide as a lazy RGB pyramid."""
     keywords = {"name": info.slide_id, "rgb": True, "multiscale": True, **place_raster(Frame(), mpp)}
     return levels, keywords, "image"
 
 
-def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Where) -> LayerData:
-    """Outlines of the tissue; a piece with holes is one polygon with these holes."""
+def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
+    """Return the outlines of the tissue. A piece with holes is one polygon with holes."""
     keywords = {
         "name": "tissue",
         "shape_type": "polygon",
@@ -54,10 +54,10 @@ def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: Where) -> Layer
 
 
 def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
-    """One closed path (n, 2) in (row, column) that napari draws as a polygon with holes.
+    """Return one closed path (n, 2), as (row, column), that napari draws as a polygon with holes.
 
-    From the outer ring the path walks into each hole and back along the same edge; napari drops edges that are
-    walked twice, so that only the rings remain.
+    From the outer ring, the path goes into each hole and back along the same edge. napari drops edges that occur
+    twice, so that only the rings remain.
     """
     closed = [np.vstack([ring, ring[:1]]) for ring in (outer, *holes)]
     path = [closed[0]]
@@ -67,9 +67,9 @@ def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
 
 
 def segments_layer(
-    segments: Segments, table: Mapping[str, Column], *, mpp: Where, segmenter: str | None = None
+    segments: Segments, table: Mapping[str, Column], *, mpp: PlaceOrMpp, segmenter: str | None = None
 ) -> LayerData:
-    """All segments in one label image, small ones over large ones, drawn as contours; named for what made them."""
+    """Return all segments in one label image, small ones over large ones. The name contains the segmenter."""
     keywords = {
         "name": segments_title(segmenter),
         "features": dict(table),
@@ -80,9 +80,9 @@ def segments_layer(
 
 
 def attention_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
-    """Attention x number of patches (1 = uniform); None where the model has none."""
+    """Return attention times the number of patches (1 = uniform), or None if the model has no attention."""
     relative = scores.relative_attention
     if relative is None:
         return None
@@ -93,9 +93,9 @@ def attention_layer(
 
 
 def probability_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData:
-    """Probability of every patch, from 0 to 1."""
+    """Return the probability of every patch, from 0 to 1."""
     return _map(
         scores.patch_probability[:, shown_class(scores)],
         grid,
@@ -109,9 +109,9 @@ def probability_layer(
 
 
 def evidence_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: Where, tissue: TissueRegions | None = None
+    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
 ) -> LayerData | None:
-    """Signed contribution of every patch to the slide's logit; None where the head is not linear."""
+    """Return the signed contribution of every patch to the slide's logit, or None if the head is not linear."""
     if scores.evidence is None:
         return None
     evidence = scores.evidence[:, shown_class(scores)]
@@ -133,11 +133,11 @@ def _map(
     *,
     colormap: str,
     limits: tuple[float, float],
-    mpp: Where,
+    mpp: PlaceOrMpp,
     visible: bool,
     tissue: TissueRegions | None,
 ) -> LayerData:
-    picture, frame = cut_to_tissue(*grid.raster(values), tissue)
+    image, frame = cut_to_tissue(*grid.raster(values), tissue)
     keywords = {
         "name": name,
         "colormap": napari_colormap(colormap),
@@ -148,15 +148,15 @@ def _map(
         "visible": visible,
         **place_raster(frame, mpp),
     }
-    return picture, keywords, "image"
+    return image, keywords, "image"
 
 
 def cut_to_tissue(
     values: npt.NDArray[np.float32], frame: Frame, tissue: TissueRegions | None
 ) -> tuple[npt.NDArray[np.float32], Frame]:
-    """Divide the pixels of a map (rows, columns), one per patch, and make those outside the tissue NaN.
+    """Subdivide the pixels of a map (rows, columns), one per patch, and set those outside the tissue to NaN.
 
-    Every patch becomes up to 16 x 16 pixels, of at most four million in all.
+    Each patch becomes up to 16 x 16 pixels, with at most four million pixels in total.
     """
     if tissue is None or not len(tissue):
         return values, frame
@@ -165,16 +165,16 @@ def cut_to_tissue(
 
     parts = int(np.clip(np.sqrt(_MAP_PIXELS / values.size), 1, 16))
     finer = frame.finer(parts)
-    picture = values.repeat(parts, axis=0).repeat(parts, axis=1)
-    inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(picture.shape[1], picture.shape[0]))
-    picture[~inside] = np.nan
-    return picture, finer
+    image = values.repeat(parts, axis=0).repeat(parts, axis=1)
+    inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(image.shape[1], image.shape[0]))
+    image[~inside] = np.nan
+    return image, finer
 
 
 def result_layers(
     *,
     info: SlideInfo,
-    mpp: Where,
+    mpp: PlaceOrMpp,
     tissue: TissueRegions | None = None,
     segments: Segments | None = None,
     table: Mapping[str, Column] | None = None,
@@ -182,7 +182,7 @@ def result_layers(
     scores: SlideScores | None = None,
     segmenter: str | None = None,
 ) -> dict[str, LayerData]:
-    """Kind -> layer for everything that is known, in the order of :data:`KINDS`."""
+    """Return kind -> layer for all available results, in the order of :data:`KINDS`."""
     found: dict[str, LayerData | None] = {}
     if tissue is not None and len(tissue):
         found["tissue"] = tissue_layer(tissue, info, mpp=mpp)

@@ -1,4 +1,4 @@
-"""The paper's Figure 6: patches above a threshold in cyan under the blue outlines. Pure functions."""
+"""Patches above a threshold in cyan, under the blue outlines, as in the paper's Figure 6. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sam_mil_engine.drawing.colours import POSITIVE
 from sam_mil_engine.mil.scores import FloatVector
 from sam_mil_engine.slide.tile_grid import TileGrid
 
-from ..analysis.placement import Where, place_raster
+from ..analysis.placement import PlaceOrMpp, place_raster
 from .results import LayerData
 
 
-def above_picture(values: FloatVector, threshold: float, grid: TileGrid) -> npt.NDArray[np.float32]:
+def threshold_image(values: FloatVector, threshold: float, grid: TileGrid) -> npt.NDArray[np.float32]:
     """Return one pixel per patch: 1 where the value reaches the threshold, else NaN."""
-    picture, _ = grid.raster(np.where(values >= threshold, np.float32(1), np.float32(np.nan)))
-    return picture
+    image, _ = grid.raster(np.where(values >= threshold, np.float32(1), np.float32(np.nan)))
+    return image
 
 
-def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: Where) -> LayerData:
+def threshold_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: PlaceOrMpp) -> LayerData:
     """Return the patches whose value reaches the threshold, in the paper's cyan."""
     _, frame = grid.raster(values)
     cyan = np.array([*np.asarray(POSITIVE) / 255, 1.0], dtype=np.float32)
@@ -34,4 +34,4 @@ def above_layer(values: FloatVector, threshold: float, grid: TileGrid, *, mpp: W
         "opacity": 0.45,
         **place_raster(frame, mpp),
     }
-    return above_picture(values, threshold, grid), keywords, "image"
+    return threshold_image(values, threshold, grid), keywords, "image"

@@ -1,4 +1,4 @@
-"""Where the data of a layer really lie, with everything that the user did to the layer: moved, scaled, turned."""
+"""Where the data of a layer lie in the world, including the user's moves, scales and rotations."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Points = npt.NDArray[np.float64]
 
 
 def data_to_world(points: npt.ArrayLike, meta: Mapping[str, Any]) -> Points:
-    """Points of a layer (n, ndim) -> points of the world (n, 2) as (row, column).
+    """Convert points of a layer (n, ndim) to world points (n, 2), as (row, column).
 
     Parameters
     ----------
     points
         In the coordinates of the layer's data, the last two axes row and column.
     meta
-        The layer's ``scale`` and ``translate``, and its ``rotate``, ``shear`` and ``affine`` where it has them, as
-        ``as_layer_data_tuple`` gives them.
+        The layer's ``scale`` and ``translate``, and ``rotate``, ``shear`` and ``affine`` if it has them, as
+        ``as_layer_data_tuple`` returns them.
     """
     from napari.utils.transforms import Affine, CompositeAffine
 

@@ -1,7 +1,7 @@
-"""A layer takes new data where it is, and keeps what the user has set of it.
+"""Update the data of a layer in place, and keep the user's settings of the layer.
 
-napari spends up to half a second on taking a layer away, since it then collects all garbage, and another tenth on a
-new one.
+napari takes up to half a second to remove a layer, since it then runs a full garbage collection, and another tenth
+to add a new one.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from .results import LayerData
 
-#: What belongs to the data and not to the user's taste, in the order in which it is set.
+#: Properties that belong to the data, not to the user, in the order in which they are set.
 _OF_THE_DATA = ("name", "scale", "translate", "units", "contrast_limits", "features")
 
 
-def renewed(layer: Layer, data: LayerData) -> bool:
-    """Give a layer the data of another one, and tell whether it could take them.
+def update_layer(layer: Layer, data: LayerData) -> bool:
+    """Give a layer new data, and return whether that was possible.
 
-    Pictures and labels can, where they have as many axes and the same type of numbers; shapes only where they stay
-    what they are.
+    It is possible for images and labels with the same number of axes and the same dtype, and for shapes that do not
+    change.
     """
     array, keywords, type_name = data
     if type(layer).__name__.lower() != type_name:
         return False
     if isinstance(layer, Shapes):
-        return _same_shapes(layer, array) and not _differing(layer, keywords)
-    if not isinstance(layer, Image | Labels) or layer.multiscale or not _alike(layer, array, keywords):
+        return _same_shapes(layer, array) and not _changed_properties(layer, keywords)
+    if not isinstance(layer, Image | Labels) or layer.multiscale or not _same_kind(layer, array, keywords):
         return False
     layer.data = array
-    for name in _differing(layer, keywords):
+    for name in _changed_properties(layer, keywords):
         setattr(layer, name, keywords[name])
     return True
 
 
-def _alike(layer: Image | Labels, array: npt.NDArray[Any], keywords: Mapping[str, Any]) -> bool:
+def _same_kind(layer: Image | Labels, array: npt.NDArray[Any], keywords: Mapping[str, Any]) -> bool:
     is_rgb, will_be_rgb = getattr(layer, "rgb", False), keywords.get("rgb", False)
     return (layer.data.dtype, layer.data.ndim, is_rgb) == (array.dtype, array.ndim, will_be_rgb)
 
@@ -49,8 +49,8 @@ def _same_shapes(layer: Shapes, shapes: Sequence[npt.NDArray[np.float64]]) -> bo
     )
 
 
-def _differing(layer: Layer, keywords: Mapping[str, Any]) -> list[str]:
-    """Names of what is another now; tables are not looked into, they are always taken."""
+def _changed_properties(layer: Layer, keywords: Mapping[str, Any]) -> list[str]:
+    """Return the names of the properties that changed. Feature tables are not compared but always set."""
     return [
         name
         for name in _OF_THE_DATA

@@ -1,4 +1,4 @@
-"""What of a slide is in view."""
+"""The part of a slide that is in view."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.placement import Where, pixel_size, points_to_world, world_to_points
+from ..analysis.placement import PlaceOrMpp, pixel_size, points_to_world, world_to_points
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def view_px0(viewer: Viewer, mpp: Where) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the canvas in level-0 pixels; may reach beyond the slide."""
+def view_px0(viewer: Viewer, mpp: PlaceOrMpp) -> tuple[float, float, float, float]:
+    """Return left, top, right, bottom of the canvas in level-0 pixels, which may extend beyond the slide."""
     down, across = _axes(viewer)
     centre, half = np.zeros(2), np.zeros(2)
     centre[[down, across]] = np.asarray(viewer.scene.camera.center, dtype=float)[-2:]
@@ -24,24 +24,24 @@ def view_px0(viewer: Viewer, mpp: Where) -> tuple[float, float, float, float]:
 
 
 def _axes(viewer: Viewer) -> tuple[int, int]:
-    """Return which axis of the slide, 0 for rows and 1 for columns, runs down the canvas, and which across.
+    """Return the axes of the slide, 0 for rows and 1 for columns, that are vertical and horizontal on the canvas.
 
-    They change places where the user transposes the view (Ctrl+T) or rolls its axes.
+    The user can swap them by transposing the view (Ctrl+T) or rolling its axes.
     """
     shown = [axis - (viewer.dims.ndim - 2) for axis in viewer.dims.displayed][-2:]
     return (shown[0], shown[1]) if sorted(shown) == [0, 1] else (0, 1)
 
 
-def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: Where) -> bool:
-    """Whether a slide lies whole in the canvas."""
+def sees_all(viewer: Viewer, size_px0: tuple[int, int], mpp: PlaceOrMpp) -> bool:
+    """Whether the whole slide is in view."""
     left, top, right, bottom = view_px0(viewer, mpp)
     pixel = canvas_pixel_px0(viewer, mpp)
     beyond = (-left, -top, right - size_px0[0], bottom - size_px0[1])
     return min(beyond) >= -pixel
 
 
-def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Where, *, share: float = 1.0) -> None:
-    """Bring two corners (2, 2) of a box into view, so that it takes this share of the canvas."""
+def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: PlaceOrMpp, *, share: float = 1.0) -> None:
+    """Bring a box, given by two corners (2, 2), into view, so that it fills this share of the canvas."""
     corners = points_to_world(corners_px0, mpp)[:, list(_axes(viewer))]
     camera = viewer.scene.camera
     camera.center = tuple(corners.mean(axis=0).tolist())
@@ -49,6 +49,6 @@ def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: Where, *, share: f
     camera.zoom = float(share * np.min(np.asarray(viewer.canvas.size) / sides))
 
 
-def canvas_pixel_px0(viewer: Viewer, mpp: Where) -> float:
-    """Level-0 pixels in one pixel of the canvas."""
+def canvas_pixel_px0(viewer: Viewer, mpp: PlaceOrMpp) -> float:
+    """Return the number of level-0 pixels along a canvas pixel."""
     return float(1 / (viewer.scene.camera.zoom * np.mean(pixel_size(mpp))))

@@ -1,4 +1,4 @@
-"""A display to draw on where the machine has none: Xvfb, for as long as it is needed."""
+"""A virtual display (Xvfb) for machines without a display."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sam_mil_engine.errors import SamMilError
 
 
 def has_display() -> bool:
-    """Whether a window can be shown to somebody."""
+    """Whether there is a display that can show a window."""
     return not sys.platform.startswith("linux") or bool(
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
 
 
 @contextmanager
-def some_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
-    """Use the display that is there; without one, draw on an invisible one of ``size`` pixels.
+def ensure_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
+    """Use the existing display; without one, start a virtual display of ``size`` pixels.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def some_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
     program = shutil.which("Xvfb")
     if program is None:
         raise SamMilError(
-            "there is no display, and Xvfb, which draws without one, is not installed",
+            "there is no display, and the virtual display Xvfb is not installed",
             hint="Install it (Debian and Ubuntu: apt-get install xvfb), or run this on a desktop",
         )
     told, tell = os.pipe()
@@ -45,7 +45,7 @@ def some_display(*, size: tuple[int, int] = (1920, 1080)) -> Iterator[None]:
         with os.fdopen(told) as answer:
             number = answer.readline().strip()
         if not number:
-            raise SamMilError("Xvfb did not start", where=program, hint="Run it by hand to see what it misses")
+            raise SamMilError("Xvfb did not start", where=program, hint="Run it in a terminal to see its error")
         os.environ["DISPLAY"] = f":{number}"
         yield
     finally:

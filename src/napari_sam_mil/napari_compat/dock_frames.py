@@ -9,25 +9,25 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 
 def menu_title(name: str, plugin: str) -> str:
-    """Return the title that a dock gets when it is opened from napari's menu.
+    """Return the title of a dock that is opened from napari's menu.
 
     Seen in
-        napari 0.9.2. No public function makes it.
+        napari 0.9.2. No public function returns it.
     Without it
-        A dock that this plugin opens has another title than one that the menu opened.
+        A dock has a different title if the plugin opens it than if the menu does.
     """
     return f"{name} ({plugin})"
 
 
 def frame_of(dock: QWidget) -> QDockWidget | None:
-    """Return the frame in which napari shows a widget; None where it was taken out.
+    """Return the frame in which napari shows a widget, or None if it was removed from it.
 
     Why
-        napari returns the frame only to whoever adds the dock, and its menu adds docks too.
+        napari returns the frame only to the code that adds the dock, and its menu adds docks too.
     Seen in
         napari 0.9.2, which puts a widget with its scroll area into a ``QDockWidget``.
     Without it
-        None: the dock stays where napari put it, beside the others.
+        None: the dock stays where napari put it.
     """
     frame = dock.parentWidget()
     while frame is not None and not isinstance(frame, QDockWidget):
@@ -36,14 +36,14 @@ def frame_of(dock: QWidget) -> QDockWidget | None:
 
 
 def choose_tab(dock: QWidget) -> None:
-    """Press the tab of a dock, where it is one of several.
+    """Select the tab of a dock, if it is one of several.
 
     Why
-        Raising a dock that is above all others does nothing, although another tab may be pressed.
+        Raising a dock that is already on top does nothing, although a different tab may be selected.
     Seen in
         Qt 6.
     Without it
-        Another tab than that of the dock in front may look pressed.
+        The selected tab may not be that of the dock in front.
     """
     frame = frame_of(dock)
     window = None if frame is None else frame.parentWidget()
@@ -54,15 +54,15 @@ def choose_tab(dock: QWidget) -> None:
 
 
 def join_tabs(dock: QWidget, others: list[QWidget], *, plugin: str) -> bool:
-    """Put a dock into one place with others, as tabs with short titles; return whether it was moved.
+    """Tabify a dock with others, with short titles; return whether it was moved.
 
     Why
         napari puts a dock from its menu below the others, where none has room, and names the plugin in every tab.
-        Qt shortens the titles of many tabs to a letter.
+        Qt shortens the titles of many tabs to one letter.
     Seen in
         napari 0.9.2, Qt 6.
     Without it
-        The docks lie below each other.
+        The docks are stacked vertically.
     """
     frame = frame_of(dock)
     window = None if frame is None else frame.parentWidget()
@@ -85,7 +85,7 @@ def join_tabs(dock: QWidget, others: list[QWidget], *, plugin: str) -> bool:
 
 
 def _tabs_of(window: QWidget, title: str) -> Iterator[tuple[QTabBar, int]]:
-    """Every bar of tabs in a window that has a tab of this name, and the tab's place in it."""
+    """Yield every tab bar in a window that has a tab with this title, and the index of the tab."""
     for bar in window.findChildren(QTabBar):
         names = [bar.tabText(place) for place in range(bar.count())]
         if title in names:

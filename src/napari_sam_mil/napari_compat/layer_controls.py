@@ -1,4 +1,4 @@
-"""The controls of a layer in napari's window."""
+"""The layer controls of napari's window."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .viewers import qt_viewer
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: Pixels of the widest choice: a screen of 1024 pixels then leaves the slide more than a third.
+#: Largest width of a combo box in pixels. On a screen 1024 pixels wide, the slide then has more than a third.
 WIDEST_CHOICE = 160
 
 
 def narrow_layer_controls(viewer: Viewer) -> None:
-    """Let the choices of the layer controls be narrower than their longest entry; the opened list shows it whole.
+    """Let the combo boxes of the layer controls be narrower than their longest entry. The opened list is wider.
 
     Why
         napari lists the resolutions of a slide with their sizes (``0: 13056 × 15104 (197.2 MB)``), and the controls
-        are never narrower than that: on a small screen the slide has no room.
+        are never narrower than that. On a small screen, the slide then has no room.
     Seen in
-        napari 0.9.2 (``QtViewer.dockLayerControls``). There is no public way to the widgets of the controls.
+        napari 0.9.2 (``QtViewer.dockLayerControls``). There is no public access to the widgets of the controls.
     Without it
-        napari's own width.
+        napari's width.
     """
     from qtpy.QtWidgets import QComboBox, QSizePolicy
 

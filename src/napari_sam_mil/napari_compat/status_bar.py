@@ -1,4 +1,4 @@
-"""What napari's status bar says of the place under the cursor."""
+"""The position under the cursor in napari's status bar."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def tell_place(viewer: Viewer, words_for: Callable[[Viewer, str], str | None]) -> None:
-    """Let the status bar say of the place under the cursor what ``words_for`` returns; once per viewer.
+def show_in_status_bar(viewer: Viewer, text_for: Callable[[Viewer, str], str | None]) -> None:
+    """Show the text that ``text_for`` returns as the position in the status bar; once per viewer.
 
     Why
-        napari writes world coordinates without a unit. A layer can add to the value (``get_status``), but not
-        change how the place is written.
+        napari shows world coordinates without a unit. A layer can extend the value (``get_status``), but not change
+        the format of the position.
     Seen in
         napari 0.9.2: ``viewer.status`` is a dictionary with the entries ``coords``, ``coordinates`` and ``value``.
     Without it
-        The status bar says what napari writes there.
+        The status bar shows napari's text.
 
     Parameters
     ----------
-    words_for
-        Takes the viewer and napari's words for the value under the cursor; None leaves the status as it is.
+    text_for
+        Takes the viewer and napari's text for the value under the cursor; None leaves the status unchanged.
     """
     if viewer in _told:
         return
@@ -36,9 +36,9 @@ def tell_place(viewer: Viewer, words_for: Callable[[Viewer, str], str | None]) -
         status = None if viewer is None else viewer.status
         if viewer is None or not isinstance(status, dict) or not status.get("coords"):
             return
-        words = words_for(viewer, status.get("value", ""))
-        if words is not None and status.get("coordinates") != words:
-            viewer.status = status | {"coordinates": words}
+        text = text_for(viewer, status.get("value", ""))
+        if text is not None and status.get("coordinates") != text:
+            viewer.status = status | {"coordinates": text}
 
     viewer.events.status.connect(rewrite)
 

@@ -1,4 +1,4 @@
-"""napari's notifications in the corner of the canvas: without an object's name, and read to their end."""
+"""napari's notifications in the corner of the canvas: without the sender's repr, and without truncation."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 from superqt.utils import ensure_main_thread
 
-#: Seconds after which information closes itself; warnings and errors stay until they are closed.
+#: Seconds after which an information closes itself. Warnings and errors stay until the user closes them.
 CLOSE_AFTER_S = 15
 #: Pixels between a notification and the border of the canvas.
 _MARGIN = 8
-#: Pixels of a notification's width that are not text: the icon, the cross and what is around them.
-_BESIDE_TEXT = 92
-#: A word of more letters is broken where the text would be wider than the notification: a path has no spaces.
+#: Pixels of the width of a notification that are not text: the icon, the close button and their margins.
+_NOT_TEXT = 92
+#: Longer words, such as paths, may be broken if the text is wider than the notification.
 _LONGEST_WORD = 12
 
 
 class PlainNotification(Notification):
-    """A notification that does not say which object sent it.
+    """A notification that does not show its sender.
 
     Why
         napari writes the ``repr`` of the sender below the message, next to the buttons.
     Seen in
         napari 0.9.2 (``NapariQtNotification.from_notification`` reads ``notification.source``).
     Without it
-        The line ``Source: <napari.utils.notifications.NotificationManager object ...>`` is back.
+        The line ``Source: <napari.utils.notifications.NotificationManager object ...>`` appears.
     """
 
     @property
     def source(self) -> Any:
-        """Nothing: the message says what happened."""
+        """None, so that no sender is shown."""
         return None
 
 
 @ensure_main_thread
 def open_toast(message: str, *, stays: bool) -> None:
-    """Open the notifications with this message that napari shows, so that all of each is read; from any thread.
+    """Expand napari's notifications with this message. It may be called from any thread.
 
     Why
-        napari shows one line of a message, cut before its reason, and takes it away after four seconds: also an
-        error that the mouse was moved over. In a canvas that is narrower than 400 px, it is cut on the left too.
+        napari shows one line of a message, often without its reason, and removes it after four seconds, even an
+        error under the mouse. In a canvas narrower than 400 px, it is also cut on the left.
     Seen in
         napari 0.9.2 (``napari._qt.dialogs.qt_notification.NapariQtNotification``). There is no setting.
     Without it
-        The message is cut, and the arrow next to it opens it.
+        The message is truncated, and the arrow next to it expands it.
 
     Parameters
     ----------
     message
-        What was dispatched.
+        The dispatched message.
     stays
-        Whether it stays until it is closed; else it closes itself after :data:`CLOSE_AFTER_S` seconds, later where
-        the mouse is on it.
+        Whether it stays until the user closes it. Otherwise, it closes itself after :data:`CLOSE_AFTER_S` seconds,
+        or later if the mouse is over it.
     """
     for widget in QApplication.allWidgets():
         if type(widget).__name__ != "NapariQtNotification" or widget.property("samMilOpened"):
@@ -66,14 +66,14 @@ def open_toast(message: str, *, stays: bool) -> None:
         try:
             _open(widget, stays=stays)
         except (AttributeError, TypeError):
-            continue  # napari shows it in its own way
+            continue  # napari's own appearance
 
 
 def _open(toast: Any, *, stays: bool) -> None:
-    """Show the whole message, now and when the canvas changes its size."""
+    """Show the whole message, now and after the canvas is resized."""
     toast.setProperty("samMilOpened", True)
     toast.timer_stop()
-    toast.DISMISS_AFTER = 0  # else napari's own timer starts again when the mouse leaves it
+    toast.DISMISS_AFTER = 0  # otherwise napari's timer restarts when the mouse leaves it
     toast.geom_anim.stop()
     toast.source_label.setText("")
     toast.expand_button.hide()
@@ -91,22 +91,22 @@ def _open(toast: Any, *, stays: bool) -> None:
 
 
 class _Fitted(QObject):
-    """Keeps a notification at the size that its text takes in the canvas; ends with the notification."""
+    """Fits a notification to its text and to the canvas; deleted with the notification."""
 
     def __init__(self, toast: Any):
         super().__init__(toast)
         self._toast, self._text = toast, toast.message.text()
 
     def fit(self) -> None:
-        """Take the width and the height that the text needs now."""
+        """Set the width and the height that the text needs."""
         toast, label = self._toast, self._toast.message
         label.ensurePolished()
-        width = max(_BESIDE_TEXT + 40, min(toast.MIN_WIDTH, toast.parent().width() - 2 * _MARGIN))
-        room = width - _BESIDE_TEXT
-        words = _broken(self._text, label.fontMetrics(), room)
+        width = max(_NOT_TEXT + 40, min(toast.MIN_WIDTH, toast.parent().width() - 2 * _MARGIN))
+        room = width - _NOT_TEXT
+        text = _breakable(self._text, label.fontMetrics(), room)
         label.setElideMode(Qt.TextElideMode.ElideNone)
-        label.setText(words)
-        # as Qt lays out a text that can be selected; its font's metrics alone may be a line short
+        label.setText(text)
+        # the font metrics alone may be a line short for selectable text
         height = label.heightForWidth(room) + 8
         label.setFixedSize(room, height)
         buttons = toast.row2_widget.maximumHeight() if toast.row2_widget.isVisibleTo(toast) else 0
@@ -116,8 +116,8 @@ class _Fitted(QObject):
         toast.move_to_bottom_right()
 
 
-def _broken(text: str, metrics: Any, room: int) -> str:
-    """Return a text whose words can be broken where they are wider than the room."""
+def _breakable(text: str, metrics: Any, room: int) -> str:
+    """Insert break opportunities into words that are wider than the room."""
 
     def split(match: re.Match[str]) -> str:
         word = match.group()

@@ -1,4 +1,4 @@
-"""Slides with and without a resolution beside each other: layers in micrometres and in pixels."""
+"""Layers in micrometres and in pixels in one viewer, for slides with and without a resolution."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
-def draw_without_units(viewer: Viewer) -> None:
-    """Let napari draw layers in micrometres and in pixels beside each other without a word.
+def silence_unit_warnings(viewer: Viewer) -> None:
+    """Let napari draw layers in micrometres and in pixels without a warning.
 
     Why
-        napari warns at every change of the list of layers while their units differ. Only the resolution of the
-        slide mends that, and its card asks for it.
+        napari warns at every change of the layer list while units differ. Only the resolution of the slide resolves
+        this, and the slide card asks for it.
     Seen in
         napari 0.9.2 (``VispyCanvas._update_world_units`` calls ``show_warning`` of its module); no setting.
     Without it

@@ -1,4 +1,4 @@
-"""The outlines of an open slide, whatever layer shows them, and which of them can be edited. No Qt."""
+"""The outlines of an open slide, in an image layer or as editable shapes. No Qt."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..layers.annotations import (
     NAME,
     PART,
     editable,
-    picture_layer,
+    outline_image_layer,
     shape_annotations,
     shapes_layer,
 )
 from ..layers.outline_features import outline_rows
-from ..layers.outline_image import pictured
+from ..layers.outline_image import annotations_of_image
 from ..layers.results import LayerData
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Outlined:
-    """Outlines of a slide, and how they are shown.
+class SlideOutlines:
+    """The outlines of a slide, and how they are shown.
 
     Attributes
     ----------
     many
-        Those that are shown as a picture, which cannot be edited.
+        Outlines that are shown as an image, which cannot be edited.
     shapes
-        Those that are shapes.
+        Outlines that are shown as shapes.
     """
 
     many: tuple[Annotation, ...] = ()
@@ -52,75 +52,77 @@ class Outlined:
 
     @property
     def all(self) -> list[Annotation]:
-        """Every outline."""
+        """All outlines."""
         return [*self.many, *self.shapes]
 
-    def with_more(self, found: Sequence[Annotation]) -> Outlined:
-        """Add outlines: as shapes where they can all be edited then, else to the picture."""
+    def with_added(self, found: Sequence[Annotation]) -> SlideOutlines:
+        """Add outlines: as shapes if all of them can then be edited, else to the image."""
         if not self.many and editable([*self.shapes, *found]):
-            return Outlined((), (*self.shapes, *found))
-        return Outlined((*self.many, *found), self.shapes)
+            return SlideOutlines((), (*self.shapes, *found))
+        return SlideOutlines((*self.many, *found), self.shapes)
 
-    def editing(self, classification: str | None, bounds_px0: Bounds | None, what: str) -> Outlined:
-        """Make shapes of some outlines of the picture.
+    def made_editable(self, classification: str | None, bounds_px0: Bounds | None, what: str) -> SlideOutlines:
+        """Move some outlines from the image to the shapes.
 
         Parameters
         ----------
         classification
-            Of this class only; all classes if None.
+            Only this class; all classes if None.
         bounds_px0
-            Only those that reach into this window (left, top, right, bottom); all if None.
+            Only outlines that overlap this window (left, top, right, bottom); all if None.
         what
-            What is asked for, for the message: ``in view``.
+            Description of the choice for the message, for example ``in view``.
 
         Raises
         ------
         DataError
-            If there is none, or there are too many to be edited.
+            If there are none, or too many to be edited.
         """
         chosen = [
             item
             for item in self.many
             if (classification is None or (item.classification or UNCLASSIFIED) == classification)
-            and (bounds_px0 is None or _meet(item.polygon.bounds, bounds_px0))
+            and (bounds_px0 is None or _overlap(item.polygon.bounds, bounds_px0))
         ]
         if not chosen:
-            raise DataError(f"no outline of the picture is {what}", hint="Move to one, or choose a class")
+            raise DataError(f"no outline of the image is {what}", hint="Move to an outline, or choose a class")
         if not editable([*self.shapes, *chosen]):
             raise DataError(
-                f"{len(chosen):,} outlines are {what}, and about {MOST_SHAPES} can be edited at once",
-                hint="Zoom in until fewer are in view, and choose those",
+                f"{len(chosen):,} outlines are {what}, but only about {MOST_SHAPES} can be edited at once",
+                hint="Zoom in until fewer outlines are in view, and choose those in view",
             )
-        taken = set(map(id, chosen))
-        return Outlined(tuple(item for item in self.many if id(item) not in taken), (*self.shapes, *chosen))
+        snapshot_outlines = set(map(id, chosen))
+        return SlideOutlines(
+            tuple(item for item in self.many if id(item) not in snapshot_outlines), (*self.shapes, *chosen)
+        )
 
     def layers(self, session: SlideSession) -> dict[str, LayerData]:
-        """Kind -> the layer that shows these outlines; takes a while for thousands."""
+        """Return kind -> layer for these outlines. It is slow for thousands of outlines."""
         info, mpp = session.source.info, session.source.place
         found: dict[str, LayerData] = {}
         if self.many:
-            found["outlines"] = picture_layer(self.many, info, mpp=mpp)
+            found["outlines"] = outline_image_layer(self.many, info, mpp=mpp)
         if self.shapes or not self.many:
             found["annotations"] = shapes_layer(self.shapes, info, mpp=mpp)
         return found
 
 
-def taken(session: SlideSession) -> Callable[[], Outlined]:
-    """Take what the layers of a slide hold now; the call makes outlines of it, in any thread."""
+def snapshot_outlines(session: SlideSession) -> Callable[[], SlideOutlines]:
+    """Copy the current state of the outline layers; the returned function converts it to outlines in any thread."""
     held = {kind: session.layers[kind] for kind in ("outlines", "annotations") if kind in session.layers}
     states = {kind: _state(layer) for kind, layer in held.items()}
     mpp = session.source.place
 
-    def make() -> Outlined:
+    def make() -> SlideOutlines:
         found = {kind: tuple(shape_annotations(data, meta, mpp=mpp)) for kind, (data, meta) in states.items()}
-        return Outlined(found.get("outlines", ()), found.get("annotations", ()))
+        return SlideOutlines(found.get("outlines", ()), found.get("annotations", ()))
 
     return make
 
 
 def classes_of(layer: Layer) -> list[str]:
-    """Return the class of every outline of a layer, counted as they are compared and saved."""
-    behind = pictured(layer.data)
+    """Return the class of every outline of a layer, one per outline as it is compared and saved."""
+    behind = annotations_of_image(layer.data)
     if behind is not None:
         return [item.classification or UNCLASSIFIED for item in behind]
     features = layer.features
@@ -128,10 +130,10 @@ def classes_of(layer: Layer) -> list[str]:
     return [str(features[CLASS][rows[0]]) for rows in outlines]
 
 
-def words_at(layer: Layer, position_world: Sequence[float]) -> str | None:
-    """Say class and name of the shape at a place: ``class: Tumour, name: core A``; empty where there is none.
+def shape_text_at(layer: Layer, position_world: Sequence[float]) -> str | None:
+    """Return class and name of the shape at a point: ``class: Tumour, name: core A``; empty if there is none.
 
-    napari tells its number, and ``[, ]`` between shapes. None for a layer that does not hold shapes.
+    Without it, napari shows the number of the shape, or ``[, ]`` between shapes. None if the layer holds no shapes.
     """
     from napari.layers import Shapes
 
@@ -146,16 +148,16 @@ def words_at(layer: Layer, position_world: Sequence[float]) -> str | None:
 
 
 def same_objects(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether two tuples hold the same objects; equality of results would compare all their numbers."""
+    """Whether two sequences hold the same objects. Equality would compare all numbers of the results."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def _state(layer: Layer) -> tuple[Any, dict[str, Any]]:
     data, meta, _ = layer.as_layer_data_tuple()
-    if pictured(data) is None:
+    if annotations_of_image(data) is None:
         data = [np.array(vertices) for vertices in data]
     return data, meta | {"features": meta["features"].copy()}
 
 
-def _meet(one: Sequence[float], other: Sequence[float]) -> bool:
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
     return one[0] < other[2] and one[1] < other[3] and one[2] > other[0] and one[3] > other[1]

@@ -1,7 +1,7 @@
-"""Where slides lie in the world: side by side, and as their own files have them.
+"""Arrange slides side by side in the world, at the scale of their files.
 
-Whoever moves the layer of a slide moves all that lies on it. A slide that is scaled, turned or sheared is put back:
-its results, outlines and measurements would no longer be those of its pixels.
+If the user moves the layer of a slide, its results and outlines follow. If the user scales, rotates or shears it,
+it is reset, since results, outlines and measurements would no longer match its pixels.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 
 #: Gap between two slides, as a share of the width of the one on the left.
 _GAP = 0.05
-PUT_BACK = (
-    "{name} was put back: results and outlines lie on its pixels, so that SAM-MIL moves slides but does not scale, "
-    "turn or shear them. Roll or transpose the view instead."
+RESET_MESSAGE = (
+    "{name} was reset: results and outlines refer to its pixels, so slides can be moved but not scaled, rotated or "
+    "sheared. Roll or transpose the view instead."
 )
 
 
-def lay_beside(session: SlideSession, others: Sequence[SlideSession]) -> None:
-    """Lay a slide that was just opened to the right of those that are shown; a second view of one stays on it."""
+def place_beside_others(session: SlideSession, others: Sequence[SlideSession]) -> None:
+    """Place a newly opened slide to the right of the visible ones. A second view of a slide stays on the first."""
     shown = [other for other in others if other.layer.visible]
     if not shown or any(other.source is session.source for other in others):
         return
     right = max(shown, key=lambda other: other.source.origin[1] + _width(other))
     session.source.origin = (0.0, right.source.origin[1] + (1 + _GAP) * _width(right))
-    put_in_place(session)
+    apply_placement(session)
 
 
-def put_in_place(session: SlideSession) -> None:
-    """Give the layer of a slide the scale, place and units of its source."""
+def apply_placement(session: SlideSession) -> None:
+    """Set scale, translate and units of a slide's layer from its source."""
     layer = session.layer
     placed = place_raster(Frame(), session.source.place)
     layer.scale, layer.translate, layer.units = placed["scale"], placed["translate"], placed["units"]
 
 
-def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
-    """Scale a layer of results about its slide's first pixel: from pixels (x, y) of that size to those of now."""
+def rescale_results(layer: Layer, place: Place, *, before: tuple[float, float]) -> None:
+    """Scale a result layer about the first pixel of its slide, from pixel size ``before`` (x, y) to the new one."""
     ratio = (np.asarray(pixel_size(place)) / before)[::-1]
     origin = np.asarray(place.origin)
     scale, translate = np.asarray(layer.scale), np.asarray(layer.translate)
@@ -55,11 +55,11 @@ def move_to_pixel_size(layer: Layer, place: Place, *, before: tuple[float, float
     layer.units = place_raster(Frame(), place)["units"]
 
 
-def keep_place(session: SlideSession) -> None:
-    """Follow the user who moves the layer of a slide, and put it back where it was scaled, turned or sheared."""
+def watch_placement(session: SlideSession) -> None:
+    """Move the results with the layer of a slide, and reset the layer if it is scaled, rotated or sheared."""
     working = False
 
-    def look(_event: Any = None) -> None:
+    def restore(_event: Any = None) -> None:
         nonlocal working
         if working:
             return
@@ -71,7 +71,7 @@ def keep_place(session: SlideSession) -> None:
 
     events = session.layer.events
     for emitter in (events.scale, events.translate, events.rotate, events.shear, events.affine):
-        emitter.connect(look)
+        emitter.connect(restore)
 
 
 def _follow(session: SlideSession) -> None:
@@ -93,10 +93,10 @@ def _follow(session: SlideSession) -> None:
         for other in session.layers.values():
             other.translate = np.asarray(other.translate) + moved
     else:
-        tell(PUT_BACK.format(name=source.info.slide_id), "warning")
-    put_in_place(session)
+        tell(RESET_MESSAGE.format(name=source.info.slide_id), "warning")
+    apply_placement(session)
 
 
 def _width(session: SlideSession) -> float:
-    """Width of a slide in the world."""
+    """Return the width of a slide in world units."""
     return session.source.info.size_px0[0] * pixel_size(session.source.place)[0]

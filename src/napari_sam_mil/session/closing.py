@@ -1,4 +1,4 @@
-"""A slide that was closed takes its results with it."""
+"""Remove the results of a slide that was closed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .slide import SlideSession
 
 
-def take_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) -> None:
-    """Take away what lay on a slide that was closed; what is not saved anywhere stays, and the user is told."""
+def remove_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) -> None:
+    """Remove the layers of a closed slide. Unsaved layers stay, and the user is told."""
     viewer = viewer_of()
     if viewer is None:  # the window was closed in the meantime
         return
@@ -30,7 +30,7 @@ def take_results(viewer_of: Callable[[], Viewer | None], session: SlideSession) 
     if left:
         names = " and ".join(f"'{layer.name}'" for layer in left)
         tell(
-            f"{session.source.info.slide_id} was closed. {names} may hold unsaved work and stayed: "
+            f"{session.source.info.slide_id} was closed. {names} may contain unsaved work and stayed open: "
             "save the layer with File › Save Selected Layer(s), or remove it.",
             "warning",
         )

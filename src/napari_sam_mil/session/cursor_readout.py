@@ -1,4 +1,4 @@
-"""Where the cursor is, in micrometres and in pixels of the slide, in the status bar."""
+"""Show the cursor position in micrometres and slide pixels in the status bar."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from ..analysis.placement import world_to_points
 from ..analysis.source import SlideSource, tag_of
-from ..napari_compat.status_bar import tell_place
+from ..napari_compat.status_bar import show_in_status_bar
 from ..napari_compat.viewers import real_viewer
-from .annotations import words_at
+from .annotations import shape_text_at
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
 def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> str:
-    """Say where a point (row, column) of the world lies: ``x 1,234.5 µm, y 87.1 µm · px 2473, 175``."""
+    """Format the position of a world point (row, column): ``x 1,234.5 µm, y 87.1 µm · px 2473, 175``."""
     x_px0, y_px0 = world_to_points(position_world, source.place).tolist()
     pixel = f"px {int(x_px0 // 1)}, {int(y_px0 // 1)}"
     if source.mpp is None:
@@ -25,17 +25,17 @@ def where_in_slide(position_world: tuple[float, float], source: SlideSource) -> 
 
 
 def watch_cursor(viewer: Viewer) -> None:
-    """Tell the place in micrometres from now on, wherever a layer of a slide is selected; once per viewer."""
-    tell_place(real_viewer(viewer), _words)
+    """Show the position from now on while a layer of a slide is selected; once per viewer."""
+    show_in_status_bar(real_viewer(viewer), _words)
 
 
 def _words(viewer: Viewer, value: str) -> str | None:
-    """Return place and value under the cursor, or None where no layer of a slide is selected."""
+    """Return position and value under the cursor, or None if no layer of a slide is selected."""
     active = viewer.layers.selection.active
     tag = None if active is None else tag_of(active.metadata)
     if tag is None:
         return None
     place = where_in_slide(tuple(viewer.cursor.position[-2:]), tag.source)
-    shape = words_at(active, viewer.cursor.position)
+    shape = shape_text_at(active, viewer.cursor.position)
     value = value if shape is None else shape
     return f"{place}: {value}" if value else place

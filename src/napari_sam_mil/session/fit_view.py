@@ -1,4 +1,4 @@
-"""A slide that is seen whole stays whole when the canvas becomes smaller, for example when a dock opens."""
+"""Keep a fully visible slide fully visible when the canvas becomes smaller, for example when a dock opens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WholeView:
     viewer
         The viewer; it outlives this object.
     sees_all
-        Whether the current slide lies whole in the canvas; False where no slide is open.
+        Returns whether the whole current slide is in view; False if no slide is open.
     """
 
     def __init__(self, viewer: Viewer, sees_all: Callable[[], bool]):
@@ -26,12 +26,12 @@ class WholeView:
         self._sees_all = sees_all
         self._whole = False
         camera = viewer.scene.camera.events
-        camera.center.connect(self.look)
-        camera.zoom.connect(self.look)
+        camera.center.connect(self.remember)
+        camera.zoom.connect(self.remember)
         viewer.canvas.events.size.connect(self._resized)
 
-    def look(self, _event: Any = None) -> None:
-        """Remember whether the slide is seen whole now: the user moved, or another slide is current."""
+    def remember(self, _event: Any = None) -> None:
+        """Remember whether the whole slide is in view, after a movement or a change of the current slide."""
         self._whole = self._sees_all()
 
     def _resized(self, _event: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""What is known of one open slide, and which layers show it."""
+"""One open slide: its results, and the layers that show them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Layer
 
-from ..analysis.prompting import Regions
-from ..analysis.segment_table import Column, group_table
+from ..analysis.prompting import RegionCache
+from ..analysis.segment_table import Column, segment_table
 from ..analysis.source import SlideSource
 from ..layers.annotations import OUTLINES
 from ..layers.results import LayerData, result_layers
 
 if TYPE_CHECKING:
     from ..analysis.agreement import Agreement
-    from ..analysis.model import Analysis, ResolutionAsked
+    from ..analysis.model import Analysis, ResolutionQuestion
 
 
 @dataclass(eq=False, slots=True)
@@ -27,22 +27,22 @@ class SlideSession:
     layer, source
         The layer that shows the slide, and the slide behind it.
     analysis
-        What the engine found so far, or None.
+        The results so far, or None.
     layers
         Kind (:data:`~napari_sam_mil.layers.results.KINDS`, :data:`~napari_sam_mil.layers.annotations.OUTLINES`,
-        ``above``, ``prompts``) -> the layer that shows it now.
+        ``above``, ``prompts``) -> the layer that shows it.
     agreement
-        The segments compared with the annotations; None while that is not known.
+        The comparison of the segments with the annotations, or None.
     colour_by
-        Column of :meth:`table` that colours the segments; None gives every segment a colour of its own.
+        Column of :meth:`table` that colours the segments; None gives each segment its own colour.
     regions
-        Parts of the slide that a SAM has looked at.
+        Parts of the slide that a SAM has embedded.
     earlier
-        What was known before each edit by hand, the last one last.
+        The results before each manual edit, the latest last.
     question
-        The step that waits for the slide's resolution, and what is asked; None where nothing waits.
+        The step that waits for the resolution, and the question; None if no step waits.
     on_disk
-        What the project holds of the slide; ``analysis`` is another where edits are not saved.
+        The results in the project; ``analysis`` differs if there are unsaved edits.
     """
 
     layer: Layer
@@ -51,21 +51,21 @@ class SlideSession:
     layers: dict[str, Layer] = field(default_factory=dict)
     agreement: Agreement | None = None
     colour_by: str | None = None
-    regions: Regions = field(default_factory=Regions)
+    regions: RegionCache = field(default_factory=RegionCache)
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
-    question: tuple[str, ResolutionAsked] | None = None
+    question: tuple[str, ResolutionQuestion] | None = None
 
     def outline_layers(self) -> list[Layer]:
-        """Return the layers that hold outlines: the picture of many, and those that can be edited."""
+        """Return the layers that hold outlines: the image, and the editable shapes."""
         return [self.layers[kind] for kind in OUTLINES if kind in self.layers]
 
     def table(self) -> dict[str, Column]:
-        """Return one row per segment with all that is known of it; empty where there are no segments."""
+        """Return the segment table, one row per segment; empty if there are no segments."""
         processed = None if self.analysis is None else self.analysis.processed
         if self.analysis is None or processed is None or processed.segments is None:
             return {}
-        return group_table(
+        return segment_table(
             processed.segments,
             groups=processed.bag.groups if processed.bag is not None else None,
             scores=self.analysis.scores,
@@ -76,7 +76,7 @@ class SlideSession:
         )
 
     def result_layers(self) -> dict[str, LayerData]:
-        """Return layer data for everything that the analysis knows."""
+        """Return layer data for all results."""
         if self.analysis is None:
             return {}
         processed, scores = self.analysis.processed, self.analysis.scores

@@ -1,6 +1,6 @@
-"""What is known of each open slide, and which layers show it.
+"""The open slides of a viewer and their layers.
 
-One :class:`SlideSession` a slide layer; all docks of a viewer share one :class:`Sessions`.
+Each slide layer has one :class:`SlideSession`, and all docks of a viewer share one :class:`Sessions`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ..layers.annotations import OUTLINES, place_outlines
 from ..layers.line_width import keep_lines_thin
 from ..layers.recolour import colour_segments
 from ..layers.results import KINDS, LayerData
-from ..layers.update import renewed
+from ..layers.update import update_layer
 from ..layers.view import sees_all, show_px0, view_px0
-from ..napari_compat.event_loop import later, process_events
+from ..napari_compat.event_loop import call_later, process_events
 from ..napari_compat.graphics import keep_context
 from ..napari_compat.layer_controls import narrow_layer_controls
 from ..napari_compat.layers import insert_unselected
-from ..napari_compat.units import draw_without_units
+from ..napari_compat.units import silence_unit_warnings
 from ..napari_compat.viewers import real_viewer
-from .arrangement import keep_place, lay_beside, move_to_pixel_size, put_in_place
-from .closing import take_results
+from .arrangement import apply_placement, place_beside_others, rescale_results, watch_placement
+from .closing import remove_results
 from .fit_view import WholeView
 from .slide import SlideSession
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
     from ..analysis.model import Analysis
 
-#: Kinds of layers in which the user draws: new ones come with nothing of the old.
-_DRAWN = frozenset({*OUTLINES, "prompts"})
+#: Kinds of layers in which the user draws. They are replaced, not updated.
+_DRAWN_KINDS = frozenset({*OUTLINES, "prompts"})
 
 
 class Sessions:
-    """All open slides of one viewer, and the one that is looked at. Use :func:`sessions_of`."""
+    """All open slides of one viewer, and the current one. Use :func:`sessions_of`."""
 
-    #: Something about the open slides changed: another one is current, or it knows more.
+    #: The current slide, or the results of a slide, changed.
     changed = Signal()
 
     def __init__(self, viewer: Viewer):
@@ -53,12 +53,12 @@ class Sessions:
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)
-        draw_without_units(viewer)
+        silence_unit_warnings(viewer)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_active)
         self._whole_view = WholeView(viewer, self._sees_all)
-        self.changed.connect(self._whole_view.look)
+        self.changed.connect(self._whole_view.remember)
         self._on_layers()
 
     @property
@@ -71,7 +71,7 @@ class Sessions:
 
     @property
     def current(self) -> SlideSession | None:
-        """The slide that the selected layer belongs to, else the one that was current last."""
+        """The slide of the selected layer, else the last current slide."""
         return self._current
 
     def all(self) -> tuple[SlideSession, ...]:
@@ -79,26 +79,26 @@ class Sessions:
         return tuple(self._sessions)
 
     def show(self, session: SlideSession, analysis: Analysis) -> None:
-        """Keep what the engine found and show it in place of what was shown before."""
+        """Store new results and show them instead of the previous ones."""
         session.analysis, session.on_disk, session.agreement = analysis, analysis, None
         session.earlier.clear()
         self.refresh(session)
 
     def edit(self, session: SlideSession, analysis: Analysis) -> None:
-        """Show what segments edited by hand make of a slide; :meth:`undo_edit` goes back."""
+        """Show the results after a manual edit of the segments; :meth:`undo_edit` restores the previous ones."""
         if session.analysis is not None:
             session.earlier.append(session.analysis)
         session.analysis, session.agreement = analysis, None
         self.refresh(session)
 
     def undo_edit(self, session: SlideSession) -> None:
-        """Show what was known before the last edit by hand."""
+        """Restore the results before the last manual edit."""
         if session.earlier:
             session.analysis, session.agreement = session.earlier.pop(), None
             self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
-        """Show in the layers of the slide what is known; place, visibility, opacity and colours are kept."""
+        """Update the layers of the slide; their order, visibility, opacity and colours do not change."""
         if session not in self._sessions:
             return
         wanted = session.result_layers()
@@ -106,7 +106,7 @@ class Sessions:
             if kind in wanted:
                 array, keywords, type_name = wanted[kind]
                 first = kind not in session.layers
-                # a layer takes napari a tenth of a second, and its first picture another
+                # adding a layer takes napari a tenth of a second, and drawing it another
                 layer = self.put(session, kind, (array, keywords | {"visible": False}, type_name))
                 process_events()
                 if session not in self._sessions:  # its slide was closed in the meantime
@@ -119,15 +119,15 @@ class Sessions:
         self.changed.emit()
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
-        """Show one layer of a slide: the one of this kind takes the data, or gives way to a new one.
+        """Show one layer of a slide: update the layer of this kind, or replace it.
 
-        Where the slide was closed in the meantime, the layer that is returned is not shown.
+        If the slide was closed in the meantime, the returned layer is not shown.
         """
         array, keywords, type_name = data
         segments = session.analysis.processed.segments if session.analysis and kind == "segments" else None
         metadata = {METADATA_KEY: LayerTag(kind, session.source, segments)}
         old = session.layers.get(kind)
-        if old is not None and kind not in _DRAWN and renewed(old, data):
+        if old is not None and kind not in _DRAWN_KINDS and update_layer(old, data):
             layer = old
             layer.metadata = metadata
         else:
@@ -152,8 +152,8 @@ class Sessions:
         layers.selection.active = layer if active is old else active
         return layer
 
-    def retable(self, session: SlideSession) -> None:
-        """Show what the table of segments says now: on hovering, in colours, in the docks."""
+    def update_table(self, session: SlideSession) -> None:
+        """Show the current segment table: when hovering, as colours, and in the docks."""
         layer = session.layers.get("segments")
         if layer is not None:
             table = session.table()
@@ -162,17 +162,17 @@ class Sessions:
         self.changed.emit()
 
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
-        """Take the user's micrometres per pixel for a slide that does not say, and place all layers again.
+        """Set the micrometres per pixel of a slide whose file does not state them, and place all layers again.
 
-        Where the slide is looked at, the same part of it stays in view.
+        If the slide is current, the same part of it stays in view.
         """
         in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
         before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
-        put_in_place(session)
+        apply_placement(session)
         for kind in set(session.layers) & set(KINDS):
-            # at once: while layers differ in their units, napari draws without any, and warns
-            move_to_pixel_size(session.layers[kind], session.source.place, before=before)
+            # first: while layers have different units, napari warns and ignores the units
+            rescale_results(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
             show_px0(self.viewer, (in_view[:2], in_view[2:]), session.source.place)
         for layer in session.outline_layers():
@@ -183,7 +183,7 @@ class Sessions:
         self.refresh(session)
 
     def drop(self, session: SlideSession, kind: str) -> None:
-        """Take the layer of this kind away, where there is one."""
+        """Remove the layer of this kind, if there is one."""
         if kind in session.layers:
             self._drop(session, kind)
 
@@ -199,29 +199,29 @@ class Sessions:
         gone = [session for session in self._sessions if session.layer not in present]
         for session in gone:
             self._sessions.remove(session)
-            later(partial(take_results, self._viewer, session))
+            call_later(partial(remove_results, self._viewer, session))
         for session in self._sessions:
             before = session.outline_layers()
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
             if len(session.outline_layers()) < len(before):
-                session.agreement = None  # with outlines that are no longer there
-                later(partial(self._retable_open, session))  # the window may be closing
+                session.agreement = None  # it refers to outlines that were removed
+                call_later(partial(self._update_table_if_open, session))  # the window may be closing
         opened = []
         for layer in present:
             tag = tag_of(layer.metadata)
             if tag is not None and tag.kind == "slide" and id(layer) not in known:
                 opened.append(SlideSession(layer, tag.source))
-                lay_beside(opened[-1], [*self._sessions, *opened[:-1]])
-                keep_place(opened[-1])
+                place_beside_others(opened[-1], [*self._sessions, *opened[:-1]])
+                watch_placement(opened[-1])
         self._sessions += opened
         if opened or self._current in gone:
             self._current = self._sessions[-1] if self._sessions else None
             self.changed.emit()
 
-    def _retable_open(self, session: SlideSession) -> None:
-        """Write the tables of a slide again, where it and the window are still open."""
+    def _update_table_if_open(self, session: SlideSession) -> None:
+        """Update the segment table of a slide if it and the window are still open."""
         if session in self._sessions and self._viewer() is not None:
-            self.retable(session)
+            self.update_table(session)
 
     def _sees_all(self) -> bool:
         slide, viewer = self._current, self._viewer()
@@ -245,8 +245,8 @@ _sessions: weakref.WeakKeyDictionary[Viewer, Sessions] = weakref.WeakKeyDictiona
 
 
 def sessions_of(viewer: Viewer) -> Sessions:
-    """Return the sessions of a viewer: the same object for every dock."""
-    viewer = real_viewer(viewer)  # docks get a proxy each
+    """Return the sessions of a viewer, the same object for every dock."""
+    viewer = real_viewer(viewer)  # each dock gets a different proxy
     if viewer not in _sessions:
         _sessions[viewer] = Sessions(viewer)
     return _sessions[viewer]

@@ -1,1 +1,1 @@
-"""The docks, one folder each where a dock has several cards; what they share is in this folder itself."""
+"""The docks. A dock with several cards has a folder; shared parts are in this folder."""

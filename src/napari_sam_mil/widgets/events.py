@@ -1,4 +1,4 @@
-"""What one dock tells all others, in every window."""
+"""Events that a dock sends to the docks of all windows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication
 
 
-class News(QObject):
-    """``models_changed``: a model was fetched, added or forgotten."""
+class DockEvents(QObject):
+    """``models_changed`` is emitted after a model was fetched, added or removed."""
 
     models_changed = Signal()
 
 
-def news() -> News:
-    """Return the one object of this program; Qt disconnects docks that are closed."""
+def dock_events() -> DockEvents:
+    """Return the events of this application. Qt disconnects docks that are closed."""
     application = QApplication.instance()
-    found: News | None = application.findChild(News)
-    return found or News(application)
+    found: DockEvents | None = application.findChild(DockEvents)
+    return found or DockEvents(application)

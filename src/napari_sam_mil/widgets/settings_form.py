@@ -1,4 +1,4 @@
-"""A form of all settings of processing, made by magicgui from the fields of the engine's settings."""
+"""A form with all processing settings, which magicgui builds from the fields of the engine's settings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import ProcessSettings
 from sam_mil_engine.settings.changes import Setting, settings_of, value_of, with_changes
 
-from ..words import sentence_case
+from ..text import sentence_case
 from .parts import text_label
 
-#: Settings that have a place of their own in the Analyze dock, or come from the slide.
+#: Settings that have their own field in the Analyze dock, or come from the slide.
 ELSEWHERE = frozenset(
     {
         "preset",
@@ -27,7 +27,7 @@ ELSEWHERE = frozenset(
         "features.more_encoders",
     }
 )
-#: Settings that the classifier decides, unless they are changed here.
+#: Settings that the classifier determines, unless the user changes them here.
 OF_THE_CLASSIFIER = frozenset({"tiles.patch_size", "tiles.mpp"})
 _TABS = {"tissue": "Tissue", "tiles": "Patches", "segments": "Segments", "features": "Features", "groups": "Groups"}
 
@@ -38,14 +38,14 @@ def form_settings() -> list[Setting]:
 
 
 class SettingsForm(QDialog):
-    """All settings that have no place elsewhere, one tab for each stage.
+    """All settings without a field elsewhere, with one tab per stage.
 
     Parameters
     ----------
     base
-        What holds where nothing is changed.
+        The settings without changes.
     changes
-        Dotted name -> value: what was changed before.
+        Dotted name -> value of the earlier changes.
     """
 
     def __init__(self, base: ProcessSettings, changes: Mapping[str, Any], parent: QWidget | None = None):
@@ -64,7 +64,7 @@ class SettingsForm(QDialog):
         self.buttons = QDialogButtonBox(kinds.Ok | kinds.Cancel | kinds.RestoreDefaults)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
-        self.buttons.button(kinds.RestoreDefaults).setToolTip("Set everything back to what the project has")
+        self.buttons.button(kinds.RestoreDefaults).setToolTip("Reset all fields to the settings of the project")
         self.buttons.button(kinds.RestoreDefaults).clicked.connect(self.reset)
         layout = QVBoxLayout(self)
         layout.addWidget(self._tabs)
@@ -76,7 +76,7 @@ class SettingsForm(QDialog):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """Dotted name -> value of everything that is not as ``base`` has it.
+        """Dotted name -> value of all settings that differ from ``base``.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class SettingsForm(QDialog):
         return found
 
     def reset(self) -> None:
-        """Show what the project has."""
+        """Reset all fields to the settings of the project."""
         for name, field in self.fields.items():
             field.value = self._start[name]
 
@@ -120,29 +120,29 @@ class SettingsForm(QDialog):
 
 def _field(one: Setting, value: Any) -> ValueWidget[Any]:
     label = f"{one.title} ({one.unit})" if one.unit else one.title
-    words: dict[str, Any] = {"name": one.name, "label": label, "tooltip": one.text}
+    options: dict[str, Any] = {"name": one.name, "label": label, "tooltip": one.text}
     low, high = (one.limits.get(name, one.limits.get(other)) for name, other in (("ge", "gt"), ("le", "lt")))
     kind = one.annotation
     if value is None or get_origin(kind) is tuple:
-        field = LineEdit(value="" if value is None else ", ".join(map(str, value)), **words)
+        field = LineEdit(value="" if value is None else ", ".join(map(str, value)), **options)
         if one.name in OF_THE_CLASSIFIER:
             field.native.setPlaceholderText("as the classifier expects")
         elif value is None:
             field.native.setPlaceholderText("automatic")
         return field
     if get_origin(kind) is Literal:
-        return ComboBox(choices=get_args(kind), value=value, **words)
+        return ComboBox(choices=get_args(kind), value=value, **options)
     if kind is bool:
-        return CheckBox(value=value, text="", **words)
+        return CheckBox(value=value, text="", **options)
     if kind is int:
-        return SpinBox(value=value, min=int(low or 0), max=int(high or 10**9), **words)
+        return SpinBox(value=value, min=int(low or 0), max=int(high or 10**9), **options)
     if kind is float:
-        return FloatSpinBox(value=value, min=low or 0.0, max=high or 1e9, step=0.05, **words)
-    return LineEdit(value=str(value), **words)
+        return FloatSpinBox(value=value, min=low or 0.0, max=high or 1e9, step=0.05, **options)
+    return LineEdit(value=str(value), **options)
 
 
 def _shown(value: Any, field: ValueWidget[Any]) -> Any:
-    """Return a value as its field holds it."""
+    """Convert a value of a setting to a value of its field."""
     if not isinstance(field, LineEdit):
         return value
     if value is None:
@@ -151,7 +151,7 @@ def _shown(value: Any, field: ValueWidget[Any]) -> Any:
 
 
 def _read(one: Setting, value: Any) -> Any:
-    """Return what a field holds as the setting has it."""
+    """Convert a value of a field to a value of its setting."""
     if not isinstance(value, str) or get_origin(one.annotation) is Literal or one.annotation is str:
         return value
     try:

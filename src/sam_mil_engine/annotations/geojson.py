@@ -52,7 +52,9 @@ def read(reader: Reader, content: Any, *, plane: tuple[int, int] | None = (0, 0)
     """
     place = reader.place
     if place is not None and not place.bounds_known:
-        reader.note("whether the slide has bounds is not known; coordinates are taken from the corner of its file")
+        reader.note(
+            "it is not known whether the slide has bounds; coordinates are counted from the corner of its file"
+        )
     features = _features(reader, content)
     reader.plane = _first_plane(features) if plane is None else plane
     for number, feature in enumerate(features):
@@ -183,7 +185,9 @@ def write_geojson(
     place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
     if not place.bounds_known:
         logger.warning(
-            "%s: whether the slide has bounds is not known; it counts from the corner of the slide", path
+            "%s: it is not known whether the slide has bounds; coordinates are counted from the corner "
+            "of the slide",
+            path,
         )
     features = (
         _feature(number, annotation, place, {} if properties is None else properties[number])

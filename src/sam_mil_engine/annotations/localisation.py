@@ -60,7 +60,7 @@ class MapOfSlide:
     lesions: FloatArray
 
     def row(self) -> dict[str, object]:
-        """Return the figures of the slide alone; None where one is not defined."""
+        """Return the metrics of the slide alone; None where one is not defined."""
         ranking = _ranking(self)
         marked = int(self.marked.sum())
         return {
@@ -80,8 +80,8 @@ class MapOfSlide:
 
 
 @dataclass(frozen=True, slots=True)
-class MapFigure:
-    """A figure of all slides with its 95% interval; NaN where it is not defined."""
+class MapMetric:
+    """A metric of all slides with its 95% interval; NaN where it is not defined."""
 
     name: str
     value: float
@@ -89,7 +89,7 @@ class MapFigure:
     high: float
 
 
-def lesions_of(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
+def find_lesions(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
     """Return the connected parts of the annotation; those nearer than 75 µm are one, if the resolution is known."""
     reach = 0.0 if mpp is None else JOIN_UM / 2 / float(np.mean(mpp))
     grown = shapely.union_all([shapely.buffer(area, reach) for area in areas])
@@ -126,20 +126,20 @@ def lesion_scores(
     return np.array(scores)
 
 
-def map_figures(slides: Sequence[MapOfSlide]) -> list[MapFigure]:
-    """Figures of all slides together, with 95% intervals of a bootstrap over slides or patients."""
+def map_metrics(slides: Sequence[MapOfSlide]) -> list[MapMetric]:
+    """Metrics of all slides together, with 95% intervals of a bootstrap over slides or patients."""
     weights = resample([slide.unit for slide in slides], resamples=_RESAMPLES)
     everything = np.concatenate([np.ones((1, len(slides))), weights])
     values = {**_sums(slides, everything), **_froc(slides, everything)}
     intervals = {name: interval(found[1:]) for name, found in values.items()}
     return [
-        MapFigure(name=name, value=float(values[name][0]), low=low, high=high)
+        MapMetric(name=name, value=float(values[name][0]), low=low, high=high)
         for name, (low, high) in intervals.items()
     ]
 
 
 def _sums(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatArray]:
-    """Figures that are ratios of sums over slides: name -> (B,)."""
+    """Metrics that are ratios of sums over slides: name -> (B,)."""
     ranking = np.array([[np.nan if value is None else value for value in _ranking(slide)] for slide in slides])
     ranked = np.isfinite(ranking[:, 0]).astype(np.float64)
     ranking = np.nan_to_num(ranking)

@@ -11,7 +11,7 @@ from .outlines import Reader
 from .rings import Points, ellipse_points
 from .xml_numbers import parsed
 
-_HINT = "Give the slide that it belongs to (an .ndpi file with its resolution), or export GeoJSON from QuPath"
+_HINT = "Give the slide it belongs to (an .ndpi file with its resolution), or export GeoJSON from QuPath"
 
 
 def fits(root: Element) -> bool:
@@ -32,7 +32,8 @@ def read(reader: Reader, root: Element) -> None:
     place = reader.place
     if place is None:
         raise reader.error(
-            "NDPA counts in nanometres from the centre of the glass, and only the slide says where that is",
+            "NDPA coordinates are in nanometres from the centre of the glass, and only the slide file "
+            "says where that is",
             hint=_HINT,
         )
     for number, view in enumerate(root.iterfind("./ndpviewstate")):

@@ -32,7 +32,7 @@ class ShapeError(AnnotationError):
     """One shape of a file cannot be read; the others can."""
 
 
-def said_of(left_out: Mapping[str, int], repaired: int = 0) -> str:
+def shapes_summary(left_out: Mapping[str, int], repaired: int = 0) -> str:
     """Say what was left out of a file and what was repaired, without a full stop; empty where nothing was."""
     parts = []
     if left_out:
@@ -211,12 +211,12 @@ class Reader:
     def _unused(self, count: int) -> None:
         """Note excluded areas that have no outline around them."""
         self.left_out["excluded area outside every outline"] += count
-        self.note(f"excluded areas that lie in no outline: {count}; they were left out")
+        self.note(f"excluded areas outside every outline: {count}; they were left out")
 
     def finish(self) -> list[Annotation]:
         """Return the annotations; an error if there were shapes in the file and none had an area."""
         if self.left_out and not self.annotations:
-            found = f"there is no polygon in it, only {_kinds(self.left_out)}"
+            found = f"it holds no polygon, only {_kinds(self.left_out)}"
             if self._unreadable is not None:
                 raise self.error(f"{found}. {self._unreadable.what}")
             planes = all(kind.startswith(_OTHER_PLANE) for kind in self.left_out)
@@ -228,7 +228,7 @@ class Reader:
 
 
 def plane_name(plane: tuple[int, int]) -> str:
-    """Name a plane (z, t) for a person: ``z=2, t=0``."""
+    """Name a plane (z, t) for the user: ``z=2, t=0``."""
     return f"z={plane[0]}, t={plane[1]}"
 
 

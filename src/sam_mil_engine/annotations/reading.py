@@ -16,11 +16,12 @@ from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .json_items import load_json
 from .model import Annotation
-from .outlines import Reader, plane_name, said_of
-from .unpacking import unpacked
+from .outlines import Reader, plane_name, shapes_summary
+from .unpacking import unpack_file
 
 _KNOWN = (
-    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and JSON of the Digital Slide"
+    "The supported formats are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and "
+    "JSON of the Digital Slide"
     " Archive and of CAMELYON; QuPath can export its annotations as GeoJSON"
 )
 _XML_STARTS = (b"<", b"\xff\xfe<", b"\xfe\xff\x00<")
@@ -53,14 +54,25 @@ class AnnotationFile:
     @property
     def summary(self) -> str:
         """What was left out and repaired, and the plane unless it is the first, in sentences; may be empty."""
-        said = [said_of(self.left_out, self.repaired)]
+        said = [shapes_summary(self.left_out, self.repaired)]
         if self.plane != (0, 0):
             said.append(f"The outlines lie on plane {plane_name(self.plane)}")
         return " ".join(f"{sentence}." for sentence in said if sentence)
 
 
 def read_annotations(path: str | PathLike[str], *, info: SlideInfo | SlidePlace | None = None) -> list[Annotation]:
-    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out."""
+    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
+    ...     annotations = sme.read_annotations("cohort/annotations/synthetic-001.geojson", info=slide.info)
+    >>> annotations[0].classification, annotations[0].polygon.area > 0
+    ('tumour', True)
+    """
     return list(read_annotation_file(path, info=info).annotations)
 
 
@@ -100,7 +112,7 @@ def read_annotation_file(
         data = path.read_bytes()
     except OSError as error:
         raise reader.error(f"it cannot be read ({error.strerror})", hint="Check the path") from error
-    data = unpacked(reader, data)
+    data = unpack_file(reader, data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise reader.error("the file is empty")
@@ -138,14 +150,14 @@ def _read_xml(reader: Reader, data: bytes) -> None:
     elif ndpa.fits(root):
         ndpa.read(reader, root)
     else:
-        raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
+        raise reader.error(f"the XML element <{root.tag}> is not in a known annotation format", hint=_KNOWN)
 
 
 def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> None:
     try:
         content: Any = load_json(data)
     except UnicodeDecodeError as error:
-        raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
+        raise reader.error("it is neither XML nor text in UTF-8 or UTF-16", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
         raise reader.error(f"it is not well-formed JSON ({error})") from error
     if camelyon_json.fits(content):
@@ -155,7 +167,7 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> No
     elif dsa_json.fits(content):
         dsa_json.read(reader, content)
     else:
-        raise AnnotationError("the JSON is of no known annotation format", where=reader.path, hint=_KNOWN)
+        raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)
 
 
 def annotation_files(folder: Path) -> dict[str, Path]:

@@ -28,7 +28,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
 
 
 def read(files: SlideFiles, known: Known) -> ForeignBag:
-    """Read one slide; the column ``group`` is not looked at, since a patch may lie in several.
+    """Read one slide; the column ``group`` is ignored, since a patch may lie in several.
 
     Raises
     ------
@@ -38,12 +38,14 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
     table = _table(files.features)
     columns = [name for name in table.columns if name[:1] == "f" and name[1:].isdecimal()]
     if not columns or not {"x", "y"} <= set(table.columns):
-        raise BagError("its columns are not x, y, f0, f1, ...", where=files.features, hint="Name the columns so")
+        raise BagError("its columns are not x, y, f0, f1, ...", where=files.features, hint="Rename the columns")
     try:
         features = table[columns].to_numpy(dtype=np.float32)
         coords = table[["x", "y"]].to_numpy(dtype=np.float64)
     except ValueError as error:
-        raise BagError(f"a cell is no number ({error})", where=files.features, hint="Correct the table") from error
+        raise BagError(
+            f"a cell is not a number ({error})", where=files.features, hint="Correct the table"
+        ) from error
     return make_bag(files, coords, features, PatchFacts(), known)
 
 

@@ -11,7 +11,7 @@ from ..slide.reader import open_slide
 from . import h5
 
 
-def place_of_bag(path: Path) -> SlidePlace:
+def read_slide_place(path: Path) -> SlidePlace:
     """Return the place that a bag keeps of its slide; where it keeps none, ask the slide, if it is still there.
 
     ``bounds_known`` is False where neither says it; annotations that count from bounds are then read with a note.

@@ -16,13 +16,13 @@ from ..settings.changes import copied, put, setting_names
 def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settings]) -> dict[str, Any]:
     """Return nested ``values`` with each ``NAME=VALUE`` put in its place.
 
-    A value is read as TOML (``0.5``, ``true``, ``["a", "b"]``); what is no TOML is text, so that ``sg2m`` needs no
+    A value is read as TOML (``0.5``, ``true``, ``["a", "b"]``); what is not TOML is text, so that ``sg2m`` needs no
     quotes.
 
     Raises
     ------
     SettingsError
-        If there is no such setting: names that are near are told.
+        If there is no such setting: similar names are suggested.
     """
     names = setting_names(kind)
     changed = copied(values)
@@ -36,7 +36,7 @@ def assign(values: dict[str, Any], assignments: Sequence[str], kind: type[Settin
             groups = [known for known in names if known.startswith(f"{name}.")]
             shown = ", ".join(near or groups[:10])
             raise SettingsError(
-                f"there is no setting {name!r}" if equals else f"{text!r} sets nothing",
+                f"there is no setting {name!r}" if equals else f"{text!r} is not an assignment",
                 where="--set",
                 hint=f"Did you mean {shown}?" if shown else "Write NAME=VALUE; see `sam-mil-engine settings`",
             )

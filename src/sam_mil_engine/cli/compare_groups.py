@@ -24,7 +24,7 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="A run or model: compares its attention and probability too.", metavar="RUN|MODEL"
+            "--model", help="A run or model, to compare its attention and probability too.", metavar="RUN|MODEL"
         ),
     ] = None,
     plane: Annotated[
@@ -59,7 +59,7 @@ def command(
         print_json(summaries)
         return
     for summary in summaries:
-        print_table([{"figure": name, "value": value} for name, value in summary.items()])
+        print_table([{"metric": name, "value": value} for name, value in summary.items()])
     if output is not None:
         print_line(f"all groups: {output}")
 

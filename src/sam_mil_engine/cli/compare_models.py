@@ -18,12 +18,13 @@ def command(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Runs on the same folds, or one folder of them; the first is compared with.", metavar="RUN..."
+            help="Runs on the same folds, or one folder of them; the others are compared with the first.",
+            metavar="RUN...",
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where comparison.csv goes. (default: nowhere)", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder for comparison.csv. (default: not written)", metavar="DIR"),
     ] = None,
     level: LevelOption = Level.slide,
     join: JoinOption = Join.max,

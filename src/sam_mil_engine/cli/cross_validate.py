@@ -50,11 +50,11 @@ def command(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help=f"{MODELS}; +groups behind a name adds group tokens. Repeatable.", metavar="NAME"
+            "--model", help=f"{MODELS}; +groups after a name adds group tokens. Repeatable.", metavar="NAME"
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping of the paper.")
+        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping as in the paper.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help=f"Folds. (default: the protocol's, else {_plain.folds})")
@@ -64,7 +64,7 @@ def command(
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="Splits from elsewhere; CLAM's splits_K.csv or their folder too."),
+        typer.Option("--splits", help="Existing splits; also CLAM's splits_K.csv or the folder of them."),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
@@ -86,16 +86,16 @@ def command(
     tensorboard: TensorBoard = False,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Folds side by side: local, or a Dask scheduler (tcp://HOST:PORT)."),
+        typer.Option("--scheduler", help="Train folds in parallel: local, or a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     resume: Resume = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train and test models on the same folds; figures with intervals, and every model against the first.
+    """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
-    With --level patient the figures printed are those of patients (patients.csv, patients.json in each run).
-    Several models write one run each and comparison.csv beside them. Variants of models may be named in the
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json in each run).
+    Several models write one run each and comparison.csv next to them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.
 
     Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16
@@ -106,7 +106,7 @@ def command(
     from ..training.comparison import compare_runs
     from ..training.cross_validation import cross_validate
     from ..training.patient_level import at_patient_level, write_patients
-    from ..training.plan import in_turn
+    from ..training.plan import run_in_sequence
 
     maps = {}
     values = read_config(config)
@@ -140,7 +140,7 @@ def command(
             repeats=repeats,
             splits=splits,
             columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
-            runner=in_turn if scheduler is None else on_cluster(scheduler),
+            runner=run_in_sequence if scheduler is None else on_cluster(scheduler),
             resume=resume,
             progress=report,
         )

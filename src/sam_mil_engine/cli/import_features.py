@@ -35,7 +35,9 @@ def command(
     process_list: ProcessList = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="Label table of CLAM or SAM-MIL: becomes PROJECT/labels.csv.", metavar="CSV"),
+        typer.Option(
+            "--labels", help="Label table of CLAM or SAM-MIL, to be converted to PROJECT/labels.csv.", metavar="CSV"
+        ),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
@@ -48,8 +50,8 @@ def command(
 ) -> None:
     """Make bags of features that another tool extracted; nothing is extracted again.
 
-    The format is recognised by the folder. What was imported before is kept; a file that cannot be trusted or does
-    not fit is named and the others go on. Ends with exit code 1 if some failed.
+    The format is recognised by the folder. What was imported before is reused; a file that cannot be trusted or
+    does not fit is named and the others go on. Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine import clam/features -o study --patches clam/patches --encoder resnet50  ·
     sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·
@@ -75,5 +77,5 @@ def command(
             labelled = import_labels(labels, project / layout.LABELS, columns=columns, progress=report)
             if not json:
                 print_line(f"labels: {project / 'labels.csv'}")
-        outcomes = import_slides(source, project, labelled=labelled, progress=report)
-        tell(outcomes, project, quiet=quiet, json=json)
+        results = import_slides(source, project, labelled=labelled, progress=report)
+        tell(results, project, quiet=quiet, json=json)

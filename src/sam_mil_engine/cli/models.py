@@ -32,18 +32,19 @@ def command(
         str | None, typer.Argument(help="Name of a model; for add, a file.", metavar="[NAME|FILE]")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--as", help="With add: the name that the file gets, or must fit.", metavar="NAME")
+        str | None,
+        typer.Option("--as", help="With add: the name for the file, or the model it must match.", metavar="NAME"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """List, fetch, verify, add and remove segmenters, encoders, aggregators and classifiers.
 
-    list: all of them with source, licence, size, checksum, citation and where they are kept (the default).
-    get NAME: fetch one; a fetch that was cut off goes on. Gated ones: hf:OWNER/NAME after `hf auth login`.
+    list: all of them with source, licence, size, checksum, citation and location (the default).
+    get NAME: download one; an interrupted download resumes. Gated ones: hf:OWNER/NAME after `hf auth login`.
     verify [NAME]: compare one, or all that are here, with their checksums; exit code 1 if one is damaged.
     add FILE [--as NAME]: copy a published file that you have, or a SAM of your own, to its place.
-    remove NAME: delete what was fetched or added.
+    remove NAME: delete a downloaded or added file.
 
     Example:  sam-mil-engine models get vit_b
     """
@@ -58,7 +59,7 @@ def command(
     from ..models import store
 
     if action is Action.REMOVE:
-        print_line(f"{what} is removed, {store.remove(what) / 1e6:.1f} MB are free again")
+        print_line(f"{what} was removed, {store.remove(what) / 1e6:.1f} MB were freed")
         return
     with progress(quiet=quiet) as report:
         if action is Action.GET:
@@ -82,17 +83,19 @@ def _list(name: str | None, *, as_json: bool) -> None:
     if name is not None:
         for entry in entries:
             for title, value in _as_json(entry).items():
-                print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
+                print_line(f"{title.replace('_', ' ')}: {_as_text(value)}")
         return
     for role in dict.fromkeys(entry.role for entry in entries):
         rows = [_row(entry) for entry in entries if entry.role == role]
         print_table(rows, title=f"{role.capitalize()}s")
         print_line("")
-    print_line("Encoders also: timm:NAME and hf:OWNER/NAME. `models list NAME` tells source, checksum and citation")
-    print_line(f"Fetched and added files are kept in {models_folder()}")
+    print_line(
+        "Other encoders: timm:NAME and hf:OWNER/NAME. `models list NAME` shows source, checksum and citation"
+    )
+    print_line(f"Downloaded and added files are stored in {models_folder()}")
 
 
-def _in_words(value: object) -> object:
+def _as_text(value: object) -> object:
     return {True: "yes", False: "no", None: ""}[value] if value is None or isinstance(value, bool) else value
 
 

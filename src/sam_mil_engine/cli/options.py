@@ -39,7 +39,7 @@ Mpp = Annotated[
 ]
 SourceMpp = Annotated[
     float | None,
-    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that don't say."),
+    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that do not state it."),
 ]
 Preset = Annotated[
     str | None,
@@ -66,7 +66,7 @@ Precision = Annotated[
     str | None,
     typer.Option(
         "--precision",
-        help=f"What encoders compute in: float32, bfloat16 or float16. (default: {_features.precision})",
+        help=f"Precision of the encoders: float32, bfloat16 or float16. (default: {_features.precision})",
     ),
 ]
 BatchSize = Annotated[
@@ -74,10 +74,12 @@ BatchSize = Annotated[
 ]
 FeatureType = Annotated[
     str | None,
-    typer.Option("--dtype", help=f"Numbers in the bag: float16 or float32. (default: {_features.dtype})"),
+    typer.Option(
+        "--dtype", help=f"Type of the features in the bag: float16 or float32. (default: {_features.dtype})"
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings as TOML; options win over it.", metavar="FILE.toml")
+    Path | None, typer.Option("--config", help="Settings as a TOML file; options override it.", metavar="FILE.toml")
 ]
 Set = Annotated[
     list[str] | None,
@@ -145,7 +147,7 @@ def changed_settings(
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:
-    """Files as they are, and every slide below each folder; what is left out there is said.
+    """Files as they are, and every slide below each folder; files that are left out are reported.
 
     Raises
     ------

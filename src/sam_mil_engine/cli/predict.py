@@ -38,7 +38,7 @@ def command(
     inputs: Annotated[
         list[Path], typer.Argument(help="Slides, bags (*.h5), or folders of them.", metavar="SLIDE|BAG...")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")],
     segmenter: SegmenterName = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,
@@ -50,10 +50,10 @@ def command(
 ) -> None:
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
-    Slides are processed first, as the model expects it; --config and --set change that. Writes predictions.csv and,
-    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a
-    slide lies outside of what the model was trained on (domain_distance above 1). Ends with exit code 1 if some
-    failed.
+    Slides are processed first, with the settings that the model expects; --config and --set override them.
+    Writes predictions.csv and, for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and
+    images (PNG). Warns where a slide lies outside of what the model was trained on (domain_distance above 1).
+    Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine predict auto slide.svs -o result  ·
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
@@ -72,14 +72,14 @@ def command(
     table: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for outcome in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
-            rows.append(outcome.row())
-            if outcome.error is not None:
+        for item in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
+            rows.append(item.row())
+            if item.error is not None:
                 failed += 1
-                print_error(outcome.error)
-            elif outcome.result is not None:
-                table.append(outcome.result.row())
-                scores = outcome.result.scores
+                print_error(item.error)
+            elif item.result is not None:
+                table.append(item.result.row())
+                scores = item.result.scores
                 if scores.warning is not None:
                     err.print(f"warning: {scores.slide_id}: {scores.warning}", markup=False)
                 for note in scores.attrs.get("notes", ()):

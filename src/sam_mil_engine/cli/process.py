@@ -52,15 +52,15 @@ def command(
         typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Only slides that process.csv calls failed.")
+        bool, typer.Option("--retry-failed", help="Only slides marked as failed in process.csv.")
     ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Find tissue, lay patches, segment, encode and group: from slides to bags.
+    """Find tissue, lay out patches, segment, encode and group: from slides to bags.
 
-    What was done before with the same settings is kept; a run that was stopped goes on where it was.
+    Stages that were done before with the same settings are not repeated; a run that was stopped continues.
     Ends with exit code 1 if some slides failed: process.csv says why.
 
     Examples:  sam-mil-engine process slides/ -o study  ·
@@ -92,11 +92,11 @@ def command(
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
-            outcomes = process_slides(
+            results = process_slides(
                 paths, project, settings=settings, stages=names, device=device, progress=report
             )
         else:
-            outcomes = process_on_cluster(
+            results = process_on_cluster(
                 paths,
                 project,
                 settings=settings,
@@ -107,14 +107,14 @@ def command(
                 announce=None if quiet else print_dashboard,
             )
         rows: list[dict[str, object]] = []
-        with closing(outcomes):
-            for number, outcome in enumerate(outcomes, start=1):
-                failed += outcome.error is not None
-                rows.append(outcome.row())
-                if outcome.error is not None:
-                    print_error(outcome.error)
+        with closing(results):
+            for number, item in enumerate(results, start=1):
+                failed += item.error is not None
+                rows.append(item.row())
+                if item.error is not None:
+                    print_error(item.error)
                 elif not quiet:
-                    err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
+                    err.print(f"[{number}/{len(paths)}] {item.summary()}", markup=False)
     if json:
         print_json(rows)
     else:

@@ -19,7 +19,7 @@ def command(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Every setting by its name, with default, unit and meaning: what --set and --config take.
+    """List every setting with default, unit and meaning: the names that --set and --config take.
 
     Settings of process, group and predict first, then those of train and cross-validate.
 

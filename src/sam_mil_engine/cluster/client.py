@@ -13,7 +13,7 @@ from ..errors import ProjectError
 
 #: The resource that a worker declares, ``dask worker --resources GPU=1``, and a slide asks for where one does.
 GPU = "GPU"
-#: How often work is given to another worker when the one that had it is lost, by a scheduler that is started here.
+#: How often a local scheduler gives work to another worker when a worker is lost.
 RETRIES = 2
 #: Seconds in which a scheduler has to answer.
 _ANSWER = 10

@@ -1,4 +1,4 @@
-"""Folds side by side on many processes or machines, through dask.distributed: a fold of a model is the unit."""
+"""Folds in parallel on many processes or machines, through dask.distributed: a fold of a model is the unit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def on_cluster(address: str = "local") -> Runner:
     Parameters
     ----------
     address
-        ``local`` starts one worker a core on this machine, which share the memory budget for bags; else the
+        ``local`` starts one worker per core on this machine, which share the memory budget for bags; else the
         address of a scheduler, ``tcp://HOST:PORT``, whose workers see bags and runs under the same paths.
     """
 
@@ -54,13 +54,14 @@ def on_cluster(address: str = "local") -> Runner:
                         future.result()
                     except KilledWorker as error:
                         raise ProjectError(
-                            f"the worker of this fold was lost {RETRIES + 1} times, perhaps for want of memory",
+                            f"the worker of this fold was lost {RETRIES + 1} times, perhaps because it "
+                            f"ran out of memory",
                             where=job.folder,
                             hint="Lower cache_gib, or use fewer workers; then resume",
                         ) from error
                     if not job.is_done:
                         raise DataError(
-                            "a worker has trained this fold, but its result is not here",
+                            "a worker has trained this fold, but its result is missing here",
                             where=job.folder,
                             hint="Bags and runs must have the same paths on every worker: use a shared folder",
                         )

@@ -1,4 +1,4 @@
-"""What a Dask worker does with one slide: processes it, tells the client how far it is, and stops when told to."""
+"""The task of a Dask worker for one slide: process it, report progress to the client, and stop on request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..process.job import Tools
-from ..process.project import HeldElsewhereError
-from ..process.results import ProcessedSlide, SlideOutcome
+from ..process.project import LockedError
+from ..process.results import ProcessedSlide, SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress
 from ..settings import ProcessSettings
@@ -32,7 +32,7 @@ class SlideWork:
     path, project, settings, stages, device
         As for :func:`~sam_mil_engine.process.batch.process_slides`.
     topic
-        The topic of the scheduler's events under which the client hears of progress.
+        The topic of the scheduler's events under which the client receives progress.
     """
 
     path: Path
@@ -43,8 +43,8 @@ class SlideWork:
     topic: str
 
 
-def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
-    """Process one slide on a worker; an expected failure travels home as part of the outcome."""
+def process_on_worker(work: SlideWork) -> SlideResult[ProcessedSlide]:
+    """Process one slide on a worker; an expected failure is returned as part of the result."""
     from distributed import Reschedule
 
     slide_id, report = slide_id_of(work.path), _Reporter(work)
@@ -55,13 +55,13 @@ def process_on_worker(work: SlideWork) -> SlideOutcome[ProcessedSlide]:
                 where=work.project,
                 hint="Slides and project must have the same paths on every worker: use a shared folder",
             )
-        return SlideOutcome(slide_id, work.path, _process(work, report).without_arrays())
+        return SlideResult(slide_id, work.path, _process(work, report).without_arrays())
     except Cancelled as error:
         if report.leaving:
             raise Reschedule from error
-        return SlideOutcome(slide_id, work.path, error=error)
+        return SlideResult(slide_id, work.path, error=error)
     except SamMilError as error:
-        return SlideOutcome(slide_id, work.path, error=error)
+        return SlideResult(slide_id, work.path, error=error)
 
 
 def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
@@ -70,7 +70,7 @@ def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
     while True:
         try:
             return process_slide(work.path, work.project, stages=work.stages, tools=tools, progress=report)
-        except HeldElsewhereError as error:
+        except LockedError as error:
             if time.monotonic() > last:
                 raise
             report(Progress("waiting", 0, 0, unit="slides", message=error.what))
@@ -90,7 +90,7 @@ def _tools(settings: ProcessSettings, device: str) -> Tools:
 
 
 class _Reporter:
-    """Sends progress home, not too often; raises :class:`Cancelled` once nobody waits for the slide any more."""
+    """Sends progress to the client, not too often; raises :class:`Cancelled` once the slide is no longer wanted."""
 
     def __init__(self, work: SlideWork):
         from distributed import get_worker
@@ -102,7 +102,7 @@ class _Reporter:
 
     @property
     def leaving(self) -> bool:
-        """Whether the worker is about to end: the slide is for another one."""
+        """Whether the worker is about to end: the slide then goes to another worker."""
         return self._worker.status.name not in _WORKING
 
     def _cancelled(self) -> bool:
@@ -119,7 +119,7 @@ class _Reporter:
 
     def __call__(self, report: Progress) -> None:
         if self.leaving or self._cancelled():
-            raise Cancelled("the slide was taken from the worker")
+            raise Cancelled("the slide was taken away from this worker")
         now = time.monotonic()
         at_an_end = report.stage != self._stage or (report.total and report.done >= report.total)
         if at_an_end or now - self._sent >= _REPORT_EVERY:

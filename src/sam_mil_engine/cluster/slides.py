@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ProjectError, SamMilError
 from ..process.batch import check_names, correct_lost_rows
 from ..process.project import Project
-from ..process.results import ProcessedSlide, ProcessRow, SlideOutcome
+from ..process.results import ProcessedSlide, ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
@@ -23,7 +23,7 @@ from ..slide.info import slide_id_of
 from .client import GPU, capacity, connected
 from .slide_worker import SlideWork, process_on_worker
 
-#: Seconds between two looks at the cluster; a run that is cancelled stops within them.
+#: Seconds between two checks of the cluster; a run that is cancelled stops within them.
 _POLL = 1.0
 #: Slides that are given out beforehand, at least: so many workers a cluster that grows with its work may start.
 _AHEAD = 32
@@ -41,7 +41,7 @@ def process_on_cluster(
     address: str = "local",
     progress: ProgressCallback = silent,
     announce: Callable[[str], None] | None = None,
-) -> Generator[SlideOutcome[ProcessedSlide]]:
+) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on the workers of a Dask scheduler.
 
     Where a worker declares the resource ``GPU``, every slide asks for one of it. A slide whose worker is lost is
@@ -53,24 +53,24 @@ def process_on_cluster(
         As for :func:`~sam_mil_engine.process.batch.process_slides`; slides and project must have the same paths on
         every worker.
     address
-        ``local`` starts workers on this machine, one a CUDA device or else one a core; else the address of a
+        ``local`` starts workers on this machine, one per CUDA device or else one per core; else the address of a
         scheduler, ``tcp://HOST:PORT``.
     progress
-        Hears of all slides together, stage ``cluster``, and of each stage of each slide, named in ``slide``;
+        Is called for all slides together, stage ``cluster``, and of each stage of each slide, named in ``slide``;
         called by the caller's thread.
     announce
         Called once with the address of Dask's dashboard, where there is one.
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As slides end, in no fixed order. Closing the generator, or an exception out of ``progress``, cancels what
         is not done; ``process.csv`` says so.
 
     Raises
     ------
     ProjectError
-        If the scheduler does not answer, or no longer; what is done is kept.
+        If the scheduler does not answer, or no longer; finished slides are saved.
     """
     check_names(paths, stages)
     target, settings = Project(project), settings or ProcessSettings()
@@ -92,7 +92,7 @@ def process_on_cluster(
 
         run = _Run(client, target, paths, work, progress)
         with closing(run):
-            yield from run.outcomes()
+            yield from run.results()
 
 
 class _Run:
@@ -117,7 +117,7 @@ class _Run:
         self._news: SimpleQueue[Any] = SimpleQueue()
         client.subscribe_topic(self._name, lambda event: self._news.put(Progress(**event[1]["progress"])))
 
-    def outcomes(self) -> Iterator[SlideOutcome[ProcessedSlide]]:
+    def results(self) -> Iterator[SlideResult[ProcessedSlide]]:
         """Give out slides and yield how they end."""
         looked = -_POLL
         while self._waiting or self._running or self._suspects:
@@ -165,12 +165,12 @@ class _Run:
 
     def _gone(self) -> ProjectError:
         return ProjectError(
-            f"the Dask scheduler is gone; {self._done} of {self._total} slides are done",
+            f"the connection to the Dask scheduler is lost; {self._done} of {self._total} slides are done",
             where=self._address,
-            hint="What is done is kept: start scheduler and workers again, and run the same command",
+            hint="Finished slides are saved: start the scheduler and the workers again, then run the same command",
         )
 
-    def _ended(self, future: Any) -> Iterator[SlideOutcome[ProcessedSlide]]:
+    def _ended(self, future: Any) -> Iterator[SlideResult[ProcessedSlide]]:
         from distributed import KilledWorker
 
         if future.cancelled():
@@ -186,13 +186,13 @@ class _Run:
             return
         slide_id = slide_id_of(path)
         if error is None:
-            outcome: SlideOutcome[ProcessedSlide] = future.result()
+            item: SlideResult[ProcessedSlide] = future.result()
         else:
-            outcome = SlideOutcome(slide_id, path, error=self._failed(path, error))
+            item = SlideResult(slide_id, path, error=self._failed(path, error))
         self._done += 1
         self._progress(Progress("process", 1, 1, unit="slides", message="done", slide=slide_id))
         self._progress(Progress("cluster", self._done, self._total, unit="slides"))
-        yield outcome
+        yield item
 
     def _failed(self, path: Path, error: BaseException) -> BaseException:
         """Put a failure that no worker could record into ``process.csv``; return it as what it means."""
@@ -203,7 +203,8 @@ class _Run:
             error = ProjectError(
                 "every worker that had this slide was lost",
                 where=path,
-                hint="Look for a lack of memory, and give the workers more of it: fewer of them on a machine",
+                hint="They probably ran out of memory: give each worker more, for example with fewer "
+                "workers per machine",
             )
         row = self._project.rows().get(slide_id) or ProcessRow(slide_id, str(path.resolve()), "running")
         if row.state != "failed":

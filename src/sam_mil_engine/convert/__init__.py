@@ -1,1 +1,1 @@
-"""Bags and tables from other tools, to other tools, and groups for features that exist."""
+"""Bags and tables from other tools, to other tools, and groups for existing features."""

@@ -1,4 +1,4 @@
-"""The tables of CLAM and SAM-MIL beside their features: lists of slides, labels and splits."""
+"""The tables of CLAM and SAM-MIL next to their features: lists of slides, labels and splits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_process_list(path: Path, known: Sequence[str]) -> tuple[set[str], list[
     Raises
     ------
     DataError
-        If the file is no such list, or no slide in it is processed.
+        If the file is not such a list, or no slide in it is processed.
     """
     table = read_table(path)
     names = table.column(required(table.heading, SLIDE, where=path))
@@ -50,7 +50,7 @@ def read_process_list(path: Path, known: Sequence[str]) -> tuple[set[str], list[
     done = [True] * len(names) if status is None else [cell in _DONE for cell in table.column(status)]
     processed = [file_name(name, where=path) for name, is_done in zip(names, done, strict=True) if is_done]
     if not processed:
-        raise DataError("no slide in this list is processed", where=path, hint="Let CLAM finish its patches first")
+        raise DataError("no slide in this list is processed", where=path, hint="Let CLAM finish its patching first")
     slides = KnownNames(known)
     found = {name: slides.find(name) for name in processed}
     missing = [without_ending(name) for name, slide in found.items() if slide is None]
@@ -102,7 +102,7 @@ def import_labels(
         atomic_write(target, text)
     elif read_text(target) != text:
         raise DataError(
-            "there is another table of labels already, and it is not replaced",
+            "there is already a different table of labels, and it is not replaced",
             where=target,
             hint="Go on without --labels to use the one that is there, or rename it",
             window_hint="Rename the one that is there",
@@ -115,7 +115,7 @@ def write_labels(path: Path, table: pd.DataFrame, *, to: str, progress: Progress
     if to == "sam-mil":
         lost = [name for name in table.columns if name not in ("slide_id", "label")]
         if lost:
-            progress(notice("labels", f"SAM-MIL's table has no place for the columns {listing(lost)}"))
+            progress(notice("labels", f"SAM-MIL's table has no columns for {listing(lost)}"))
         atomic_write(path, csv_text((), table[["slide_id", "label"]].to_numpy().tolist()))
         return
     cases = table["patient_id"] if "patient_id" in table else table["slide_id"]

@@ -13,10 +13,10 @@ from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
 from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.groups import Groups
@@ -40,11 +40,11 @@ class ExportedFiles:
     files: tuple[Path, ...]
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         return ", ".join(str(path) for path in self.files)
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {"files": [str(path) for path in self.files]}
 
 
@@ -69,7 +69,7 @@ def _csv(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
 def _geojson(folder: Path, found: ForeignBag, info: SlideInfo | None) -> list[Path]:
     """Outlines of all segments, with what is known of their groups, and of the tissue."""
     name, bag_path = file_name(found.bag.slide_id), Path(found.bag.attrs["path"])
-    place = info or (place_of_bag(bag_path) if bag_path.suffix == ".h5" else UNKNOWN_PLACE)
+    place = info or (read_slide_place(bag_path) if bag_path.suffix == ".h5" else UNKNOWN_PLACE)
     written = []
     if found.segments is not None:
         outlines = segment_annotations(found.segments)
@@ -140,7 +140,7 @@ def export_slides(
     splits: Path | None = None,
     columns: Columns = FOUND_BY_NAME,
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ExportedFiles]]:
+) -> Iterator[SlideResult[ExportedFiles]]:
     """Write bags for another tool; one slide that fails does not stop the others.
 
     Parameters
@@ -164,7 +164,7 @@ def export_slides(
         Before anything is written, if the source or a table is not understood.
     """
     if to not in WRITERS:
-        raise SettingsError(f"nothing is written as {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
+        raise SettingsError(f"there is no export format {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)
@@ -179,19 +179,19 @@ def export_slides(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield SlideOutcome(files.slide_id, files.features, error=error)
+            yield SlideResult(files.slide_id, files.features, error=error)
             continue
         names.append(name)
-        yield SlideOutcome(files.slide_id, files.features, ExportedFiles(tuple(written)))
+        yield SlideResult(files.slide_id, files.features, ExportedFiles(tuple(written)))
     if to in ("clam", "sam-mil"):
         write_process_list(folder / PROCESS_LIST, names)
     progress(Progress("export", len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
 def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:
-    from ..training.split_files import as_known, read_splits
+    from ..training.split_files import match_known_ids, read_splits
 
-    splits = as_known(read_splits(path), known)
+    splits = match_known_ids(read_splits(path), known)
     write_splits(folder, [{part: getattr(split, part) for part in ("train", "val", "test")} for split in splits])
 
 

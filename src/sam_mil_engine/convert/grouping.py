@@ -1,4 +1,4 @@
-"""SAM groups for features that exist: no feature is extracted again (SAM-MIL's supplement, §2)."""
+"""SAM groups for existing features: no feature is extracted again (SAM-MIL's supplement, §2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
 from ..process.job import SlideJob, Tools
 from ..process.project import Project
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.stages import find_tissue_stage, segment_stage
 from ..progress import ProgressCallback, silent
 from ..provenance import versions
@@ -34,10 +34,10 @@ def group_slides(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Attach groups to features, and keep both as native bags.
 
-    Segments are taken from ``segments``; where that is None, from beside the features (a SAM-MIL folder, a bag);
+    Segments are taken from ``segments``; where that is None, from next to the features (a SAM-MIL folder, a bag);
     where there are none, the segmenter of the settings runs on the slide.
 
     Parameters
@@ -53,7 +53,7 @@ def group_slides(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends; one that fails does not stop the others.
 
     Raises
@@ -75,7 +75,7 @@ class _Plan:
     """Where a slide's segments come from, and the keys of what its bag is made of.
 
     ``path`` is a file of segments and ``slide`` a slide to be segmented; where both are None, the segments lie
-    beside the features.
+    next to the features.
     """
 
     path: Path | None
@@ -146,7 +146,7 @@ class _Grouping:
         )
 
     def _segment(self, slide_id: str, path: Path, made: str) -> Segments:
-        """Find the tissue of the slide and segment it, as ``process`` does; pictures land in the project too."""
+        """Find the tissue of the slide and segment it, as ``process`` does; images land in the project too."""
         bag = self.project.bag(slide_id)
         stages = h5.read_stages(bag)
         if stages.get("segments") != made:

@@ -14,7 +14,7 @@ from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import KnownNames, file_name
 from ..errors import Cancelled, DataError, SamMilError
 from ..process.project import Project
-from ..process.results import ProcessRow, SlideOutcome
+from ..process.results import ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..slide.info import SlideInfo, slide_sha
 from ..tables.cells import listing
@@ -42,12 +42,12 @@ class ImportedBag:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         groups = "" if self.groups is None else f", {self.groups} groups"
-        return f"{self.patches} patches{groups}{' (kept)' if self.reused else ''}"
+        return f"{self.patches} patches{groups}{' (reused)' if self.reused else ''}"
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         counts = {"patches": self.patches, "groups": self.groups, "segments": self.segments}
         return {**counts, "reused": self.reused, "notes": list(self.notes)}
 
@@ -58,10 +58,10 @@ def import_slides(
     *,
     labelled: Sequence[str] = (),
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Make native bags of the features of another tool; one slide that fails does not stop the others.
 
-    What was imported before from the same files is kept; a bag of another origin moves to ``superseded/``.
+    What was imported before from the same files is reused; a bag of another origin moves to ``superseded/``.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def import_slides(
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends. ``process.csv`` says the same.
 
     Raises
@@ -119,10 +119,10 @@ def each_slide(
     *,
     stage: str,
     progress: ProgressCallback,
-) -> Iterator[SlideOutcome[ImportedBag]]:
+) -> Iterator[SlideResult[ImportedBag]]:
     """Do ``work`` on every slide under its lock, and keep ``process.csv`` true."""
     for name in opened.missing:
-        error = DataError("listed as processed, but there are no features of it", where=name, hint="Extract them")
+        error = DataError("listed as processed, but it has no features", where=name, hint="Extract them")
         yield _failed(project, SlideFiles(name, Path(name)), Path(name), error)
     for number, files in enumerate(opened.files):
         progress(Progress(stage, number, len(opened.files), unit="slides", message=files.slide_id))
@@ -148,14 +148,14 @@ def each_slide(
                     seconds=seconds,
                 )
             )
-        yield SlideOutcome(files.slide_id, files.features, done)
+        yield SlideResult(files.slide_id, files.features, done)
     progress(Progress(stage, len(opened.files), len(opened.files), unit="slides", message="done"))
 
 
-def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideOutcome[ImportedBag]:
+def _failed(project: Project, files: SlideFiles, path: Path, error: SamMilError) -> SlideResult[ImportedBag]:
     what = str(type(error)(error.what, where=error.where))
     project.record(ProcessRow(files.slide_id, str(path), "failed", error=what, hint=error.hint or ""))
-    return SlideOutcome(files.slide_id, files.features, error=error)
+    return SlideResult(files.slide_id, files.features, error=error)
 
 
 def write_bag(project: Project, found: ForeignBag, info: SlideInfo | None, made: str, *, origin: str) -> None:

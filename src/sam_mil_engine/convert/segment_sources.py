@@ -1,4 +1,4 @@
-"""Segments that exist: SAM-MIL's pickles, bags, outlines of QuPath, label images."""
+"""Existing segments: SAM-MIL's pickles, bags, outlines of QuPath, label images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import layout
 from ..annotations.raster import rasterise
 from ..annotations.reading import read_annotations
 from ..bag import h5
-from ..bag.names import existing_form, file_name
+from ..bag.names import file_name, find_existing
 from ..bag.segment_pickles import read_pickled_segments
 from ..errors import SegmentError
 from ..geometry import Frame
@@ -22,7 +22,7 @@ from ..settings import SegmentSettings
 from ..slide.info import SlideInfo
 from ..slide.place import UNKNOWN_PLACE
 
-#: Pixels of a label image beyond which it is not the picture that a segmenter saw.
+#: Pixels of a label image beyond which it is not the image that a segmenter saw.
 _MOST_PIXELS = 2**28
 _FOLDERS = ("", layout.SEGMENTS, "Segments", layout.BAGS)
 _ENDINGS = (".pkl", ".h5", ".geojson", ".ome.zarr")
@@ -31,7 +31,7 @@ _ENDINGS = (".pkl", ".h5", ".geojson", ".ome.zarr")
 def find_segments(folder: Path, slide_id: str) -> Path | None:
     """Return the slide's file of segments in ``folder`` or its usual folders, or None; pickles are taken first."""
     places = [folder / name for name in _FOLDERS]
-    found = (existing_form(place / f"{slide_id}{ending}") for ending in _ENDINGS for place in places)
+    found = (find_existing(place / f"{slide_id}{ending}") for ending in _ENDINGS for place in places)
     return next((path for path in found if path.exists()), None)
 
 
@@ -41,7 +41,7 @@ def load_segments(path: Path, *, info: SlideInfo | None = None, mpp: tuple[float
     Parameters
     ----------
     path
-        SAM-MIL's pickle, a native bag, GeoJSON (painted on a picture of the outlines' box, its longest side as the
+        SAM-MIL's pickle, a native bag, GeoJSON (painted on an image of the outlines' box, its longest side as the
         settings say), or a label image as OME-Zarr, in which a mask is what no smaller one covers.
     info
         The slide, where it is at hand.
@@ -106,7 +106,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         array = group[file_name(level["path"], where=path)]
         pixels = int(np.prod(array.shape))
         if array.ndim != 2 or array.dtype.kind not in "iu" or pixels > _MOST_PIXELS:
-            raise SegmentError(f"its picture of shape {array.shape} is no label image", where=path)
+            raise SegmentError(f"its image of shape {array.shape} is not a label image", where=path)
         steps = {item["type"]: np.asarray(item[item["type"]], float) for item in level["coordinateTransformations"]}
         scale, shift = steps["scale"][::-1], steps.get("translation", np.zeros(2))[::-1]
         unit = scales["axes"][-1].get("unit")
@@ -114,7 +114,7 @@ def _label_image(path: Path, mpp: tuple[float, float] | None) -> tuple[np.ndarra
         raise SegmentError(f"not readable as OME-Zarr ({error})", where=path, hint="Write it again") from error
     if unit is not None and (unit != "micrometer" or mpp is None):
         raise SegmentError(
-            f"its unit is {unit}, and the slide's micrometres per pixel are not known",
+            f"its unit is {unit}, and the resolution of the slide is not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
             window_hint="Enter the resolution in the Analyze dock and press Segment",

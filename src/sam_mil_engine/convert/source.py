@@ -1,4 +1,4 @@
-"""Where features of other tools come from: a folder, what is known beside it, and which slide belongs to which."""
+"""Where features of other tools come from: a folder, what else is known, and which slide belongs to which."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .clam_tables import read_process_list
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where features come from, and what is known of them beside their files.
+    """Where features come from, and what is known of them besides their files.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Source:
     format
         Its name, or ``auto``.
     patches
-        Folder of the coordinate files, if not beside the features.
+        Folder of the coordinate files, if not next to the features.
     slides
         Folder of the slides, which tell mpp, magnification and levels.
     process_list
@@ -106,7 +106,7 @@ def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[Fore
 
 
 def source_key(source: Source, opened: Opened, files: SlideFiles) -> str:
-    """Key that changes when a file of the slide, or what is known beside it, changes."""
+    """Key that changes when a file of the slide, or what else is known of it, changes."""
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files.all]
     known = (source.patch_size_px0, source.mpp, source.encoder, str(opened.slides.get(files.slide_id, "")))
     return key("import", opened.format.name, stats, known)
@@ -131,5 +131,5 @@ def slides_by_name(folder: Path, wanted: Sequence[SlideFiles]) -> dict[str, Path
     missing = sorted(names - {name for name, _ in fitting})
     if missing:
         named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        warnings.warn(f"{len(missing)} of {len(names)} have no slide below {folder}: {named}", stacklevel=2)
+        warnings.warn(f"{len(missing)} of {len(names)} have no slide in {folder}: {named}", stacklevel=2)
     return dict(fitting)

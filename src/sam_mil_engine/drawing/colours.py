@@ -1,4 +1,4 @@
-"""Colours of the report: colour maps for values, one quiet colour for every segment."""
+"""Colours of heat maps (attention, probability, evidence), outlines and segments, in the report and in napari."""
 
 from __future__ import annotations
 

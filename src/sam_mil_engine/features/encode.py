@@ -13,13 +13,13 @@ from ..errors import EncoderError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import FeatureSettings
 from .encoder import Encoder, PendingFeatures, is_asynchronous
-from .tile_stream import TileStream, UInt8Batch
+from .patch_stream import PatchStream, UInt8Batch
 
 FloatFeatures = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 
 
-def encode_tiles(
-    tiles: TileStream,
+def encode_patches(
+    tiles: PatchStream,
     encoders: Sequence[Encoder],
     *,
     settings: FeatureSettings,
@@ -53,7 +53,7 @@ def encode_tiles(
     EncoderError
         If an encoder fails, or gives numbers that are not finite in the type that was asked for.
     SlideError
-        If a tile cannot be read.
+        If a patch cannot be read.
     """
     total = len(tiles.grid)
     progress(Progress("features", tiles.start, total, unit="tiles"))

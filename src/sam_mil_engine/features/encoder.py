@@ -1,4 +1,4 @@
-"""The seam between patch encoders and everything else. Does not import torch."""
+"""The interface between patch encoders and everything else. Does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person calls it; recorded in the bag."""
+        """Name for the user; recorded in the bag."""
         ...
 
     @property
@@ -34,7 +34,7 @@ class Encoder(Protocol):
 
     @property
     def preprocessing(self) -> str:
-        """What is done to the pixels, in words; recorded in the bag."""
+        """Description of the preprocessing of the pixels; recorded in the bag."""
         ...
 
     def encode(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -29,6 +29,16 @@ def load_encoder(
     ------
     EncoderError
         If the name is unknown, or its weights are missing, damaged or of another shape.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import numpy as np
+    >>> import sam_mil_engine as sme
+    >>> encoder = sme.load_encoder("efficientnet-lite0", device="cpu")
+    >>> encoder.encode(np.full((2, 128, 128, 3), 200, np.uint8)).shape
+    (2, 1280)
     """
     card, rest = _find(name)
     arguments = (rest,) if card.takes else ()
@@ -37,7 +47,7 @@ def load_encoder(
 
 
 def _find(name: str) -> tuple[ModelCard, str]:
-    """Card of an encoder, and the text behind the colon that its builder takes."""
+    """Card of an encoder, and the text after the colon that its builder takes."""
     card = find("encoder", name, error=EncoderError)
     if card is not None and not card.is_family:
         return card, ""

@@ -28,7 +28,7 @@ class PlipImages(nn.Module):
             raise EncoderError(
                 "PLIP needs the package transformers",
                 hint="pip install 'napari-sam-mil[plip]'",
-                window_hint="Install the Python package transformers beside napari and start it again",
+                window_hint="Install the Python package transformers in napari's environment and restart napari",
             ) from error
         # transformers' defaults are the shape of ViT-B/32
         self.clip: Any = CLIPVisionModelWithProjection(CLIPVisionConfig())

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from ..models.encoders import ENCODERS
-from .folding import with_folded_norms
+from .folding import fold_norms
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
-#: The part of the model behind the feature; its weights may be in the file and are not used.
+#: The part of the model after the feature; its weights may be in the file and are not used.
 _UNUSED = ("layer4.", "fc.")
 
 
@@ -43,7 +43,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")
     return TorchEncoder(
-        with_folded_norms(model),
+        fold_norms(model),
         name="resnet50",
         version="1",
         weights_sha256=digest,

@@ -43,7 +43,7 @@ class TorchEncoder:
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     precision
-        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and are told in ``version``.
+        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and appear in ``version``.
 
     Raises
     ------
@@ -171,7 +171,7 @@ class TorchEncoder:
         if not isinstance(output, Tensor) or output.shape != (len(part), self.dim):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise EncoderError(
-                f"{self.name} gave {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
+                f"{self.name} returned {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
                 hint="The model has no pooled feature vector: choose another",
             )
         return self._transfers.fetch(output)
@@ -196,7 +196,7 @@ class TorchEncoder:
         elif self._device.type != "cpu":
             warnings.warn(
                 f"{self.name}: one patch of {shape[1]} x {shape[2]} px does not fit on {describe(self._device)};"
-                " going on with the CPU",
+                " continuing on the CPU",
                 stacklevel=3,
             )
             self._largest_batch = None

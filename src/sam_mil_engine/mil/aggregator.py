@@ -1,4 +1,4 @@
-"""The seam between models and everything else: what goes into an aggregator and what comes out.
+"""The interface between models and everything else: what goes into an aggregator and what comes out.
 
 A new model is one file with an :class:`Aggregator` and one card in ``models/aggregators.py``. The training loop
 walks through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
@@ -123,7 +123,7 @@ class Aggregator(nn.Module):
         self.stage = self.stages[-1]
         if self.group_tokens and not self.accepts_groups:
             raise SettingsError(
-                f"the model {settings.name!r} takes no group tokens",
+                f"the model {settings.name!r} does not take group tokens",
                 where="ModelSettings.groups",
                 hint="Leave groups out, or choose a model that takes them, such as abmil or sam-mil",
             )

@@ -24,7 +24,7 @@ class BagTensors:
     tokens
         (N + L, D): patches, then groups; (N, D) where the bag has no groups or the model is to see none.
     coords_px0
-        (N, 2) int64 positions, for models that look at neighbourhoods.
+        (N, 2) int64 positions, for models that use neighbourhoods.
     group_of_patch
         (N,) int64: the smallest group of every patch, -1 = unsegmented.
     group_area

@@ -1,4 +1,4 @@
-"""Aggregators by name, with ``+groups`` behind it. Does not import torch."""
+"""Aggregators by name, with ``+groups`` after it. Does not import torch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _look_up(settings: ModelSettings) -> tuple[ModelCard, ModelSettings]:
         raise SettingsError(
             f"there is no model {settings.name!r}",
             where="ModelSettings.name",
-            hint=f"Choose one of: {', '.join(names('aggregator'))}; +groups behind the name adds group tokens",
+            hint=f"Choose one of: {', '.join(names('aggregator'))}; +groups after the name adds group tokens",
         )
     if not plus:
         return card, settings

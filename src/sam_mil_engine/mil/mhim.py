@@ -141,7 +141,7 @@ def _voted(scores: Tensor, count: int) -> Tensor:
 
 
 def _without(bag: BagTensors, masked: Tensor) -> BagTensors:
-    """Return the bag without the masked patches and without memberships, which no base looks at."""
+    """Return the bag without the masked patches and without memberships, which no base uses."""
     stays = ~masked
     tokens = torch.cat([stays, stays.new_ones(len(bag.tokens) - len(bag))])
     return replace(

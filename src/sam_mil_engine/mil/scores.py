@@ -78,7 +78,7 @@ class SlideScores:
         Probability of the last class from which the slide is called positive (two classes), from validation data.
     domain_distance
         How far the slide's features lie from those the model was trained on, in units of the limit that validation
-        slides set: above 1 the slide is outside. None where the model does not keep its domain.
+        slides set: above 1 the slide is outside. None where the model has no saved domain.
     patch_score
         (N,) log odds of tumour in a positive slide, by which patches are ranked; None where not calibrated.
     calibration
@@ -133,7 +133,7 @@ class SlideScores:
         if self.domain_distance is None or self.domain_distance <= 1:
             return None
         return (
-            "outside of what the model was trained on: the features lie"
+            "outside the data that the model was trained on: the features lie"
             f" {self.domain_distance:.1f} times as far from its training slides as the limit;"
             " do not rely on class and probability"
         )

@@ -15,7 +15,8 @@ _CLAM = (
     " Nature Biomedical Engineering 5, 2021, arXiv:2004.09666"
 )
 
-#: Every aggregator by its name; its builder is a subclass of :class:`~sam_mil_engine.mil.aggregator.Aggregator`.
+#: Every aggregator by its name; to add an aggregator, add its card here. The builder is a subclass of
+#: :class:`~sam_mil_engine.mil.aggregator.Aggregator`.
 AGGREGATORS: dict[str, ModelCard] = {
     card.name: card
     for card in (

@@ -1,4 +1,4 @@
-"""What is known of a model: its card. A new method is one file with its builder and one card that names it.
+"""The card of a model. A new method is one file with its builder and one card that names it.
 
 Nothing is downloaded here (:mod:`.downloads` does). A weight file that is missing gives an error that names the
 file, its address and the folder to put a copy in, so that a machine without a network can be served by hand.
@@ -31,7 +31,7 @@ class ModelCard:
     Attributes
     ----------
     name
-        What a person types, for example ``vit_b``; ``timm:NAME`` where any name may stand behind the colon.
+        What a person types, for example ``vit_b``; ``timm:NAME`` where any name may follow the colon.
     kind
         What it does.
     what
@@ -48,7 +48,7 @@ class ModelCard:
     options
         Further keyword arguments of the builder.
     takes
-        What may stand behind ``NAME:`` in the name of an encoder, such as ``PATH``: the builder gets it, or an
+        What may follow ``NAME:`` in the name of an encoder, such as ``PATH``: the builder gets it, or an
         empty text, as its first argument. Empty where nothing may.
     title
         What it is called where a person reads of it; its name where this is empty.
@@ -70,7 +70,7 @@ class ModelCard:
         Whether it is a SAM, which answers clicks and boxes.
     mpp, input_size, dim
         µm per pixel and side of a patch in pixels that it was trained with; numbers in a feature. None where it
-        does not apply, is not stated, or depends on the name behind the colon.
+        does not apply, is not stated, or depends on the name after the colon.
     """
 
     name: str
@@ -130,14 +130,14 @@ class ModelCard:
         return not self.repository if path is None else path.exists()
 
     @property
-    def size_in_words(self) -> str:
+    def size_text(self) -> str:
         """Size of the weight file for a table, marked where it is approximate; empty where it is not known."""
         if not self.size:
             return ""
         return f"{self.size:,} bytes" if self.size_is_exact else f"about {self.size / 1e6:,.0f} MB"
 
     @property
-    def checksum_in_words(self) -> str:
+    def checksum_text(self) -> str:
         """The SHA-256 of the weight file, and whether only its first digits are published."""
         if not self.sha256:
             return "not published"
@@ -166,7 +166,7 @@ class ModelCard:
             raise error(
                 f"the checksum is {digest[:16]}, that of {self.name!r} is {self.sha256[:16]}",
                 where=path,
-                hint=f"The download was cut off or the file is another one: fetch {self.source} again,"
+                hint=f"The download was interrupted, or this is a different file: fetch {self.source} again,"
                 " or name your own weights by their path from another folder",
             )
         return path, digest

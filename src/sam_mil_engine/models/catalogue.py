@@ -57,7 +57,7 @@ class Entry:
 
 
 def catalogue(kinds: Sequence[Kind] = KINDS) -> list[Entry]:
-    """All models of these kinds, also encoders behind a form on the hub; what comes with this package first."""
+    """All models of these kinds, also gated encoders on the hub; what comes with this package first."""
     entries: list[Entry] = []
     for kind in kinds:
         found = [entry_of(card) for card in cards(kind).values() if not card.is_family]
@@ -93,9 +93,9 @@ def find_entries(name: str) -> list[Entry]:
 
 
 def entry_of(card: ModelCard) -> Entry:
-    """Return what is to be told of a model on this machine."""
-    path, size = card.path, card.size_in_words
-    checksum = card.checksum_in_words if card.file and card.source != ADDED else ""
+    """Return the entry of a model on this machine."""
+    path, size = card.path, card.size_text
+    checksum = card.checksum_text if card.file and card.source != ADDED else ""
     if card.repository:
         size = "" if path is None else f"{path.stat().st_size:,} bytes"
         checksum = "given by the hub when it is fetched"

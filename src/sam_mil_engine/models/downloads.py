@@ -65,7 +65,7 @@ class Download:
     def failed(self, reason: str) -> SamMilError:
         """Return the error that says why the file cannot be had."""
         return self.error(
-            f"{reason}; wanted: {self.what}", where=self.url, hint=self.hint, window_hint=self.window_hint
+            f"{reason}; needed: {self.what}", where=self.url, hint=self.hint, window_hint=self.window_hint
         )
 
 
@@ -85,7 +85,7 @@ def fetch(card: ModelCard, *, progress: ProgressCallback = silent) -> Path:
 def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
     """Download a file to its place, and return the place.
 
-    What arrives is kept beside it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
+    The data are saved next to it as ``FILE.part``, so that a download that was cut off or cancelled goes on.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
         If ``progress`` raises it: called several times a second, also while nothing arrives.
     """
     if is_offline():
-        raise file.failed(f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+        raise file.failed(f"the network is turned off ({' or '.join(OFFLINE_VARIABLES)})")
     try:
         file.part.parent.mkdir(parents=True, exist_ok=True)
         with file.part.open("ab") as stream:
@@ -114,7 +114,7 @@ def download(file: Download, *, progress: ProgressCallback = silent) -> Path:
         digest = hashlib.file_digest(whole, "sha256").hexdigest()
     if not digest.startswith(file.sha256):
         file.part.unlink()
-        raise file.failed(f"what arrived has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
+        raise file.failed(f"the downloaded file has the checksum {digest[:16]}, expected is {file.sha256[:16]}")
     file.part.replace(file.path)
     return file.path
 
@@ -152,7 +152,7 @@ def _download(file: Download, stream: IO[bytes], progress: ProgressCallback) -> 
             if file.size and item.total not in (0, file.size):
                 stream.truncate(0)
                 raise file.failed(
-                    f"the server has a file of {item.total:,} bytes, published are {file.size:,} bytes"
+                    f"the server has a file of {item.total:,} bytes, the published file has {file.size:,} bytes"
                 )
         elif item:
             stream.write(item)

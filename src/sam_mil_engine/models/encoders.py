@@ -1,4 +1,4 @@
-"""The encoders: the default one, published ones, and those behind a form on the Hugging Face hub."""
+"""The encoders: the default one, published ones, and gated ones on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def hub_card(
     )
 
 
-#: Every encoder by its name.
+#: Every encoder by its name; to add an encoder, add its card here.
 ENCODERS: dict[str, ModelCard] = {
     card.name: card
     for card in (

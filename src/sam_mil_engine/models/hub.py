@@ -18,7 +18,7 @@ from .offline import OFFLINE_VARIABLES, is_offline
 PREFIX = "hf:"
 #: What to do at a window where the weights of the hub cannot be had.
 GATED_IN_WINDOW = (
-    "Check the network; where the model is gated, ask for access on its page and log in to the"
+    "Check the network; if the model is gated, request access on its page and log in to the"
     " Hugging Face hub on this"
     " computer. Without a network, copy the hub's cache from a computer that has the model"
 )
@@ -47,7 +47,7 @@ def fetch_repository(repository: str, *, progress: ProgressCallback = silent) ->
     import huggingface_hub
 
     if is_offline():
-        raise _error(repository, f"the network is switched off ({' or '.join(OFFLINE_VARIABLES)})")
+        raise _error(repository, f"the network is turned off ({' or '.join(OFFLINE_VARIABLES)})")
     progress(Progress("fetch", 0, 0, unit="MB", message=repository))
     try:
         listed = huggingface_hub.list_repo_files(repository)
@@ -131,9 +131,9 @@ def _bars(progress: ProgressCallback) -> Any:
 
 def _error(repository: str, what: str) -> EncoderError:
     return EncoderError(
-        f"{what}; wanted is the model {repository}",
+        f"{what}; the model is {repository}",
         where=f"https://huggingface.co/{repository}",
-        hint="Ask for access on its page where it is gated, then `hf auth login`. Without a network, run"
+        hint="If the model is gated, request access on its page, then `hf auth login`. Without a network, run"
         f" `hf download {repository}` elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set"
         " HF_HUB_OFFLINE=1",
         window_hint=GATED_IN_WINDOW,

@@ -49,7 +49,7 @@ def bundled(kind: Kind) -> Mapping[str, ModelCard]:
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of all methods of a kind; imports none of them. Encoders behind a form on the hub are left out."""
+    """Names of all methods of a kind; imports none of them. Gated encoders on the hub are left out."""
     own = bundled(kind)
     return [name for name, card in own.items() if not card.gated] + [
         point.name for point in _entry_points(kind, tuple(sys.path)) if point.name not in own
@@ -64,7 +64,7 @@ def cards(kind: Kind) -> dict[str, ModelCard]:
 
 
 def available(kind: Kind) -> list[ModelCard]:
-    """Cards of what a person may choose by name; not encoders behind a form, and SAMs whose package is missing."""
+    """Cards of what a person may choose by name; not gated encoders, and SAMs whose package is missing."""
     return [card for card in cards(kind).values() if not card.gated and not (card.prompts and card.missing_package)]
 
 
@@ -131,7 +131,7 @@ def _of_packages(kind: Kind) -> tuple[dict[str, ModelCard], list[BrokenMethod]]:
 
 @cache
 def _load_all(kind: Kind, path: tuple[str, ...]) -> tuple[dict[str, ModelCard], list[BrokenMethod]]:
-    """Load the cards of other packages; one that fails is told and stops no other."""
+    """Load the cards of other packages; one that fails is reported and does not stop the others."""
     found: dict[str, ModelCard] = {}
     failed: list[BrokenMethod] = []
     for point in _entry_points(kind, path):
@@ -139,7 +139,7 @@ def _load_all(kind: Kind, path: tuple[str, ...]) -> tuple[dict[str, ModelCard], 
         taken = PACKAGED if point.name in bundled(kind) else found[point.name].source if point.name in found else ""
         try:
             if taken:
-                raise ValueError(f"there is a {kind} of this name already, which {taken}")
+                raise ValueError(f"there is a {kind} with this name already, which {taken}")
             found[point.name] = _card(kind, point, package)
         except Exception as error:  # noqa: BLE001  (other people's code may raise anything)
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -35,7 +35,8 @@ def _with_name(card: ModelCard) -> ModelCard:
     return replace(card, options={"name": card.name}) if card.builder == _SAM_BUILDER else card
 
 
-#: Every segmenter by its name. Meta's SAMs stand with the largest first: the order in which ``auto`` takes them.
+#: Every segmenter by its name; to add a segmenter, add its card here. Meta's SAMs stand with the largest first: the
+#: order in which ``auto`` takes them.
 SEGMENTERS: dict[str, ModelCard] = {
     card.name: _with_name(card)
     for card in (
@@ -82,7 +83,7 @@ SEGMENTERS: dict[str, ModelCard] = {
         ),
         _meta(
             name="medsam",
-            what="MedSAM, ViT-B trained on medical pictures; made for prompts with boxes",
+            what="MedSAM, ViT-B trained on medical images; made for prompts with boxes",
             title="MedSAM",
             file="medsam_vit_b.pth",
             source="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",

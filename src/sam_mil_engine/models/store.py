@@ -160,7 +160,7 @@ def _refuse_taken(name: str, path: Path) -> None:
         )
     if name in {entry.name for entry in catalogue()}:
         raise ModelError(
-            f"there is a model {name!r} already", where=path, hint="Remove that one first, or choose another name"
+            f"there is already a model {name!r}", where=path, hint="Remove that one first, or choose another name"
         )
 
 
@@ -169,7 +169,7 @@ def _sam_weights(path: Path) -> str:
         sam = import_path(CHECKPOINT_READER)(path, device="cpu")
     except SegmentError as error:
         raise SegmentError(
-            f"it is no published file, and no SAM: {error.what}",
+            f"it is neither a published file nor a SAM: {error.what}",
             where=path,
             hint=error.hint,
             window_hint=error.window_hint,

@@ -17,15 +17,15 @@ from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.names import safe_name
 from ..bag.native import name_of_bag
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..drawing.colours import ATTENTION_MAP, PROBABILITY_MAP
-from ..drawing.pictures import attention_limit, draw_map, save_picture, soften
+from ..drawing.images import attention_limit, draw_map, save_image, soften
 from ..errors import Cancelled, SamMilError
 from ..mil.score_files import save_scores
 from ..mil.scores import SlideScores
 from ..ngff import write_ome_zarr
 from ..process.job import Tools
-from ..process.results import SlideOutcome
+from ..process.results import SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.segments import Segments
@@ -36,7 +36,7 @@ from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
 
 _log = logging.getLogger(__name__)
-_PICTURE_SIDE = 2048
+_IMAGE_SIDE = 2048
 #: Two resolutions that differ less than this are the same.
 SAME_MPP = 0.03
 
@@ -51,7 +51,7 @@ class Prediction:
     scores: SlideScores
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         return f"{self.scores.predicted} ({float(self.scores.probabilities.max()):.3f})"
 
     def row(self) -> dict[str, object]:
@@ -88,10 +88,19 @@ def settings_for(
     slide_mpp
         What the slide says; where that is what the model expects, patches are read as they are, not resampled.
     segmenter, encoder, preset
-        What the user chose; as the model, or ``kept``, has it where None.
+        What the user chose; taken from the model, or from ``kept``, where None.
     kept
-        Settings of a project that is gone on with: patch size, resolution and encoder follow the model, all else
-        stays.
+        Settings of an existing project that is continued: patch size, resolution and encoder follow the model,
+        all else stays.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> settings = sme.settings_for(sme.load_model("study/runs/first", device="cpu"))
+    >>> settings.tiles.patch_size, settings.tiles.mpp, settings.features.encoder
+    (128, 0.5, 'efficientnet-lite0')
     """
     expects = model.expects
     base = kept or ProcessSettings(segments=SegmentSettings.of(segmenter=expects.segmenter))
@@ -122,7 +131,7 @@ def predict_paths(
     settings: ProcessSettings | None = None,
     device: str = "auto",
     progress: ProgressCallback = silent,
-) -> Iterator[SlideOutcome[Prediction]]:
+) -> Iterator[SlideResult[Prediction]]:
     """Predict each slide or bag and write its files into ``out``; one that fails does not stop the others.
 
     Parameters
@@ -150,9 +159,9 @@ def predict_paths(
         except Cancelled:
             raise
         except SamMilError as error:
-            yield SlideOutcome(slide_id, path, error=error)
+            yield SlideResult(slide_id, path, error=error)
         else:
-            yield SlideOutcome(slide_id, path, Prediction(scores))
+            yield SlideResult(slide_id, path, Prediction(scores))
     progress(Progress("predict", len(paths), len(paths), unit="slides"))
 
 
@@ -166,7 +175,10 @@ def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: 
     if segments is not None and bag.groups is not None:
         outlines, properties = group_annotations(scores, bag, segments)
         write_geojson(
-            out / f"{scores.slide_id}.groups.geojson", outlines, info=place_of_bag(bag_path), properties=properties
+            out / f"{scores.slide_id}.groups.geojson",
+            outlines,
+            info=read_slide_place(bag_path),
+            properties=properties,
         )
     if grid is not None:
         _write_maps(scores, grid, bag, out, tissue=h5.read_tissue(bag_path))
@@ -211,7 +223,7 @@ def _write_maps(
     mpp = bag.attrs.get("mpp")
     write_ome_zarr(
         out / f"{scores.slide_id}.maps.ome.zarr",
-        np.stack([picture for picture, _ in rasters]),
+        np.stack([image for image, _ in rasters]),
         frame=rasters[0][1],
         mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
         name="SAM-MIL maps",
@@ -225,12 +237,12 @@ def _write_maps(
         _log.warning("%s: %s, so its maps are not drawn over it", scores.slide_id, reason)
         return
     with open_slide(str(slide)) as opened:
-        picture, frame = opened.thumbnail(_PICTURE_SIDE)
+        image, frame = opened.thumbnail(_IMAGE_SIDE)
     drawn = {f"p_{scores.classes[-1]}": (PROBABILITY_MAP, (0.0, 1.0))}
     if "attention" in maps:
         drawn["attention"] = (ATTENTION_MAP, (0.0, attention_limit(maps["attention"])))
     for name, (colormap, limits) in drawn.items():
         overlay = draw_map(
-            soften(picture), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
+            soften(image), frame, grid.coords_px0, grid.size_px0, maps[name], colormap=colormap, limits=limits
         )
-        save_picture(out / f"{scores.slide_id}.{safe_name(name)}.png", overlay)
+        save_image(out / f"{scores.slide_id}.{safe_name(name)}.png", overlay)

@@ -10,7 +10,7 @@ from ..annotations.compare import Comparison, Row, compare_groups
 from ..annotations.model import by_class
 from ..annotations.reading import read_annotation_file
 from ..bag import h5
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..errors import BagError
 from ..files import atomic_write
 from ..tables.writing import csv_records
@@ -63,7 +63,7 @@ def compare_bag(
 
         loaded = load_model(model, device=device) if isinstance(model, str) else model
         scores = predict(loaded, bag)
-    found = read_annotation_file(annotations, info=place_of_bag(bag_path), plane=plane).annotations
+    found = read_annotation_file(annotations, info=read_slide_place(bag_path), plane=plane).annotations
     return [
         compare_groups(segments, outlines, groups=bag.groups, scores=scores, patch_size_px0=grid.size_px0)
         for outlines in by_class(found).values()

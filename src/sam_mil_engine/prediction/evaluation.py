@@ -1,4 +1,4 @@
-"""A trained run on other data: figures of every fold's model, written as a RUN writes them."""
+"""A trained run on other data: metrics of every fold's model, written as a RUN writes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..training.data import load_bags, match_bags
 from ..training.fitting import evaluate
 from ..training.labels import read_labels
 from ..training.model_folders import find_models
-from ..training.one_split import figures_of, predictions_of, with_patients_of
+from ..training.one_split import metrics_of, predictions_of, with_patients_of
 from ..training.run_files import TrainResult, read_run, write_results
 from ..training.split_files import read_splits
 from .slide import check_bag
@@ -76,8 +76,8 @@ def evaluate_run(
         repeat, fold = place_of_model(model, done)
         found = evaluate(model.model, bags.pick(slides)).at_temperature(model.temperature)
         where = {"repeat": repeat, "fold": fold}
-        figures = figures_of(found, model.threshold)
-        folds.append({**where, "threshold": model.threshold, "val": None, "test": figures})
+        metrics = metrics_of(found, model.threshold)
+        folds.append({**where, "threshold": model.threshold, "val": None, "test": metrics})
         tables.append(
             predictions_of(found, slides, classes=model.classes, threshold=model.threshold, part="test", **where)
         )
@@ -110,6 +110,6 @@ def _check_unseen(run: Path, slides: set[str]) -> None:
         raise DataError(
             f"{len(both)} slides were used to train or to validate this run: {listing(both)}",
             where=file,
-            hint="Leave them out of the labels; if they are other slides of the same name, say --allow-seen",
+            hint="Leave them out of the labels; if they are different slides with the same names, use --allow-seen",
             window_hint="Leave them out of the labels",
         )

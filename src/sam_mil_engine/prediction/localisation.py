@@ -1,4 +1,4 @@
-"""The maps of the test slides of a run against annotations: a table of slides, and figures of all."""
+"""The maps of the test slides of a run against annotations: a table of slides, and metrics of all."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 
 from .. import layout
 from ..annotations.localisation import (
-    MapFigure,
+    MapMetric,
     MapOfSlide,
+    find_lesions,
     lesion_scores,
-    lesions_of,
     local_maxima,
-    map_figures,
+    map_metrics,
 )
 from ..annotations.model import Annotation
 from ..annotations.patches import mostly_inside, patch_inside
 from ..annotations.reading import annotation_files, read_annotations
 from ..bag.h5 import read_bag
-from ..bag.place import place_of_bag
+from ..bag.place import read_slide_place
 from ..errors import DataError
 from ..files import atomic_write
 from ..progress import Progress, ProgressCallback, notice, silent
@@ -42,16 +42,16 @@ from .slide import predict
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """What the maps of a run find: the figures of all slides, and one row per slide and fold."""
+    """What the maps of a run find: the metrics of all slides, and one row per slide and fold."""
 
-    figures: tuple[MapFigure, ...]
+    metrics: tuple[MapMetric, ...]
     rows: tuple[Mapping[str, Any], ...]
 
     def plain(self) -> dict[str, dict[str, float | None]]:
         """Return the figures for JSON: name -> value, low, high; None where one is not defined."""
         return {
             one.name: {"value": _number(one.value), "low": _number(one.low), "high": _number(one.high)}
-            for one in self.figures
+            for one in self.metrics
         }
 
 
@@ -98,7 +98,7 @@ def localise(
     if place is None:
         raise DataError(
             f"none of the classes {listing(run.classes)} is known as negative",
-            hint="Localisation needs slides without what is looked for: name their class",
+            hint="Localisation needs negative slides: name their class",
         )
     files = annotation_files(annotations)
     units = scored_of(run.predictions, run.classes).units
@@ -120,11 +120,11 @@ def localise(
         raise DataError(
             "no slide with tumour has annotations",
             where=annotations,
-            hint="Name each file as its slide: slide-01.geojson, slide-01.xml",
+            hint="Name each file after its slide: slide-01.geojson, slide-01.xml",
         )
     if missing:
         progress(notice("localise", f"{len(missing)} slides have no annotations: {listing(sorted(missing))}"))
-    result = Localisation(tuple(map_figures(maps)), tuple(rows))
+    result = Localisation(tuple(map_metrics(maps)), tuple(rows))
     _write(run.out_dir, result, missing)
     return result
 
@@ -144,10 +144,10 @@ def _map_of(
     inside, lesions = np.zeros(len(bag), dtype=bool), []
     if file is not None:
         positive = {name.lower() for c, name in enumerate(scores.classes) if c != negative}
-        outlines = _of_class(read_annotations(file, info=place_of_bag(bag_path)), positive)
+        outlines = _of_class(read_annotations(file, info=read_slide_place(bag_path)), positive)
         areas = [one.polygon for one in outlines]
         inside = mostly_inside(patch_inside(bag.coords_px0, size_px0, areas))
-        lesions = lesions_of(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
+        lesions = find_lesions(areas, mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])))
     peaks = local_maxima(bag.coords_px0, step_px0, p)
     return MapOfSlide(
         slide_id=str(row["slide_id"]),

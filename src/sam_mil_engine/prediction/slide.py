@@ -54,6 +54,19 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         If the bag has another encoder, feature width, patch size or resolution than the model expects.
     BagError
         If the bag's numbers make no sense.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> model = sme.load_model("study/runs/first", device="cpu")
+    >>> bag = sme.read_bag("study/bags/synthetic-001.h5")
+    >>> scores = sme.predict(model, bag)
+    >>> scores.predicted in scores.classes, scores.patch_probability.shape == (len(bag), 2)
+    (True, True)
+    >>> round(float(scores.probabilities.sum()), 5), round(float(scores.attention.sum()), 5) <= 1
+    (1.0, True)
     """
     notes = check_bag(model, bag.check())
     net = model.model.eval()
@@ -184,7 +197,7 @@ def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
         raise _mismatch(model, "mpp", f"{wanted.mpp:.4g}", f"{found.mpp:.4g}", where)
     if model.model.group_tokens and bag.groups is not None and wanted.segmenter != found.segmenter:
         ours, theirs = wanted.segmenter or "unknown origin", found.segmenter or "unknown origin"
-        notes.append(f"the model was trained with segments of {ours}, the bag's are of {theirs}")
+        notes.append(f"the model was trained with segments from {ours}, those of the bag are from {theirs}")
     return notes
 
 

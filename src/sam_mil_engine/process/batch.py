@@ -1,4 +1,4 @@
-"""Many slides: one that fails does not stop the others, and the next ones are prepared beside the one that runs."""
+"""Many slides: one that fails does not stop the others, and the next ones are prepared while one runs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
 from .job import Tools
-from .project import HeldElsewhereError, Project
-from .results import ProcessedSlide, SlideOutcome
+from .project import LockedError, Project
+from .results import ProcessedSlide, SlideResult
 from .runner import SlideRun, check_stages, finish, run_slide
 
 _log = logging.getLogger(__name__)
 #: Makes the run of a slide, which tells the callback how far it is.
 Begin = Callable[[Path, ProgressCallback], SlideRun]
 
-LOST = "the process that worked on it has ended before the slide did"
-LOST_HINT = "Run process again, it goes on where this one stopped; if it ends again, look for a lack of memory"
+LOST = "the process that worked on this slide ended before the slide was finished"
+LOST_HINT = (
+    "Run process again: it continues where this run stopped. If it ends again, the machine may be short of memory"
+)
 
 
 def process_slides(
@@ -43,7 +45,7 @@ def process_slides(
     tools: Tools | None = None,
     ahead: int | None = None,
     progress: ProgressCallback = silent,
-) -> Generator[SlideOutcome[ProcessedSlide]]:
+) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
@@ -53,12 +55,12 @@ def process_slides(
     device
         Where models run that are not in ``tools``.
     ahead
-        Slides that are opened, and whose tissue and first tiles are read, while another one is encoded; 0 takes
+        Slides that are opened, and whose tissue and first patches are read, while another one is encoded; 0 takes
         one after the other; None chooses by device and cores. No bag depends on it.
 
     Yields
     ------
-    SlideOutcome
+    SlideResult
         As soon as each slide ends. Failures are in ``process.csv`` too, with a hint.
 
     Raises
@@ -80,20 +82,20 @@ def process_slides(
 
     with closing(overlapped(paths, begin, ahead=ahead, progress=progress)) as slides:
         for path, slide in slides:
-            yield _outcome(path, slide)
+            yield _slide_result(path, slide)
 
 
-def _outcome(path: Path, slide: PreparedSlide) -> SlideOutcome[ProcessedSlide]:
+def _slide_result(path: Path, slide: PreparedSlide) -> SlideResult[ProcessedSlide]:
     slide_id = slide_id_of(path)
     try:
-        return SlideOutcome(slide_id, path, slide.finish())
+        return SlideResult(slide_id, path, slide.finish())
     except Cancelled:
         raise
     except SamMilError as error:
-        return SlideOutcome(slide_id, path, error=error)
+        return SlideResult(slide_id, path, error=error)
     except Exception as error:  # noqa: BLE001  (one slide never stops the others; the log has the traceback)
         _log.exception("unexpected error in %s", path)
-        return SlideOutcome(slide_id, path, error=error)
+        return SlideResult(slide_id, path, error=error)
 
 
 def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
@@ -105,7 +107,7 @@ def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
 class PreparedSlide:
     """A slide whose first half runs in a thread, and whose second half runs where :meth:`finish` is called.
 
-    The callback hears nothing before that: it is called by the caller's thread only, and a slide's reports come
+    The callback is not called before that: it is called by the caller's thread only, and a slide's reports come
     when it is the slide's turn.
     """
 
@@ -138,7 +140,7 @@ class PreparedSlide:
         return finish(self._run)
 
     def cancel(self) -> None:
-        """Give the slide back; what is finished of it is kept."""
+        """Give the slide back; its finished stages are saved."""
         self._stopped = True
         if not self._ready.cancel():
             self._ready.exception()
@@ -186,7 +188,7 @@ def correct_lost_rows(
     project
         The project.
     slides
-        Which slides to look at; all where None.
+        Which slides to check; all where None.
     wait
         Seconds to give those that still run to end by themselves.
     state, error, hint
@@ -214,6 +216,6 @@ def _correct(project: Project, slide_id: str, state: str, error: str, hint: str)
             row = project.rows()[slide_id]
             if row.state == "running":
                 project.record(replace(row, state=state, error=error, hint=hint))
-    except HeldElsewhereError:
+    except LockedError:
         return False
     return True

@@ -25,7 +25,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
     processed
         The slide with its edited ``segments`` and, where it had groups, a ``bag`` regrouped by them.
     names
-        One a segment, empty where it has none; nothing for no names at all.
+        One per segment, empty where it has none; nothing for no names at all.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
         grid = h5.read_grid(path)
         if origin is None or (bag is not None and (grid is None or len(grid) != len(bag))):
             raise SegmentError(
-                "the bag was made again in the meantime, its patches or segments are others",
+                "the bag was rewritten in the meantime: its patches or segments have changed",
                 where=path,
                 hint="Analyze the slide again and repeat the edits",
             )

@@ -18,7 +18,7 @@ from .project import Project
 
 if TYPE_CHECKING:
     from ..features.encoder import Encoder
-    from ..features.tile_stream import TileStream
+    from ..features.patch_stream import PatchStream
     from ..segment.segmenter import Segmenter
 
 
@@ -111,7 +111,7 @@ class SlideJob:
     Attributes
     ----------
     slide, slide_id, project, tools, progress
-        What is worked on, where results go, with which models, and who is told.
+        What is worked on, where results go, with which models, and who is notified.
     side
         The further encoder whose bag this is; None is the first encoder, whose bag is the slide's own.
     tiles
@@ -124,7 +124,7 @@ class SlideJob:
     tools: Tools
     progress: ProgressCallback
     side: str | None = None
-    tiles: TileStream | None = None
+    tiles: PatchStream | None = None
 
     @property
     def encoder(self) -> str:
@@ -166,7 +166,7 @@ class SlideJob:
             raise SlideError(
                 "no patch lies in the tissue",
                 where=self.slide.info.path,
-                hint="Choose a smaller --patch-size, or look at the picture in masks/",
+                hint="Choose a smaller --patch-size, or look at the image in masks/",
                 window_hint="In the Analyze dock, choose a classifier with smaller patches or another preset",
             )
         return grid

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from .. import layout
 from ..bag import h5
-from ..bag.names import existing_form
+from ..bag.names import find_existing
 from ..errors import Cancelled, DataError, ProjectError, SamMilError
 from ..files import atomic_path, atomic_write, writing_error
 from ..settings import ProcessSettings, key
@@ -58,19 +58,19 @@ class Project:
     def bag(self, slide_id: str, encoder: str | None = None) -> Path:
         """Path of the native bag of a slide; with the name of a further encoder, of that one's bag."""
         folder = self.bags if encoder is None else self.folder / layout.side_folder(encoder)
-        return existing_form(folder / f"{slide_id}{layout.BAG_ENDING}")
+        return find_existing(folder / f"{slide_id}{layout.BAG_ENDING}")
 
     def segments(self, slide_id: str) -> Path:
         """Path of the SAM label image of a slide."""
-        return existing_form(self.folder / layout.SEGMENTS / f"{slide_id}.ome.zarr")
+        return find_existing(self.folder / layout.SEGMENTS / f"{slide_id}.ome.zarr")
 
     def mask(self, slide_id: str, suffix: str) -> Path:
-        """Path of the tissue polygons (``geojson``) or their picture (``jpg``)."""
-        return existing_form(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
+        """Path of the tissue polygons (``geojson``) or their image (``jpg``)."""
+        return find_existing(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
 
     def stitch(self, slide_id: str) -> Path:
-        """Path of the picture of the kept tiles."""
-        return existing_form(self.folder / layout.STITCHES / f"{slide_id}.jpg")
+        """Path of the image of the patches."""
+        return find_existing(self.folder / layout.STITCHES / f"{slide_id}.jpg")
 
     @contextmanager
     def lock(self, slide_id: str) -> Iterator[None]:
@@ -78,10 +78,10 @@ class Project:
 
         Raises
         ------
-        HeldElsewhereError
+        LockedError
             If another process holds it.
         """
-        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process works on {slide_id!r}"):
+        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process is working on {slide_id!r}"):
             for folder in (
                 *self.folder.iterdir(),
                 *self.folder.glob(f"{layout.SUPERSEDED}/*"),
@@ -93,7 +93,9 @@ class Project:
     @contextmanager
     def _list_lock(self) -> Iterator[None]:
         """Hold ``process.csv`` and ``settings.json``, which many processes write."""
-        with held(self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is held by another process"):
+        with held(
+            self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is locked by another process"
+        ):
             sweep(self.folder, "process")
             sweep(self.folder, "settings")
             yield
@@ -108,7 +110,7 @@ class Project:
                 raise DataError(
                     f"{layout.PROCESS_LIST} is damaged (line {line}: {error})",
                     where=self._list,
-                    hint="Correct this cell, or empty it",
+                    hint="Correct this cell, or clear it",
                 ) from error
         return rows
 
@@ -158,7 +160,7 @@ class Project:
         return kept
 
 
-class HeldElsewhereError(ProjectError):
+class LockedError(ProjectError):
     """Another process holds the lock."""
 
 
@@ -177,7 +179,7 @@ def held(path: Path, *, wait: float, what: str) -> Iterator[None]:
 
     Raises
     ------
-    HeldElsewhereError
+    LockedError
         If another process holds it all the time.
     ProjectError
         If the folder cannot be written.
@@ -187,7 +189,7 @@ def held(path: Path, *, wait: float, what: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise HeldElsewhereError(what, where=path.parent, hint="Wait for it, or stop it and run again") from error
+        raise LockedError(what, where=path.parent, hint="Wait for it, or stop it and run again") from error
     except OSError as error:
         raise writing_error(error, path) from error
     try:
@@ -217,7 +219,7 @@ class Record:
 
 
 @contextmanager
-def recorded(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
+def slide_record(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
     """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
     before = project.rows().get(slide_id)
     state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})

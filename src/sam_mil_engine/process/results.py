@@ -18,14 +18,14 @@ from ..tables.reading import whole_number
 
 
 class Result(Protocol):
-    """What one slide of many gave."""
+    """The result for one slide of many."""
 
     def summary(self) -> str:
-        """Say it in a line for a person."""
+        """Return one line for the user."""
         ...
 
     def row(self) -> dict[str, object]:
-        """Return it as plain values, for JSON."""
+        """Return plain values, for JSON."""
         ...
 
 
@@ -33,8 +33,8 @@ R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
-class SlideOutcome(Generic[R]):
-    """How one slide of many ended, whatever was done to it: its result, or its error.
+class SlideResult(Generic[R]):
+    """The result of one slide of many, or its error.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class SlideOutcome(Generic[R]):
     error: BaseException | None = None
 
     def summary(self) -> str:
-        """One line for a person."""
+        """One line for the user."""
         return f"{self.slide_id}: {self.error if self.result is None else self.result.summary()}"
 
     def row(self) -> dict[str, object]:
-        """Return the outcome as plain values, for JSON."""
+        """Return the result as plain values, for JSON."""
         slide: dict[str, object] = {"slide_id": self.slide_id, "path": str(self.path)}
         if self.result is not None:
             return {**slide, "state": "done", **self.result.row()}
@@ -103,9 +103,9 @@ class ProcessedSlide:
         return replace(self, tissue=None, grid=None, segments=None, bag=None)
 
     def summary(self) -> str:
-        """Say what was done in a line for a person."""
+        """Return one line for the user that says what was done."""
         spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
-        reused = f"kept {', '.join(self.reused)}" if self.reused else ""
+        reused = f"reused {', '.join(self.reused)}" if self.reused else ""
         counts = f"{self.tiles or 0} patches, {self.groups or 0} groups"
         return f"{counts} ({'; '.join(part for part in (spent, reused) if part)})"
 

@@ -1,4 +1,4 @@
-"""One slide from its lock to its last stage, resumable: what was done with the same settings is kept."""
+"""One slide from its lock to its last stage, resumable: stages done with the same settings are not repeated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
-from .project import Project, Record, recorded
+from .project import Project, Record, slide_record
 from .results import ProcessedSlide
 from .stages import OWN_STAGES, RUN, begin_reading, follow
 
@@ -39,7 +39,7 @@ def process_slide(
     tools: Tools | None = None,
     progress: ProgressCallback = silent,
 ) -> ProcessedSlide:
-    """Run the stages on one slide; what was done before with the same settings is kept.
+    """Run the stages on one slide; stages that were done before with the same settings are not repeated.
 
     Parameters
     ----------
@@ -64,6 +64,19 @@ def process_slide(
         If a stage is unknown, or one that it needs is neither done nor asked for.
     ProjectError
         If the folder cannot be written or another process works on the slide.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import ProcessSettings, TileSettings
+    >>> settings = ProcessSettings(tiles=TileSettings(patch_size=128, mpp=0.5))
+    >>> slide = sme.process_slide("cohort/slides/synthetic-001.tiff", "study", settings=settings)
+    >>> slide.bag_path.as_posix(), slide.bag.features.shape[1]
+    ('study/bags/synthetic-001.h5', 1280)
+    >>> sme.process_slide("cohort/slides/synthetic-001.tiff", "study", settings=settings).reused
+    ('tissue', 'tiles', 'segments', 'features', 'groups')
     """
     tools = tools or Tools(settings or ProcessSettings())
     wanted = check_stages(stages)
@@ -75,16 +88,16 @@ def run_slide(
 ) -> SlideRun:
     """Run the wanted stages on one slide.
 
-    The first half opens the slide, finds tissue, lays the tiles and begins to read the first ones. The generator
-    may be driven from different threads, one after the other. Closing it, or an error thrown into it, gives the
-    slide back and is recorded in ``process.csv``.
+    The first half opens the slide, finds tissue, makes the grid of patches and begins to read the first ones.
+    The generator may be driven from different threads, one after the other. Closing it, or an error thrown into
+    it, gives the slide back and is recorded in ``process.csv``.
     """
     _check_folders(tools.settings.features)
     project.save_settings(tools.settings, versions())
     slide_id = slide_id_of(path)
     with (
         project.lock(slide_id),
-        recorded(project, slide_id, path) as record,
+        slide_record(project, slide_id, path) as record,
         open_slide(path) as slide,
         ExitStack() as ends,
     ):
@@ -118,7 +131,7 @@ def check_stages(stages: Collection[str]) -> list[str]:
     unknown = sorted(set(stages) - set(STAGES))
     if unknown or not stages:
         raise SettingsError(
-            f"unknown stages: {', '.join(unknown)}" if unknown else "no stage is asked for",
+            f"unknown stages: {', '.join(unknown)}" if unknown else "no stage is given",
             hint=f"The stages are {', '.join(STAGES)}",
         )
     return [stage for stage in STAGES if stage in stages]
@@ -176,7 +189,7 @@ class StageRunner:
                 f"the stage {stage!r} needs {' and '.join(missing)} of {job.slide_id!r} first",
                 where=job.bag,
                 hint=f"Add {','.join(missing)} to --stages",
-                window_hint="Press Segment/Classify in the Analyze dock: it does all that is missing",
+                window_hint="Press Segment/Classify in the Analyze dock: it runs the missing stages",
             )
         stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder)
         if done.get(stage) == stage_key:
@@ -202,8 +215,8 @@ class StageRunner:
         known = h5.read_attributes(job.bag) if job.bag.exists() else {}
         if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint:
             warnings.warn(
-                f"{job.slide_id}: the project held results of another slide of this name"
-                f" ({known.get('slide_path')}); they are kept under superseded/",
+                f"{job.slide_id}: the project held results of a different slide with this name"
+                f" ({known.get('slide_path')}); they were moved to superseded/",
                 stacklevel=2,
             )
         if stale or any(known.get(name) != value for name, value in facts.items() if value is not None):
@@ -215,8 +228,8 @@ def _check_folders(settings: FeatureSettings) -> None:
     folders = [layout.side_folder(name) for name in settings.more_encoders]
     if len(set(folders)) < len(folders):
         raise SettingsError(
-            f"the bags of {' and '.join(settings.more_encoders)} would lie in one folder",
-            hint="Run them one after the other, into projects of their own",
+            f"the bags of {' and '.join(settings.more_encoders)} would be in one folder",
+            hint="Run them one after the other, into separate projects",
         )
 
 

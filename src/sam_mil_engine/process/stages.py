@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..annotations.geojson import write_geojson
 from ..annotations.model import Annotation
 from ..bag import h5
-from ..bag.partial import PartialFeatures, rows_at_hand
+from ..bag.partial import PartialFeatures, count_saved_rows
 from ..devices import pick_device, reading_threads
 from ..errors import SlideError
 from ..ngff import write_ome_zarr
@@ -29,16 +29,16 @@ from .job import SlideJob, depends
 
 if TYPE_CHECKING:
     from ..features.encoder import Encoder
-    from ..features.tile_stream import TileStream
+    from ..features.patch_stream import PatchStream
 
-_PICTURE_SIDE = 1024
+_IMAGE_SIDE = 1024
 #: The stages whose results every encoder has for itself; those of the others are taken over.
 OWN_STAGES = ("features", "groups")
 
 
 def find_tissue_stage(job: SlideJob, key: str) -> None:
-    """Find the tissue, write its polygons and their picture."""
-    from ..drawing.pictures import draw_tissue, save_picture
+    """Find the tissue, write its polygons and their image."""
+    from ..drawing.images import draw_tissue, save_image
     from ..slide.tissue import find_tissue
     from ..slide.tissue_clip import clip_tissue
 
@@ -50,8 +50,8 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
         warnings.warn(f"{job.slide_id}: {tissue.warning}", stacklevel=2)
     info = job.slide.info
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
-    picture, frame = job.slide.picture(max_side=_PICTURE_SIDE)
-    save_picture(job.project.mask(job.slide_id, "jpg"), draw_tissue(picture, frame, tissue))
+    image, frame = job.slide.read_image(max_side=_IMAGE_SIDE)
+    save_image(job.project.mask(job.slide_id, "jpg"), draw_tissue(image, frame, tissue))
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)
         h5.mark_stage(file, "tissue", key)
@@ -67,15 +67,15 @@ def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
     ]
 
 
-def lay_tiles_stage(job: SlideJob, key: str) -> None:
-    """Lay the grid of patches and write the picture of those that are kept."""
-    from ..drawing.pictures import save_picture, stitch
-    from ..slide.tiling import lay_tiles
+def tile_stage(job: SlideJob, key: str) -> None:
+    """Make the grid of patches and write the image of those that are kept."""
+    from ..drawing.images import save_image, stitch
+    from ..slide.tiling import make_tile_grid
 
     info = job.slide.info
-    grid = lay_tiles(info, job.tissue(), job.tools.settings.tiles)
+    grid = make_tile_grid(info, job.tissue(), job.tools.settings.tiles)
     if len(grid):
-        save_picture(job.project.stitch(job.slide_id), stitch(job.slide, grid, _PICTURE_SIDE))
+        save_image(job.project.stitch(job.slide_id), stitch(job.slide, grid, _IMAGE_SIDE))
     with h5.edit_bag(job.bag) as file:
         h5.put_tiles(file, grid, size_px0=info.size_px0, power=info.objective_power)
         h5.mark_stage(file, "tiles", key)
@@ -87,8 +87,8 @@ def segment_stage(job: SlideJob, key: str) -> None:
     from ..segment.image import segmentation_image
 
     segmenter = job.tools.segmenter
-    picture = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
-    segments = segmenter.segment(picture, progress=job.progress)
+    image = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
+    segments = segmenter.segment(image, progress=job.progress)
     write_ome_zarr(
         job.project.segments(job.slide_id),
         segments.label_image(),
@@ -110,7 +110,7 @@ class _Missing:
 
 
 def _missing(job: SlideJob) -> list[_Missing]:
-    """List what the encoders still have to do; empty before the tiles are laid."""
+    """List what the encoders still have to do; empty before the tiles stage is done."""
     laid = h5.read_stages(job.bag)
     if "tiles" not in laid:
         return []
@@ -122,7 +122,7 @@ def _missing(job: SlideJob) -> list[_Missing]:
     return found
 
 
-def begin_reading(job: SlideJob) -> TileStream | None:
+def begin_reading(job: SlideJob) -> PatchStream | None:
     """Read the first patches that have to be encoded, before the encoder asks; None where there are none.
 
     The caller closes the stream.
@@ -130,16 +130,16 @@ def begin_reading(job: SlideJob) -> TileStream | None:
     missing, grid = _missing(job), h5.read_grid(job.bag)
     if not missing or grid is None:
         return None
-    start = min(rows_at_hand(one.job.bag, key=one.key) for one in missing)
+    start = min(count_saved_rows(one.job.bag, key=one.key) for one in missing)
     return _stream(job, start) if start < len(grid) else None
 
 
-def _stream(job: SlideJob, start: int) -> TileStream:
-    from ..features.tile_stream import TileStream
+def _stream(job: SlideJob, start: int) -> PatchStream:
+    from ..features.patch_stream import PatchStream
 
     settings = job.tools.settings.features
     threads = settings.readers or reading_threads(pick_device(job.tools.device))
-    return TileStream(
+    return PatchStream(
         job.slide, job.grid(), start=start, batch=settings.batch_size, block=settings.block, threads=threads
     )
 
@@ -147,7 +147,7 @@ def _stream(job: SlideJob, start: int) -> TileStream:
 def encode_stage(job: SlideJob, key: str) -> None:
     """Encode the patches, block by block, by every encoder that lacks them, and store what this job's made.
 
-    Goes on where an earlier run was killed. What the other encoders made waits beside their bags until it is their
+    Goes on where an earlier run was killed. What the other encoders made waits next to their bags until it is their
     turn; then there is nothing left to read.
     """
     missing, settings = _missing(job), job.tools.settings.features
@@ -172,14 +172,14 @@ def encode_stage(job: SlideJob, key: str) -> None:
 
 
 def _encode(job: SlideJob, encoders: list[Encoder], parts: list[PartialFeatures]) -> None:
-    from ..features.encode import encode_tiles
+    from ..features.encode import encode_patches
 
     settings, starts = job.tools.settings.features, [part.rows for part in parts]
     tiles = job.tiles
     if tiles is None or tiles.start != min(starts):
         tiles = _stream(job, min(starts))
     with closing(tiles):
-        for _, blocks in encode_tiles(tiles, encoders, settings=settings, starts=starts, progress=job.progress):
+        for _, blocks in encode_patches(tiles, encoders, settings=settings, starts=starts, progress=job.progress):
             for part, block in zip(parts, blocks, strict=True):
                 if len(block):
                     part.append(block)
@@ -229,7 +229,7 @@ def follow(job: SlideJob, *, replacing: Callable[[Collection[str]], None]) -> No
 #: A stage's name -> what does it.
 RUN: dict[str, Callable[[SlideJob, str], None]] = {
     "tissue": find_tissue_stage,
-    "tiles": lay_tiles_stage,
+    "tiles": tile_stage,
     "segments": segment_stage,
     "features": encode_stage,
     "groups": group_stage,

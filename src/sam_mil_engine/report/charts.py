@@ -48,7 +48,7 @@ class Series:
     name
         What it is.
     runs
-        Tuple of (x, y), each (n,), one a run; values of y that are not finite leave a gap.
+        Tuple of (x, y), each (n,), one per run; values of y that are not finite leave a gap.
     band
         (low, high), each (n,): the interval of y at the x of the first run, or None.
     points

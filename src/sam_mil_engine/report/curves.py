@@ -12,7 +12,7 @@ from .. import layout
 from ..annotations.localisation import FALSE_POSITIVES, sensitivity_name
 from ..training.metrics import auc, average_precision
 from .charts import Chart, Series
-from .localisation import read_figures
+from .localisation import read_metrics
 
 if TYPE_CHECKING:
     from ..mil.patch_calibration import PatchCalibration
@@ -77,7 +77,7 @@ def froc_chart(runs: Mapping[str, Path]) -> Chart | None:
     series = []
     for name, folder in runs.items():
         file = folder / layout.LOCALISATION
-        figures = read_figures(file) if file.is_file() else {}
+        figures = read_metrics(file) if file.is_file() else {}
         rows = [figures.get(sensitivity_name(rate), {}) for rate in FALSE_POSITIVES]
         value, low, high = (
             np.array([np.nan if row.get(part) is None else row[part] for row in rows], dtype=np.float64)

@@ -13,15 +13,15 @@ from .tables import number
 
 
 def localisation_table(runs: Mapping[str, Path]) -> Table | None:
-    """Return one row per figure and one column per run (name -> folder); None where no run was compared."""
+    """Return one row per metric and one column per run (name -> folder); None where no run was compared."""
     files = {name: folder / layout.LOCALISATION for name, folder in runs.items()}
-    read = {name: read_figures(file) for name, file in files.items() if file.is_file()}
+    read = {name: read_metrics(file) for name, file in files.items() if file.is_file()}
     if not read:
         return None
-    figures = list(next(iter(read.values())))
-    columns = (Column("Figure", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
+    metrics = list(next(iter(read.values())))
+    columns = (Column("Metric", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
     rows = tuple(
-        (Cell(figure, figure), *(_cell(found.get(figure)) for found in read.values())) for figure in figures
+        (Cell(metric, metric), *(_cell(found.get(metric)) for found in read.values())) for metric in metrics
     )
     note = (
         "Patches at or above the operating point are marked. Sensitivity is that of lesions, at so many false"
@@ -30,8 +30,8 @@ def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     return Table("Maps against annotations", columns, rows, note=note)
 
 
-def read_figures(file: Path) -> dict[str, dict[str, float | None]]:
-    """Name of the figure -> ``value``, ``low``, ``high``; raises :class:`DataError` where it is not readable."""
+def read_metrics(file: Path) -> dict[str, dict[str, float | None]]:
+    """Name of the metric -> ``value``, ``low``, ``high``; raises :class:`DataError` if the file is not readable."""
     try:
         return dict(json.loads(file.read_text(encoding="utf-8"))["figures"])
     except (OSError, ValueError, KeyError, TypeError) as error:

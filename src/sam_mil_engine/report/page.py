@@ -10,14 +10,14 @@ from ..files import atomic_write
 from ..geometry import area_um2
 from .charts import line_chart
 from .content import Cell, ReportContent, SlideSection, Strip
-from .panels import fit_tile, jpeg_uri, panels_of
+from .panels import fit_patch, jpeg_uri, make_panels
 from .strips import save_strips
-from .tables import anchor, figures_table, groups_table, predictions_table
+from .tables import anchor, groups_table, metrics_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
 PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
 #: Longest side of a patch in a strip.
-TILE_SIDE = 160
+PATCH_SIDE = 160
 _MANY_SLIDES = 4
 
 #: What an HTML file cannot hold: control characters, and halves of surrogate pairs from undecodable file names.
@@ -67,7 +67,7 @@ def render(content: ReportContent) -> str:
     linked = frozenset(section.slide_id for section in content.slides)
     page = environment.get_template("page.html.j2").render(
         content=content,
-        figures=figures_table(content.figures) if content.figures else None,
+        metrics=metrics_table(content.metrics) if content.metrics else None,
         charts=[line_chart(chart) for chart in content.charts],
         curves=[line_chart(chart) for chart in content.curves],
         strips=[_strip(strip) for strip in content.strips],
@@ -79,17 +79,17 @@ def render(content: ReportContent) -> str:
 
 
 def _strip(strip: Strip) -> dict[str, Any]:
-    tiles = [
+    patches = [
         {
-            "uri": jpeg_uri(fit_tile(tile.picture, TILE_SIDE)),
+            "uri": jpeg_uri(fit_patch(patch.rgb, PATCH_SIDE)),
             "alt": f"{strip.title}, number {number}",
-            "slide": tile.slide_id,
-            "place": f"{tile.corner_px0[0]}, {tile.corner_px0[1]}",
-            "value": tile.value,
+            "slide": patch.slide_id,
+            "place": f"{patch.corner_px0[0]}, {patch.corner_px0[1]}",
+            "value": patch.value,
         }
-        for number, tile in enumerate(strip.tiles, start=1)
+        for number, patch in enumerate(strip.patches, start=1)
     ]
-    return {"title": strip.title, "tiles": tiles}
+    return {"title": strip.title, "patches": patches}
 
 
 def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:
         "section": section,
         "anchor": anchor(section.slide_id),
         "facts": _facts(section),
-        "panels": panels_of(section, max_side=max_side),
+        "panels": make_panels(section, max_side=max_side),
         "groups": groups_table(section),
         "classes": classes,
         "right": None if scores is None or section.label is None else scores.predicted == section.label,

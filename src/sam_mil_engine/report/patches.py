@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import layout
-from ..bag.names import existing_form
+from ..bag.names import find_existing
 from ..errors import SamMilError
 from ..mil.scores import SlideScores
 from ..prediction.patches import SlidePatches, patches_of_slides
@@ -19,7 +19,7 @@ from .charts import Chart
 from .content import Strip
 from .curves import patch_score_chart
 from .runs import read_settings
-from .strips import strips_of
+from .strips import make_strips
 
 if TYPE_CHECKING:
     from ..training.checkpoint import TrainedModel
@@ -40,14 +40,14 @@ class PatchesOfRun:
 
 def patches_of_run(folder: Path, run: TrainResult, progress: ProgressCallback) -> PatchesOfRun:
     """Score patches of the unseen slides of the first split (of the first model for an evaluation)."""
-    bags = bags_of(folder)
+    bags = find_bags(folder)
     if bags is None:
         return PatchesOfRun()
     table = run.predictions
     one = table[(table["repeat"] == table["repeat"].iloc[0]) & (table["fold"] == table["fold"].iloc[0])]
     chosen = one.groupby("label", sort=False).head(PER_CLASS)
     slides = [
-        (str(row["slide_id"]), str(row["label"]), existing_form(bags / f"{row['slide_id']}{layout.BAG_ENDING}"))
+        (str(row["slide_id"]), str(row["label"]), find_existing(bags / f"{row['slide_id']}{layout.BAG_ENDING}"))
         for row in chosen.to_dict("records")
     ]
     try:
@@ -57,8 +57,8 @@ def patches_of_run(folder: Path, run: TrainResult, progress: ProgressCallback) -
         # without a negative class, strips alone are shown, and scores are of no use
         patches = patches_of_slides(model, slides, negative=negative or 0, progress=progress)
     except SamMilError as error:
-        return PatchesOfRun(notes=(f"There are no pictures of patches: {error.what}.",))
-    strips, notes = strips_of(patches)
+        return PatchesOfRun(notes=(f"There are no images of patches: {error.what}.",))
+    strips, notes = make_strips(patches)
     chart = None
     if negative is not None:
         chart = patch_score_chart(
@@ -69,7 +69,7 @@ def patches_of_run(folder: Path, run: TrainResult, progress: ProgressCallback) -
     return PatchesOfRun(chart, strips, notes)
 
 
-def bags_of(folder: Path) -> Path | None:
+def find_bags(folder: Path) -> Path | None:
     """Folder of the bags of a run: what an evaluation names, else ``bags`` in a folder above; None without one."""
     named = read_settings(folder).get("bags")
     if named is not None and Path(named).is_dir():

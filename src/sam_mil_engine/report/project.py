@@ -11,7 +11,7 @@ from .. import layout
 from ..annotations.model import Annotation, by_class
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
-from ..bag.names import existing_form
+from ..bag.names import find_existing
 from ..bag.native import bags_in
 from ..errors import BagError, DataError
 from ..mil.score_files import read_scores
@@ -24,27 +24,27 @@ from .localisation import localisation_table
 from .patches import PatchesOfRun, patches_of_run, patches_of_scores
 from .process_list import process_table, read_process_list
 from .runs import (
-    charts_beside,
-    charts_of,
+    compare_charts,
     differences_table,
-    figures_of,
     flat,
+    make_charts,
+    metrics_of,
     model_name,
     predictions_of,
     read_settings,
 )
-from .sections import section_of_bag, section_of_scores
-from .strips import strips_of
+from .sections import section_from_bag, section_from_scores
+from .strips import make_strips
 
 if TYPE_CHECKING:
     from ..training.run_files import TrainResult
 
-#: Slides with pictures on one page, so that it stays small enough to send.
+#: Slides with images on one page, so that it stays small enough to send.
 MAX_SLIDES = 8
 _MAX_RUN_SLIDES = 4
 
 
-def report_of(
+def build_report(
     path: str | Path,
     *,
     annotations: Mapping[str, Path] | None = None,
@@ -60,13 +60,13 @@ def report_of(
         A PROJECT (``bags/`` and ``process.csv``), a RUN (``metrics.json``), a folder of RUNs of several models,
         or a PREDICTION (what ``predict`` wrote).
     annotations
-        slide_id -> annotation file, shown beside the prediction.
+        slide_id -> annotation file, shown next to the prediction.
     labels
         slide_id -> true class, where the folder does not know it.
     max_slides
-        Slides that get pictures; the tables list all.
+        Slides that get images; the tables list all.
     progress
-        Called once a slide; raising in it stops.
+        Called once per slide; raising in it stops.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def report_of(
     if files:
         return builder.prediction(folder, files)
     raise DataError(
-        "this is no project, no finished run and no prediction",
+        "this is not a project, a finished run or a prediction",
         where=folder,
         hint="Give the folder that process, train or predict wrote; an unfinished run must be resumed first",
     )
@@ -117,7 +117,7 @@ class _Builder:
         for done, bag in enumerate(bags[: self._max]):
             self._progress(Progress("report", done, min(len(bags), self._max), unit="slides", message=bag.stem))
             try:
-                sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
+                sections.append(self._annotated(section_from_bag(bag, label=self._labels.get(bag.stem))))
             except BagError as error:
                 notes.append(str(error))
         settings = read_settings(folder)
@@ -172,8 +172,8 @@ class _Builder:
             subtitle="Training and evaluation" if evaluated is None else "Evaluation on other data",
             facts=tuple(facts),
             settings=_settings(settings[0]) if single else (),
-            figures=tuple(figures_of(name, result) for name, result in zip(names, results, strict=True)),
-            charts=charts_of(first.history) if single else charts_beside(dict(zip(names, results, strict=True))),
+            metrics=tuple(metrics_of(name, result) for name, result in zip(names, results, strict=True)),
+            charts=make_charts(first.history) if single else compare_charts(dict(zip(names, results, strict=True))),
             curves=tuple(chart for chart in curves if chart is not None),
             strips=found.strips,
             predictions=predictions_of(first) if single else (),
@@ -189,7 +189,7 @@ class _Builder:
 
         home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
         if home is None:
-            return [], ["The bags are not in a folder above the run: there are no pictures of slides."]
+            return [], ["The bags are not in a folder above the run: there are no images of slides."]
         table = run.predictions
         one = table[(table["repeat"] == table["repeat"].iloc[0]) & (table["fold"] == table["fold"].iloc[0])]
         one = one.assign(right=one["label"] == one["predicted"], p=one[f"p_{run.classes[-1]}"])
@@ -197,15 +197,15 @@ class _Builder:
         model = load_model(run.model_dir, device="cpu")
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
-            bag = existing_form(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
+            bag = find_existing(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
             self._progress(Progress("report", done, len(chosen), unit="slides", message=bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
                 continue
             scores = predict(model, read_bag(bag))
-            sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
+            sections.append(self._annotated(section_from_bag(bag, scores=scores, label=str(row["label"]))))
         notes.append(
-            f"Pictures show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
+            f"Images show {len(sections)} of {len(one)} unseen slides of the first split, misclassified ones first."
         )
         return sections, notes
 
@@ -220,8 +220,8 @@ class _Builder:
                 Progress("report", done, min(len(order), self._max), unit="slides", message=item.slide_id)
             )
             label = self._labels.get(item.slide_id)
-            sections.append(self._annotated(section_of_scores(item, label=label)))
-        strips, unread = strips_of([patches_of_scores(scores[k]) for k in order[: self._max]])
+            sections.append(self._annotated(section_from_scores(item, label=label)))
+        strips, unread = make_strips([patches_of_scores(scores[k]) for k in order[: self._max]])
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
         encoders = sorted({str(item.attrs["encoder"]) for item in scores if "encoder" in item.attrs})
         facts = [("Model", ", ".join(models)), ("Slides", str(len(scores)))]
@@ -271,7 +271,7 @@ def _settings(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _more(count: int, shown: int) -> tuple[str, ...]:
-    return (f"Pictures show {shown} of {count} slides; the tables list all.",) if count > shown else ()
+    return (f"Images show {shown} of {count} slides; the tables list all.",) if count > shown else ()
 
 
 def _name(folder: Path) -> str:

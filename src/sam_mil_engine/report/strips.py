@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 
 from ..bag.h5 import read_attributes, read_grid
-from ..drawing.pictures import encode_picture
+from ..drawing.images import encode_image
 from ..errors import BagError, SamMilError
 from ..files import atomic_write
 from ..prediction.patches import SlidePatches
 from ..slide.reader import open_slide
-from ..slide.tiling import read_tile
-from .content import Strip, TilePicture
+from ..slide.tiling import read_patch
+from .content import PatchImage, Strip
 
 #: Patches of a strip, and how many of them one slide gives at most where there are others.
 LENGTH, PER_SLIDE = 8, 3
@@ -24,7 +24,7 @@ LENGTH, PER_SLIDE = 8, 3
 FOLDER = "{stem}-tiles"
 
 
-def strips_of(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tuple[str, ...]]:
+def make_strips(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tuple[str, ...]]:
     """Return two strips per class, in the order of the classes' first slides, and what could not be read.
 
     Models without attention have no strips.
@@ -36,10 +36,10 @@ def strips_of(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tuple[
         own = [one for one in attended if one.label == name]
         kinds: tuple[tuple[Literal["most", "least"], int], ...] = (("most", -1), ("least", 1))
         for kind, sign in kinds:
-            tiles, why = _read(_chosen(own, sign), own)
+            images, why = _read(_chosen(own, sign), own)
             notes += why
-            if tiles:
-                strips.append(Strip(f"{kind.capitalize()} attended, {name}", kind, name, tiles))
+            if images:
+                strips.append(Strip(f"{kind.capitalize()} attended, {name}", kind, name, images))
     return tuple(strips), tuple(dict.fromkeys(notes))
 
 
@@ -53,10 +53,10 @@ def save_strips(report: Path, strips: Sequence[Strip]) -> Path | None:
     folder = report.with_name(FOLDER.format(stem=report.stem))
     for strip in strips:
         inner = folder / _file_name(strip.of_class)
-        for number, tile in enumerate(strip.tiles, start=1):
-            x, y = tile.corner_px0
-            name = f"{strip.kind}-{number:02d}-{_file_name(tile.slide_id)}-{x}-{y}.png"
-            atomic_write(inner / name, encode_picture(tile.picture, ".png"))
+        for number, image in enumerate(strip.patches, start=1):
+            x, y = image.corner_px0
+            name = f"{strip.kind}-{number:02d}-{_file_name(image.slide_id)}-{x}-{y}.png"
+            atomic_write(inner / name, encode_image(image.rgb, ".png"))
     return folder
 
 
@@ -78,23 +78,23 @@ def _chosen(slides: Sequence[SlidePatches], sign: int) -> list[tuple[int, int]]:
 
 def _read(
     chosen: Iterable[tuple[int, int]], slides: Sequence[SlidePatches]
-) -> tuple[tuple[TilePicture, ...], list[str]]:
+) -> tuple[tuple[PatchImage, ...], list[str]]:
     """Read patches in their order; a slide that cannot be read is named."""
     by_slide: dict[int, list[int]] = {}
     order = list(chosen)
     for slide, patch in order:
         by_slide.setdefault(slide, []).append(patch)
-    found: dict[tuple[int, int], TilePicture] = {}
+    found: dict[tuple[int, int], PatchImage] = {}
     notes = []
     for number, patches in by_slide.items():
         try:
-            found |= {(number, tile[0]): tile[1] for tile in _tiles(slides[number], patches)}
+            found |= {(number, patch): image for patch, image in _images(slides[number], patches)}
         except SamMilError as error:
             notes.append(f"{slides[number].slide_id}: its patches are not shown ({error.what}).")
     return tuple(found[place] for place in order if place in found), notes
 
 
-def _tiles(slide: SlidePatches, patches: Sequence[int]) -> Iterator[tuple[int, TilePicture]]:
+def _images(slide: SlidePatches, patches: Sequence[int]) -> Iterator[tuple[int, PatchImage]]:
     if slide.bag_path is None or slide.attention is None:
         raise ValueError("patches are read of slides with a bag and attention")
     path, grid = read_attributes(slide.bag_path).get("slide_path"), read_grid(slide.bag_path)
@@ -106,7 +106,7 @@ def _tiles(slide: SlidePatches, patches: Sequence[int]) -> Iterator[tuple[int, T
         for patch in patches:
             x, y = (int(value) for value in slide.coords_px0[patch])
             value = f"{slide.attention[patch]:.2g}×"
-            yield patch, TilePicture(read_tile(opened, grid, patch), slide.slide_id, (x, y), value)
+            yield patch, PatchImage(read_patch(opened, grid, patch), slide.slide_id, (x, y), value)
 
 
 def _file_name(text: str) -> str:

@@ -28,7 +28,7 @@ class Candidate:
     Attributes
     ----------
     box_raster
-        First and last x and y in pixels of the picture.
+        First and last x and y in pixels of the image.
     predicted_iou, stability
         SAM's scores.
     logits, row, column
@@ -49,7 +49,7 @@ class CropCandidates:
 
     crop: Crop
     resolution: FullResolution
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     masks: list[Candidate] = field(default_factory=list)
 
     def passing(self, found: DecodedMasks, *, threshold: float, min_stability: float) -> list[Candidate]:
@@ -57,7 +57,7 @@ class CropCandidates:
         if not len(found.logits):
             return []
         measured = self.resolution.measure(found.logits, threshold=threshold)
-        height, width = self.picture_size
+        height, width = self.image_size
         keep = ~is_box_near_crop_edge(measured.boxes, list(self.crop.box_raster), [0, 0, width, height])
         if min_stability > 0:
             keep &= measured.stability >= min_stability
@@ -98,7 +98,7 @@ class CropCandidates:
 
 @dataclass(frozen=True, slots=True)
 class FoundMask:
-    """A mask of the picture: the pixels (h, w) of its box (first and last x and y), and SAM's scores."""
+    """A mask of the image: the pixels (h, w) of its box (first and last x and y), and SAM's scores."""
 
     pixels: npt.NDArray[np.bool_]
     box_raster: tuple[int, int, int, int]
@@ -106,7 +106,7 @@ class FoundMask:
     stability: float
 
 
-def masks_of_picture(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
+def merge_crop_masks(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
     """Join the masks that the crops have left: of duplicates the one from the smaller crop stays."""
     all_of_them = [(crop, mask) for crop in crops for mask in crop.masks]
     kept = list(range(len(all_of_them)))
@@ -125,7 +125,7 @@ def masks_of_picture(crops: Sequence[CropCandidates], *, threshold: float) -> li
 
 
 def without_small_regions(masks: list[FoundMask], *, size: tuple[int, int], min_area: int) -> list[FoundMask]:
-    """Fill holes and drop islands of fewer than ``min_area`` pixels, on a picture of ``size`` rows and columns.
+    """Fill holes and drop islands of fewer than ``min_area`` pixels, on an image of ``size`` rows and columns.
 
     Where that makes duplicates, a mask that needed no change stays.
     """

@@ -22,7 +22,7 @@ def load_segmenter(
         of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or ``auto``: the largest
         of Meta's SAMs in that folder, else ``regions``.
     settings
-        Its settings; the name in them is not looked at.
+        Its settings; the name in them is ignored.
     device
         ``auto``, ``cpu``, ``cuda`` or ``mps``; regions are always found on the CPU.
 
@@ -30,6 +30,21 @@ def load_segmenter(
     ------
     SegmentError
         If the name is unknown, or its weights are missing, damaged or of another shape.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.segment.image import segmentation_image
+    >>> from sam_mil_engine.settings import SegmentSettings, TissueSettings
+    >>> from sam_mil_engine.slide.tissue import find_tissue
+    >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
+    ...     tissue = find_tissue(slide, TissueSettings())
+    ...     image = segmentation_image(slide, tissue, SegmentSettings())
+    >>> segments = sme.load_segmenter("regions").segment(image)
+    >>> segments.label_image().shape == image.tissue.shape, len(segments) > 0
+    (True, True)
     """
     settings = settings or SegmentSettings()
     if name == "auto":

@@ -94,7 +94,7 @@ def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segme
         end = np.maximum(end, start + 1)
     limits = np.asarray(segments.size_raster)
     both = np.concatenate([np.clip(start, 0, limits), np.clip(end, 0, limits)], axis=1)
-    return np.ascontiguousarray(both.T)  # one row a coordinate: every mask compares whole rows
+    return np.ascontiguousarray(both.T)  # one row per coordinate: every mask compares whole rows
 
 
 def _snapped(points_raster: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

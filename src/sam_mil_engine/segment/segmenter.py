@@ -1,4 +1,4 @@
-"""The seam between segmenters and everything else. Does not import torch."""
+"""The interface between segmenters and everything else. Does not import torch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from .segments import Segments
 
 
 class Segmenter(Protocol):
-    """Picture -> segments."""
+    """Image -> segments."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name for the user."""
         ...
 
     @property
     def version(self) -> str:
-        """Changes whenever the segments may: part of the key under which results are kept."""
+        """Changes whenever the segments may: part of the key of the cached results."""
         ...
 
-    def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
-        """Find the segments of a picture; raises :class:`SegmentError` where that is not possible."""
+    def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
+        """Find the segments of an image; raises :class:`SegmentError` where that is not possible."""
         ...

@@ -1,4 +1,4 @@
-"""What segments are called where a person reads of them: by what made them."""
+"""Titles of segments in text for the user: by the segmenter that made them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RELEASED = {"sam-mil": "SAM-MIL"}
 
 
 def segmenter_title(name: str | None) -> str:
-    """Return what a person calls a segmenter: ``SAM ViT-H`` for ``vit_h``, the file's name for a path."""
+    """Return the title of a segmenter: ``SAM ViT-H`` for ``vit_h``, the file's name for a path."""
     if not name:
         return "unknown"
     card = cards("segmenter").get(name)

@@ -41,7 +41,7 @@ def key(*parts: object) -> str:
 
 
 def setting(default: Any, title: str, text: str, *, unit: str = "", **limits: Any) -> Any:
-    """Return the field of a setting with everything that a person is told of it.
+    """Return the field of a setting with everything that the user is told about it.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class ClamSettings(Settings):
         " without it, beyond two classes.",
     )
     bag_weight: float = setting(
-        0.7, "Weight of the slide", "Weight of the slide's loss; the instances' loss has the rest.", ge=0, le=1
+        0.7, "Weight of the slide", "Weight of the slide's loss; the instances' loss gets the rest.", ge=0, le=1
     )
 
 
@@ -200,7 +200,7 @@ class ModelSettings(Settings):
         "Consistency patches",
         "Size of the bags for which the weight is meant. The term is a sum of squared attention weights and falls"
         " with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is fixed, as"
-        " the paper prints it; in bags of some hundred patches the term then outweighs the class"
+        " the paper prints it; in bags of a few hundred patches the term then outweighs the class"
         " (studies/demo_cohort.md).",
         unit="patches",
         ge=0,

@@ -34,14 +34,14 @@ class TissueSettings(Settings):
     close_size: int = setting(
         4, "Closing", "Gaps in the tissue up to this size are closed; 0 closes none.", unit="px", ge=0, le=99
     )
-    otsu: bool = setting(False, "Otsu's threshold", "Find the threshold from the slide instead.")
+    otsu: bool = setting(False, "Otsu's threshold", "Compute the threshold from the slide instead.")
     min_tissue_area: float = setting(
         100.0, "Smallest tissue", "Smaller pieces of tissue are left out.", unit="512 x 512 px at level 0", ge=0
     )
     min_hole_area: float = setting(
         16.0, "Smallest hole", "Smaller holes count as tissue.", unit="512 x 512 px at level 0", ge=0
     )
-    max_holes: int = setting(8, "Holes", "Of each piece, only so many of the largest holes are kept.", ge=0)
+    max_holes: int = setting(8, "Holes", "Only this many of the largest holes of each piece are kept.", ge=0)
     fallback: bool = setting(
         True,
         "Try again",
@@ -76,16 +76,20 @@ def tissue_preset(name: str) -> TissueSettings:
 
 
 class TileSettings(Settings):
-    """Patches on one global grid with origin (0, 0) and no overlap (methods §1)."""
+    """Patches on one global grid with origin (0, 0) and no overlap (methods §1); holds the default patch size."""
 
     patch_size: int = setting(
         512, "Patch size", "Side of a patch at the resolution at which it is read.", unit="px", ge=8, le=8192
     )
     mpp: float | None = setting(
-        None, "Resolution", "Patches are read at it; without it, at level 0 as it is.", unit="µm per pixel", gt=0
+        None,
+        "Resolution",
+        "Patches are read at this resolution; if not set, at level 0.",
+        unit="µm per pixel",
+        gt=0,
     )
     source_mpp: float | None = setting(
-        None, "Resolution of level 0", "For slides that do not say it.", unit="µm per pixel", gt=0
+        None, "Resolution of level 0", "For slides that do not state it.", unit="µm per pixel", gt=0
     )
     rule: Literal["four_point", "centre"] = setting(
         "four_point",
@@ -98,7 +102,9 @@ class SegmentSettings(Settings):
     """The segmenter and its settings; the SAM values are the paper's (SAM-MIL §4.1)."""
 
     segmenter: str = setting(
-        "auto", "Segmenter", "Its name, or the path of a SAM checkpoint; auto takes the largest SAM that is there."
+        "auto",
+        "Segmenter",
+        "Its name, or the path of a SAM checkpoint; auto takes the largest SAM that is available.",
     )
     max_side: int = setting(
         1024,
@@ -112,7 +118,7 @@ class SegmentSettings(Settings):
     points_per_batch: int | None = setting(
         None,
         "SAM batch",
-        "Prompts that are decoded at once; without it, what is fast on the device. No mask depends on it.",
+        "Prompts decoded at once; if not set, chosen for the device. The masks do not depend on it.",
         ge=1,
         le=1024,
     )
@@ -133,7 +139,7 @@ class SegmentSettings(Settings):
         0.6, "Stability", "SAM's masks that are less stable are left out.", ge=0, le=1
     )
     crop_n_layers: int = setting(
-        1, "Crop layers", "SAM looks at the whole image, and at crops of it in so many layers.", ge=0, le=3
+        1, "Crop layers", "SAM segments the whole image, and crops of it in this many layers.", ge=0, le=3
     )
     crop_n_points_downscale_factor: int = setting(
         2, "Points in crops", "Each layer of crops has fewer points along a side, by this factor.", ge=1, le=8
@@ -154,7 +160,7 @@ class FeatureSettings(Settings):
 
     encoder: str = setting("efficientnet-lite0", "Encoder", "The name of the patch encoder.")
     more_encoders: tuple[str, ...] = setting(
-        (), "Further encoders", "Of the same patches, which are read once for all; each has bags of its own."
+        (), "Further encoders", "They encode the same patches, which are read only once; each writes its own bags."
     )
     precision: Literal["float32", "bfloat16", "float16"] = setting(
         "float32",
@@ -166,12 +172,12 @@ class FeatureSettings(Settings):
     )
     dtype: Literal["float16", "float32"] = setting("float32", "Stored as", "Type of the numbers in the bag file.")
     block: int = setting(
-        256, "Saved every", "After so many patches features are safe in the file.", unit="patches", ge=1
+        256, "Saved every", "Features are saved to the file after this many patches.", unit="patches", ge=1
     )
     readers: int | None = setting(
         None,
         "Reading threads",
-        "Threads that read and decode tiles for the encoder; without it, what suits the device.",
+        "Threads that read and decode tiles for the encoder; if not set, chosen for the device.",
         ge=1,
         le=64,
     )

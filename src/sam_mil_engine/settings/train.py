@@ -1,4 +1,4 @@
-"""Settings of training, cross-validation and the demonstration."""
+"""Settings of training, cross-validation and the demo."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .process import ProcessSettings, SegmentSettings, TileSettings
 
 
 class TrainSettings(Settings):
-    """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
+    """The optimisation (methods §2): Adam, cosine over the epochs, one bag per step.
 
     What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
     """
 
     model: ModelSettings = ModelSettings()
     optimizer: Literal["adam", "adamw"] = setting("adam", "Optimizer", "Of the weights.")
-    epochs: int = setting(200, "Epochs", "Epochs at most.", unit="epochs", ge=1)
+    epochs: int = setting(200, "Epochs", "Maximum number of epochs.", unit="epochs", ge=1)
     learning_rate: float = setting(2e-4, "Learning rate", "At the start; it falls to zero with a cosine.", gt=0)
     weight_decay: float = setting(1e-5, "Weight decay", "Of the optimizer.", ge=0)
     patience: int = setting(
@@ -32,7 +32,7 @@ class TrainSettings(Settings):
         "youden", "Threshold", "How the decision threshold is chosen on the validation slides (two classes)."
     )
     classes: tuple[str, ...] | None = setting(
-        None, "Classes", "Class names in their order, the positive one last; without it, the labels are sorted."
+        None, "Classes", "Class names in their order, the positive one last; if not set, the labels are sorted."
     )
     calibrate: bool = setting(
         True, "Calibrate", "Calibrate slide and patch probabilities on the validation slides (calibration.py)."
@@ -40,7 +40,7 @@ class TrainSettings(Settings):
     negative_class: str | None = setting(
         None,
         "Negative class",
-        "The class whose slides hold nothing that is looked for; without it, found by its name (normal, benign).",
+        "The class of the negative slides; if not set, found by its name (normal, benign).",
     )
     balance: Literal["none", "weights", "sampling"] = setting(
         "none",
@@ -52,22 +52,22 @@ class TrainSettings(Settings):
         "bf16", "Precision", "Of matrix products on CUDA; elsewhere always float32."
     )
     cache_dtype: Literal["float16", "float32"] = setting(
-        "float16", "Kept as", "Precision in which features are kept in memory."
+        "float16", "Kept as", "Precision of the features cached in memory."
     )
     cache_gib: float = setting(
         8.0,
         "Memory for bags",
-        "Bags are kept in memory up to it; further ones are read every epoch.",
+        "Bags are cached in memory up to this size; the others are read in every epoch.",
         unit="GiB",
         ge=0,
     )
     tensorboard: bool = setting(
-        False, "TensorBoard", "Write losses and metrics of every epoch for TensorBoard too."
+        False, "TensorBoard", "Also write losses and metrics of every epoch for TensorBoard."
     )
 
     @property
     def budget(self) -> float:
-        """Bytes of bags to keep at most."""
+        """Largest number of bytes of bags to cache."""
         return self.cache_gib * 2**30
 
 
@@ -75,13 +75,13 @@ class ProtocolSettings(Settings):
     """How a cohort is divided for cross-validation (methods §5), and what its paper changes in the training."""
 
     folds: int = setting(5, "Folds", "Folds of cross-validation.", ge=2)
-    repeats: int = setting(1, "Repeats", "How often the cohort is divided.", ge=1)
+    repeats: int = setting(1, "Repeats", "How often the cohort is divided into folds.", ge=1)
     by_patient: bool = setting(
         False, "By patient", "Keep the slides of a patient on one side; a patient must be known for every slide."
     )
-    patience: int | None = setting(None, "Patience", "Instead of the patience of training.", unit="epochs", ge=1)
+    patience: int | None = setting(None, "Patience", "Overrides the patience of training.", unit="epochs", ge=1)
     min_epochs: int | None = setting(
-        None, "First stop", "Instead of the first stop of training.", unit="epochs", ge=0
+        None, "First stop", "Overrides the first stop of training.", unit="epochs", ge=0
     )
 
     @property
@@ -115,7 +115,7 @@ PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 
 
 class DemoSettings(Settings):
-    """The demonstration: a small cohort of generated slides, and models that are trained within minutes."""
+    """The demo: a small cohort of generated slides, and models that are trained within minutes."""
 
     slides: int = setting(32, "Slides", "Generated slides.", unit="slides", ge=8)
     seed: int = setting(0, "Seed", "Of the generated slides.")

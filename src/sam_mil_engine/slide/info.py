@@ -1,4 +1,4 @@
-"""What is known of a slide without reading a pixel, and what tells its file from others."""
+"""What is known of a slide without reading a pixel, and the fingerprint of its file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SlideInfo:
         Width and height of the pieces in which every level is stored, or None where that is not known; empty where
         it is known of no level.
     warnings
-        What is odd about the file, in sentences.
+        What is unusual about the file, in sentences.
     """
 
     path: Path

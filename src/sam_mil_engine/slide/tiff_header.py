@@ -1,4 +1,4 @@
-"""The directories of a TIFF file: what each picture in it is, without decoding one, and without the long tables."""
+"""The directories of a TIFF file: what each image in it is, without decoding one, and without the long tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Tags = Mapping[int, tuple[int, ...] | bytes]
 
 @dataclass(frozen=True, slots=True)
 class TiffDirectory:
-    """One picture of a TIFF file, as its directory describes it.
+    """One image of a TIFF file, as its directory describes it.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class TiffDirectory:
     tile
         Width and height of its tiles; None where it is stored in strips.
     reduced
-        Whether it is marked as a smaller version of another picture.
+        Whether it is marked as a smaller version of another image.
     bits
         Largest number of bits of a sample.
     samples
@@ -82,7 +82,7 @@ def read_directories(path: Path, *, most: int = _MOST_DIRECTORIES) -> tuple[Tiff
     Parameters
     ----------
     path
-        The file; one that is no TIFF has no directories.
+        The file; one that is not a TIFF has no directories.
     most
         Directories that are read at most.
     """
@@ -107,7 +107,7 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
     if first[0].orientation == UPRIGHT:
         return ()
     return (
-        f"The file asks to be shown turned or mirrored (TIFF orientation {first[0].orientation}); "
+        f"The file asks to be shown rotated or mirrored (TIFF orientation {first[0].orientation}); "
         "pixels and coordinates are used as they are stored.",
     )
 

@@ -11,12 +11,12 @@ from .facts import UInt8Image
 
 
 class TileCache:
-    """Keeps the tiles that were used last.
+    """Keeps the most recently used tiles.
 
     Parameters
     ----------
     capacity_bytes
-        Bytes of pixels that are kept at most; a tile larger than that is not kept at all.
+        Largest number of bytes of pixels; a larger tile is not cached.
     """
 
     def __init__(self, capacity_bytes: int):
@@ -29,12 +29,12 @@ class TileCache:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[Hashable]) -> dict[Hashable, UInt8Image]:
-        """Return those of the tiles that are kept; they are then the ones used last."""
+        """Return those of the tiles that are cached; they are then the ones used last."""
         with self._lock:
             return {key: tile for key in keys if (tile := self._tiles.get(key)) is not None}
 
     def put(self, key: Hashable, tile: UInt8Image) -> None:
-        """Keep a tile, which becomes read-only, and drop the oldest ones beyond the budget."""
+        """Cache a tile, which becomes read-only, and drop the oldest ones beyond the budget."""
         if tile.nbytes > self.capacity_bytes:
             return
         tile.flags.writeable = False

@@ -17,7 +17,7 @@ from .facts import UInt8Image
 from .slide import Slide
 from .tissue_regions import Ring, TissueRegions
 
-#: Coarsest downsample at which tissue is looked for, and the longest side that the picture keeps at least.
+#: Coarsest downsample at which tissue is looked for, and the longest side that the image keeps at least.
 COARSEST_DOWNSAMPLE = 64.0
 MIN_SIDE = 1000
 #: CLAM counts areas in patches of this many level-0 pixels.
@@ -32,7 +32,7 @@ SMALL_AREA_OF_SLIDE = 0.005
 def find_tissue(slide: Slide, settings: TissueSettings, *, progress: ProgressCallback = silent) -> TissueRegions:
     """Find the tissue of a slide.
 
-    The saturation of a picture at 1/64 (finer where that has under 1000 pixels) is median-blurred, thresholded and
+    The saturation of an image at 1/64 (finer where that has under 1000 pixels) is median-blurred, thresholded and
     closed; outer contours are kept by area, and of each the largest holes. Only the slide's bounds are looked at.
     Where the settings find nothing and ``settings.fallback`` is on, Otsu's threshold and smaller areas are tried.
 
@@ -56,16 +56,16 @@ def find_tissue(slide: Slide, settings: TissueSettings, *, progress: ProgressCal
     width, height = slide.info.size_px0
     x, y, bound_width, bound_height = slide.info.bounds_px0 or (0, 0, width, height)
     downsample = min(COARSEST_DOWNSAMPLE, max(1.0, max(bound_width, bound_height) / MIN_SIDE))
-    picture, frame = slide.picture(bounds_px0=(x, y, x + bound_width, y + bound_height), downsample=downsample)
+    image, frame = slide.read_image(bounds_px0=(x, y, x + bound_width, y + bound_height), downsample=downsample)
     progress(Progress("tissue", 1, 2, unit="steps", message="finding contours"))
-    regions = tissue_of_picture(picture, frame, settings)
+    regions = find_tissue_in_image(image, frame, settings)
     progress(Progress("tissue", 2, 2, unit="steps", message=f"{len(regions)} piece(s) of tissue, {regions.method}"))
     return regions
 
 
-def tissue_of_picture(picture: UInt8Image, frame: Frame, settings: TissueSettings) -> TissueRegions:
-    """Find tissue in an RGB picture (h, w, 3) that lies in ``frame``; see :func:`find_tissue`."""
-    saturation = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 1]
+def find_tissue_in_image(image: UInt8Image, frame: Frame, settings: TissueSettings) -> TissueRegions:
+    """Find tissue in an RGB image (h, w, 3) that lies in ``frame``; see :func:`find_tissue`."""
+    saturation = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[..., 1]
     saturation = cv2.medianBlur(np.ascontiguousarray(saturation), settings.median_blur)
     area_px0 = float(frame.area_to_px0(saturation.size))
     regions = None

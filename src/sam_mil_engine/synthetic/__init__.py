@@ -1,4 +1,4 @@
-"""Synthetic H&E-like slides with exact tumour outlines, for the demonstration and for tests.
+"""Synthetic H&E-like slides with exact tumour outlines, for the demo and for tests.
 
 They are made from the ground up: tissue pieces, stroma fibres, glands, lymphoid aggregates, fat, nuclei of five
 kinds and tumour islands are laid out, drawn as haematoxylin and eosin densities, stained by the Beer-Lambert law

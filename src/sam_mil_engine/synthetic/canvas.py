@@ -33,9 +33,9 @@ class Canvas:
     fibres: Field
     nests: npt.NDArray[np.bool_]
 
-    def inner(self, picture: Bytes) -> Bytes:
-        """Return the slide's part of a picture, as a view."""
-        return picture[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    def inner(self, image: Bytes) -> Bytes:
+        """Return the slide's part of an image, as a view."""
+        return image[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
     def densities(self, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
         """Put together what was drawn: (haematoxylin, eosin), (height, width) uint8, grainy, a little blurred."""

@@ -1,4 +1,4 @@
-"""Put cells on the canvas: glands, vessels, fat, and the nuclei of everything."""
+"""Draw cells on the canvas: glands, vessels, fat, and the nuclei of everything."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def _at(coarse: npt.NDArray[Value], points: Points) -> npt.NDArray[Value]:
     return found
 
 
-def _fill(picture: Bytes, outline: Points, value: int) -> None:
+def _fill(image: Bytes, outline: Points, value: int) -> None:
     points = np.rint((outline + MARGIN) * 2**_SHIFT).astype(np.int32)
-    cv2.fillPoly(picture, [points], value, lineType=cv2.LINE_AA, shift=_SHIFT)
+    cv2.fillPoly(image, [points], value, lineType=cv2.LINE_AA, shift=_SHIFT)
 
 
 def _dot(
-    picture: Bytes, centre: npt.NDArray[np.float64], axes: tuple[float, float], angle: float, value: int
+    image: Bytes, centre: npt.NDArray[np.float64], axes: tuple[float, float], angle: float, value: int
 ) -> None:
     scale = 2**_SHIFT
     middle = tuple(int(v) for v in np.rint((centre + MARGIN) * scale))
     size = tuple(max(int(axis * scale), 1) for axis in axes)
-    cv2.ellipse(picture, middle, size, angle, 0, 360, value, -1, cv2.LINE_AA, _SHIFT)
+    cv2.ellipse(image, middle, size, angle, 0, 360, value, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _fibroblasts(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -94,8 +94,8 @@ def _fat_cells(rng: np.random.Generator, canvas: Canvas) -> None:
     for cell, wanted in zip(cells, _at(room, np.asarray(centres)), strict=True):
         soft = Polygon(cell).buffer(-9 * unit).buffer(7.6 * unit) if wanted else None
         if isinstance(soft, Polygon) and not soft.is_empty:
-            for picture in (canvas.eosin, canvas.haematoxylin, canvas.nuclei):
-                _fill(picture, shapely.get_coordinates(soft.exterior), 0)
+            for image in (canvas.eosin, canvas.haematoxylin, canvas.nuclei):
+                _fill(image, shapely.get_coordinates(soft.exterior), 0)
 
 
 def _draw_gland(rng: np.random.Generator, canvas: Canvas, gland: Gland) -> None:
@@ -141,8 +141,8 @@ def _draw_vessel(rng: np.random.Generator, canvas: Canvas, vessel: Gland) -> Non
     mpp, centre = canvas.layout.mpp, np.asarray(vessel.centre)
     _fill(canvas.eosin, vessel.outer, 72)
     _fill(canvas.nuclei, vessel.outer, 0)
-    for picture in (canvas.eosin, canvas.haematoxylin):
-        _fill(picture, vessel.lumen, 2)
+    for image in (canvas.eosin, canvas.haematoxylin):
+        _fill(image, vessel.lumen, 2)
     reach = vessel.lumen - centre
     for _ in range(int(np.hypot(*reach.T).mean() ** 2 * mpp**2 / 14)):
         place = centre + reach[rng.integers(len(reach))] * np.sqrt(rng.uniform(0, 0.75))

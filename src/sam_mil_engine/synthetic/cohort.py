@@ -27,7 +27,7 @@ def make_cohort(
     """Make ``slides`` slides, half of them with tumour, and return the path of their ``labels.csv``.
 
     The folder gets ``labels.csv`` (slide_id, label, patient_id), ``slides/NAME.tiff`` and, for slides with tumour,
-    ``annotations/NAME.geojson``. Slides that are there already are kept, so that a killed call goes on where it
+    ``annotations/NAME.geojson``. Existing slides are reused, so that a killed call continues where it
     was; slides made with another seed, size or version are made again.
 
     Raises

@@ -1,4 +1,4 @@
-"""Write a picture as a pyramidal tiled TIFF that OpenSlide, QuPath and the rest open."""
+"""Write an image as a pyramidal tiled TIFF that OpenSlide, QuPath and the rest open."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def write_pyramid(
     import tifffile
 
     with atomic_path(path) as temporary, tifffile.TiffWriter(temporary) as tiff:
-        for level, picture in enumerate(_levels(image)):
-            per_centimetre = 1e4 / mpp * picture.shape[1] / image.shape[1]
+        for level, pixels in enumerate(_levels(image)):
+            per_centimetre = 1e4 / mpp * pixels.shape[1] / image.shape[1]
             tiff.write(
-                picture,
+                pixels,
                 photometric="rgb",
                 compression="jpeg",
                 compressionargs={"level": quality},

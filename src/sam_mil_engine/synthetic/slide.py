@@ -25,7 +25,7 @@ LABELS = ("normal", "tumour")
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSlide:
-    """A slide that was made, and the truth about it.
+    """A synthetic slide, and the truth about it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A library of drawn nuclei, made once a process and stamped thousands of times a slide."""
+"""A library of drawn nuclei, drawn once per process and stamped thousands of times per slide."""
 
 from __future__ import annotations
 
@@ -93,26 +93,26 @@ KINDS: dict[str, NucleusKind] = {
 
 @lru_cache(maxsize=8)
 def library(kind: str, mpp: float) -> tuple[tuple[npt.NDArray[np.uint8], ...], ...]:
-    """Draw the nuclei of ``kind``: one tuple a shape, a density sprite (uint8) for each of ``TURNS`` directions.
+    """Draw the nuclei of ``kind``: one tuple per shape, a density sprite (uint8) for each of ``TURNS`` directions.
 
     The same for every slide (its seed is fixed), so that it is made once; slides differ in which stand where.
     """
-    look = KINDS[kind]
+    nucleus = KINDS[kind]
     rng = np.random.default_rng([sorted(KINDS).index(kind), 20240707])
-    return tuple(_nucleus(rng, look, mpp) for _ in range(look.shapes))
+    return tuple(_nucleus(rng, nucleus, mpp) for _ in range(nucleus.shapes))
 
 
-def _nucleus(rng: np.random.Generator, look: NucleusKind, mpp: float) -> tuple[npt.NDArray[np.uint8], ...]:
-    spread = np.clip(1 + look.spread * rng.normal(size=2), 0.6, 1.7)
-    axes = np.array([look.length, look.width]) / 2 / mpp * spread
+def _nucleus(rng: np.random.Generator, nucleus: NucleusKind, mpp: float) -> tuple[npt.NDArray[np.uint8], ...]:
+    spread = np.clip(1 + nucleus.spread * rng.normal(size=2), 0.6, 1.7)
+    axes = np.array([nucleus.length, nucleus.width]) / 2 / mpp * spread
     half = int(np.ceil(1.25 * axes.max())) + 2
     y, x = np.mgrid[-half : half + 1, -half : half + 1].astype(np.float32)
-    wave = rng.normal(size=3) * look.irregular
+    wave = rng.normal(size=3) * nucleus.irregular
     phase = rng.uniform(0, 2 * np.pi, 3)
     texture = cv2.GaussianBlur(rng.standard_normal(x.shape, dtype=np.float32), (0, 0), max(0.9 / mpp / 2, 0.6))
     texture /= max(float(texture.std()), 1e-6)
-    spots = rng.uniform(-0.45, 0.45, (int(rng.integers(look.nucleoli + 1)), 2))
-    density = look.density * np.clip(1 + 0.12 * rng.normal(), 0.7, 1.35)
+    spots = rng.uniform(-0.45, 0.45, (int(rng.integers(nucleus.nucleoli + 1)), 2))
+    density = nucleus.density * np.clip(1 + 0.12 * rng.normal(), 0.7, 1.35)
 
     def drawn(turn: float) -> npt.NDArray[np.uint8]:
         u = (x * np.cos(turn) + y * np.sin(turn)) / axes[0]
@@ -123,7 +123,7 @@ def _nucleus(rng: np.random.Generator, look: NucleusKind, mpp: float) -> tuple[n
         inside = (outline - np.hypot(u, v)) * axes.min()
         edge = np.clip(inside / 1.4 + 0.5, 0, 1)
         membrane = np.exp(-(((inside - 1.2) / 1.1) ** 2))
-        level = 1 + look.clumps * texture + look.rim * (membrane - 0.35)
+        level = 1 + nucleus.clumps * texture + nucleus.rim * (membrane - 0.35)
         for spot in spots:
             level += 0.75 * np.exp(-(((u - spot[0]) * axes[0]) ** 2 + ((v - spot[1]) * axes[1]) ** 2) / 3.4)
         sprite: npt.NDArray[np.uint8] = np.clip(np.rint(density * level * edge), 0, 250).astype(np.uint8)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .noise import grain_tile, smooth_noise, tiled
 
 Bytes = npt.NDArray[np.uint8]
-#: Optical density of the value 255 in a density picture.
+#: Optical density of the value 255 in a density image.
 FULL_DENSITY = 2.0
 #: Optical density (base 10) per channel R, G, B of haematoxylin and of eosin at density 1; the directions are near
 #: those that stain separation finds in H&E slides (Macenko et al. 2009), the lengths were chosen by eye.
@@ -45,7 +45,7 @@ class Stain:
         return cls(haematoxylin, eosin, 243 + rng.normal(0, 1.5) + rng.normal(0, 1.0, 3))
 
     def colour(self, haematoxylin: Bytes, eosin: Bytes, rng: np.random.Generator) -> Bytes:
-        """Density pictures (height, width) uint8 -> RGB (height, width, 3) uint8, with uneven light and noise."""
+        """Density images (height, width) uint8 -> RGB (height, width, 3) uint8, with uneven light and noise."""
         height, width = haematoxylin.shape
         light = self._light(rng, (width, height))
         noise = grain_tile(11, blur=0.5, mean=12, deviation=1.5)

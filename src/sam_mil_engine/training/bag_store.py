@@ -1,6 +1,6 @@
-"""The bags of a cohort at hand: kept in half precision as far as a budget goes, read again beyond it.
+"""A cache of the bags of a cohort: cached in half precision up to a budget, read again beyond it.
 
-A number never depends on the budget: a bag that is read again is rounded as one that is kept.
+A number never depends on the budget: a bag that is read again is rounded like one that is cached.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class BagStore:
     paths, targets
         slide_id -> bag file, and position of its class.
     device
-        Where bags are used, and kept.
+        Device on which bags are used and cached.
     dtype
-        Precision in which features are kept.
+        Precision of cached features.
     budget
-        Bytes of bags to keep at most.
+        Largest number of bytes of bags to cache.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class BagStore:
         self._labels = {name: torch.tensor(target, device=device) for name, target in targets.items()}
         self._device, self._dtype, self._budget = device, _TYPES[dtype], budget
         self._kept: dict[str, BagTensors] = {}
-        #: Bytes of the bags that are kept.
-        self.kept_bytes = 0
+        #: Bytes of the cached bags.
+        self.cached_bytes = 0
 
     def offer(self, slide_id: str, bag: FeatureBag) -> None:
-        """Take a bag that was just read; keep it if there is room.
+        """Take a bag that was just read; cache it if there is room.
 
         Raises
         ------
@@ -83,13 +83,13 @@ class BagStore:
                 hint="Keep bags in full precision: cache_dtype = 'float32'",
             )
         size = n_bytes(tensors)
-        if self.kept_bytes + size <= self._budget:
+        if self.cached_bytes + size <= self._budget:
             self._kept[slide_id] = tensors
-            self.kept_bytes += size
+            self.cached_bytes += size
 
     @property
-    def n_kept(self) -> int:
-        """How many bags are kept."""
+    def n_cached(self) -> int:
+        """Number of cached bags."""
         return len(self._kept)
 
     def label(self, slide_id: str) -> int:
@@ -98,15 +98,15 @@ class BagStore:
 
     def get(self, slide_id: str) -> Example:
         """Return one bag, from memory or from its file."""
-        return self._example(slide_id, self._at_hand(slide_id))
+        return self._example(slide_id, self._read(slide_id))
 
     def in_order(self, slide_ids: Iterable[str]) -> Iterator[Example]:
-        """Yield bags in this order; those that are not kept are read ahead by a thread."""
+        """Yield bags in this order; those that are not cached are read ahead by a thread."""
         waiting: deque[tuple[str, Future[BagTensors] | BagTensors]] = deque()
         with ThreadPoolExecutor(1) as reader:
             for slide_id in slide_ids:
                 kept = self._kept.get(slide_id)
-                waiting.append((slide_id, reader.submit(self._at_hand, slide_id) if kept is None else kept))
+                waiting.append((slide_id, reader.submit(self._read, slide_id) if kept is None else kept))
                 if len(waiting) > READ_AHEAD:
                     yield self._next(waiting)
             while waiting:
@@ -116,7 +116,7 @@ class BagStore:
         slide_id, bag = waiting.popleft()
         return self._example(slide_id, bag.result() if isinstance(bag, Future) else bag)
 
-    def _at_hand(self, slide_id: str) -> BagTensors:
+    def _read(self, slide_id: str) -> BagTensors:
         kept = self._kept.get(slide_id)
         return self._compact(read_bag(self._paths[slide_id])) if kept is None else kept
 

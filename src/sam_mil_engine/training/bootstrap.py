@@ -1,8 +1,8 @@
-"""How sure a figure is: the bootstrap over slides (Efron 1979), or over patients where one has several slides.
+"""Confidence intervals of metrics: the bootstrap over slides (Efron 1979), or over patients with several slides.
 
 Slides of a patient are alike: drawn one by one, they would pass for more evidence than they are. A resample is a
-weight for every slide, the number of times that it or its patient was drawn. All figures of all resamples
-are thus computed at once, from sums over weighted slides; no figure is computed slide by slide.
+weight for every slide, the number of times that it or its patient was drawn. All metrics of all resamples
+are thus computed at once, from sums over weighted slides; no metric is computed slide by slide.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions of n slides, a slide perhaps several times (once a repeat).
+    """Predictions of n slides, a slide perhaps several times (once per repeat).
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ def resample(units: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SE
     return counts[:, place].astype(np.float64)
 
 
-def resampled_figures(scored: Scored, weights: FloatArray) -> dict[str, FloatArray]:
-    """Figures of every resample: name -> (B,), named as :func:`~.metrics.compute_metrics` names them.
+def resample_metrics(scored: Scored, weights: FloatArray) -> dict[str, FloatArray]:
+    """Metrics of every resample: name -> (B,), named as :func:`~.metrics.compute_metrics` names them.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def resampled_figures(scored: Scored, weights: FloatArray) -> dict[str, FloatArr
     Returns
     -------
     dict
-        NaN where a resample lacks a class that the figure needs.
+        NaN where a resample lacks a class that the metric needs.
     """
     rows = max(1, _BLOCK // max(len(scored.labels), 1))
     blocks = [

@@ -67,7 +67,7 @@ def fit_temperature(probabilities: FloatArray, labels: npt.NDArray[np.int64]) ->
     """Temperature by which the logits of slides are divided (Guo et al. 2017); 1 where it does not help.
 
     It must lower the loss of slides that it was not fitted on: each slide is left out in turn. Values near 1 are
-    preferred where slides are few. Slides that are all called right do not tell how sure to be.
+    preferred where slides are few. If all slides are classified correctly, no temperature can be estimated.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def at_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
 def calibrate_patches(
     model: Aggregator, slides: Sequence[Example], classes: Sequence[str], *, negative: int
 ) -> PatchCalibration | None:
-    """Calibrate the patch scores of a model on validation slides; None where these do not tell enough.
+    """Calibrate the patch scores of a model on validation slides; None where these are too few.
 
     Two slides of either kind are needed, and scores that are higher in positive slides.
     """
@@ -135,7 +135,7 @@ def fit_patches(slides: Sequence[tuple[bool, FloatArray]], *, negative: str) -> 
     thinned = [scores[:: -(-len(scores) // MOST_PATCHES)] for _, scores in slides]
     together = np.concatenate(thinned)
     mean, spread = together.mean(axis=0), together.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, np.inf)  # a score that is the same everywhere has no say
+    spread = np.where(spread > 1e-9, spread, np.inf)  # a score that is the same everywhere has no effect
     patches = _Patches(
         (together - mean) / spread,
         np.repeat(kinds, [len(scores) for scores in thinned]),

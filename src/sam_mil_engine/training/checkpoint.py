@@ -47,11 +47,11 @@ class TrainedModel:
     seed
         Seed of the training, or None where not known.
     name, path
-        A name for people, and the model folder.
+        A display name, and the model folder.
     card
         Text of the model card, or None.
     domain
-        The distribution of the features it was trained on, or None where that was not kept.
+        The distribution of the features it was trained on, or None where it was not saved.
     temperature
         What the slide's logits are divided by before the softmax, from validation slides.
     calibration
@@ -127,6 +127,17 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     ------
     ModelError
         If there is no such model, a RUN holds several, or a file is damaged or does not fit the others.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> model = sme.load_model("study/runs/first", device="cpu")
+    >>> model.classes, 0 <= model.threshold <= 1
+    (('normal', 'tumour'), True)
+    >>> model.expects.encoder, model.expects.patch_size
+    ('efficientnet-lite0', 128)
     """
     folder = find_model(path)
     description = _description(folder)

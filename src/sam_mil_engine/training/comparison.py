@@ -1,4 +1,4 @@
-"""Models beside each other on the same slides: figures, differences, and whether these could be chance."""
+"""Comparison of models on the same slides: metrics, differences, and whether these could be chance."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..errors import DataError
 from ..files import atomic_write
 from ..tables.cells import listing
 from ..tables.writing import csv_frame
-from .bootstrap import interval, resample, resampled_figures, two_sided
+from .bootstrap import interval, resample, resample_metrics, two_sided
 from .delong import delong
 from .run_files import TrainResult
-from .summary import pooled_figures, scored_of
+from .summary import pool_metrics, scored_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _KEYS = ["repeat", "fold", "slide_id"]
-#: Columns of ``comparison.csv``: a figure of a model, and its difference from the first model.
+#: Columns of ``comparison.csv``: a metric of a model, and its difference from the first model.
 COLUMNS = ("figure", "model", "mean", "sd", "pooled", "low", "high",
            "against", "difference", "difference_low", "difference_high", "test", "p")  # fmt: skip
 _WORDS = {"figure", "model", "against", "test"}
@@ -39,11 +39,11 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a figure and model, with the columns :data:`COLUMNS`: ``mean`` and ``sd`` over the folds;
+        One row per metric and model, with the columns :data:`COLUMNS`: ``mean`` and ``sd`` over the folds;
         ``pooled`` with its 95% interval ``low``, ``high``; and for every model but the first, the difference of
-        the pooled figures from the first model's with 95% interval and two-sided p-value of a paired bootstrap:
+        the pooled metrics from the first model's with 95% interval and two-sided p-value of a paired bootstrap:
         over slides (test ``bootstrap``), or over patients where one has several slides (``bootstrap over
-        patients``). For two classes and one slide per patient, one more row a model (test ``delong``) holds
+        patients``). For two classes and one slide per patient, one more row per model (test ``delong``) holds
         DeLong's test of the AUC, on each slide's mean probability over repeats. p-values are not corrected for
         the number of models.
 
@@ -62,27 +62,27 @@ def compare_runs(runs: Mapping[str, TrainResult]) -> pd.DataFrame:
     scored = {name: replace(scored_of(table, first.classes), patients=patients) for name, table in tables.items()}
     by_patient = scored[names[0]].by_patient
     weights = resample(scored[names[0]].units)
-    resampled = {name: resampled_figures(value, weights) for name, value in scored.items()}
-    pooled = {name: pooled_figures(value) for name, value in scored.items()}
+    resampled = {name: resample_metrics(value, weights) for name, value in scored.items()}
+    pooled = {name: pool_metrics(value) for name, value in scored.items()}
     rows: list[dict[str, object]] = []
-    for figure in pooled[names[0]]:
+    for metric in pooled[names[0]]:
         for name in names:
-            low, high = interval(resampled[name][figure])
+            low, high = interval(resampled[name][metric])
             row: dict[str, object] = {
-                "figure": figure,
+                "figure": metric,
                 "model": name,
-                "mean": runs[name].summary["mean"].get(figure),
-                "sd": runs[name].summary["sd"].get(figure),
-                "pooled": pooled[name][figure],
+                "mean": runs[name].summary["mean"].get(metric),
+                "sd": runs[name].summary["sd"].get(metric),
+                "pooled": pooled[name][metric],
                 "low": low,
                 "high": high,
             }
             if name != names[0]:
-                differences = resampled[name][figure] - resampled[names[0]][figure]
+                differences = resampled[name][metric] - resampled[names[0]][metric]
                 low, high = interval(differences)
                 row |= {
                     "against": names[0],
-                    "difference": pooled[name][figure] - pooled[names[0]][figure],
+                    "difference": pooled[name][metric] - pooled[names[0]][metric],
                     "difference_low": low,
                     "difference_high": high,
                     "test": "bootstrap over patients" if by_patient else "bootstrap",

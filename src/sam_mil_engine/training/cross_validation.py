@@ -18,10 +18,10 @@ from .comparison import compare_runs, write_comparison
 from .data import match_bags
 from .folds import Split, check_split, k_fold
 from .labels import read_labels
-from .plan import FoldJob, Runner, RunPlan, in_turn
+from .plan import FoldJob, Runner, RunPlan, run_in_sequence
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import as_known, read_splits
+from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +34,12 @@ _TCGA = re.compile(r"TCGA-\w{2}-\w{4}")
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """What :func:`cross_validate` made.
+    """The results of :func:`cross_validate`.
 
     Attributes
     ----------
     out_dir
-        The folder: of the run where there is one model, else of one run a model.
+        The folder: of the run where there is one model, else of one run per model.
     runs
         Model -> its run.
     comparison
@@ -63,21 +63,21 @@ def cross_validate(
     repeats: int | None = None,
     splits: str | Path | None = None,
     columns: Columns = FOUND_BY_NAME,
-    runner: Runner = in_turn,
+    runner: Runner = run_in_sequence,
     resume: bool = False,
     progress: ProgressCallback = silent,
 ) -> CrossValidation:
     """Train every model on every fold, and test it on the slides that the fold leaves out.
 
     All models have the same splits and share the bags in memory. One model writes a RUN folder (formats.md),
-    several write one each into ``out_dir`` and ``comparison.csv`` beside them.
+    several write one each into ``out_dir`` and ``comparison.csv`` next to them.
 
     Parameters
     ----------
     bags_dir, labels_csv
         As for :func:`~sam_mil_engine.train`.
     models
-        Names, ``+groups`` behind a name for group tokens; or any name -> settings, for variants of a model. None:
+        Names, ``+groups`` after a name for group tokens; or any name -> settings, for variants of a model. None:
         the model of ``settings``.
     protocol
         ``c16`` (3 x 3 folds, patience 30, not before epoch 130), ``tcga`` (5 folds by patient, 20, 70), or None
@@ -94,7 +94,8 @@ def cross_validate(
         Where the folds are trained: one after the other here, or for example
         :func:`~sam_mil_engine.cluster.folds.on_cluster`.
     resume
-        Go on with what is in ``out_dir``: folds that are done are kept, one that was stopped goes on at its epoch.
+        Continue with what is in ``out_dir``: finished folds are reused, one that was stopped continues at its
+        epoch.
 
     Raises
     ------
@@ -104,6 +105,23 @@ def cross_validate(
         If ``out_dir`` cannot be written or holds other runs.
     Cancelled
         If ``progress`` asked to stop.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import TrainSettings
+    >>> result = sme.cross_validate(
+    ...     "study/bags",
+    ...     "cohort/labels.csv",
+    ...     "study/runs/compared",
+    ...     models=["mean", "abmil+groups"],
+    ...     settings=TrainSettings(epochs=2, min_epochs=0, val_fraction=0.5, device="cpu"),
+    ...     folds=2,
+    ... )
+    >>> list(result.runs), len(result.runs["mean"].folds)
+    (['mean', 'abmil+groups'], 2)
     """
     out_dir, plan = Path(out_dir), _changed(protocol_named(protocol), folds, repeats)
     by_name = {
@@ -198,7 +216,7 @@ def _draw(table: pd.DataFrame, plan: ProtocolSettings, settings: TrainSettings) 
 
 
 def _given(path: str | Path, table: pd.DataFrame, progress: ProgressCallback) -> list[Split]:
-    found = [check_split(split, table) for split in as_known(read_splits(path), table["slide_id"])]
+    found = [check_split(split, table) for split in match_known_ids(read_splits(path), table["slide_id"])]
     used = {slide_id for split in found for part in (split.train, split.val, split.test) for slide_id in part}
     unused = [slide_id for slide_id in table["slide_id"] if slide_id not in used]
     if unused:

@@ -1,4 +1,4 @@
-"""The loss curves of a run as one picture."""
+"""The loss curves of a run as one image."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBags:
-    """All bags of a cohort at hand; folds and models share them."""
+    """All bags of a cohort, shared by folds and models."""
 
     store: BagStore
     expects: Expects
@@ -124,8 +124,8 @@ def _as_bags(slide_ids: Iterable[str], found: Mapping[str, Path], progress: Prog
 
 
 def _summary(table: pd.DataFrame, classes: Sequence[str]) -> str:
-    """One line for a person: how many slides, patients and slides per class."""
-    patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients named"
+    """One line for the user: how many slides, patients and slides per class."""
+    patients = f" of {table['patient_id'].nunique()} patients" if "patient_id" in table else ", no patients given"
     counts = Counter(table["label"])
     return f"{len(table)} slides{patients}; classes: {', '.join(f'{name} {counts[name]}' for name in classes)}"
 
@@ -137,7 +137,7 @@ def class_names(
     present = set(labels)
     if len(present) < 2 and not one_class:
         raise DataError(
-            f"all slides have the label {listing(present)}", hint="Training needs slides of two classes at least"
+            f"all slides have the label {listing(present)}", hint="Training needs slides of at least two classes"
         )
     if classes is None:
         numeric = all(name.lstrip("+-").isdigit() for name in present)
@@ -159,7 +159,7 @@ def load_bags(
     budget: float = float("inf"),
     progress: ProgressCallback = silent,
 ) -> LoadedBags:
-    """Read and check all bags of the cohort, and keep them on ``device``, at most ``budget`` bytes of them.
+    """Read and check all bags of the cohort, and cache them on ``device``, at most ``budget`` bytes of them.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def load_bags(
         bag = read_bag(cohort.paths[slide_id]).check()
         kinds[slide_id] = Expects.of(bag)
         store.offer(slide_id, bag)
-    kept = f"{store.n_kept} kept in memory, {store.kept_bytes / 2**30:.1f} GiB"
-    message = "" if store.n_kept == len(targets) else f"{kept}; the others are read again in every epoch"
+    kept = f"{store.n_cached} cached in memory, {store.cached_bytes / 2**30:.1f} GiB"
+    message = "" if store.n_cached == len(targets) else f"{kept}; the others are read again in every epoch"
     progress(Progress("bags", len(targets), len(targets), unit="bags", message=message))
     return LoadedBags(store, common_kind(kinds, cohort.paths))

@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class DeLong:
-    """Two areas, the standard error of their difference, and the p-value of none."""
+    """Two areas, the standard error of their difference, and the p-value of no difference."""
 
     first: float
     second: float

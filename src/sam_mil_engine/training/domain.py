@@ -1,4 +1,4 @@
-"""What a model knows: the distribution of its training features, and how far from it a slide lies. Needs no torch.
+"""The domain of a model: the distribution of its training features, and distances from it. Needs no torch.
 
 The features of patches are taken as normal around a few directions of large variance, with equal variance in all
 others: probabilistic principal components (Tipping and Bishop 1999). A patch's distance is Mahalanobis' under that
@@ -23,7 +23,7 @@ from ..files import atomic_write
 
 #: Name of the file in a model folder.
 FILE = "domain.safetensors"
-#: Directions of large variance that are kept.
+#: Number of directions of large variance.
 COMPONENTS = 32
 #: Patches of one slide that the estimate takes at most, evenly spread.
 MOST_PATCHES = 1000

@@ -1,4 +1,4 @@
-"""What every epoch says, for TensorBoard as it happens; ``history.csv`` has the same numbers at the end."""
+"""The numbers of every epoch, for TensorBoard during training; ``history.csv`` has the same numbers at the end."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Expects:
     patch_size
         Side of a patch in pixels of the resolution it was read at.
     mpp
-        Micrometres a pixel of a patch; the median over the bags.
+        Micrometres per pixel of a patch; the median over the bags.
     """
 
     dim: int
@@ -52,7 +52,7 @@ class Expects:
 
 
 def patch_mpp(attrs: Mapping[str, Any]) -> float | None:
-    """Micrometres a pixel of a patch: ``tile_mpp``, else the slide's ``mpp`` scaled to the patch, else None."""
+    """Micrometres per pixel of a patch: ``tile_mpp``, else the slide's ``mpp`` scaled to the patch, else None."""
     if attrs.get("tile_mpp") is not None:
         return float(attrs["tile_mpp"])
     if attrs.get("mpp") is None:

@@ -1,4 +1,4 @@
-"""One training, from the first step to the best weights. Knows no model by name."""
+"""One training, from the first step to the best weights; independent of the model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fit(
 ) -> History:
     """Train ``model`` in place, stage after stage; it ends with the best weights of its last stage.
 
-    In each of the model's stages: a fresh optimiser over what requires gradients, one bag a step, a rate that
+    In each of the model's stages: a fresh optimiser over what requires gradients, one bag per step, a rate that
     falls with a cosine over the epochs (methods §2). A stage stops when the validation loss has not improved for
     ``patience`` epochs and ``min_epochs`` are done; its best weights go into the next.
 
@@ -73,7 +73,7 @@ def fit(
     Returns
     -------
     list of dict
-        One row an epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
+        One row per epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
         term of the loss, val_loss, val_auc.
 
     Raises
@@ -93,7 +93,7 @@ def fit(
         saved = None
         rows = [row for row in history if row.get("stage", stage) == stage]
         for epoch in range(len(rows), settings.epochs):
-            if is_over(rows, settings):
+            if should_stop(rows, settings):
                 break
             rate = cosine(optimizer, epoch, settings)
             start = Progress("train", number * settings.epochs + epoch, len(model.stages) * settings.epochs)
@@ -122,7 +122,7 @@ def train_epoch(
     start: Progress,
     progress: ProgressCallback = silent,
 ) -> Row:
-    """Take one step a bag, in random order; return the mean loss and the mean of each of its terms.
+    """Take one step per bag, in random order; return the mean loss and the mean of each of its terms.
 
     ``start`` counts epochs: those done, and all there may be. Balanced by ``weights``, the loss of a slide is
     multiplied by n / (C n_c), n_c of the n slides being of its class; by ``sampling``, as many slides as there are
@@ -147,7 +147,7 @@ def train_epoch(
     means = {f"train_{name}": float(total) / n for name, total in sums.items()}
     if not math.isfinite(means["train_loss"]):
         raise ModelError(
-            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate, check the bags"
+            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate and check the bags"
         )
     return means
 
@@ -217,7 +217,7 @@ def cosine(optimizer: torch.optim.Optimizer, epoch: int, settings: TrainSettings
     return rate
 
 
-def is_over(rows: Sequence[Row], settings: TrainSettings) -> bool:
+def should_stop(rows: Sequence[Row], settings: TrainSettings) -> bool:
     """Whether a stage with these epochs has stopped improving."""
     if len(rows) < max(settings.min_epochs, 1):
         return False

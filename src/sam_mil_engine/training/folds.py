@@ -59,7 +59,7 @@ def from_column(table: pd.DataFrame, *, val_fraction: float, seed: int) -> Split
 
 
 def k_fold(table: pd.DataFrame, *, folds: int, repeats: int, val_fraction: float, seed: int) -> list[Split]:
-    """Every slide is tested once a repeat; validation is drawn from the rest; stratified, patients together."""
+    """Every slide is tested once per repeat; validation is drawn from the rest; stratified, patients together."""
     from sklearn.model_selection import StratifiedKFold
 
     patients = _patients(table)
@@ -93,7 +93,7 @@ def check_split(split: Split, table: pd.DataFrame) -> Split:
         raise DataError(f"the splits name slides without label or bag: {listing(unknown)}", where=split.name)
     twice = sorted({slide_id for slide_id in slides if slides.count(slide_id) > 1})
     if twice:
-        raise DataError(f"slides stand in two parts: {listing(twice)}", where=split.name)
+        raise DataError(f"slides are in two parts: {listing(twice)}", where=split.name)
     label = dict(zip(table["slide_id"], table["label"], strict=True))
     classes = set(table["label"])
     for name, part in parts.items():
@@ -112,7 +112,7 @@ def check_split(split: Split, table: pd.DataFrame) -> Split:
             raise DataError(
                 f"patients are in {first} and in {second}: {listing(both)}",
                 where=split.name,
-                hint="All slides of a patient belong into one part",
+                hint="All slides of a patient must be in one part",
             )
     return split
 

@@ -12,10 +12,10 @@ from ..tables.columns import FOUND_BY_NAME, Columns
 from .data import match_bags
 from .folds import Split, check_split, from_column, holdout
 from .labels import read_labels
-from .plan import RunPlan, in_turn
+from .plan import RunPlan, run_in_sequence
 from .recipe import resolve
 from .run_files import TrainResult
-from .split_files import as_known, read_splits
+from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def train(
     columns
         Which columns of the labels are meant, where their names do not say it.
     resume
-        Go on with the run that is in ``out_dir``; a finished one is only read.
+        Resume the run that is in ``out_dir``; a finished one is only read.
 
     Raises
     ------
@@ -59,6 +59,21 @@ def train(
         If ``out_dir`` cannot be written or holds another run.
     Cancelled
         If ``progress`` asked to stop; the run can be resumed at the last full epoch.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> from pathlib import Path
+    >>> import sam_mil_engine as sme
+    >>> from sam_mil_engine.settings import ModelSettings, ProcessSettings, TileSettings, TrainSettings
+    >>> settings = ProcessSettings(tiles=TileSettings(patch_size=128, mpp=0.5))
+    >>> for path in sorted(Path("cohort/slides").glob("*.tiff")):
+    ...     slide = sme.process_slide(path, "study", settings=settings)
+    >>> two_epochs = TrainSettings(model=ModelSettings(name="sam-mil"), epochs=2, min_epochs=0, device="cpu")
+    >>> result = sme.train("study/bags", "cohort/labels.csv", "study/runs/first", settings=two_epochs)
+    >>> result.classes, len(result.history)
+    (('normal', 'tumour'), 2)
     """
     out_dir = Path(out_dir)
     settings = resolve(settings)
@@ -68,17 +83,17 @@ def train(
         progress(notice("labels", "the column split is not used: the splits are given"))
     split = _one_split(cohort.table, splits, settings)
     run = RunPlan(out_dir=out_dir, cohort=cohort, splits=(split,), settings=settings)
-    for _ in in_turn(run.begin(resume=resume), progress):
+    for _ in run_in_sequence(run.begin(resume=resume), progress):
         pass  # the job leaves its result in its folder
     return run.finish()
 
 
 def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSettings) -> Split:
     if splits is not None:
-        found = as_known(read_splits(splits), table["slide_id"])
+        found = match_known_ids(read_splits(splits), table["slide_id"])
         if len(found) != 1:
             raise DataError(
-                f"the file holds {len(found)} splits, training takes one",
+                f"the file holds {len(found)} splits, but training takes one",
                 where=splits,
                 hint="Use `sam-mil-engine cross-validate` for several, or keep one repeat and fold",
                 window_hint="Keep one repeat and fold in the file",

@@ -36,7 +36,7 @@ def compute_metrics(
     threshold: float = THRESHOLD,
     predicted: IntVector | None = None,
 ) -> dict[str, float]:
-    """Figures of n slides.
+    """Metrics of n slides.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def compute_metrics(
     dict
         ``accuracy``, ``balanced_accuracy``, ``f1`` (of the positive class; macro beyond two), ``auc`` and
         ``average_precision`` (one-vs-rest macro beyond two), ``brier`` (mean squared error over slides, of the
-        positive class for two classes and summed over classes beyond), ``ece``. NaN where a figure
+        positive class for two classes and summed over classes beyond), ``ece``. NaN where a metric
         needs a class that is not there.
     """
     if predicted is None:
@@ -180,10 +180,11 @@ def calibration_gaps(confidence: FloatArray, right: BoolVector, *, bins: int = 1
 
 
 def choose_threshold(labels: IntVector, positive: FloatArray, *, rule: ThresholdRule = "youden") -> float:
-    """Threshold on the probability of the positive class, chosen on validation slides.
+    """Return the probability of the positive class from which a slide is called positive.
 
-    ``youden`` maximises sensitivity + specificity - 1, ``accuracy`` the accuracy. Candidates are 0.5 and the
-    middles between neighbouring scores, 0 and 1 among them; of equally good ones the nearest to 0.5 is taken.
+    The threshold is chosen on validation slides: ``youden`` maximises sensitivity + specificity - 1, ``accuracy``
+    the accuracy. Candidates are 0.5 and the middles between neighbouring scores, 0 and 1 among them; of equally
+    good ones the nearest to 0.5 is taken.
     """
     scores = np.unique([0.0, *positive.astype(np.float64), 1.0])
     candidates = np.concatenate([[0.5], (scores[1:] + scores[:-1]) / 2])

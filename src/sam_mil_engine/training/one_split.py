@@ -1,4 +1,4 @@
-"""Train on one split: the best weights, the decision threshold, the figures on slides that were never seen."""
+"""Train on one split: the best weights, the decision threshold, the metrics on slides that were never seen."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHECKPOINT = "last.pt"
 class SplitResult:
     """What one split of a run gives: its entry in ``metrics.json``, and its rows of the two tables."""
 
-    figures: Mapping[str, Any]
+    metrics: Mapping[str, Any]
     history: pd.DataFrame
     predictions: pd.DataFrame
 
@@ -104,7 +104,7 @@ def train_split(
     progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best_epoch(history) + 1}"))
     shown, part = (split.val, "val") if test is None else (split.test, "test")
     return SplitResult(
-        figures={
+        metrics={
             "repeat": split.repeat,
             "fold": split.fold,
             "epochs": len(history),
@@ -113,8 +113,8 @@ def train_split(
             "threshold_rule": settings.threshold_rule,
             "temperature": temperature,
             "patches_calibrated_on": 0 if calibration is None else calibration.slides,
-            "val": figures_of(val, threshold),
-            "test": None if test is None else figures_of(test, threshold),
+            "val": metrics_of(val, threshold),
+            "test": None if test is None else metrics_of(test, threshold),
         },
         history=pd.DataFrame([{"repeat": split.repeat, "fold": split.fold, **row} for row in history]),
         predictions=predictions_of(
@@ -143,7 +143,7 @@ def _calibration(
         if found is not None:
             return found
         reason = (
-            f"the validation slides do not tell enough: {FEWEST} of the class {classes[negative]} and {FEWEST}"
+            f"there are too few validation slides: {FEWEST} of the class {classes[negative]} and {FEWEST}"
             " others are needed, with patches that differ"
         )
     else:
@@ -164,8 +164,8 @@ def display_name(model: ModelSettings) -> str:
     return f"{model.name}{'+groups' if model.groups else ''}"
 
 
-def figures_of(result: Evaluation, threshold: float) -> dict[str, float]:
-    """Figures of the slides at this threshold."""
+def metrics_of(result: Evaluation, threshold: float) -> dict[str, float]:
+    """Metrics of the slides at this threshold."""
     return compute_metrics(result.labels, result.probabilities, threshold=threshold)
 
 
@@ -179,7 +179,7 @@ def predictions_of(
     fold: int,
     part: str,
 ) -> pd.DataFrame:
-    """Rows of ``predictions.csv``, one a slide."""
+    """Rows of ``predictions.csv``, one per slide."""
     import pandas as pd
 
     called = predicted_classes(result.probabilities, threshold=threshold)

@@ -44,7 +44,7 @@ def at_patient_level(run: TrainResult, *, join: Join = "max") -> TrainResult:
         )
     thresholds = {(fold["repeat"], fold["fold"]): float(fold["threshold"]) for fold in run.folds}
     table = _joined(run, thresholds, join)
-    folds = [{**fold, "val": None, "test": _figures(table, fold, run)} for fold in run.folds]
+    folds = [{**fold, "val": None, "test": _metrics(table, fold, run)} for fold in run.folds]
     summary = {**summarise(folds, table, run.classes), "part": run.summary["part"]}
     summary["bootstrap"] = {**summary["bootstrap"], "over": "patients"}
     return replace(run, folds=tuple(folds), predictions=table, summary=summary)
@@ -96,6 +96,6 @@ def _joined(run: TrainResult, thresholds: Mapping[tuple[int, int], float], join:
     return pd.DataFrame(rows)
 
 
-def _figures(table: pd.DataFrame, fold: Mapping[str, Any], run: TrainResult) -> dict[str, float]:
+def _metrics(table: pd.DataFrame, fold: Mapping[str, Any], run: TrainResult) -> dict[str, float]:
     own = scored_of(table[(table["repeat"] == fold["repeat"]) & (table["fold"] == fold["fold"])], run.classes)
     return compute_metrics(own.labels, own.probabilities, predicted=own.predicted)

@@ -56,14 +56,14 @@ class FoldJob:
             bags, self.split, self.cohort.classes, folder=self.folder, settings=self.settings, progress=progress
         )
         content = {
-            "figures": result.figures,
+            "figures": result.metrics,
             "history": result.history.to_dict("records"),
             "predictions": result.predictions.to_dict("records"),
         }
         atomic_write(self.folder / _DONE, json.dumps(content))
 
     def result(self) -> dict[str, Any]:
-        """Read what :meth:`train` left: figures, and rows of history and predictions."""
+        """Read what :meth:`train` left: metrics, and rows of history and predictions."""
         return dict(json.loads((self.folder / _DONE).read_text(encoding="utf-8")))
 
 
@@ -71,7 +71,7 @@ class FoldJob:
 Runner = Callable[[Sequence[FoldJob], ProgressCallback], Iterator[FoldJob]]
 
 
-def in_turn(jobs: Sequence[FoldJob], progress: ProgressCallback = silent) -> Iterator[FoldJob]:
+def run_in_sequence(jobs: Sequence[FoldJob], progress: ProgressCallback = silent) -> Iterator[FoldJob]:
     """Train the jobs one after the other in this process; all share the bags, which are read once."""
     if jobs:
         bags = bags_for(jobs[0], progress=progress)

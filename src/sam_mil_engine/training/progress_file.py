@@ -71,7 +71,7 @@ def restore(
 def _damaged(file: Path | None, error: BaseException) -> ModelError:
     reason = str(error).strip().splitlines()[0]
     return ModelError(
-        f"the training cannot go on from here ({reason})",
+        f"the training cannot continue from here ({reason})",
         where=file,
         hint="Move it elsewhere to train from the start, or choose another output folder",
     )

@@ -38,12 +38,12 @@ class TrainResult:
         Names of the classes.
     folds
         One entry a split: ``repeat``, ``fold``, ``epochs``, ``best_epoch``, ``threshold``, ``threshold_rule``,
-        and the figures (:func:`~sam_mil_engine.training.metrics.compute_metrics`) of ``val`` and ``test``
+        and the metrics (:func:`~sam_mil_engine.training.metrics.compute_metrics`) of ``val`` and ``test``
         (None without test slides).
     history
         One row an epoch and split.
     predictions
-        One row a test slide and split (validation slides where a split has no test part).
+        One row per test slide and split (validation slides where a split has no test part).
     summary
         The run as a whole (:func:`~sam_mil_engine.training.summary.summarise`): ``mean``, ``sd``, ``pooled``,
         ``bootstrap``.
@@ -177,7 +177,7 @@ def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
             raise DataError("no finished run is here", where=folder, hint="Resume it, or name another folder")
         runs += [folder] if layout.is_finished_run(folder) else inner
     if len(runs) < 2:
-        raise DataError("two runs at least are needed to compare", hint="Name the folders of several runs")
+        raise DataError("at least two runs are needed for a comparison", hint="Name the folders of several runs")
     short = [run.resolve().name for run in runs]
     names = [str(run) if short.count(name) > 1 else name for run, name in zip(runs, short, strict=True)]
     return dict(zip(names, runs, strict=True))
@@ -191,7 +191,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _without_nan(value: Any) -> Any:
-    """Figures that do not exist are null in JSON."""
+    """Metrics that do not exist are null in JSON."""
     if isinstance(value, Mapping):
         return {name: _without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

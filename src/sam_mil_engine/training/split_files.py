@@ -31,7 +31,7 @@ def write_splits(path: Path, splits: Sequence[Split]) -> None:
     atomic_write(path, csv_text(("repeat", "fold", "split", "slide_id"), rows))
 
 
-def as_known(splits: Iterable[Split], known: Iterable[str]) -> list[Split]:
+def match_known_ids(splits: Iterable[Split], known: Iterable[str]) -> list[Split]:
     """Return splits whose slides are called as those at hand; a name without such a slide stays as it is.
 
     CLAM's tables hold numbers as ``1006.0`` where the parts are not equally long
@@ -86,7 +86,7 @@ def _clam(table: TextTable, fold: int) -> Split:
     train, val, test = (tuple(cell for cell in table.column(n) if not is_missing(cell)) for n in columns)
     if train and {cell.lower() for cell in train} <= {"true", "false"}:
         raise DataError(
-            "this is CLAM's table of true and false", where=table.path, hint="Give the splits_K.csv next to it"
+            "this is CLAM's boolean table of a split", where=table.path, hint="Give the splits_K.csv next to it"
         )
     return Split(train, val, test, fold=fold)
 

@@ -1,4 +1,4 @@
-"""The figures of a run of several folds: mean and deviation over folds, and pooled with an interval."""
+"""The metrics of a run of several folds: mean and deviation over folds, and pooled with an interval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bootstrap import LEVEL, RESAMPLES, SEED, Scored, interval, resample, resampled_figures
+from .bootstrap import LEVEL, RESAMPLES, SEED, Scored, interval, resample, resample_metrics
 from .metrics import compute_metrics
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def scored_of(predictions: pd.DataFrame, classes: Sequence[str]) -> Scored:
     )
 
 
-def pooled_figures(scored: Scored) -> dict[str, float]:
-    """Figures of all rows together; each row is called as its own fold called it."""
+def pool_metrics(scored: Scored) -> dict[str, float]:
+    """Metrics of all rows together; each row is called as its own fold called it."""
     return compute_metrics(scored.labels, scored.probabilities, predicted=scored.predicted)
 
 
@@ -40,7 +40,7 @@ def summarise(
     -------
     dict
         ``part``: ``test``, or ``val`` where a run has no test slides. ``mean`` and ``sd`` over the folds (sample
-        deviation; None with one fold). ``pooled``: figure -> ``value``, ``low``, ``high``: the figure of all
+        deviation; None with one fold). ``pooled``: metric -> ``value``, ``low``, ``high``: the metric of all
         predictions together, and the 95% interval of a bootstrap over slides, or over patients where one has
         several slides. ``bootstrap``: how it was made.
     """
@@ -48,9 +48,9 @@ def summarise(
     names = list(shown[0])
     values = {name: np.array([fold[name] for fold in shown], dtype=np.float64) for name in names}
     scored = scored_of(predictions, classes)
-    resampled = resampled_figures(scored, resample(scored.units))
+    resampled = resample_metrics(scored, resample(scored.units))
     pooled = {}
-    for name, value in pooled_figures(scored).items():
+    for name, value in pool_metrics(scored).items():
         low, high = interval(resampled[name])
         pooled[name] = {"value": value, "low": low, "high": high}
     return {

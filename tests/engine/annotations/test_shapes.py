@@ -121,7 +121,7 @@ def test_a_shape_without_an_area_is_left_out_named_and_counted(put, caplog, kind
 
 
 def test_a_file_of_nothing_but_stray_clicks_says_so(put) -> None:
-    with pytest.raises(AnnotationError, match="no polygon in it, only 2 × outline without an area"):
+    with pytest.raises(AnnotationError, match="it holds no polygon, only 2 × outline without an area"):
         read_annotations(put([STRAY["one point"], STRAY["flat"]]))
 
 

@@ -91,9 +91,10 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
     assert (split.train, split.val, split.test) == (("s0",), (), ("s1",))
     assert read_process_list(tmp_path / "out" / "process_list_autogen.csv", ["s0", "s1"]) == ({"s0", "s1"}, [])
     assert (
-        "neither magnification nor mpp" in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
+        "neither the magnification nor the resolution"
+        in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
     )
-    assert "nothing is written as 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
+    assert "there is no export format 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
 
 
 def test_labelled_slides_without_features_are_counted_and_named(tmp_path: Path) -> None:
@@ -126,8 +127,8 @@ def test_group_gives_the_released_membership_without_a_slide(
     data, expected = sam_mil
     plain = made.clam_folder(tmp_path / "plain")
     source = Source(plain / part, patches=plain / "patches")
-    (outcome,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
-    assert outcome.error is None
+    (item,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
+    assert item.error is None
     path = tmp_path / "study" / "bags" / "s0.h5"
     assert members(path) == expected
     bag = h5.read_bag(path).check()
@@ -149,11 +150,11 @@ def test_a_project_grouped_in_place_keeps_features_and_segments(
 ) -> None:
     data, expected = sam_mil
     project = tmp_path / "study"
-    assert [outcome.result.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
+    assert [item.result.groups for item in import_slides(Source(data), project)] == [len(expected)]
     path = project / "bags" / "s0.h5"
     assert members(path) == expected
-    (outcome,) = group_slides(Source(project), project)
-    assert outcome.error is None
+    (item,) = group_slides(Source(project), project)
+    assert item.error is None
     assert h5.read_bag(path).attrs["imported_from"] == "sam-mil"
     assert set(expected) <= set(members(path))  # `any` takes all that the released rule takes
     assert len(h5.read_segments(path)) == 4
@@ -165,8 +166,8 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     slides.mkdir()
     write_tiny_slide(slides / "s0.tiff")
     source = Source(made.clam_folder(tmp_path / "clam"), slides=slides)
-    (outcome,) = group_slides(source, tmp_path / "study", settings=REGIONS)
-    assert outcome.error is None
+    (item,) = group_slides(source, tmp_path / "study", settings=REGIONS)
+    assert item.error is None
     path = tmp_path / "study" / "bags" / "s0.h5"
     bag = h5.read_bag(path).check()
     assert len(bag.groups) > 3
@@ -192,8 +193,8 @@ def test_segments_go_out_as_outlines_and_labels_and_come_back(
     path = project / "bags" / "s0.h5"
     original = h5.read_segments(path)
     for to in ("geojson", "ome-zarr"):
-        (outcome,) = export_slides(Source(project), tmp_path / to, to=to)
-        assert outcome.error is None
+        (item,) = export_slides(Source(project), tmp_path / to, to=to)
+        assert item.error is None
         (grouped,) = group_slides(
             Source(data / "h5_files", slides=slides), tmp_path / f"g-{to}", segments=tmp_path / to
         )
@@ -216,8 +217,8 @@ def test_a_process_list_chooses_the_slides_and_names_those_without_features(tmp_
     made.clam_folder(folder, "s1")
     path = tmp_path / "list.csv"
     path.write_text("slide_id,process,status\ns0.svs,0,processed\ns1.svs,0,failed_seg\ns2.svs,0,already_exist\n")
-    outcomes = list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
-    assert {item.slide_id: item.error is None for item in outcomes} == {"s2": False, "s0": True}
+    results = list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
+    assert {item.slide_id: item.error is None for item in results} == {"s2": False, "s0": True}
     path.write_text("slide_id,process,status\n../../s0.svs,0,processed\n")
     with pytest.raises(DataError, match="is not a valid file name"):
         list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
@@ -268,8 +269,8 @@ def test_a_zarr_that_leads_elsewhere_is_refused(tmp_path: Path, sam_mil: tuple[P
     list(export_slides(Source(tmp_path / "study"), tmp_path / "labels", to="ome-zarr"))
     attributes = tmp_path / "labels" / "s0.ome.zarr" / "zarr.json"
     attributes.write_text(attributes.read_text().replace('"path": "0"', '"path": "../../x"'))
-    (outcome,) = group_slides(Source(data / "h5_files"), tmp_path / "g", segments=tmp_path / "labels")
-    assert "is not a valid file name" in str(outcome.error)
+    (item,) = group_slides(Source(data / "h5_files"), tmp_path / "g", segments=tmp_path / "labels")
+    assert "is not a valid file name" in str(item.error)
 
 
 def test_clam_reads_what_sam_mil_features_become_without_groups(
@@ -278,8 +279,8 @@ def test_clam_reads_what_sam_mil_features_become_without_groups(
     """Formats convert into each other without a project between them."""
     data, _ = sam_mil
     shutil.rmtree(data / "segments")
-    (outcome,) = export_slides(Source(data), tmp_path / "out", to="clam")
-    assert outcome.error is None
+    (item,) = export_slides(Source(data), tmp_path / "out", to="clam")
+    assert item.error is None
     with h5py.File(tmp_path / "out" / "h5_files" / "s0.h5") as file:
         assert np.array_equal(file["features"][:], made.features_of())
         assert (file["coords"][:] >= 0).all()

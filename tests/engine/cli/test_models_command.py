@@ -82,7 +82,7 @@ def test_the_story_of_one_file(source, tmp_path):
     (models / "sam.pth").write_bytes(CONTENT[:-1])
     assert "checksum" in run("verify", "vit_b", code=1)
     assert "checksum" in run("get", "vit_b", "-q")
-    assert "2.1 MB are free" in run("remove", "vit_b")
+    assert "2.1 MB were freed" in run("remove", "vit_b")
     assert names(models) == []
     assert "vit_b: " in run("add", source, "-q")
     assert names(models) == ["sam.pth"]
@@ -125,7 +125,7 @@ def test_a_name_that_the_file_does_not_fit(source, tmp_path):
     assert "that of 'vit_l' is 3adcc4315b642a4d" in run("add", source, "--as", "vit_l", "-q")
     other = tmp_path / "other.pth"
     other.write_bytes(b"no weights")
-    assert "no published file, and no SAM" in run("add", other, "-q")
+    assert "neither a published file nor a SAM" in run("add", other, "-q")
     assert "no such file" in run("add", tmp_path / "none.pth")
     assert names(tmp_path / "models") == []
 
@@ -156,7 +156,7 @@ def test_a_sam_of_ones_own_gets_a_name_and_is_a_segmenter(source, own_sam, tmp_p
     for taken in ("regions", "demo"):
         assert "already" in run("add", own_sam, "--as", taken, "-q")
     for bad in ("../x", "auto", "a b"):
-        assert "no name for a model" in run("add", own_sam, "--as", bad, "-q")
+        assert "cannot be the name of a model" in run("add", own_sam, "--as", bad, "-q")
     run("remove", "liver-sam")
     assert names(tmp_path / "models") == []
     assert own_sam.is_file()
@@ -173,9 +173,9 @@ def test_what_comes_with_a_package_stays(source):
 def test_offline_is_respected_by_every_source(source, monkeypatch):
     monkeypatch.setenv("SAM_MIL_OFFLINE", "1")
     said = run("get", "vit_b", "-q")
-    for part in ("switched off", "sam.pth", "http://127.0.0.1", "models add"):
+    for part in ("turned off", "sam.pth", "http://127.0.0.1", "models add"):
         assert part in said
-    assert "switched off" in run("get", "hf:MahmoodLab/UNI", "-q")
+    assert "turned off" in run("get", "hf:MahmoodLab/UNI", "-q")
     assert "not on this machine" in run("remove", "hf:MahmoodLab/UNI")
 
 
@@ -183,4 +183,4 @@ def test_the_switch_of_the_command_is_the_one_of_the_environment(source, monkeyp
     for name in ("SAM_MIL_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.setenv(name, "0")
     result = CliRunner().invoke(app, ["--offline", "models", "get", "vit_b", "-q"])
-    assert "switched off" in str(result.exception)
+    assert "turned off" in str(result.exception)

@@ -85,8 +85,8 @@ def slides(tmp_path: Path) -> list[Path]:
 def alone(slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """The bags of a run on one machine."""
     use_cheap_models(put=monkeypatch.setattr)
-    for outcome in process_slides(slides, tmp_path / "alone", settings=SETTINGS, device="cpu"):
-        assert outcome.error is None
+    for item in process_slides(slides, tmp_path / "alone", settings=SETTINGS, device="cpu"):
+        assert item.error is None
     return bags(tmp_path / "alone")
 
 
@@ -137,14 +137,14 @@ def test_a_worker_is_killed_in_the_middle_of_a_slide(
         half.update({bag.stem: len(h5.read_stages(bag)) for bag in (project / "bags").glob("*.h5")})
 
     watch = Watch(kill, count=2)
-    outcomes = list(
+    results = list(
         process_on_cluster(
             slides, project, settings=SETTINGS, device="auto", address=cluster.address, progress=watch
         )
     )
     assert watch.acted
     assert all(stages < 5 for stages in half.values()), "no slide was in the middle"
-    assert [outcome.error for outcome in outcomes] == [None] * 4
+    assert [item.error for item in results] == [None] * 4
     again = [name for name, times in watch.begun.items() if times > 1]
     assert len(again) == 1, f"the slide of the lost worker begins once more: {watch.begun}"
     assert watch.first_row[again[0], 2] >= 8, "what it had committed is used"
@@ -166,8 +166,8 @@ def test_a_run_that_is_cancelled_stops_its_workers(
     assert set(states(project).values()) <= {"cancelled", "done"}
     assert "cancelled" in states(project).values()
     assert len(states(project)) < 4, "slides that wait are not begun"
-    outcomes = process_on_cluster(slides, project, settings=SETTINGS, address=cluster.address)
-    assert [outcome.error for outcome in outcomes] == [None] * 4
+    results = process_on_cluster(slides, project, settings=SETTINGS, address=cluster.address)
+    assert [item.error for item in results] == [None] * 4
     assert bags(project) == alone
 
 
@@ -178,7 +178,7 @@ def test_a_scheduler_that_goes_while_it_is_asked(
         raise OSError("Timed out trying to connect")
 
     monkeypatch.setattr(sam_mil_engine.cluster.slides, "capacity", refused)
-    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done"):
+    with pytest.raises(ProjectError, match="the connection to the Dask scheduler is lost; 0 of 4 slides are done"):
         list(process_on_cluster(slides, tmp_path / "many", settings=SETTINGS, address=cluster.address))
 
 
@@ -190,14 +190,16 @@ def test_the_scheduler_goes_in_the_middle(
         cluster.scheduler.wait()
 
     project = tmp_path / "many"
-    with pytest.raises(ProjectError, match="the Dask scheduler is gone; 0 of 4 slides are done") as caught:
+    with pytest.raises(
+        ProjectError, match="the connection to the Dask scheduler is lost; 0 of 4 slides are done"
+    ) as caught:
         list(process_on_cluster(slides, project, settings=SETTINGS, address=cluster.address, progress=Watch(kill)))
     assert caught.value.where == cluster.address
     assert caught.value.hint is not None
     assert "run the same command" in caught.value.hint
     assert set(states(project).values()) == {"cancelled"}
-    for outcome in process_slides(slides, project, settings=SETTINGS, device="cpu"):
-        assert outcome.error is None
+    for item in process_slides(slides, project, settings=SETTINGS, device="cpu"):
+        assert item.error is None
     assert bags(project) == alone
 
 
@@ -213,7 +215,7 @@ def test_lines_of_killed_processes_are_corrected(tmp_path: Path) -> None:
         correct_lost_rows(home)
     assert states(tmp_path) == {"gone": "cancelled", "alive": "running"}
     row = home.rows()["gone"]
-    assert "ended before the slide did" in row.error
+    assert "ended before the slide was finished" in row.error
     assert "Run process again" in row.hint
     assert not half.exists()
     assert other.exists()

@@ -77,7 +77,7 @@ def test_a_table_that_is_there_is_never_replaced(tmp_path: Path) -> None:
     before = own.read_bytes()
     import_labels(own, own)
     import_labels(shutil.copy(own, tmp_path / "copy.csv"), own)
-    with pytest.raises(DataError, match="another table of labels already") as caught:
+    with pytest.raises(DataError, match="already a different table of labels") as caught:
         import_labels(table(tmp_path, "slide_id,label\ns0,a\n"), own)
     assert "rename" in str(caught.value)
     assert own.read_bytes() == before
@@ -114,7 +114,7 @@ def test_columns_go_out_where_the_other_tool_has_a_place_for_them(tmp_path: Path
     assert text == "case_id,slide_id,label,split\ns0,s0,a,train\ns1,s1,b,test\n"
     result = run("export", clam, "--to", "sam-mil", "-o", tmp_path / "sam-out", "--labels", file)
     assert (tmp_path / "sam-out" / "labels.csv").read_text() == "s0,a\ns1,b\n"
-    assert "labels: SAM-MIL's table has no place for the columns split" in result.stderr
+    assert "labels: SAM-MIL's table has no columns for split" in result.stderr
 
 
 def test_splits_of_clam_with_numbers_as_decimals(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_names_in_two_unicode_forms_are_one_slide_from_the_features_to_the_label
     listed = table(tmp_path, f"slide_id,status\n{composed}.svs,processed\n", "list.csv")
     made.segments_pickle(tmp_path / "segments" / f"{decomposed}.pkl", made.nested_masks())
     source = Source(folder / "pt_files", process_list=listed)
-    (outcome,) = group_slides(source, tmp_path / "study", segments=tmp_path / "segments")
-    assert outcome.error is None
-    assert outcome.slide_id == composed
+    (item,) = group_slides(source, tmp_path / "study", segments=tmp_path / "segments")
+    assert item.error is None
+    assert item.slide_id == composed
     for form in (composed, decomposed):
         labels = read_labels(table(tmp_path, f"slide_id,label\n{form},a\n"))
         assert list(match_bags(labels, tmp_path / "study", one_class=True).paths) == [composed]

@@ -144,7 +144,7 @@ def test_an_accelerator_that_is_too_small_gives_way_to_the_cpu(patches, monkeypa
     encoder = around(OnlyCpu())
     # The meta device stands for an accelerator: it takes tensors and computes nothing.
     encoder._move(torch.device("meta"))
-    with pytest.warns(UserWarning, match="going on with the CPU"):
+    with pytest.warns(UserWarning, match="continuing on the CPU"):
         found = encoder.encode(patches)
     np.testing.assert_array_equal(found, around(Mean()).encode(patches))
     assert encoder.device.type == "cpu"
@@ -220,9 +220,9 @@ def test_files_that_are_no_resnet50(tmp_path, resnet_state):
     torch.save(resnet_state, short)
     for path, message in [
         (text, "cannot be read"),
-        (other, "no plain table"),
+        (other, "not hold a plain table"),
         (short, "layer3.0.conv1.weight"),
-        (tmp_path / "missing.pth", "no such file"),
+        (tmp_path / "missing.pth", "no such weights file"),
     ]:
         with pytest.raises(EncoderError, match=message) as caught:
             load_encoder(f"resnet50:{path}")

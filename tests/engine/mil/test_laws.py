@@ -166,5 +166,5 @@ def test_group_tokens_count_where_they_are_asked_for(name: str, make_bag: MakeBa
 
 @pytest.mark.parametrize("name", ["max", "mean", "clam-sb", "clam-mb", "ibmil", "srmil"])
 def test_who_takes_no_group_tokens_says_so(name: str) -> None:
-    with pytest.raises(SettingsError, match="takes no group tokens"):
+    with pytest.raises(SettingsError, match="does not take group tokens"):
         every_model.build(name, groups=True)

@@ -109,7 +109,7 @@ def test_names_and_flags() -> None:
     for bad in ({"name": "nonsense"}, {"name": "abmil+nonsense"}, {"name": "abmil+groups", "groups": False}):
         with pytest.raises(SettingsError):
             resolve_name(ModelSettings(**bad))
-    with pytest.raises(SettingsError, match="takes no group tokens"):
+    with pytest.raises(SettingsError, match="does not take group tokens"):
         build("mean+groups")
 
 

@@ -128,7 +128,7 @@ def test_another_file_is_refused_and_not_kept(source):
 
 def test_offline_and_gone_say_what_to_do(source, monkeypatch):
     monkeypatch.setenv("SAM_MIL_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"switched off.*put the file into.*models add"):
+    with pytest.raises(ModelError, match=r"turned off.*put the file into.*models add"):
         fetch(file_of(source))
     monkeypatch.delenv("SAM_MIL_OFFLINE")
     nowhere = replace(file_of(source), source="http://127.0.0.1:9/big.pth", sha256="0" * 64)

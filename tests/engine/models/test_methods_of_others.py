@@ -25,7 +25,7 @@ from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training.model_folders import find_model
 from tiny_slides import write_tiny_slide
-from toy_methods import install, install_toys
+from toy_methods import install, install_toy_classifier, install_toys
 
 
 def run(*arguments: object) -> str:
@@ -67,7 +67,7 @@ def test_three_methods_from_one_file_each_go_from_slides_to_a_prediction(toys: P
     run("train", "--bags", project / "bags", *options, "--model", "toy", "-o", trained)
     found = json.loads(run("predict", trained, tmp_path / "slides" / "s03.tiff", "-o", project, "--json", "-q"))
     assert "tumour" in json.dumps(found)
-    with pytest.raises(SettingsError, match="takes no group tokens"):
+    with pytest.raises(SettingsError, match="does not take group tokens"):
         build_aggregator(ModelSettings(name="toy+groups"), dim=6, n_classes=2)
 
 
@@ -145,7 +145,7 @@ def test_a_broken_method_is_told_and_stops_no_other() -> None:
     assert "No module named 'other_missing'" in reasons.pop("missing")
     assert reasons.pop("number") == "other_cards:NUMBER is not a ModelCard but int"
     assert "its card is of the encoder 'good'" in reasons.pop("renamed")
-    assert "of this name already" in reasons.pop("resnet50")
+    assert "with this name already" in reasons.pop("resnet50")
     assert reasons == {}
     assert load_encoder("good", device="cpu").dim == 5, "options reach the builder"
     assert registry.cards("encoder")["resnet50"] is ENCODERS["resnet50"]
@@ -160,6 +160,17 @@ def test_a_broken_method_is_told_and_stops_no_other() -> None:
     shown = " ".join(run("models").split())
     assert "raises no cannot be used: RuntimeError: no licence key" in shown
     assert said in " ".join(run("doctor").split())
+
+
+@pytest.mark.usefixtures("forget")
+def test_the_classifier_that_contributing_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = install_toy_classifier(tmp_path / "site")
+    demo = bundled_classifiers()["demo"].folder
+    assert demo is not None
+    shutil.copytree(demo, site / "colitis")
+    monkeypatch.syspath_prepend(str(site))
+    assert find_model("colitis") == site / "colitis"
+    assert not registry.broken("classifier")
 
 
 @pytest.mark.usefixtures("forget")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.bag import h5
-from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.bag.place import read_slide_place
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError
 from sam_mil_engine.prediction.cohort_comparison import POOLED, compare_cohort
@@ -35,15 +35,15 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         slides.append(folder / f"s{number}.tif")
         make_slide(slides[-1], seed=number, tumour=True, size_px0=size)
     settings = ProcessSettings.parse({"tiles": {"patch_size": 128}})
-    outcomes = process_slides(slides, folder / "study", settings=settings, device="cpu")
-    assert [one.error for one in outcomes] == [None] * 3
+    results = process_slides(slides, folder / "study", settings=settings, device="cpu")
+    assert [one.error for one in results] == [None] * 3
     for number, classes in enumerate((["Tumour"], ["Tumour", "Stroma"])):
         bag = folder / "study" / "bags" / f"s{number}.h5"
         tissue = shapely.box(300, 200, 700, 600)
         shapes = [
             Annotation(name, name, shapely.affinity.translate(tissue, 120 * k)) for k, name in enumerate(classes)
         ]
-        write_geojson(folder / "annotations" / f"s{number}.geojson", shapes, info=place_of_bag(bag))
+        write_geojson(folder / "annotations" / f"s{number}.geojson", shapes, info=read_slide_place(bag))
     (folder / "annotations" / "gone.xml").write_text("<ASAP_Annotations/>")
     return folder / "study", folder / "annotations"
 

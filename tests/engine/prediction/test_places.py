@@ -13,7 +13,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from sam_mil_engine.annotations import Annotation, read_annotation_file, write_geojson
-from sam_mil_engine.bag.place import place_of_bag
+from sam_mil_engine.bag.place import read_slide_place
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.convert.exporting import export_slides
 from sam_mil_engine.convert.source import Source
@@ -66,7 +66,7 @@ def test_the_bag_knows_the_bounds(project: Path) -> None:
     with open_slide(project / "slides/slide.scn") as slide:
         assert slide.info.bounds_px0 is not None
         assert slide.info.bounds_px0[:2] == CORNER
-        assert place_of_bag(project / "study/bags/slide.h5").bounds_px0 == slide.info.bounds_px0
+        assert read_slide_place(project / "study/bags/slide.h5").bounds_px0 == slide.info.bounds_px0
 
 
 @pytest.mark.parametrize("value", [[1, 2], "x", [float("nan")] * 4, 5], ids=str)
@@ -76,15 +76,15 @@ def test_a_bag_with_other_bounds_than_four_numbers_does_not_know_them(project: P
         file.attrs["bounds_px0"] = value
         file.attrs["centre_offset_um"] = value
         del file.attrs["slide_path"]
-    place = place_of_bag(bag)
+    place = read_slide_place(bag)
     assert (place.bounds_px0, place.bounds_known) == (None, False)
     assert place.centre_offset_um is None or value == [1, 2]
 
 
 def test_compare_groups_gives_the_same_for_qupath_and_for_asap(project: Path, tmp_path: Path) -> None:
     bag = project / "study/bags/slide.h5"
-    there = outline(place_of_bag(bag))
-    qupath = write_geojson(tmp_path / "qupath.geojson", [there], info=place_of_bag(bag))
+    there = outline(read_slide_place(bag))
+    qupath = write_geojson(tmp_path / "qupath.geojson", [there], info=read_slide_place(bag))
     assert within_the_scan(qupath)
     points = "".join(
         f'<Coordinate Order="{k}" X="{x}" Y="{y}"/>' for k, (x, y) in enumerate(there.polygon.exterior.coords[:-1])
@@ -156,12 +156,12 @@ def test_a_bag_of_before_asks_the_slide_or_says_that_it_does_not_know(project: P
     shutil.copy(project / "study/bags/slide.h5", bag)
     with h5py.File(bag, "r+") as file:
         del file.attrs["bounds_px0"]
-    assert place_of_bag(bag).bounds_origin_px0 == CORNER
+    assert read_slide_place(bag).bounds_origin_px0 == CORNER
     with h5py.File(bag, "r+") as file:
         file.attrs["slide_path"] = str(tmp_path / "gone.scn")
-    assert not place_of_bag(bag).bounds_known
+    assert not read_slide_place(bag).bounds_known
     qupath = tmp_path / "a.geojson"
     square = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
     qupath.write_text(json.dumps({"type": "Polygon", "coordinates": [square]}))
-    found = read_annotation_file(qupath, info=place_of_bag(bag))
-    assert "bounds is not known" in found.notes[0]
+    found = read_annotation_file(qupath, info=read_slide_place(bag))
+    assert "not known whether the slide has bounds" in found.notes[0]

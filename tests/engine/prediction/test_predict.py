@@ -122,7 +122,7 @@ def test_what_is_not_known_is_noted(make_bag: MakeBag) -> None:
     bare = predict(trained(), replace(bag, attrs={})).attrs["notes"]
     assert len(bare) == 3
     (note,) = predict(trained(segmenter="vit_b"), bag).attrs["notes"]
-    assert "segments of vit_b" in note
+    assert "segments from vit_b" in note
 
 
 def test_a_damaged_bag_is_refused(make_bag: MakeBag) -> None:

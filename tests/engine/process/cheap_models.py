@@ -41,10 +41,10 @@ class CheapSegmenter:
 
     name, version = "cheap", "1"
 
-    def segment(self, picture: Any, *, progress: Callable[[Progress], None]) -> Segments:
+    def segment(self, image: Any, *, progress: Callable[[Progress], None]) -> Segments:
         progress(Progress("segments", 0, 1))
         time.sleep(PACE["segments"])
-        grey = cv2.cvtColor(picture.image, cv2.COLOR_RGB2GRAY)
+        grey = cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY)
         count, labels, stats, _ = cv2.connectedComponentsWithStats((grey < 150).astype(np.uint8))
         boxes = stats[1:, :4].astype(np.int32)
         crops = tuple(
@@ -53,10 +53,10 @@ class CheapSegmenter:
         )
         area = np.array([crop.sum() for crop in crops], dtype=np.int64)
         ones = np.ones(count - 1, dtype=np.float32)
-        return Segments(picture.frame, grey.shape[::-1], boxes, crops, area, ones, ones)
+        return Segments(image.frame, grey.shape[::-1], boxes, crops, area, ones, ones)
 
 
-#: Seconds that a batch of patches, and a picture, take at least.
+#: Seconds that a batch of patches, and an image, take at least.
 PACE = {"features": 0.0, "segments": 0.0}
 
 

@@ -105,9 +105,9 @@ def work_through(work: dict[str, Any]) -> None:
             os.pwrite(moment.fileno(), stage.ljust(16).encode(), 0)
 
         settings = ProcessSettings.parse(work["settings"])
-        for outcome in process_slides(slides, work["project"], settings=settings, device="cpu", progress=note):
-            if outcome.error is not None:
-                raise outcome.error
+        for item in process_slides(slides, work["project"], settings=settings, device="cpu", progress=note):
+            if item.error is not None:
+                raise item.error
 
 
 def _say(what: object) -> None:
@@ -122,7 +122,7 @@ def serve() -> None:
     import zarr
 
     import sam_mil_engine.annotations.geojson
-    import sam_mil_engine.drawing.pictures
+    import sam_mil_engine.drawing.images
     import sam_mil_engine.features.encode
     import sam_mil_engine.process.batch
     import sam_mil_engine.segment.membership

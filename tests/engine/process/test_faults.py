@@ -15,10 +15,10 @@ from forked_runs import ForkedRuns
 from whole_runs import run, states
 
 from sam_mil_engine.bag import h5
-from sam_mil_engine.drawing import pictures
+from sam_mil_engine.drawing import images
 from sam_mil_engine.errors import ProjectError, SlideError
 from sam_mil_engine.process import stages
-from sam_mil_engine.process.project import HeldElsewhereError, Project
+from sam_mil_engine.process.project import LockedError, Project
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue
@@ -38,23 +38,23 @@ def test_two_processes_on_one_project(tmp_path: Path) -> None:
     project = tmp_path / "project"
     with ForkedRuns(tmp_path / "moment") as runs:
         runs.start(slides, project, SETTINGS)
-        outcomes = run(slides[::-1], project)
+        results = run(slides[::-1], project)
         code = runs.end()
-    held = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+    held = {name: item.error for name, item in results.items() if item.error is not None}
     for name, error in held.items():
-        assert isinstance(error, HeldElsewhereError)
-        assert f"another process works on '{name}'" in str(error)
+        assert isinstance(error, LockedError)
+        assert f"another process is working on '{name}'" in str(error)
         assert "Wait for it" in str(error)
     assert code in {0, 1}
     assert states(project) == dict.fromkeys(("s0", "s1", "s2", "s3"), "done")
     for slide in slides:
         name = f"bags/{slide.stem}.h5"
         assert (project / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert all(outcome.error is None for outcome in run(slides, project).values())
+    assert all(item.error is None for item in run(slides, project).values())
 
 
 def write_pyramid(path: Path) -> Path:
-    """A slide of two levels, so that the picture of the tissue does not touch the tiles of the finer one."""
+    """A slide of two levels, so that the image of the tissue does not touch the tiles of the finer one."""
     image = np.full((1024, 1024, 3), 244, np.uint8)
     image[128:896, 128:896] = np.random.default_rng(0).normal((200, 120, 170), 8, (768, 768, 3))
     options = {"tile": (128, 128), "photometric": "rgb", "compression": "deflate"}
@@ -66,7 +66,7 @@ def write_pyramid(path: Path) -> Path:
 
 def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its place is named, the slide is marked, nothing is white in silence; the other slides go on."""
-    monkeypatch.setattr(stages, "_PICTURE_SIDE", 256)
+    monkeypatch.setattr(stages, "_IMAGE_SIDE", 256)
     monkeypatch.setattr(tissue, "MIN_SIDE", 200)
     every = TissueSettings(min_tissue_area=0, min_hole_area=0)
     settings = SETTINGS.model_copy(
@@ -80,9 +80,9 @@ def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.Monk
     with bad.open("r+b") as raw:
         raw.seek(offset)
         raw.write(b"\xff" * count)
-    outcomes = run([bad, good], tmp_path / "p", settings)
-    assert outcomes["good"].error is None
-    error = outcomes["bad"].error
+    results = run([bad, good], tmp_path / "p", settings)
+    assert results["good"].error is None
+    error = results["bad"].error
     assert isinstance(error, SlideError)
     assert "level-0 x=384, y=512" in str(error)
     assert str(bad) in str(error)
@@ -102,43 +102,43 @@ def test_a_slide_without_mpp(tmp_path: Path) -> None:
     physical = SETTINGS.model_copy(update={"tiles": TileSettings(patch_size=64, mpp=0.5)})
     assert "State it with --source-mpp" in str(run([slide], tmp_path / "p", physical)["s"].error)
     stated = SETTINGS.model_copy(update={"tiles": TileSettings(patch_size=64, mpp=0.5, source_mpp=0.5)})
-    outcome = run([slide], tmp_path / "p", stated)["s"]
-    assert outcome.error is None
-    assert h5.read_grid(outcome.result.bag_path).mpp == 0.5
+    item = run([slide], tmp_path / "p", stated)["s"]
+    assert item.error is None
+    assert h5.read_grid(item.result.bag_path).mpp == 0.5
 
 
 def test_no_mask_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bag whose patches are all without a group, not a failure."""
     segment = CheapSegmenter.segment
 
-    def nothing(self: CheapSegmenter, picture: Any, *, progress: Any) -> Segments:
-        return segment(self, replace(picture, image=np.full_like(picture.image, 255)), progress=progress)
+    def nothing(self: CheapSegmenter, image: Any, *, progress: Any) -> Segments:
+        return segment(self, replace(image, rgb=np.full_like(image.rgb, 255)), progress=progress)
 
     monkeypatch.setattr(CheapSegmenter, "segment", nothing)
-    outcome = run([write_tiny_slide(tmp_path / "s.tiff")], tmp_path / "p")["s"]
-    assert outcome.error is None
-    assert outcome.result.groups == 0
-    bag = h5.read_bag(outcome.result.bag_path).check()
+    item = run([write_tiny_slide(tmp_path / "s.tiff")], tmp_path / "p")["s"]
+    assert item.error is None
+    assert item.result.groups == 0
+    bag = h5.read_bag(item.result.bag_path).check()
     assert set(bag.groups.group_of_patch) == {-1}
     assert bag.group_features.shape == (0, 6)
 
 
-def test_a_picture_that_could_not_be_written_is_written_by_the_next_run(
+def test_an_image_that_could_not_be_written_is_written_by_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stage counts as done when all of it is there."""
     slide, project = write_tiny_slide(tmp_path / "s.tiff"), tmp_path / "p"
-    save = pictures.save_picture
+    save = images.save_image
     for folder in ("masks", "stitches"):
 
-        def fail(path: Path, picture: Any, folder: str = folder) -> Path:
+        def fail(path: Path, image: Any, folder: str = folder) -> Path:
             if path.parent.name == folder:
-                raise ProjectError("no picture today", where=path)
-            return save(path, picture)
+                raise ProjectError("no image today", where=path)
+            return save(path, image)
 
         with monkeypatch.context() as patch:
-            patch.setattr(pictures, "save_picture", fail)
-            assert "no picture today" in str(run([slide], project)["s"].error)
+            patch.setattr(images, "save_image", fail)
+            assert "no image today" in str(run([slide], project)["s"].error)
     assert run([slide], project)["s"].error is None
     assert (project / "masks" / "s.jpg").exists()
     assert (project / "stitches" / "s.jpg").exists()

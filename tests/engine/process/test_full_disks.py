@@ -68,11 +68,11 @@ def test_a_full_disk_at_every_stage(tmp_path: Path) -> None:
         told = set[str]()
         for leave in (12, 20, 28, 36, 48, 64, 96, 128):
             ballast = fill(disk, leave=leave * 1024)
-            outcome = run([slide], project)["s"]
-            if outcome.error is not None:
-                assert isinstance(outcome.error, ProjectError)
-                assert re.search(r"the disk is full: .* are needed, .* are free", str(outcome.error))
-                assert str(disk) in str(outcome.error)
+            item = run([slide], project)["s"]
+            if item.error is not None:
+                assert isinstance(item.error, ProjectError)
+                assert re.search(r"the disk is full: .* are needed, .* are free", str(item.error))
+                assert str(disk) in str(item.error)
                 row = Project(project).rows()["s"]
                 assert row.state == "running" or "the disk is full" in row.error
             assert not list(project.rglob("*.tmp"))
@@ -131,9 +131,9 @@ def test_a_disk_that_is_full_for_a_moment(tmp_path: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", no_room)
-        outcomes = run(slides, tmp_path / "p")
-    assert "the disk is full" in str(outcomes["s0"].error)
-    assert outcomes["s1"].error is None
+        results = run(slides, tmp_path / "p")
+    assert "the disk is full" in str(results["s0"].error)
+    assert results["s1"].error is None
     assert states(tmp_path / "p") == {"s0": "failed", "s1": "done"}
     assert not list((tmp_path / "p").rglob("*.tmp"))
     assert run(slides, tmp_path / "p")["s0"].error is None

@@ -57,9 +57,9 @@ def test_a_sparse_slide_is_what_it_says(large: Path) -> None:
         tissue, nothing = (slide.read_region(place, 0, (128, 128)) for place in (centre, (30_000, 3_000)))
         assert np.ptp(tissue.reshape(-1, 3), axis=0).min() > 50
         assert nothing.min() > 230
-        picture, frame = slide.thumbnail(400)
+        image, frame = slide.thumbnail(400)
         x, y = (int(value) for value in frame.from_px0(np.array([[0.8 * SIDE, 0.7 * SIDE]]))[0])
-        assert picture[y, x, 1] < 200
+        assert image[y, x, 1] < 200
 
 
 @pytest.mark.skipif(not RESET.exists(), reason="peak memory is read from /proc")

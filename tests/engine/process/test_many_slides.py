@@ -68,8 +68,8 @@ def test_the_same_bags_as_one_by_one(slides: list[Path], tmp_path: Path, encoder
     for path in slides:
         process_slide(path, tmp_path / "alone", tools=tools, stages=stages)
     options = {"settings": SETTINGS, "device": "cpu", "stages": stages, "ahead": ahead}
-    outcomes = list(process_slides(slides, tmp_path / "many", **options))
-    assert [outcome.path for outcome in outcomes] == slides
+    results = list(process_slides(slides, tmp_path / "many", **options))
+    assert [item.path for item in results] == slides
     assert bags(tmp_path / "many") == bags(tmp_path / "alone")
     assert states(tmp_path / "many") == {"s0": "done", "s1": "done", "s2": "done"}
     assert not engine_threads()
@@ -94,11 +94,11 @@ def test_the_next_slide_is_read_while_one_is_encoded(
 
     monkeypatch.setattr(Slide, "read_region", watched)
     encoder.watch = wait_once
-    outcomes = list(
+    results = list(
         process_slides(slides[:2], tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1)
     )
     assert waited == [True]
-    assert all(outcome.error is None for outcome in outcomes)
+    assert all(item.error is None for item in results)
 
 
 def test_at_most_one_slide_is_prepared(slides: list[Path], tmp_path: Path, encoder: Colours) -> None:
@@ -116,13 +116,13 @@ def test_a_bad_next_slide_does_not_touch_the_one_before(
 ) -> None:
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
     broken = tmp_path / "broken.tiff"
-    broken.write_bytes(b"II*\0 this is no picture")
+    broken.write_bytes(b"II*\0 this is no image")
     order = [slides[0], broken, blank, slides[1]]
-    outcomes = list(process_slides(order, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
-    assert [type(outcome.error) for outcome in outcomes] == [type(None), SlideError, SlideError, type(None)]
+    results = list(process_slides(order, tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
+    assert [type(item.error) for item in results] == [type(None), SlideError, SlideError, type(None)]
     assert states(tmp_path / "p") == {"s0": "done", "broken": "failed", "blank": "failed", "s1": "done"}
     again = list(process_slides([blank], tmp_path / "p", settings=SETTINGS, stages=STAGES, device="cpu", ahead=0))
-    assert str(again[0].error) == str(outcomes[2].error)
+    assert str(again[0].error) == str(results[2].error)
 
 
 def test_the_lock_of_each_slide_is_held_and_given_back(
@@ -130,9 +130,9 @@ def test_the_lock_of_each_slide_is_held_and_given_back(
 ) -> None:
     project = tmp_path / "p"
     with Project(project).lock("s1"):
-        outcomes = list(process_slides(slides, project, settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
-    assert isinstance(outcomes[1].error, ProjectError)
-    assert "another process works on 's1'" in str(outcomes[1].error)
+        results = list(process_slides(slides, project, settings=SETTINGS, stages=STAGES, device="cpu", ahead=1))
+    assert isinstance(results[1].error, ProjectError)
+    assert "another process is working on 's1'" in str(results[1].error)
     assert states(project) == {"s0": "done", "s2": "done"}
     held: list[str] = []
 

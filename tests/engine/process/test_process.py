@@ -123,17 +123,17 @@ def test_no_tissue_and_one_patch(tmp_path: Path, tools: Tools) -> None:
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
     small = write_tiny_slide(tmp_path / "small.tiff", size=(64, 64))
     broken = tmp_path / "broken.tiff"
-    broken.write_bytes(b"II*\0 this is no picture")
-    outcomes = {
-        outcome.path.stem: outcome
-        for outcome in process_slides([blank, broken, small], tmp_path / "p", settings=SETTINGS, device="cpu")
+    broken.write_bytes(b"II*\0 this is no image")
+    results = {
+        item.path.stem: item
+        for item in process_slides([blank, broken, small], tmp_path / "p", settings=SETTINGS, device="cpu")
     }
-    assert isinstance(outcomes["blank"].error, SlideError)
-    assert "no tissue was found" in str(outcomes["blank"].error)
-    assert "--preset" in str(outcomes["blank"].error)
-    assert isinstance(outcomes["broken"].error, SlideError)
-    assert outcomes["small"].result is not None
-    assert outcomes["small"].result.tiles == 1
+    assert isinstance(results["blank"].error, SlideError)
+    assert "no tissue was found" in str(results["blank"].error)
+    assert "--preset" in str(results["blank"].error)
+    assert isinstance(results["broken"].error, SlideError)
+    assert results["small"].result is not None
+    assert results["small"].result.tiles == 1
     rows = Project(tmp_path / "p").rows()
     assert {name: row.state for name, row in rows.items()} == {
         "blank": "failed",
@@ -174,7 +174,10 @@ def test_cancel_keeps_what_is_finished(tiny_slide: Path, tmp_path: Path, tools: 
 
 
 def test_another_process_holds_the_slide(tiny_slide: Path, tmp_path: Path, tools: Tools) -> None:
-    with Project(tmp_path / "p").lock("tiny"), pytest.raises(ProjectError, match="another process works on 'tiny'"):
+    with (
+        Project(tmp_path / "p").lock("tiny"),
+        pytest.raises(ProjectError, match="another process is working on 'tiny'"),
+    ):
         process_slide(tiny_slide, tmp_path / "p", tools=tools)
 
 
@@ -241,8 +244,8 @@ def test_workers_of_dask_give_the_same_bags(tmp_path: Path, tools: Tools) -> Non
 
     paths = [write_tiny_slide(tmp_path / f"s{n}.tiff", seed=n) for n in range(2)]
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
-    outcomes = list(process_on_cluster([*paths, blank], tmp_path / "many", settings=SETTINGS, device="cpu"))
-    assert {outcome.path.stem: outcome.error is None for outcome in outcomes} == {
+    results = list(process_on_cluster([*paths, blank], tmp_path / "many", settings=SETTINGS, device="cpu"))
+    assert {item.path.stem: item.error is None for item in results} == {
         "s0": True,
         "s1": True,
         "blank": False,
@@ -265,7 +268,7 @@ def test_results_of_another_slide_of_the_name_are_kept_and_that_is_said(tmp_path
         (tmp_path / str(number)).mkdir()
         write_tiny_slide(tmp_path / str(number) / "case.tiff", seed=number)
     process_slide(tmp_path / "0" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
-    with pytest.warns(UserWarning, match="results of another slide of this name"):
+    with pytest.warns(UserWarning, match="results of a different slide with this name"):
         process_slide(tmp_path / "1" / "case.tiff", project, stages=("tissue", "tiles"), tools=tools)
     assert list((project / "superseded").rglob("case.h5"))
     path = Project(project).bag("case")

@@ -13,7 +13,7 @@ import pytest
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import Cancelled, SettingsError
-from sam_mil_engine.features import loading, tile_stream
+from sam_mil_engine.features import loading, patch_stream
 from sam_mil_engine.layout import side_folder
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project
@@ -56,7 +56,7 @@ class Watched:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    seen, read = Watched(), tile_stream.read_tile
+    seen, read = Watched(), patch_stream.read_patch
 
     def load(name: str, **options: object) -> Quantile:
         return seen.encoders.setdefault(name, Quantile(name))
@@ -66,7 +66,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
         return read(slide, grid, number)
 
     monkeypatch.setattr(loading, "load_encoder", load)
-    monkeypatch.setattr(tile_stream, "read_tile", counted)
+    monkeypatch.setattr(patch_stream, "read_patch", counted)
     return seen
 
 

@@ -8,17 +8,15 @@ from cheap_models import SETTINGS
 
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.project import Project
-from sam_mil_engine.process.results import ProcessedSlide, SlideOutcome
+from sam_mil_engine.process.results import ProcessedSlide, SlideResult
 from sam_mil_engine.settings import ProcessSettings
 
 
 def run(
     slides: list[Path], project: Path, settings: ProcessSettings = SETTINGS
-) -> dict[str, SlideOutcome[ProcessedSlide]]:
+) -> dict[str, SlideResult[ProcessedSlide]]:
     """Outcome of every slide, by its name."""
-    return {
-        outcome.path.stem: outcome for outcome in process_slides(slides, project, settings=settings, device="cpu")
-    }
+    return {item.path.stem: item for item in process_slides(slides, project, settings=settings, device="cpu")}
 
 
 def states(project: Path) -> dict[str, str]:

@@ -20,8 +20,8 @@ from sam_mil_engine.report.charts import line_chart
 from sam_mil_engine.report.content import ReportContent
 from sam_mil_engine.report.curves import froc_chart, patch_score_chart, score_charts
 from sam_mil_engine.report.page import render, write_report
-from sam_mil_engine.report.strips import LENGTH, strips_of
-from sam_mil_engine.slide.tiling import read_tile
+from sam_mil_engine.report.strips import LENGTH, make_strips
+from sam_mil_engine.slide.tiling import read_patch
 from sam_mil_engine.training.run_files import TrainResult
 
 CALIBRATION = PatchCalibration(
@@ -100,7 +100,7 @@ def test_patch_scores_show_the_operating_point_and_weigh_slides_the_same() -> No
 
 @pytest.fixture(scope="module")
 def slide_with_bag(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A slide of noise with patches of its whole picture."""
+    """A slide of noise with patches of its whole image."""
     folder = tmp_path_factory.mktemp("strips")
     pixels = np.random.default_rng(0).integers(60, 200, (768, 1024, 3), dtype=np.uint8)
     tifffile.imwrite(folder / "noise.tif", pixels, tile=(256, 256), photometric="rgb")
@@ -117,24 +117,24 @@ def test_strips_show_the_patches_in_the_order_of_their_attention(slide_with_bag,
     n = len(grid)
     attention = np.random.default_rng(1).permutation(n).astype(np.float32)
     known = patches("tumour", np.zeros(n), attention, bag_path=bag, coords_px0=grid.coords_px0, slide_id="no/ise")
-    strips, notes = strips_of([known, patches("normal", np.zeros(3)), replace(known, attention=None)])
+    strips, notes = make_strips([known, patches("normal", np.zeros(3)), replace(known, attention=None)])
     assert not notes
     assert [(strip.kind, strip.of_class) for strip in strips] == [("most", "tumour"), ("least", "tumour")]
     order = np.argsort(-attention, kind="stable")[:LENGTH]
     with open_slide(path) as slide:
-        for tile, patch in zip(strips[0].tiles, order, strict=True):
-            np.testing.assert_array_equal(tile.picture, read_tile(slide, grid, int(patch)))
-            assert tile.corner_px0 == tuple(grid.coords_px0[patch].tolist())
-    assert strips[1].tiles[0].value == "0×"
+        for image, patch in zip(strips[0].patches, order, strict=True):
+            np.testing.assert_array_equal(image.rgb, read_patch(slide, grid, int(patch)))
+            assert image.corner_px0 == tuple(grid.coords_px0[patch].tolist())
+    assert strips[1].patches[0].value == "0×"
     content = ReportContent("t", "now", strips=strips)
     write_report(tmp_path / "report.html", content)
     files = sorted(file.name for file in (tmp_path / "report-tiles" / "tumour").iterdir())
     assert len(files) == 2 * min(LENGTH, n)
-    x, y = strips[0].tiles[0].corner_px0
+    x, y = strips[0].patches[0].corner_px0
     first = next(file for file in files if file.startswith("most-01"))
     assert first == f"most-01-no-ise-{x}-{y}.png"
     with Image.open(tmp_path / "report-tiles" / "tumour" / first) as saved:
-        np.testing.assert_array_equal(np.asarray(saved), strips[0].tiles[0].picture)
+        np.testing.assert_array_equal(np.asarray(saved), strips[0].patches[0].rgb)
     assert render(content).count("<img") == len(files)
 
 
@@ -146,10 +146,10 @@ def test_one_slide_does_not_fill_a_strip_and_what_is_gone_is_named(slide_with_ba
     n = len(grid)
     high = patches("a", np.zeros(n), np.full(n, 9.0), bag_path=bag, coords_px0=grid.coords_px0, slide_id="high")
     low = replace(high, slide_id="low", attention=np.ones(n, np.float32))
-    strips, _ = strips_of([high, low])
+    strips, _ = make_strips([high, low])
     half = min(LENGTH // 2, n)
-    assert [tile.slide_id for tile in strips[0].tiles] == ["high"] * half + ["low"] * half
+    assert [image.slide_id for image in strips[0].patches] == ["high"] * half + ["low"] * half
     changed = replace(high, coords_px0=grid.coords_px0 + 1, slide_id="other")
-    strips, notes = strips_of([changed])
+    strips, notes = make_strips([changed])
     assert strips == ()
     assert notes == ("other: its patches are not shown (the bag was changed after the prediction).",)

@@ -80,7 +80,7 @@ def test_unknown_names(models, name, message):
 
 
 @pytest.mark.slow
-def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_file, tissue_picture, monkeypatch):
+def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_file, tissue_image, monkeypatch):
     settings = SegmentSettings(
         points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0, crop_n_layers=0, segmenter="vit_b"
     )
@@ -92,14 +92,14 @@ def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_f
     # The encoder takes seconds: it runs once, and the reference is given the same embedding.
     encode, embeddings = segmenter._encoder, []
     segmenter._encoder = lambda *given: embeddings.append(encode(*given)) or embeddings[-1]
-    found = segmenter.segment(tissue_picture)
+    found = segmenter.segment(tissue_image)
     assert len(embeddings) == 1
     assert len(found)
     monkeypatch.setattr(segmenter._sam.image_encoder, "forward", lambda pixels: embeddings[0])
     reference = SamAutomaticMaskGenerator(
         segmenter._sam, points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0
-    ).generate(tissue_picture.image)
-    expected = [r["segmentation"] for r in reference if (r["segmentation"] & tissue_picture.tissue).any()]
+    ).generate(tissue_image.rgb)
+    expected = [r["segmentation"] for r in reference if (r["segmentation"] & tissue_image.tissue).any()]
     assert len(found) == len(expected)
     for number, mask in enumerate(expected):
         assert np.mean(found.mask(number) != mask) < 1e-4

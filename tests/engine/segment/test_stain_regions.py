@@ -27,8 +27,8 @@ def halves(*, stripes: bool = False) -> np.ndarray:
 
 def segmented(image: np.ndarray, name: str, *cuts: int) -> Segments:
     tissue = np.ones(image.shape[:2], dtype=bool)
-    picture = SegmentationImage(image, Frame(), tissue)
-    return load_segmenter(name, settings=SegmentSettings(superpixels=150, cuts=cuts)).segment(picture)
+    segmentation_image = SegmentationImage(image, Frame(), tissue)
+    return load_segmenter(name, settings=SegmentSettings(superpixels=150, cuts=cuts)).segment(segmentation_image)
 
 
 @pytest.mark.parametrize("stripes", [False, True])

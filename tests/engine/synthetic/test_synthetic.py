@@ -49,7 +49,7 @@ def test_openslide_sees_all_levels_and_the_resolution(full: SyntheticSlide) -> N
         assert slide.properties["openslide.level[0].tile-width"] == "256"
 
 
-def test_levels_show_the_same_picture(full: SyntheticSlide) -> None:
+def test_levels_show_the_same_image(full: SyntheticSlide) -> None:
     fine, coarse = pixels(full.path, 2).astype(float), pixels(full.path, 3).astype(float)
     halved = fine.reshape(384, 2, 512, 2, 3).mean(axis=(1, 3))
     assert np.abs(halved - coarse).mean() < 3

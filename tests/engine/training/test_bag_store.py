@@ -31,7 +31,7 @@ def loaded(cohort: Cohort, **options: object) -> LoadedBags:
 def test_half_precision_halves_the_memory_and_full_is_used(cohort: Cohort) -> None:
     half, full = loaded(cohort, dtype="float16"), loaded(cohort, dtype="float32")
     tokens = sum(example.bag.tokens.numel() for example in full.pick([f"s{i:02d}" for i in range(40)]))
-    assert full.store.kept_bytes - half.store.kept_bytes == 2 * tokens
+    assert full.store.cached_bytes - half.store.cached_bytes == 2 * tokens
     (example,) = half.pick(["s03"])
     assert example.bag.tokens.dtype == torch.float32
     bag = read_bag(cohort[0] / "s03.h5")
@@ -42,14 +42,14 @@ def test_half_precision_halves_the_memory_and_full_is_used(cohort: Cohort) -> No
 
 def test_the_budget_holds_and_numbers_do_not_depend_on_it(cohort: Cohort) -> None:
     all_kept = loaded(cohort, dtype="float16")
-    one = n_bytes(all_kept.store._at_hand("s00"))
+    one = n_bytes(all_kept.store._read("s00"))
     told: list[Progress] = []
     some = loaded(cohort, dtype="float16", budget=10.5 * one, progress=told.append)
-    assert some.store.n_kept == 10
-    assert some.store.kept_bytes <= 10.5 * one
-    assert told[-1].message.startswith("10 kept in memory")
+    assert some.store.n_cached == 10
+    assert some.store.cached_bytes <= 10.5 * one
+    assert told[-1].message.startswith("10 cached in memory")
     none = loaded(cohort, dtype="float16", budget=0)
-    assert none.store.n_kept == 0
+    assert none.store.n_cached == 0
     slides = [f"s{i:02d}" for i in (39, 0, 12, 5, 39)]
     for bags in (some, none):
         order = [4, 2, 0, 1, 3]
@@ -113,7 +113,7 @@ def test_a_feature_too_large_for_half_precision_is_refused(tmp_path: Path) -> No
     with pytest.raises(BagError, match=r"too large for torch.float16") as caught:
         loaded(cohort, dtype="float16")
     assert str(caught.value.where).endswith("s1.h5")
-    assert loaded(cohort, dtype="float32").store.n_kept == 2
+    assert loaded(cohort, dtype="float32").store.n_cached == 2
 
 
 def test_tensorboard_holds_every_epoch(cohort: Cohort, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import sam_mil_engine as sme
 from sam_mil_engine.errors import Cancelled, DataError, ProjectError, SettingsError
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.training.bootstrap import interval, resample, resampled_figures
+from sam_mil_engine.training.bootstrap import interval, resample, resample_metrics
 from sam_mil_engine.training.comparison import COLUMNS, compare_runs
 from sam_mil_engine.training.cross_validation import cross_validate, with_patients
 from sam_mil_engine.training.labels import read_labels
@@ -110,7 +110,7 @@ def test_runs_on_other_folds_are_not_compared(runs: Path, cohort: Cohort, tmp_pa
 def test_runs_are_found_by_folder(runs: Path, tmp_path: Path) -> None:
     assert list(find_runs([runs])) == ["sam-mil", "abmil+groups"], "in the order of the comparison"
     assert list(find_runs([runs / "sam-mil", runs / "sam-mil"])) == [str(runs / "sam-mil")]
-    with pytest.raises(DataError, match="two runs at least"):
+    with pytest.raises(DataError, match="at least two runs"):
         find_runs([runs / "sam-mil"])
     with pytest.raises(DataError, match="no finished run"):
         find_runs([tmp_path])
@@ -269,7 +269,7 @@ def test_splits_of_clam_are_read(cohort: Cohort, tmp_path: Path) -> None:
     assert (len(first.train), len(first.val), len(first.test)) == (24, 8, 8)
     assert (first.fold, second.fold) == (0, 1)
     assert read_splits(folder / "splits_1.csv") == [second]
-    with pytest.raises(DataError, match="table of true and false"):
+    with pytest.raises(DataError, match="boolean table of a split"):
         read_splits(folder / "splits_0_bool.csv")
     with pytest.raises(DataError, match=r"holds no splits_0.csv"):
         read_splits(tmp_path)
@@ -341,7 +341,7 @@ def test_patients_with_several_slides_are_drawn_as_one(cohort: Cohort, tmp_path:
     assert run.summary["bootstrap"]["over"] == "patients"
     assert set(found.comparison["test"].dropna()) == {"bootstrap over patients"}, "and no DeLong's test"
     scored = scored_of(run.predictions, run.classes)
-    low, high = interval(resampled_figures(scored, resample(scored.patients))["auc"])
+    low, high = interval(resample_metrics(scored, resample(scored.patients))["auc"])
     assert (run.summary["pooled"]["auc"]["low"], run.summary["pooled"]["auc"]["high"]) == (low, high)
     # a run of a version that did not keep the patients
     old = replace(run, predictions=run.predictions.drop(columns="patient_id"))

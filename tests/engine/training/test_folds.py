@@ -18,7 +18,7 @@ from sam_mil_engine.training.folds import (
     holdout,
     k_fold,
 )
-from sam_mil_engine.training.split_files import as_known, read_splits, write_splits
+from sam_mil_engine.training.split_files import match_known_ids, read_splits, write_splits
 
 
 def table(n: int, *, classes: int = 2, slides_a_patient: int = 0) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def test_the_column_is_kept_and_validation_drawn_where_it_names_none() -> None:
         (Split(("s0-0", "s1-0"), ("s2-0", "s4-0")), r"val part \(2 slides\) has no slide of class 1"),
         (Split(("s0-0", "s1-0"), ()), r"val part \(0 slides\) has no slide of class 0, 1"),
         (Split(("s0-0", "s1-0"), ("s2-0", "s3-0"), ("s5-0",)), "test part .* no slide of class 0"),
-        (Split(("s0-0", "s1-0"), ("s0-0", "s3-0")), "slides stand in two parts: s0-0"),
+        (Split(("s0-0", "s1-0"), ("s0-0", "s3-0")), "slides are in two parts: s0-0"),
         (Split(("s0-0", "s1-0"), ("zz", "s3-0")), "slides without label or bag: zz"),
         (Split(("s0-0", "s1-0"), ("s0-1", "s3-0")), "patients are in train and in val: p0"),
         (Split(("s0-0", "s1-0"), ("s2-0", "s3-0"), ("s3-1", "s4-0")), "patients are in val and in test: p3"),
@@ -135,7 +135,7 @@ def test_files_go_there_and_back(tmp_path: Path) -> None:
         ("slide_id,split\n", "no row"),
         ("slide_id,split\nNA,train\n", "slide_id is missing in line 2"),
         ("slide_id,split\na,\n", "unknown split empty"),
-        (",train,val,test\na,True,False,False\n", "true and false"),
+        (",train,val,test\na,True,False,False\n", "boolean table"),
     ],
 )
 def test_faults_of_a_splits_file(tmp_path: Path, text: str, says: str) -> None:
@@ -150,4 +150,4 @@ def test_splits_that_a_spreadsheet_has_saved(tmp_path: Path) -> None:
     (tmp_path / "splits_3.csv").write_text("\ufeff;train;val;test\n0;7.0;8;9\n1;nan;;10\n", encoding="utf-8")
     (split,) = read_splits(tmp_path / "splits_3.csv")
     assert split == Split(("7.0",), ("8",), ("9", "10"), fold=3)
-    assert as_known([split], ["7", "8", "10"]) == [Split(("7",), ("8",), ("9", "10"), fold=3)]
+    assert match_known_ids([split], ["7", "8", "10"]) == [Split(("7",), ("8",), ("9", "10"), fold=3)]

@@ -16,7 +16,7 @@ from sam_mil_engine.training.bootstrap import (
     Scored,
     interval,
     resample,
-    resampled_figures,
+    resample_metrics,
     two_sided,
 )
 from sam_mil_engine.training.delong import delong
@@ -39,7 +39,7 @@ def test_figures_of_a_resample_are_those_of_the_slides_drawn(n: int, n_classes: 
     scored = made_up(n, n_classes, seed)
     weights = resample(scored.slides, resamples=6, seed=seed)
     assert (weights.sum(axis=1) == n).all()
-    found = resampled_figures(scored, weights)
+    found = resample_metrics(scored, weights)
     for number, row in enumerate(weights.astype(int)):
         drawn = np.repeat(np.arange(n), row)
         expected = compute_metrics(
@@ -90,7 +90,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         labels = np.zeros(200, dtype=np.int64)
         predicted = (rng.random(200) > 0.7).astype(np.int64)
         scored = Scored([str(i) for i in range(200)], labels, predicted, np.tile([0.6, 0.4], (200, 1)))
-        low, high = interval(resampled_figures(scored, resample(scored.slides, resamples=400))["accuracy"])
+        low, high = interval(resample_metrics(scored, resample(scored.slides, resamples=400))["accuracy"])
         inside += low <= 0.7 <= high
     assert 88 <= inside <= 100
 

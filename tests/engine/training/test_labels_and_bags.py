@@ -190,7 +190,7 @@ def test_bags_without_label_are_reported(tmp_path: Path, bags: Path) -> None:
     assert cohort.unlabelled == ("b", "d")
     assert [report.message for report in told] == [
         "2 bags have no label and are not used: b, d",
-        "2 slides, no patients named; classes: 0 1, 1 1",
+        "2 slides, no patients given; classes: 0 1, 1 1",
     ]
     assert all(report.notice for report in told)
 
@@ -284,5 +284,5 @@ def test_clams_own_splits(shared_data: Path) -> None:
     table = read_labels(clam / "dataset_csv__tumor_vs_normal_dummy_clean.csv")
     assert {*split.train, *split.val, *split.test} <= set(table["slide_id"])
     assert check_split(split, table) is split
-    with pytest.raises(DataError, match="table of true and false"):
+    with pytest.raises(DataError, match="boolean table of a split"):
         read_splits(clam / "splits__task_1_tumor_vs_normal_75__splits_0_bool.csv")

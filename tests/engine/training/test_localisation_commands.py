@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sam_mil_engine.cli.main import app
-from sam_mil_engine.report.project import report_of
+from sam_mil_engine.report.project import build_report
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -57,7 +57,9 @@ def test_maps_are_compared_with_outlines(cohort: Cohort, tmp_path: Path) -> None
     assert written["figures"] == one["maps"]
     assert written["without_annotations"] == []
 
-    (shown,) = [table for table in report_of(tmp_path / "run").tables if table.title == "Maps against annotations"]
+    (shown,) = [
+        table for table in build_report(tmp_path / "run").tables if table.title == "Maps against annotations"
+    ]
     cells = {row[0].text: row[1] for row in shown.rows}
     assert set(cells) == set(written["figures"])
     assert cells["recall"].sort == written["figures"]["recall"]["value"]

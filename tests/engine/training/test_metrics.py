@@ -1,4 +1,4 @@
-"""Figures against numbers worked out by hand, and the threshold."""
+"""Metrics against numbers worked out by hand, and the threshold."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def two(*positive: float) -> np.ndarray:
 
 def test_two_classes_by_hand() -> None:
     labels = np.array([0, 0, 0, 1, 1])
-    figures = compute_metrics(labels, two(0.1, 0.4, 0.8, 0.6, 0.9), threshold=0.5)
-    assert figures["accuracy"] == pytest.approx(4 / 5)
-    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
-    assert figures["f1"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
-    assert figures["auc"] == pytest.approx(5 / 6)  # of 6 pairs, 0.6 < 0.8 is the wrong way round
-    assert figures["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
-    assert figures["brier"] == pytest.approx((0.01 + 0.16 + 0.64 + 0.16 + 0.01) / 5)
+    metrics = compute_metrics(labels, two(0.1, 0.4, 0.8, 0.6, 0.9), threshold=0.5)
+    assert metrics["accuracy"] == pytest.approx(4 / 5)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+    assert metrics["f1"] == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+    assert metrics["auc"] == pytest.approx(5 / 6)  # of 6 pairs, 0.6 < 0.8 is the wrong way round
+    assert metrics["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics["brier"] == pytest.approx((0.01 + 0.16 + 0.64 + 0.16 + 0.01) / 5)
     assert compute_metrics(labels, two(0.1, 0.4, 0.8, 0.6, 0.9), threshold=0.85)["accuracy"] == pytest.approx(0.8)
 
 
@@ -39,22 +39,22 @@ def test_three_classes_are_averaged_one_against_the_rest() -> None:
     labels = np.array([0, 1, 2, 0, 1, 2])
     good = np.full((6, 3), 0.1)
     good[np.arange(6), labels] = 0.8
-    figures = compute_metrics(labels, good)
-    assert (figures["accuracy"], figures["auc"], figures["f1"], figures["average_precision"]) == (1, 1, 1, 1)
-    assert figures["brier"] == pytest.approx(0.2**2 + 2 * 0.1**2)
+    metrics = compute_metrics(labels, good)
+    assert (metrics["accuracy"], metrics["auc"], metrics["f1"], metrics["average_precision"]) == (1, 1, 1, 1)
+    assert metrics["brier"] == pytest.approx(0.2**2 + 2 * 0.1**2)
     swapped = good.copy()
     swapped[[0, 1]] = good[[1, 0]]  # the first slide of class 0 and of class 1 change places
-    figures = compute_metrics(labels, swapped)
-    assert figures["accuracy"] == pytest.approx(4 / 6)
+    metrics = compute_metrics(labels, swapped)
+    assert metrics["accuracy"] == pytest.approx(4 / 6)
     # classes 0 and 1: positives 0.8, 0.1 against 0.8, 0.1, 0.1, 0.1 are 5 of 8 pairs (ties count half)
-    assert figures["auc"] == pytest.approx((5 / 8 + 5 / 8 + 1) / 3)
+    assert metrics["auc"] == pytest.approx((5 / 8 + 5 / 8 + 1) / 3)
 
 
 def test_one_class_has_no_auc() -> None:
-    figures = compute_metrics(np.array([1, 1]), two(0.2, 0.7))
-    assert math.isnan(figures["auc"])
-    assert math.isnan(figures["average_precision"])
-    assert figures["accuracy"] == 0.5
+    metrics = compute_metrics(np.array([1, 1]), two(0.2, 0.7))
+    assert math.isnan(metrics["auc"])
+    assert math.isnan(metrics["average_precision"])
+    assert metrics["accuracy"] == 0.5
 
 
 def test_calibration_by_hand() -> None:

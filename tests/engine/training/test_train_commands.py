@@ -14,7 +14,7 @@ from sam_mil_engine.cli.assignments import assign
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError, SettingsError
 from sam_mil_engine.report.page import write_report
-from sam_mil_engine.report.project import report_of
+from sam_mil_engine.report.project import build_report
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.settings.changes import setting_names
 from sam_mil_engine.training.run_files import read_run
@@ -54,7 +54,7 @@ def test_settings_of_every_kind_reach_the_run(cohort: Cohort, tmp_path: Path) ->
     model = settings["model"]
     assert (settings["learning_rate"], settings["seed"], settings["weight_decay"]) == (0.01, 6, 0.5)
     assert (model["mask"], model["attention"], model["hidden"], model["as_released"]) == ("none", 7, 16, True)
-    with pytest.raises(SettingsError, match="of sam-mil alone"):
+    with pytest.raises(SettingsError, match="only for sam-mil"):
         run("train", *small(cohort), "--model", "mean", "--as-released", "-o", tmp_path / "other")
 
 
@@ -116,7 +116,7 @@ def test_values_are_read_as_toml_or_as_text() -> None:
         ("model.srmil.windw=3", r"no setting 'model.srmil.windw'. Did you mean model.srmil.window"),
         ("mask_ratio=0.5", "model.mask_ratio"),
         ("model.srmil=3", "Did you mean .*model.srmil"),
-        ("model.hidden", "sets nothing"),
+        ("model.hidden", "is not an assignment"),
         ("model.hidden=many", "model.hidden: Input should be a valid integer"),
         ("model.hidden=0", "model.hidden: Input should be greater than or equal to 1"),
     ],
@@ -163,7 +163,7 @@ def test_evaluate_on_other_data(runs: Path, cohort: Cohort, tmp_path: Path) -> N
     assert [fold["threshold"] for fold in found.folds] == thresholds, "chosen in training, not here"
     assert len(found.predictions) == 24
     assert found.summary["pooled"]["auc"]["value"] is not None
-    write_report(tmp_path / "page.html", report_of(tmp_path / "out"))
+    write_report(tmp_path / "page.html", build_report(tmp_path / "out"))
     assert "Evaluation on other data" in (tmp_path / "page.html").read_text()
 
     (tmp_path / "labels.csv").write_text("\n".join(line for line in lines if not line.endswith("tumour")))
@@ -238,7 +238,7 @@ def test_a_class_that_looks_missing_is_trained_where_it_is_named(cohort: Cohort,
     (tmp_path / "labels.csv").write_text("\n".join(["slide_id;label", *rows]).replace(",", ";"))
     result = run("train", *loud(cohort, tmp_path / "labels.csv"), "--model", "mean", "--epochs", 1,
                  "--set", 'classes=["none", "tumour"]', "-o", tmp_path / "run")  # fmt: skip
-    assert "labels: 40 slides, no patients named; classes: none 20, tumour 20" in result.stderr
+    assert "labels: 40 slides, no patients given; classes: none 20, tumour 20" in result.stderr
     assert read_run(tmp_path / "run").classes == ("none", "tumour")
 
 
@@ -272,15 +272,15 @@ def test_evaluate_the_one_model_of_a_split(cohort: Cohort, tmp_path: Path) -> No
 
 
 def test_reports_of_one_run_and_of_several(runs: Path, tmp_path: Path) -> None:
-    content = report_of(runs)
-    assert [item.model for item in content.figures] == ["sam-mil", "mean"]
+    content = build_report(runs)
+    assert [item.model for item in content.metrics] == ["sam-mil", "mean"]
     assert [chart.title for chart in content.charts] == ["Validation loss", "Validation AUC"]
     (table,) = content.tables
     assert table.title == "Differences between models"
-    assert len(table.rows) == 8, "seven figures and DeLong's test"
+    assert len(table.rows) == 8, "seven metrics and DeLong's test"
     write_report(tmp_path / "page.html", content)
     assert "DeLong" in (tmp_path / "page.html").read_text()
-    single = report_of(runs / "mean")
+    single = build_report(runs / "mean")
     assert dict(single.facts)["Splits"] == "2"
     assert dict(single.facts)["Epochs"] == "2, 2"
     assert len(single.predictions) == 40

@@ -173,7 +173,7 @@ def test_a_damaged_checkpoint_is_named(cohort: Cohort, tmp_path: Path) -> None:
     file = tmp_path / "last.pt"
     file.write_bytes(b"no checkpoint")
     model = sme.mil.building.build_aggregator(ModelSettings(name="mean"), dim=8, n_classes=2)
-    with pytest.raises(ModelError, match="cannot go on from here"):
+    with pytest.raises(ModelError, match="cannot continue from here"):
         fit(model, examples, examples, settings=quick("mean"), checkpoint=file)
 
 

@@ -27,7 +27,7 @@ from napari_sam_mil.napari_compat import (
     units,
     viewers,
 )
-from napari_sam_mil.napari_compat.layers import insert_unselected, take_keys
+from napari_sam_mil.napari_compat.layers import copy_class_keys, insert_unselected
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
 
 
@@ -44,7 +44,7 @@ def no_canvas(monkeypatch):
 
 def test_without_a_canvas_napari_says_what_it_always_does_of_units(viewer, no_canvas):
     before = viewer.window._qt_viewer.canvas._update_world_units
-    units.draw_without_units(viewer)
+    units.silence_unit_warnings(viewer)
     assert viewer.window._qt_viewer.canvas._update_world_units == before
 
 
@@ -97,7 +97,7 @@ def test_a_layer_takes_the_keys_of_a_class(private):
     if not private:
         del Keys.class_keymap
         Keys = type("Keys", (), {})
-    take_keys(layer, Keys)
+    copy_class_keys(layer, Keys)
     assert len(layer.keymap) == (1 if private else 0)
 
 
@@ -163,8 +163,8 @@ def test_threads_change_as_usual_after_the_jobs():
 
 
 def test_a_status_of_another_kind_is_left_alone(viewer):
-    status_bar.tell_place(viewer, lambda _viewer, value: f"here {value}".strip())
-    status_bar.tell_place(viewer, lambda _viewer, _value: "told twice")
+    status_bar.show_in_status_bar(viewer, lambda _viewer, value: f"here {value}".strip())
+    status_bar.show_in_status_bar(viewer, lambda _viewer, _value: "told twice")
     names = ("layer_base", "source_type", "plugin")
     viewer.status = dict.fromkeys(names, "") | {"coords": "[1 2]", "coordinates": "[1 2]", "value": "7"}
     assert viewer.status["coordinates"] == "here 7"

@@ -1,17 +1,17 @@
-"""A model's card in a window of its own: it is a page with tables, and too wide for a dock."""
+"""Show a model card in its own window, since its tables are too wide for a dock."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
-from ..parts import without_empty_rows
+from ..parts import without_empty_headers
 
 _SIZE = (760, 620)
 
 
 def show_card(name: str, markdown: str, parent: QWidget) -> QDialog:
-    """Open the card; the window stays usable, and the card goes with it."""
+    """Open the card. The main window stays usable, and closing it closes the card."""
     dialog = QDialog(parent.window())
     dialog.setObjectName("samMilModelCard")
     dialog.setWindowTitle(f"Model card: {name}")
@@ -20,9 +20,9 @@ def show_card(name: str, markdown: str, parent: QWidget) -> QDialog:
     dialog.resize(min(_SIZE[0], screen.width() - 80), min(_SIZE[1], screen.height() - 120))
     page = QTextBrowser()
     page.setOpenExternalLinks(True)
-    page.setMarkdown(without_empty_rows(markdown))
+    page.setMarkdown(without_empty_headers(markdown))
     page.setAccessibleName(f"Model card of {name}")
-    page.setToolTip("What the model was trained on, how well it did, and where it does not know")
+    page.setToolTip("What the model was trained on, how well it performs, and its limits")
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.reject)
     layout = QVBoxLayout(dialog)

@@ -1,4 +1,4 @@
-"""The main dock: open slide in, one button, layers and a result out."""
+"""The main dock: one button analyses the open slide and shows layers and a result."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
-from ...analysis.model import BUNDLED, Analysis, ResolutionAsked, StoredResults
-from ...analysis.results import Found, OtherSlide, predict_stored, read_stored
-from ...analysis.run import STEPS, analyse_elsewhere
+from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
+from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
+from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
+from ...background.dock_jobs import DockJobs
 from ...background.jobs import Job
-from ...background.work import Worker
-from ...background.worker import make_ready
+from ...background.worker import start_worker
 from ...keys import key_of
 from ...layers.preload import while_loading
-from ...napari_compat.event_loop import later
+from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
 from ...notices import describe, show_error, tell
 from ...preferences import preferences
@@ -38,54 +38,57 @@ from .slide_card import SlideCard
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: Name of the button that does everything.
+#: Title of the button that runs all steps.
 EVERYTHING = "Segment/Classify"
 
 
 class AnalyzeDock(Dock):
-    """Slide, models, button, progress, result; each block is a card of its own."""
+    """Slide, models, button, progress and result. Each block is a card."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        make_ready()
+        start_worker()
         self._job: Job | None = None
         self._analysed: SlideSession | None = None
-        #: The slide that the progress card speaks of.
-        self._told: SlideSession | None = None
-        #: What goes on once the job that runs has ended.
-        self._next: tuple[SlideSession, str] | None = None
+        #: The slide that the progress card refers to.
+        self._progress_of: SlideSession | None = None
+        #: The slide and the step that start after the running job.
+        self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
-        self.reader = Worker(self)
-        self._looked: list[tuple[SlideSession, StoredResults]] = []
+        self.reader = DockJobs(self)
+        self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
-        self.fold = Fold("Show or hide the choice of models, tissue and region, and the single steps")
-        self._take_preferences()
+        self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
+        self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
         self.button.clicked.connect(lambda: self.run("Classify"))
         for name, button in self.steps.items():
             button.clicked.connect(lambda _checked, step=name: self.run(step))
-        self._tell_key()
-        self.keys_changed.connect(self._tell_key)
+        self._show_key()
+        self.keys_changed.connect(self._show_key)
         self._lay_out()
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
         self.choices_card.changed.connect(self._look_for_stored)
-        self.choices_card.changed.connect(self._say_choices)
-        self.region_card.choice.currentIndexChanged.connect(self._say_choices)
-        self._say_choices()
+        self.choices_card.changed.connect(self._show_choices)
+        self.region_card.choice.currentIndexChanged.connect(self._show_choices)
+        self._show_choices()
         self._show_current()
 
     @property
     def job(self) -> Job | None:
-        """The job that runs now, or None."""
+        """The running job, or None."""
         return self._job
 
     def run(self, step: str, session: SlideSession | None = None) -> Job | None:
-        """Start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide, or the current one.
+        """Do what a button does: start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide.
 
-        Returns the job, or None where no slide is open, another job runs, or the chosen region is not there.
+        *Segment/Classify* starts the step ``Classify``. Without ``session``, the step runs on the current slide.
+
+
+        Returns the job, or None if no slide is open, another job is running, or the chosen region does not exist.
         """
         session = session or self._sessions.current
         if session is None or self._job is not None:
@@ -101,11 +104,11 @@ class AnalyzeDock(Dock):
         self.slide_card.show_slide(self._sessions.current)
         self.reader.cancel()
         job = Job(
-            lambda progress: while_loading(lambda: analyse_elsewhere(source, choices, step=step, progress=progress))
+            lambda progress: while_loading(lambda: analyse_in_worker(source, choices, step=step, progress=progress))
         )
         self._job, self._analysed, self._step = job, session, step
-        self._told = session
-        # the job outlives the dock: whoever closes the window during work ends the work
+        self._progress_of = session
+        # the job may outlive the dock, so closing the window cancels it
         self.destroyed.connect(job.cancel)
         job.progressed.connect(self.progress_card.report)
         job.succeeded.connect(self._on_success)
@@ -127,11 +130,11 @@ class AnalyzeDock(Dock):
             self.progress_card.cancelling()
 
     def leave(self) -> None:
-        """Stop what runs; what was finished is kept."""
+        """Cancel the running job. Finished stages stay in the project."""
         super().leave()
         self.cancel()
 
-    def _take_preferences(self) -> None:
+    def _use_preferences(self) -> None:
         try:
             self.choices_card.set_project(Path(preferences().project))
         except SamMilError as error:
@@ -149,9 +152,11 @@ class AnalyzeDock(Dock):
         self._put_first(self.result_card)
         self._show(session, replace(analysis.after(session.analysis), names=analysis.names))
 
-    def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionAsked) -> None:
-        """Show what needs no resolution, ask for it, and go on with the step once it is given."""
-        self.progress_card.stop("Waiting for the resolution", "Tissue and segments are done; the rest needs it.")
+    def _ask_resolution(self, session: SlideSession, analysis: Analysis, asked: ResolutionQuestion) -> None:
+        """Show the results that need no resolution, ask for it, and continue when the user enters it."""
+        self.progress_card.stop(
+            "Waiting for the resolution", "Tissue and segments are done. The other steps need the resolution."
+        )
         self._show(session, replace(analysis, asks=None))
         session.question = (self._step, asked)
         if session is self._sessions.current:
@@ -162,11 +167,11 @@ class AnalyzeDock(Dock):
         self._sessions.show(session, analysis)
         segments = session.layers.get("segments")
         if segments is not None:
-            # hovering tells of the selected layer, and the segments have the most to tell
+            # hovering describes the selected layer, and the segments layer has the most information
             self._sessions.viewer.layers.selection.active = segments
 
     def _look_for_stored(self) -> None:
-        """Show at once what the project knows of a slide that was just opened; nothing is computed for it."""
+        """Show the stored results of a newly opened slide, without computing anything."""
         session = self._sessions.current
         if session is None or session.analysis is not None or self._job is not None or self.reader.busy:
             return
@@ -174,22 +179,24 @@ class AnalyzeDock(Dock):
         if stored is None:
             choices = self.choices_card.choices()
             stored = StoredResults(choices.project, choices.classifier)
-        if (session, stored) in self._looked or not stored.bag(source).is_file():
+        if (session, stored) in self._looked_up or not stored.bag(source).is_file():
             return
-        self._looked = [pair for pair in self._looked if pair[0] in self._sessions.all()] + [(session, stored)]
+        self._looked_up = [pair for pair in self._looked_up if pair[0] in self._sessions.all()] + [
+            (session, stored)
+        ]
 
-        def show(found: Found, before: Analysis | None) -> None:
-            """Show it, unless the slide was analysed, edited or closed in the meantime."""
+        def show(found: StoredAnalysis, before: Analysis | None) -> None:
+            """Show the results, unless the slide was analysed, edited or closed in the meantime."""
             if self._job is None and session.analysis is before and session in self._sessions.all():
-                self._told = session
-                self.progress_card.show_kept(found.analysis.processed.reused, found.note)
+                self._progress_of = session
+                self.progress_card.show_stored(found.analysis.processed.reused, found.note)
                 self._put_first(self.result_card)
                 self._show(session, found.analysis)
 
-        def then(found: Found | OtherSlide | None) -> None:
+        def then(found: StoredAnalysis | OtherSlide | None) -> None:
             if isinstance(found, OtherSlide) and session in self._sessions.all():
                 tell(found.message, "warning")
-            elif isinstance(found, Found):
+            elif isinstance(found, StoredAnalysis):
                 known = found.analysis.processed.bag is not None
                 show(replace(found, note="Classifying…" if known else ""), None)
                 self.reader.start(
@@ -210,57 +217,57 @@ class AnalyzeDock(Dock):
         show_error(error, doing=EVERYTHING if self._step == "Classify" else self._step)
 
     def _on_cancelled(self) -> None:
-        self.progress_card.stop("Cancelled; what was finished is kept")
+        self.progress_card.stop("Cancelled; finished stages are saved")
 
     def _on_end(self) -> None:
         self._job = self._analysed = None
         self._enable()
-        self._tell_of_current()
-        later(self._go_on)
+        self._hide_other_progress()
+        call_later(self._run_waiting)
 
     def _on_mpp(self, mpp: float) -> None:
         session = self._sessions.current
         if session is None:
             return
         if mpp and session.question is not None:
-            self._next, session.question = (session, session.question[0]), None
+            self._waiting, session.question = (session, session.question[0]), None
         self._sessions.set_mpp(session, mpp or None)
-        later(self._go_on)
+        call_later(self._run_waiting)
 
-    def _go_on(self) -> None:
-        """Go on with a step that waited for its slide's resolution, unless a job runs: then at its end."""
-        if self._next is None or self._job is not None:
+    def _run_waiting(self) -> None:
+        """Run a step that waited for the resolution. If another job is running, wait for its end."""
+        if self._waiting is None or self._job is not None:
             return
-        (session, step), self._next = self._next, None
+        (session, step), self._waiting = self._waiting, None
         if session in self._sessions.all():
             self.run(step, session)
 
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.stored is not None:
-            self._take_choices(session.source.stored)
+            self._use_stored_choices(session.source.stored)
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
-        self.slide_card.tell_tissue(None if analysis is None else analysis.processed.tissue)
+        self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
-        self._tell_of_current()
+        self._hide_other_progress()
         self._look_for_stored()
 
-    def _tell_of_current(self) -> None:
-        """Hide the progress of a slide that is not the current one, once its work has ended."""
-        if self._job is None and self._told is not self._sessions.current:
-            self._told = None
+    def _hide_other_progress(self) -> None:
+        """Hide the progress of a finished job if its slide is not current."""
+        if self._job is None and self._progress_of is not self._sessions.current:
+            self._progress_of = None
             self.progress_card.hide()
 
-    def _take_choices(self, stored: StoredResults) -> None:
-        """Go on with the project and the classifier with which a slide was opened."""
+    def _use_stored_choices(self, stored: StoredResults) -> None:
+        """Use the project and the classifier that a slide was opened with."""
         if self.choices_card.choices().project != stored.project:
             self.choices_card.set_project(stored.project)
-        if stored.classifier != BUNDLED and self.choices_card.choices().classifier != stored.classifier:
+        if stored.classifier != AUTO and self.choices_card.choices().classifier != stored.classifier:
             self.choices_card.set_classifier(Path(stored.classifier))
 
     def _enable(self) -> None:
@@ -270,8 +277,8 @@ class AnalyzeDock(Dock):
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
 
-    def _tell_key(self) -> None:
-        what = "Find tissue, divide it into segments, describe its patches, classify the slide"
+    def _show_key(self) -> None:
+        what = "Find the tissue, segment it, compute patch features and classify the slide"
         self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
 
     def _lay_out(self) -> None:
@@ -298,9 +305,9 @@ class AnalyzeDock(Dock):
         outer.addWidget(self._area)
 
     def _put_first(self, card: Card) -> None:
-        """Put the progress, or the result, first below the button and the choices, and bring it into view."""
+        """Move the progress or the result directly below the choices, and scroll to it."""
         self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
-        later(lambda: self._area.verticalScrollBar().setValue(0))
+        call_later(lambda: self._area.verticalScrollBar().setValue(0))
 
-    def _say_choices(self) -> None:
-        self.fold.set_text(f"{self.choices_card.in_words()} · {self.region_card.choice.currentText().lower()}")
+    def _show_choices(self) -> None:
+        self.fold.set_text(f"{self.choices_card.summary()} · {self.region_card.choice.currentText().lower()}")

@@ -1,4 +1,4 @@
-"""A line, or two, that say what is chosen, and open what is behind them on a click."""
+"""A button that summarises the choices in one or two lines, and unfolds them on a click."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 _CLOSED, _OPEN = "▸", "▾"
-#: Lines that the text takes where they hold its last two parts.
+#: Preferred number of lines, if they hold the last two parts of the text.
 _LINES = 2
 _INDENT = "    "
 
 
 class Fold(QWidget):
-    """A button of a line or two above a content that is folded away at first.
+    """A button with one or two lines of text above content that is hidden at first.
 
     Attributes
     ----------
     line
-        The button: it takes the keyboard, and says its whole text to screen readers and in its tooltip.
+        The button. It accepts keyboard focus; its tooltip and accessible name contain the full text.
     body
         Layout of the content.
     """
@@ -50,14 +50,14 @@ class Fold(QWidget):
         return bool(self.line.isChecked())
 
     def set_text(self, text: str) -> None:
-        """Say what is chosen; what does not fit the width is in the tooltip."""
+        """Set the summary. The tooltip contains the full text."""
         self._text = text
-        self.line.setToolTip(f"{self._tip}. Now: {text}")
+        self.line.setToolTip(f"{self._tip}. Current choice: {text}")
         self.line.setAccessibleName(text)
         self._draw()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Cut the line to the new width."""
+        """Fit the text to the new width."""
         super().resizeEvent(event)
         self._draw()
 
@@ -75,10 +75,10 @@ class Fold(QWidget):
 
 
 def _lines(parts: Sequence[str], room: int, width_of: Callable[[str], int]) -> list[str]:
-    """Break a text between its parts, where possible into two lines.
+    """Break a text between its parts, into two lines if possible.
 
-    The last two parts are never cut for the others: where they do not fit, the parts before them share one line,
-    and each of the two has a line of its own if need be.
+    The last two parts are never shortened in favour of the others: if they do not fit, the earlier parts share one
+    line, and each of the two gets its own line if necessary.
     """
     lines: list[str] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""One row per stage: what runs, how far it is, how fast, how long it still takes."""
+"""One row per stage: progress, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton
 
 from sam_mil_engine.progress import Progress
 
-from ...background.eta import Pace, duration
+from ...background.eta import Eta, duration
 from ..parts import Card, text_label
 
-#: What the engine calls a stage -> what the user reads.
+#: The engine's name of a stage -> its title.
 STAGE_NAMES: dict[str, str] = {
     "tissue": "Tissue",
-    "tiles": "Tiles",
+    "tiles": "Patches",
     "segments": "Segments",
     "features": "Features",
     "groups": "Groups",
@@ -30,14 +30,14 @@ _BAR_STYLE = (
 
 
 class ProgressCard(Card):
-    """Rows of stages and a Cancel button; hidden until something has run."""
+    """Rows of stages and a Cancel button; hidden until a job has run."""
 
     cancel_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__("Progress")
         self._rows: dict[str, tuple[QLabel, QProgressBar, QLabel]] = {}
-        self._paces: dict[str, Pace] = {}
+        self._etas: dict[str, Eta] = {}
         self._grid = QGridLayout()
         self._grid.setColumnStretch(1, 1)
         self._grid.setVerticalSpacing(3)
@@ -52,20 +52,20 @@ class ProgressCard(Card):
             bar.setTextVisible(False)
             bar.setFixedHeight(8)
             bar.setStyleSheet(_BAR_STYLE)
-            bar.setToolTip(f"How far the stage {name.lower()} is")
+            bar.setToolTip(f"Progress of the stage “{name}”")
             for column, widget in enumerate((label, bar, status)):
                 self._grid.addWidget(widget, row, column)
             self._rows[stage] = (label, bar, status)
         self.heading.setWordWrap(True)
         self.cancel = QPushButton("Ca&ncel")
-        self.cancel.setToolTip("Stop at the next step; finished stages are kept and used again")
+        self.cancel.setToolTip("Stop at the next opportunity; finished stages are saved and reused")
         self.cancel.clicked.connect(self.cancel_clicked)
         self.body.addWidget(self.cancel)
         self.hide()
 
     def begin(self, stages: Sequence[str]) -> None:
-        """Show the rows of these stages, all waiting."""
-        self._paces.clear()
+        """Show the rows of these stages as waiting."""
+        self._etas.clear()
         for stage, widgets in self._rows.items():
             for widget in widgets:
                 widget.setVisible(stage in stages)
@@ -82,13 +82,13 @@ class ProgressCard(Card):
         self.show()
 
     def report(self, progress: Progress) -> None:
-        """Show one report of the engine."""
+        """Show a progress report of the engine."""
         if progress.stage not in self._rows:
             if progress.message in STAGE_NAMES:
                 self._rows[progress.message][2].setText("Starting…")
             return
         now = time.monotonic()
-        pace = self._paces.setdefault(progress.stage, Pace(progress, now=now))
+        eta = self._etas.setdefault(progress.stage, Eta(progress, now=now))
         _, bar, status = self._rows[progress.stage]
         if progress.total:
             share = progress.done / progress.total
@@ -98,41 +98,41 @@ class ProgressCard(Card):
         else:
             bar.setRange(0, 0)
             status.setText("Working…")
-        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {pace.describe(progress, now=now)}")
+        self.detail.setText(f"{STAGE_NAMES[progress.stage]}: {eta.describe(progress, now=now)}")
         status.setToolTip(progress.message)
 
     def cancelling(self) -> None:
-        """Say that the stop was asked for."""
+        """Show that the job was asked to stop."""
         self.cancel.setText("Stopping…")
         self.cancel.setEnabled(False)
 
     def finish(self, *, seconds: Mapping[str, float], reused: Collection[str]) -> None:
-        """Show what every stage took; all rows that were waiting are done."""
+        """Show the duration of every stage, and mark all rows as done."""
         self.heading.setText(f"Done in {duration(sum(seconds.values()))}")
         for stage, (_, bar, status) in self._rows.items():
             bar.setRange(0, _STEPS)
             bar.setValue(_STEPS)
             took = duration(seconds[stage]) if stage in seconds else "Done"
-            status.setText("Kept" if stage in reused else took)
-        self._rest()
+            status.setText("Reused" if stage in reused else took)
+        self._hide_details()
 
-    def show_kept(self, stages: Collection[str], note: str) -> None:
-        """Say that the results were in the project, and what the user should know of that."""
+    def show_stored(self, stages: Collection[str], note: str) -> None:
+        """Show that the results were read from the project, with a note for the user."""
         self.begin(tuple(stages))
         self.finish(seconds={}, reused=stages)
-        self.heading.setText(f"Kept from before. {note}".strip())
+        self.heading.setText(f"Loaded from the project. {note}".strip())
 
     def stop(self, text: str, reason: str = "") -> None:
-        """Show that the run ended early: ``Cancelled`` or ``Failed``, and why; rows keep where they were."""
+        """Show that the job ended early: ``Cancelled`` or ``Failed``, and why. The bars keep their positions."""
         self.heading.setText(text)
         for _, bar, status in self._rows.values():
             bar.setRange(0, _STEPS)
             if bar.value() < _STEPS:
                 status.setText("Not finished" if bar.value() else "Not run")
-        self._rest()
+        self._hide_details()
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
 
-    def _rest(self) -> None:
+    def _hide_details(self) -> None:
         self.cancel.hide()
         self.detail.hide()

@@ -1,4 +1,4 @@
-"""Which part of a slide is analysed: all of it, what is in view, or a shape. No Qt."""
+"""The part of a slide to analyse: the whole slide, the current view, or selected shapes. No Qt."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 #: Outer rings (x, y) in level-0 pixels.
 Rings = tuple[tuple[tuple[float, float], ...], ...]
 
-#: What can be chosen, and what it is called.
+#: The kinds of regions.
 WHOLE, VIEW, SHAPE = "whole", "view", "shape"
-#: Folder in a project in which every region has a project of its own, named by its key.
+#: Folder in a project that contains one project for each region, named by the key of the region.
 REGIONS = "regions"
 
 
 def chosen_region(kind: str, viewer: Viewer, source: SlideSource) -> Rings | None:
-    """Return the region that a choice means now; None for the whole slide.
+    """Return the region for a choice and the current view; None for the whole slide.
 
     Raises
     ------
     SettingsError
-        If the view misses the slide, or no shape is selected.
+        If the slide is not in view, or no shape is selected.
     """
     if kind == VIEW:
         return _view(viewer, source)
@@ -49,13 +49,11 @@ def chosen_region(kind: str, viewer: Viewer, source: SlideSource) -> Rings | Non
 def _view(viewer: Viewer, source: SlideSource) -> Rings | None:
     width, height = source.info.size_px0
     left, top, right, bottom = view_px0(viewer, source.place)
-    # whole pixels: a camera that comes back to its place finds its results again
+    # whole pixels: the same view finds its stored results again
     left, top = max(0, round(left)), max(0, round(top))
     right, bottom = min(width, round(right)), min(height, round(bottom))
     if not (left < right and top < bottom):
-        raise SettingsError(
-            "the view shows nothing of the slide", hint="Press Home in the picture to come back to it"
-        )
+        raise SettingsError("the slide is not in view", hint="Press Ctrl+R to show it")
     if (left, top, right, bottom) == (0, 0, width, height):
         return None
     return (((left, top), (right, top), (right, bottom), (left, bottom)),)
@@ -75,7 +73,7 @@ def _shapes(viewer: Viewer, source: SlideSource) -> Rings:
             return _rings(layer, numbers, source)
     raise SettingsError(
         "no shape is selected",
-        hint="Draw one (Annotations dock, Draw) or click one with the arrow tool of its layer, then try again",
+        hint="Draw one (Annotations dock, Draw), or select one with the arrow tool of its layer, then try again",
     )
 
 
@@ -100,9 +98,9 @@ def _rings(layer: Shapes, numbers: Sequence[int], source: SlideSource) -> Rings:
 
 
 def project_of(project: Path, region: Rings | None) -> Path:
-    """Return the folder in which results are kept: that of the project, or one in it for this region alone.
+    """Return the folder for results: that of the project, or one inside it for this region.
 
-    The settings of the project, with the region, are written there first, so that it is a project as any other: for
+    The settings of the project, with the region, are written there first, so that it is a regular project, for
     this plugin and for the command line.
     """
     if region is None:
@@ -118,12 +116,12 @@ def project_of(project: Path, region: Rings | None) -> Path:
 
 
 def is_region(analysis: Analysis) -> bool:
-    """Whether these are results of a part of the slide."""
+    """Whether these are the results of a region of the slide."""
     return analysis.processed.bag_path.parents[2].name == REGIONS
 
 
 def area_text(region: Rings, mpp: tuple[float, float] | None) -> str:
-    """Say how large a region is: ``0.61 mm²``, or in pixels where the slide has no µm."""
+    """Format the area of a region: ``0.61 mm²``, or in pixels if the resolution is not known."""
     import shapely
 
     area = float(shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in region]).area)

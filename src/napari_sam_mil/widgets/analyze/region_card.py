@@ -1,4 +1,4 @@
-"""Which part of the slide the buttons work on."""
+"""The choice of the part of the slide to analyse."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _ENTRIES = (
     (WHOLE, "Whole slide", "All tissue of the slide"),
-    (VIEW, "Current view", "The tissue that is in the picture when you press the button"),
+    (VIEW, "Current view", "The tissue that is in view when you press the button"),
     (SHAPE, "Selected shape", "The tissue in the shapes that are selected in a shapes layer"),
 )
 
 
 class RegionCard(Card):
-    """Whole slide, current view or selected shape, and of what the shown results are."""
+    """The choice of whole slide, current view or selected shape, and the region of the shown results."""
 
     def __init__(self) -> None:
         super().__init__("Region")
@@ -32,24 +32,24 @@ class RegionCard(Card):
         for place, (name, text, tip) in enumerate(_ENTRIES):
             self.choice.addItem(text, name)
             self.choice.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
-        self.choice.setToolTip("What is analysed; results of a part never replace those of the whole slide")
+        self.choice.setToolTip("What is analysed; the results of a region never replace those of the whole slide")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Anal&yze", self.choice)
-        #: what the results are of; the dock shows it outside the card, which may be folded
+        #: the region of the shown results; the dock shows it outside the card, which may be hidden
         self.facts = text_label(faint=True)
         self.facts.hide()
         self.body.addLayout(form)
         self._asked = ""
 
     def region(self, viewer: Viewer, source: SlideSource) -> Rings | None:
-        """Return what is chosen, in level-0 pixels of the slide; raises :class:`SettingsError` where nothing is."""
+        """Return the chosen region in level-0 pixels; raises :class:`SettingsError` if there is none."""
         region = chosen_region(self.choice.currentData(), viewer, source)
         self._asked = "" if region is None else area_text(region, source.mpp)
         return region
 
     def show_session(self, session: SlideSession | None) -> None:
-        """Say whether the shown results are of a part of the slide."""
+        """Show whether the results are those of a region."""
         part = session is not None and session.analysis is not None and is_region(session.analysis)
         size = f" ({self._asked})" if self._asked else ""
         self.facts.setText(

@@ -1,4 +1,4 @@
-"""What the classifier says of the slide, and how to read the picture."""
+"""The prediction for the slide, and the legends of the maps."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from sam_mil_engine.drawing.pictures import attention_limit
+from sam_mil_engine.drawing.images import attention_limit
 
 from ...analysis.calibration import calibration_note
 from ...analysis.model import Analysis
 from ...analysis.segment_table import class_title, shown_class
 from ...layers.colours import PROBABILITY, QUANTITY
-from ...words import sentence_case
+from ...text import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
-from .tile_strip import TileStrip
+from .patch_strip import PatchStrip
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
@@ -36,7 +36,7 @@ class ResultCard(Card):
     def __init__(self, sessions: Sessions) -> None:
         super().__init__("Result")
         self._sessions = sessions
-        self.tiles: TileStrip | None = None
+        self.patches: PatchStrip | None = None
         self._shown: Analysis | None = None
         self.hide()
 
@@ -45,7 +45,7 @@ class ResultCard(Card):
         if analysis is self._shown:
             return
         self._shown = analysis
-        self.tiles = None
+        self.patches = None
         clear(self.body, keep=1)
         self.setVisible(analysis is not None and analysis.scores is not None)
         if analysis is None or analysis.scores is None:
@@ -68,12 +68,12 @@ class ResultCard(Card):
         self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.patch_threshold(column)))
         relative = scores.relative_attention
         if relative is not None:
-            self.body.addWidget(text_label("Attention (1 = all patches alike)", faint=True))
+            self.body.addWidget(text_label("Attention (1 = the mean patch)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         session, grid = self._sessions.current, analysis.processed.grid
         if session is not None and grid is not None and len(grid) == len(scores.coords_px0):
-            self.tiles = TileStrip(self._sessions, session, grid, scores)
-            self.body.addWidget(self.tiles)
+            self.patches = PatchStrip(self._sessions, session, grid, scores)
+            self.body.addWidget(self.patches)
         self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
         self.body.addWidget(self._about(scores, analysis.model))
 
@@ -93,8 +93,8 @@ class ResultCard(Card):
         first.setTextFormat(Qt.TextFormat.MarkdownText)
         column.addWidget(first)
         self.card = QPushButton("Model c&ard…")
-        tip = "What the model was trained on, how well it did, and where it does not know"
-        self.card.setToolTip(tip if card else "Whoever trained this model wrote no card for it")
+        tip = "What the model was trained on, how well it performs, and its limits"
+        self.card.setToolTip(tip if card else "This model has no card")
         self.card.setEnabled(bool(card))
         self.card.clicked.connect(lambda: show_card(name, card, self))
         column.addWidget(self.card)

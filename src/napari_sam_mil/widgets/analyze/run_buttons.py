@@ -1,4 +1,4 @@
-"""The buttons that start work: one large one for everything, and one for each step."""
+"""The buttons that start a job: a large one for all steps, and one for each step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QPushButton
 _STEP_TIPS = {
     "Tissue": ("T&issue", "Find where the tissue is"),
     "Segment": ("Se&gment", "Divide the tissue into segments"),
-    "Features": ("Featu&res", "Describe every patch of the tissue by the encoder"),
-    "Classify": ("&Classify", "Do what is missing, and classify the slide"),
+    "Features": ("Featu&res", "Compute the features of every patch of tissue with the encoder"),
+    "Classify": ("&Classify", "Run the missing steps, then classify the slide"),
 }
 _STYLE = (
     "#samMilMain { font-size: 13pt; font-weight: 600; padding: 10px; border-radius: 6px;"
@@ -20,7 +20,7 @@ _STYLE = (
 
 
 def main_button() -> QPushButton:
-    """Return the button that does everything; its colours can be read in both themes, also when it is disabled."""
+    """Return the main button. Its colours are legible in both themes, also when it is disabled."""
     button = QPushButton("&Segment/Classify")
     button.setObjectName("samMilMain")
     button.setStyleSheet(_STYLE)

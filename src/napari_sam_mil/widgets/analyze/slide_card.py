@@ -1,4 +1,4 @@
-"""The facts of the open slide; where it has no mpp, a field for it."""
+"""The facts of the open slide, and a field for the resolution if the file does not state it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from html import escape
 
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
-from ...analysis.model import ResolutionAsked
+from ...analysis.model import ResolutionQuestion
 from ...analysis.source import SlideSource
-from ...napari_compat.event_loop import later
+from ...napari_compat.event_loop import call_later
 from ...session.slide import SlideSession
-from ...words import sentence_case
+from ...text import sentence_case
 from ..parts import Card, text_label, warning_label
 
-NO_SLIDE = "No slide is open. Drag one into the window, or use File › Open File(s)… or File › Open Sample."
-#: Pixels that the buttons of a number take, on both sides, with the border.
+NO_SLIDE = "No slide is open. Drag a slide into the window, or use File › Open File(s)… or File › Open Sample."
+#: Width of the buttons of the number field on both sides, with the border, in pixels.
 _BUTTONS = 56
 
 
 class SlideCard(Card):
-    """Name, vendor, size, resolution; ``mpp_entered`` carries what the user typed (0 = not known)."""
+    """Name, vendor, size and resolution. ``mpp_entered`` carries the user's value (0 = not known)."""
 
     mpp_entered = Signal(float)
 
@@ -35,7 +36,7 @@ class SlideCard(Card):
         self.body.addWidget(self._facts)
         self.body.addWidget(self._left_out)
         self.question, self.suggested = text_label(), QPushButton("Use the estimate")
-        self.suggested.setToolTip("Take the estimate; every area and every patch depends on it, so check it")
+        self.suggested.setToolTip("Use the estimate; check it, since all areas and patches depend on it")
         self.suggested.clicked.connect(self._take_suggestion)
         self._suggestion = 0.0
         for widget in (self.question, self._entry, self.suggested):
@@ -43,37 +44,36 @@ class SlideCard(Card):
             widget.hide()
 
     def show_slide(self, session: SlideSession | None) -> None:
-        """Show a slide's facts, and the question for its resolution where it is asked; None for no slide."""
+        """Show the facts of a slide, and the question for its resolution if there is one; None for no slide."""
         source = None if session is None else session.source
         self._entry.setVisible(source is not None and source.info.mpp is None)
         self._show_question(None if session is None or session.question is None else session.question[1])
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
         if source is not None:
             self.setToolTip(str(source.info.path))
-            self._mpp.blockSignals(True)
-            self._mpp.setValue(source.user_mpp or 0.0)
-            self._mpp.blockSignals(False)
+            with signals_blocked(self._mpp):
+                self._mpp.setValue(source.user_mpp or 0.0)
 
     def take_answer(self) -> None:
-        """Put the cursor into the field of the question."""
-        later(self._take_focus)
+        """Focus the resolution field."""
+        call_later(self._take_focus)
 
-    def _show_question(self, asked: ResolutionAsked | None) -> None:
-        """Ask for the resolution in place, with the estimate offered as such."""
+    def _show_question(self, asked: ResolutionQuestion | None) -> None:
+        """Ask for the resolution, and offer the estimate."""
         estimate = None if asked is None else asked.estimate
         self.question.setVisible(asked is not None)
         self.suggested.setVisible(estimate is not None)
         if asked is None:
             return
-        words = f"The classifier expects {asked.expected:.3g} µm per pixel. How large is a pixel of this slide?"
+        text = f"The classifier expects {asked.expected:.3g} µm per pixel. How large is a pixel of this slide?"
         if estimate is not None:
             self._suggestion = estimate.usual
-            words += (
-                f" The size of the nuclei suggests about {estimate.usual:.3g} ({estimate.low:.2g} to"
-                f" {estimate.high:.2g}): an estimate, check it."
+            text += (
+                f" The size of the nuclei suggests about {estimate.usual:.3g} µm ({estimate.low:.2g} to"
+                f" {estimate.high:.2g}). This is an estimate, so check it."
             )
             self.suggested.setText(f"Use {estimate.usual:.3g} µm/px")
-        self.question.setText(words)
+        self.question.setText(text)
 
     def _take_focus(self) -> None:
         self._mpp.setFocus()
@@ -82,8 +82,8 @@ class SlideCard(Card):
     def _take_suggestion(self) -> None:
         self._mpp.setValue(self._suggestion)
 
-    def tell_tissue(self, tissue: TissueRegions | None) -> None:
-        """Warn where much of a slide's tissue was left out as too small."""
+    def warn_of_tissue(self, tissue: TissueRegions | None) -> None:
+        """Warn if much of the tissue was excluded because its pieces are too small."""
         warning = None if tissue is None else tissue.warning
         self._left_out.setVisible(warning is not None)
         if warning is not None:
@@ -101,11 +101,11 @@ class SlideCard(Card):
         field.setSuffix(" µm/px")
         field.setKeyboardTracking(False)
         field.setToolTip(
-            "The file does not say how large a pixel is. A scan at 40× usually has 0.25, at 20× 0.5 µm per pixel.\n"
-            "Classifiers that expect a resolution need it; areas are then given in µm²."
+            "The file does not state the size of a pixel. At 40×, it is usually 0.25 µm per pixel; at 20×, 0.5.\n"
+            "Classifiers that expect a resolution need it, and areas are then given in µm²."
         )
         field.valueChanged.connect(self.mpp_entered)
-        label = QLabel("Resolu&tion")
+        label = QLabel("Res&olution")
         label.setBuddy(field)
         layout.addWidget(label)
         layout.addWidget(field, 1)
@@ -113,20 +113,20 @@ class SlideCard(Card):
 
 
 class _MppField(QDoubleSpinBox):
-    """A number without empty decimals, and wide enough for all of them."""
+    """A number field without trailing zeros, and wide enough for all decimals."""
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
-        """Return ``0.5`` for 0.5000, with the decimal point of the language."""
+        """Return ``0.5`` for 0.5000, with the decimal point of the locale."""
         text = f"{value:.{self.decimals()}f}".rstrip("0").rstrip(".")
         return text.replace(".", str(self.locale().decimalPoint()))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Leave room for the longest usual value and the buttons."""
+        """Return the width of the longest usual value and the buttons."""
         size = super().minimumSizeHint()
         return QSize(self.fontMetrics().horizontalAdvance("0.2525 µm/px") + _BUTTONS, size.height())
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return the least size: the layout gives more where there is room."""
+        """Return the minimum size; the layout extends it if there is room."""
         return self.minimumSizeHint()
 
 
@@ -142,6 +142,6 @@ def describe(source: SlideSource) -> str:
         facts.append(f"{info.objective_power:g}×")
     lines = [f"<b>{escape(info.slide_id)}</b>", " · ".join(escape(fact).replace(" ", "&nbsp;") for fact in facts)]
     if info.mpp is None:
-        lines.append("The file does not say its resolution.")
+        lines.append("The file does not state its resolution.")
     lines += [escape(f"⚠ {warning}") for warning in info.warnings]
     return "<br>".join(lines)

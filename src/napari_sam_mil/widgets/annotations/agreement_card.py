@@ -1,4 +1,4 @@
-"""Figures of the comparison of segments and outlines."""
+"""Metrics of the comparison of segments with outlines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...analysis.agreement import facts
+from ...analysis.agreement import list_metrics
 from ...analysis.segment_table import Column
 from ...layers.recolour import scale_of
 from ..parts import Card, ColourBar, ShortCombo, clear, text_label
@@ -26,9 +26,9 @@ from ..parts import Card, ColourBar, ShortCombo, clear, text_label
 if TYPE_CHECKING:
     from ...session.slide import SlideSession
 
-#: What the user reads -> column of the table that colours the segments.
+#: Title of a colouring -> column of the segment table.
 COLOURS: dict[str, str | None] = {
-    "One colour each": None,
+    "Individual colours": None,
     "Area": "area",
     "Purity": "purity",
     "Recall": "recall",
@@ -38,13 +38,13 @@ COLOURS: dict[str, str | None] = {
     "Attention mass": "attention mass",
     "Evidence": "evidence",
 }
-_NO_SEGMENTS = "Press Segment/Classify in the Analyze dock; its segments are then compared with the outlines."
-_NO_OUTLINES = "Load or draw outlines; the segments are then compared with them."
+_NO_SEGMENTS = "Press Segment/Classify in the Analyze dock. The segments are then compared with the outlines."
+_NO_OUTLINES = "Load or draw outlines. The segments are then compared with them."
 _WAIT = "Comparing…"
 
 
 class AgreementCard(Card):
-    """Class, figures, colours of the segments, export."""
+    """Class, metrics, colours of the segments, and export."""
 
     class_chosen = Signal(str)
     colour_chosen = Signal(object)
@@ -58,22 +58,22 @@ class AgreementCard(Card):
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.classes, self.colours = ShortCombo(), ShortCombo()
-        self.classes.setToolTip("Outlines of this class are compared, here and in the Groups dock")
-        self.colours.setToolTip("How the segments are coloured in the picture")
+        self.classes.setToolTip("Compare with the outlines of this class, here and in the Segments dock")
+        self.colours.setToolTip("How the segments are coloured in the image")
         for text, column in COLOURS.items():
             self.colours.addItem(text, column)
         self.classes.activated.connect(lambda _: self.class_chosen.emit(self.chosen))
         self.colours.activated.connect(lambda _: self.colour_chosen.emit(self._column()))
         self._form.addRow("&Class", self.classes)
-        self._figures: list[QLabel] = []
+        self._metrics: list[QLabel] = []
         colour_form = QFormLayout()
         colour_form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         colour_form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         colour_form.addRow("Colour segments &by", self.colours)
         self._legend_place = QVBoxLayout()
         self.csv, self.geojson = QPushButton("Sav&e CSV…"), QPushButton("Save &GeoJSON…")
-        self.csv.setToolTip("Save one row per segment with all its figures")
-        self.geojson.setToolTip("Save the segments with their figures as measurements; QuPath opens it")
+        self.csv.setToolTip("Save the segment table, one row per segment with all its metrics")
+        self.geojson.setToolTip("Save the segments with their metrics as measurements, for QuPath")
         self.csv.clicked.connect(lambda: self._ask("CSV (*.csv)", ".csv"))
         self.geojson.clicked.connect(lambda: self._ask("GeoJSON (*.geojson)", ".geojson"))
         buttons = QHBoxLayout()
@@ -89,11 +89,11 @@ class AgreementCard(Card):
 
     @property
     def chosen(self) -> str:
-        """The class that is chosen now."""
+        """The selected class."""
         return str(self.classes.currentText())
 
-    def figures(self) -> dict[str, str]:
-        """Return the figures that are shown: name -> value."""
+    def metrics(self) -> dict[str, str]:
+        """Return the shown metrics: name -> value."""
         rows = range(1, self._form.rowCount())
         labels = [
             (
@@ -105,7 +105,7 @@ class AgreementCard(Card):
         return {name.text(): value.text() for name, value in labels}
 
     def show_session(self, session: SlideSession | None) -> None:
-        """Show what is known of a slide."""
+        """Show the comparison for a slide."""
         agreement = None if session is None else session.agreement
         table = {} if session is None else session.table()
         self._name = "segments" if session is None else f"{session.source.info.slide_id}.segments"
@@ -121,7 +121,7 @@ class AgreementCard(Card):
             self.classes.clear()
             self.classes.addItems(list(agreement.by_class))
             self.classes.setCurrentText(agreement.chosen)
-            for name, value, tip in facts(agreement.comparison):
+            for name, value, tip in list_metrics(agreement.comparison):
                 label, shown = QLabel(name), text_label(value)
                 label.setToolTip(tip)
                 shown.setToolTip(tip)
@@ -129,7 +129,7 @@ class AgreementCard(Card):
         self._show_colour(session, table)
 
     def _column(self) -> str | None:
-        """Return the column of the chosen colours; that of the area is named with its unit."""
+        """Return the column of the selected colouring. The name of the area column contains its unit."""
         chosen = self.colours.currentData()
         return self._area if chosen == "area" else chosen
 
@@ -154,5 +154,5 @@ class AgreementCard(Card):
 
 
 def _end(value: float) -> str:
-    """Write an end of the scale as a person does: areas are large, shares are small."""
+    """Format a limit of the scale: areas are large, shares are small."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

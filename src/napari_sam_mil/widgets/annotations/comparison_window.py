@@ -1,4 +1,4 @@
-"""A window with two classifiers on one slide: linked cameras, one threshold, as in the paper's Figure 6."""
+"""A window that compares two classifiers on one slide, with linked views and one threshold (Figure 6)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.geometry import Frame
 
-from ...analysis.comparison import Side, facts
+from ...analysis.comparison import Side, describe_side
 from ...analysis.placement import place_raster
 from ...analysis.threshold import DECIMALS
 from ...layers.comparison import cell_layers
 from ...layers.line_width import keep_lines_thin
-from ...layers.threshold_map import above_picture
+from ...layers.threshold_map import threshold_image
 from ...napari_compat.graphics import keep_context
 from ..parts import Card, ShortCombo, scrolling, text_label
 
@@ -28,19 +29,19 @@ if TYPE_CHECKING:
     from ...layers.results import LayerData
     from ...session.slide import SlideSession
 
-#: Layers of one cell, from below: slide, map, patches above the threshold, outlines.
+#: Layers of one cell, from bottom to top: slide, map, patches above the threshold, outlines.
 CELL = 4
-#: First size of the window in pixels.
+#: Initial size of the window in pixels.
 WINDOW = (1500, 850)
-#: Milliseconds after which a new window has its size.
+#: Milliseconds after which a new window has its final size.
 SETTLED = 250
 _STEPS = 1000
-_SHOWN = {"patches": "Patches above", "map": "Map", "both": "Both"}
+_SHOWN = {"patches": "Patches above the threshold", "map": "Map", "both": "Both"}
 _QUANTITIES = {"attention": "Attention", "probability": "Probability"}
 
 
-class BesideDock(QWidget):
-    """Two classifiers to choose, what is shown of them, one threshold for both, and what it means on each side."""
+class ComparisonDock(QWidget):
+    """The choice of two classifiers, what is shown of them, one threshold, and its effect on each side."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class BesideDock(QWidget):
 
     @property
     def pair(self) -> tuple[Side, Side]:
-        """The two that are shown, left and right."""
+        """The two shown sides, left and right."""
         left, right = (self._sides[box.currentIndex()] for box in self.models)
         return left, right
 
@@ -109,17 +110,16 @@ class BesideDock(QWidget):
 
     def _on_quantity(self) -> None:
         found = [numbers for side in self.pair if (numbers := side.quantity(self._name)) is not None]
-        self.spin.blockSignals(True)
-        self.spin.setRange(0.0, max((one.high for one in found), default=1.0))
-        self.spin.setValue(found[0].start if found else 0.5)
-        self.spin.blockSignals(False)
+        with signals_blocked(self.spin):
+            self.spin.setRange(0.0, max((one.high for one in found), default=1.0))
+            self.spin.setValue(found[0].start if found else 0.5)
         self._on_choice()
 
     def _on_choice(self) -> None:
         for cell, side in enumerate(self.pair):
             base, *maps = self._viewer.layers[cell * CELL : cell * CELL + CELL - 1]
             base.name = side.title
-            # changed in place: napari's grid does not take layers that come and go between others
+            # updated in place: napari's grid does not support inserting layers between others
             for layer, (array, keywords, _) in zip(maps, self._cell(side), strict=True):
                 layer.data = array
                 for name in ("name", "visible", "colormap", "contrast_limits"):
@@ -127,22 +127,20 @@ class BesideDock(QWidget):
         self._describe()
 
     def _on_threshold(self, value: float) -> None:
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(value / self.spin.maximum() * _STEPS))
-        self.slider.blockSignals(False)
+        with signals_blocked(self.slider):
+            self.slider.setValue(round(value / self.spin.maximum() * _STEPS))
         grid = self._analysis.processed.grid
         for cell, side in enumerate(self.pair):
             numbers = side.quantity(self._name)
             if numbers is not None and grid is not None:
-                self._viewer.layers[cell * CELL + 2].data = above_picture(numbers.values, value, grid)
+                self._viewer.layers[cell * CELL + 2].data = threshold_image(numbers.values, value, grid)
         self._describe()
 
     def _describe(self) -> None:
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
-        self.slider.blockSignals(False)
+        with signals_blocked(self.slider):
+            self.slider.setValue(round(self.spin.value() / self.spin.maximum() * _STEPS))
         for label, side in zip(self.facts, self.pair, strict=True):
-            label.setText(f"{side.title}: {facts(side, self._name, self.spin.value(), self._inside)}")
+            label.setText(f"{side.title}: {describe_side(side, self._name, self.spin.value(), self._inside)}")
 
     @property
     def _name(self) -> str:
@@ -156,20 +154,20 @@ class BesideDock(QWidget):
         self.spin.setSingleStep(0.01)
         self.spin.setKeyboardTracking(False)
         self.spin.setAccessibleName("Threshold as a number")
-        self.spin.setToolTip("The threshold of both sides as a number")
+        self.spin.setToolTip("The threshold for both sides, as a number")
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip("One threshold for both sides; arrow keys move it in small steps")
-        self.quantity.setToolTip("Which number of the patches is shown; an attention of 1 means all patches alike")
-        self.shown.setToolTip("The map of the number, the patches at or above the threshold in cyan, or both")
+        self.quantity.setToolTip("Which score of the patches is shown; an attention of 1 is that of the mean patch")
+        self.shown.setToolTip("The map of the score, the patches at or above the threshold in cyan, or both")
         row = QHBoxLayout()
         row.addWidget(self.slider, 1)
         row.addWidget(self.spin)
         form = QFormLayout()
         for text, widget in (("L&eft", self.models[0]), ("&Right", self.models[1])):
-            widget.setToolTip("Classifier on this side; every one that fits the slide can be chosen")
+            widget.setToolTip("The classifier on this side; all classifiers that fit the slide are listed")
             form.addRow(text, widget)
-        form.addRow("&Number", self.quantity)
+        form.addRow("Sc&ore", self.quantity)
         form.addRow("&Show", self.shown)
         form.addRow("Threshold", row)
         card = Card("Two classifiers on one slide")
@@ -177,7 +175,7 @@ class BesideDock(QWidget):
         for label in self.facts:
             card.body.addWidget(label)
         card.body.addWidget(
-            text_label("Both pictures move together. The outlines are those of the Annotations dock.", faint=True)
+            text_label("The two views are linked. The outlines are those of the Annotations dock.", faint=True)
         )
         content = QWidget()
         column = QVBoxLayout(content)
@@ -188,17 +186,17 @@ class BesideDock(QWidget):
         outer.addWidget(scrolling(content))
 
 
-def open_beside(
+def open_comparison(
     session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: LayerData
-) -> BesideDock:
-    """Open the window with the first two classifiers; returns its dock."""
+) -> ComparisonDock:
+    """Open the window with the first two classifiers, and return its dock."""
     from napari.viewer import Viewer
 
     slide_id = session.source.info.slide_id
-    viewer = Viewer(title=f"{slide_id}: {sides[0].title} beside {sides[1].title}")
+    viewer = Viewer(title=f"{slide_id}: {sides[0].title} and {sides[1].title}")
     keep_context(viewer)
     keep_lines_thin(viewer, lambda _layer: True)
     viewer.window.resize(*WINDOW)
-    dock = BesideDock(viewer, session, analysis, sides, outlines)
+    dock = ComparisonDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
     return dock

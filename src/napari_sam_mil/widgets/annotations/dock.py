@@ -1,4 +1,4 @@
-"""Outlines of a person and the segments: load or draw, compare, see the paper's Figure 6."""
+"""Load or draw outlines, compare them with the segments, and show patches above a threshold."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.errors import Cancelled, SamMilError
 
-from ...analysis.agreement import Agreement, compare, load
-from ...analysis.comparison import Side, candidates, sides
+from ...analysis.agreement import Agreement, compare_with_outlines, load_outlines
+from ...analysis.comparison import Side, find_candidates, predict_sides
+from ...background.dock_jobs import DockJobs
 from ...background.waiting import wait_for
-from ...background.work import Worker
-from ...layers.annotations import CLASS, annotations_layer, keep_rows, renewed_picture, shapes_layer
+from ...layers.annotations import CLASS, annotations_layer, drop_extra_rows, shapes_layer, update_outline_image
 from ...layers.preload import while_loading
 from ...layers.results import LayerData
 from ...layers.view import view_px0
 from ...notices import show_error
-from ...session.annotations import Outlined, classes_of, same_objects, taken
+from ...session.annotations import SlideOutlines, classes_of, same_objects, snapshot_outlines
 from ...session.slide import SlideSession
 from ...writer import write_segments_file
 from ..dock import Dock
 from ..parts import scrolling
 from .agreement_card import AgreementCard
-from .comparison_window import BesideDock, open_beside
+from .comparison_window import ComparisonDock, open_comparison
 from .outlines_card import OutlinesCard
 from .threshold_card import FigureCard
 
@@ -39,21 +39,21 @@ if TYPE_CHECKING:
     from sam_mil_engine.annotations.model import Annotation
     from sam_mil_engine.progress import ProgressCallback
 
-#: Milliseconds after the last change of the drawing before it is compared.
+#: Milliseconds after the last change of the outlines until they are compared.
 SETTLED = 400
-#: What a layer tells when its outlines are no longer what and where they were.
+#: Events of a layer after which its outlines may have changed.
 _CHANGES = ("data", "features", "scale", "translate", "rotate", "shear", "affine")
 
 
 class AnnotationsDock(Dock):
-    """Outlines, agreement, Figure 6; each block is a card of its own."""
+    """Outlines, agreement, and patches above a threshold. Each block is a card."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
         self._compared: tuple[Any, ...] = ()
         self._watched: weakref.WeakSet[Layer] = weakref.WeakSet()
-        self.worker, self.saver, self.predictor = Worker(self), Worker(self), Worker(self)
-        self.beside_dock: BesideDock | None = None
+        self.jobs, self.saver, self.predictor = DockJobs(self), DockJobs(self), DockJobs(self)
+        self.comparison_dock: ComparisonDock | None = None
         self.outlines, self.agreement, self.figure = OutlinesCard(), AgreementCard(), FigureCard(self._sessions)
         content = QWidget()
         column = QVBoxLayout(content)
@@ -78,18 +78,18 @@ class AnnotationsDock(Dock):
         self.agreement.colour_chosen.connect(self._on_colour)
         self.agreement.save_clicked.connect(self.save)
         self.figure.beside_clicked.connect(self.show_beside)
-        self.worker.changed.connect(self._enable)
+        self.jobs.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 
     def load(self, path: Path) -> None:
-        """Read a file of outlines and show it in place of those that are there."""
+        """Read a file of outlines and show it instead of the current outlines."""
         self._read([path], None)
 
     def add(self, paths: Sequence[Path]) -> None:
-        """Read files of outlines and show them with those that are there."""
+        """Read files of outlines and add them to the current outlines."""
         session = self._sessions.current
-        if self.worker.busy:
+        if self.jobs.busy:
             QTimer.singleShot(SETTLED, lambda: self.add(paths))
         elif session is not None:
             self._read(paths, session)
@@ -99,15 +99,15 @@ class AnnotationsDock(Dock):
         if session is None:
             return
         info = session.source.info
-        before = Outlined if kept_of is None else taken(kept_of)
+        before = SlideOutlines if kept_of is None else snapshot_outlines(kept_of)
 
         def read(progress: ProgressCallback) -> tuple[dict[str, LayerData], list[str], list[str]]:
             outlined = before()
             said: list[str] = []
             notes: list[str] = []
             for path in paths:
-                found = load(path, info, progress=progress)
-                outlined = outlined.with_more(found.annotations)
+                found = load_outlines(path, info, progress=progress)
+                outlined = outlined.with_added(found.annotations)
                 said += [found.summary] if found.summary else []
                 notes += found.notes
             return outlined.layers(session), said, notes
@@ -119,21 +119,21 @@ class AnnotationsDock(Dock):
                 self.outlines.say(" ".join([f"Loaded from {names}.", *said]), notes)
                 self.compare()
 
-        self.worker.start(
+        self.jobs.start(
             lambda progress: while_loading(lambda: read(progress)), doing="Loading the outlines", then=show
         )
 
     def edit(self, classification: str | None) -> None:
-        """Make shapes, which can be edited, of the outlines of a class, or of those in view if None."""
+        """Convert the outlines of a class, or those in view if None, to editable shapes."""
         session = self._sessions.current
         if session is None:
             return
-        before = taken(session)
+        before = snapshot_outlines(session)
         bounds = view_px0(self._sessions.viewer, session.source.place) if classification is None else None
         what = "in view" if classification is None else f"of the class {classification}"
 
         def change(_progress: object) -> dict[str, LayerData]:
-            return while_loading(lambda: before().editing(classification, bounds, what).layers(session))
+            return while_loading(lambda: before().made_editable(classification, bounds, what).layers(session))
 
         def show(layers: dict[str, LayerData]) -> None:
             if self._show_layers(session, layers):
@@ -141,10 +141,10 @@ class AnnotationsDock(Dock):
                 self._sessions.viewer.layers.selection.active = layer
                 layer.mode = "select"
 
-        self.worker.start(change, doing="Making the outlines editable", then=show)
+        self.jobs.start(change, doing="Making the outlines editable", then=show)
 
     def draw(self) -> None:
-        """Make the layer of outlines ready to draw in, by dragging around an area."""
+        """Select the layer of outlines and its lasso tool, so that the user can drag around an area."""
         session = self._sessions.current
         if session is None:
             return
@@ -158,47 +158,47 @@ class AnnotationsDock(Dock):
         self._on_class_edited(self.outlines.drawn_class)
 
     def compare(self) -> None:
-        """Compare the segments of the current slide with its outlines, where there are both."""
+        """Compare the segments of the current slide with its outlines, if there are both."""
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
         self._timer.stop()
-        if self.worker.busy:
+        if self.jobs.busy:
             self._timer.start()
             return
-        outlines, analysis = taken(session), session.analysis
+        outlines, analysis = snapshot_outlines(session), session.analysis
         chosen = session.agreement.chosen if session.agreement is not None else self.agreement.chosen
         basis = self._compared = self._basis(session)
 
         def work(progress: ProgressCallback) -> Agreement | None:
             annotations = outlines().all
-            return compare(analysis, annotations, progress=progress) if annotations else None
+            return compare_with_outlines(analysis, annotations, progress=progress) if annotations else None
 
         def keep(found: Agreement | None) -> None:
             if same_objects(basis, self._basis(session)):
                 session.agreement = None if found is None else found.choose(chosen)
-                self._sessions.retable(session)
+                self._sessions.update_table(session)
 
-        self.worker.start(work, doing="Comparing segments and outlines", then=keep)
+        self.jobs.start(work, doing="Comparing segments and outlines", then=keep)
 
     def show_beside(self) -> None:
-        """Show two classifiers that fit the slide in a window of its own, SAM-MIL and AB-MIL first."""
+        """Compare two classifiers that fit the slide in a new window, SAM-MIL and AB-MIL first."""
         session = self._sessions.current
         if session is None or session.analysis is None:
             return
-        analysis, outlines = session.analysis, taken(session)
+        analysis, outlines = session.analysis, snapshot_outlines(session)
 
         def work(progress: ProgressCallback) -> tuple[list[Side], LayerData]:
-            found = sides(analysis, candidates(analysis), progress=progress)
+            found = predict_sides(analysis, find_candidates(analysis), progress=progress)
             return found, annotations_layer(outlines().all, session.source.info, mpp=session.source.place)
 
         def show(found: tuple[list[Side], LayerData]) -> None:
-            self.beside_dock = open_beside(session, analysis, *found)
+            self.comparison_dock = open_comparison(session, analysis, *found)
 
-        self.predictor.start(work, doing="Showing two classifiers side by side", then=show)
+        self.predictor.start(work, doing="Comparing two classifiers", then=show)
 
     def save(self, path: Path) -> None:
-        """Save the segments with all their figures: ``.csv`` the table, ``.geojson`` the areas for QuPath."""
+        """Save the segments with all their metrics: the table as CSV, or the areas as GeoJSON."""
         session = self._sessions.current
         if session is None or session.analysis is None or session.analysis.processed.segments is None:
             return
@@ -210,11 +210,11 @@ class AnnotationsDock(Dock):
         )
 
     def save_outlines(self, path: Path) -> None:
-        """Save the outlines as GeoJSON that QuPath opens; the window goes on living until the file is there."""
+        """Save the outlines as GeoJSON for QuPath. The window stays responsive in the meantime."""
         session = self._sessions.current
         if session is None:
             return
-        outlines, info = taken(session), session.source.info
+        outlines, info = snapshot_outlines(session), session.source.info
         try:
             wait_for(lambda _: write_geojson(path, outlines().all, info=info), f"Saving {path.name}")
         except Cancelled:
@@ -225,25 +225,25 @@ class AnnotationsDock(Dock):
             self.outlines.say(f"Saved {path.name}")
 
     def _show_layers(self, session: SlideSession, layers: dict[str, LayerData], *, keep: bool = False) -> bool:
-        """Show these layers of outlines and no others; False where their slide was closed in the meantime."""
+        """Show exactly these layers of outlines; return False if their slide was closed in the meantime."""
         if session not in self._sessions.all():
             return False
         for kind in () if keep else {"outlines", "annotations"} - set(layers):
             self._sessions.drop(session, kind)
         for kind, data in layers.items():
             old = session.layers.get(kind)
-            if old is None or not renewed_picture(old, data):
+            if old is None or not update_outline_image(old, data):
                 layer = self._sessions.put(session, kind, data)
                 if kind == "annotations":
-                    keep_rows(layer)
+                    drop_extra_rows(layer)
         self._sessions.changed.emit()
         return True
 
     def _annotations(self, session: SlideSession) -> list[Annotation]:
-        return taken(session)().all
+        return snapshot_outlines(session)().all
 
     def _basis(self, session: SlideSession) -> tuple[Any, ...]:
-        """Return what a comparison rests on: the slide, what is known of it, and its layers of outlines."""
+        """Return what a comparison depends on: the slide, its results, and its layers of outlines."""
         return (session, session.analysis, *session.outline_layers())
 
     def _on_drawn(self, _event: object = None) -> None:
@@ -260,7 +260,7 @@ class AnnotationsDock(Dock):
         session = self._sessions.current
         if session is not None and session.agreement is not None:
             session.agreement = session.agreement.choose(name)
-            self._sessions.retable(session)
+            self._sessions.update_table(session)
 
     def _on_colour(self, column: str | None) -> None:
         session = self._sessions.current
@@ -269,7 +269,7 @@ class AnnotationsDock(Dock):
             layer = session.layers.get("segments")
             if layer is not None and column is not None:
                 layer.visible = True
-            self._sessions.retable(session)
+            self._sessions.update_table(session)
 
     def _show_current(self) -> None:
         session = self._sessions.current
@@ -294,4 +294,4 @@ class AnnotationsDock(Dock):
         self.outlines.show_many(many)
 
     def _enable(self) -> None:
-        self.outlines.set_busy(self.worker.busy)
+        self.outlines.set_busy(self.jobs.busy)

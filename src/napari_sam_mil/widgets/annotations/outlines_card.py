@@ -22,15 +22,18 @@ from ...notices import show_details
 from ..parts import Card, ShortCombo, text_label
 
 _KINDS = "Outlines (*.geojson *.json *.xml *.annotations *.ndpa *.geojson.gz *.json.gz *.zip);;All files (*)"
-_NONE = "Load a file (QuPath GeoJSON, ASAP or ImageScope XML, HALO, NDPA), drop one, or draw around an area."
-_DETAILS = "Left out or repaired"
-_NO_SLIDE = "Open a slide first: drag it into the window."
+_NONE = (
+    "Load a file (QuPath GeoJSON, ASAP or ImageScope XML, HALO, NDPA), drop it into the window, or draw around an"
+    " area."
+)
+_DETAILS = "Skipped or repaired"
+_NO_SLIDE = "Open a slide first, for example by dragging it into the window."
 
 
 class OutlinesCard(Card):
-    """Buttons and a line that says what is there.
+    """Buttons to load, draw and save, and a summary of the outlines.
 
-    ``load_clicked`` and ``save_clicked`` carry a Path, ``edit_clicked`` a class or None for what is in view.
+    ``load_clicked`` and ``save_clicked`` carry a Path; ``edit_clicked`` carries a class, or None for those in view.
     """
 
     load_clicked = Signal(object)
@@ -44,7 +47,7 @@ class OutlinesCard(Card):
         self.load, self.draw, self.save = QPushButton("Lo&ad…"), QPushButton("&Draw"), QPushButton("&Save…")
         self.load.setToolTip("Read QuPath GeoJSON, ASAP or ImageScope XML, HALO or CAMELYON annotations")
         self.draw.setToolTip("Drag around an area with the mouse; the tools above the layer list edit the shapes")
-        self.save.setToolTip("Save the outlines as GeoJSON, which QuPath opens")
+        self.save.setToolTip("Save the outlines as GeoJSON, for QuPath")
         self.load.clicked.connect(self._ask_load)
         self.draw.clicked.connect(self.draw_clicked)
         self.save.clicked.connect(self._ask_save)
@@ -52,14 +55,14 @@ class OutlinesCard(Card):
         for button in (self.load, self.draw, self.save):
             row.addWidget(button)
         self._class = QLineEdit(DRAWN_CLASS)
-        self._class.setToolTip("Class of what you draw next")
+        self._class.setToolTip("Class of the outlines that you draw next")
         self._class.editingFinished.connect(lambda: self.class_edited.emit(self.drawn_class))
         form = QFormLayout()
         form.addRow("D&raw as", self._class)
         self._facts, self._said = text_label(_NO_SLIDE), text_label(faint=True)
         self._notes: list[str] = []
         self.details = QPushButton("Show &names…")
-        self.details.setToolTip("List every shape that was left out or repaired, and why")
+        self.details.setToolTip("List the outlines that were skipped or repaired, with the reasons")
         self.details.clicked.connect(lambda: show_details("\n".join(self._notes), title=_DETAILS))
         self._said.hide()
         self.details.hide()
@@ -74,11 +77,11 @@ class OutlinesCard(Card):
 
     @property
     def drawn_class(self) -> str:
-        """Class of what is drawn next."""
+        """Class of the outlines that are drawn next."""
         return self._class.text().strip() or DRAWN_CLASS
 
     def show_classes(self, names: Sequence[str], *, ready: bool) -> None:
-        """Say which outlines there are; ``ready`` where a slide is open."""
+        """Summarise the outlines; ``ready`` if a slide is open."""
         self._any, self._ready = bool(names), ready
         counted = ", ".join(f"{count:,} × {name}" for name, count in Counter(names).items())
         self._facts.setText(counted if names else _NONE if ready else _NO_SLIDE)
@@ -87,13 +90,13 @@ class OutlinesCard(Card):
         self._enable()
 
     def show_many(self, names: Sequence[str]) -> None:
-        """Offer to edit some of the outlines that are shown as a picture; ``names`` are their classes."""
+        """Offer to edit some of the outlines that are shown as an image; ``names`` are their classes."""
         self.many.setVisible(bool(names))
         if not names:
             return
         self._many_facts.setText(
-            f"{len(names):,} outlines are shown as a picture, which stays quick. To change some of them, "
-            "choose which:"
+            f"{len(names):,} outlines are shown as an image, which is fast but not editable. Choose outlines "
+            "to edit:"
         )
         kept = self.which.currentData()
         self.which.clear()
@@ -103,14 +106,14 @@ class OutlinesCard(Card):
         self.which.setCurrentIndex(max(0, self.which.findData(kept)) if kept is not None else 0)
 
     def say(self, text: str, notes: Sequence[str] = ()) -> None:
-        """Say what was done last; ``notes`` are shown on a click."""
+        """Show a message; ``notes`` are shown on a click."""
         self._notes = list(notes)
         self._said.setText(text)
         self._said.setVisible(bool(text))
         self.details.setVisible(bool(notes))
 
     def set_busy(self, busy: bool) -> None:
-        """Keep the buttons from being pressed while a job runs."""
+        """Disable the buttons while a job is running."""
         self._busy = busy
         self._enable()
 
@@ -119,7 +122,7 @@ class OutlinesCard(Card):
         self._many_facts, self.which, self.edit = text_label(), ShortCombo(), QPushButton("Edit these &outlines")
         self.which.setAccessibleName("Outlines to edit")
         self.which.setToolTip("The outlines in view, or those of a class")
-        self.edit.setToolTip("Make shapes of these outlines, which the tools above the layer list edit")
+        self.edit.setToolTip("Convert these outlines to shapes, which the tools above the layer list can edit")
         self.edit.clicked.connect(lambda: self.edit_clicked.emit(self.which.currentData()))
         row = QHBoxLayout()
         row.addWidget(self.which, 1)

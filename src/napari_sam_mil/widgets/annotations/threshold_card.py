@@ -1,4 +1,4 @@
-"""The paper's Figure 6: a threshold, the patches above it in cyan, the outlines in blue."""
+"""Show the patches above a threshold in cyan, under the blue outlines (the paper's Figure 6)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
 from ...analysis.threshold import DECIMALS, Quantity, describe, quantities
 from ...layers.results import KINDS
-from ...layers.threshold_map import above_layer, above_picture
+from ...layers.threshold_map import threshold_image, threshold_layer
 from ..parts import Card, ShortCombo, text_label
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...session.viewer import Sessions
 
 _STEPS = 1000
-_NO_SCORES = "Press Segment/Classify in the Analyze dock; then patches can be cut by a threshold."
+_NO_SCORES = "Press Segment/Classify in the Analyze dock. You can then show the patches above a threshold."
 
 
 class FigureCard(Card):
@@ -35,10 +35,12 @@ class FigureCard(Card):
         self._quantities: dict[str, Quantity] = {}
         self._hidden: list[str] = []
         self.show_box = QCheckBox("Pa&tches above the threshold")
-        self.show_box.setToolTip("The paper's Figure 6: cyan patches under the blue outlines; the maps are hidden")
+        self.show_box.setToolTip(
+            "Show cyan patches under the blue outlines and hide the maps (the paper's Figure 6)"
+        )
         self.choice = ShortCombo()
-        self.choice.setToolTip("Which number of the patches is cut")
-        self.choice.setAccessibleName("Number that is cut")
+        self.choice.setToolTip("The patch score to which the threshold applies")
+        self.choice.setAccessibleName("Patch score")
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QDoubleSpinBox()
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
@@ -53,9 +55,9 @@ class FigureCard(Card):
         row.addWidget(self.spin)
         self.facts = text_label(_NO_SCORES)
         self.legend = text_label(_legend("at or above the threshold"), rich=True)
-        self.beside = QPushButton("SAM-MIL beside AB-M&IL…")
+        self.beside = QPushButton("Compare two class&ifiers…")
         self.beside.setToolTip(
-            "Two classifiers on this slide in a window of its own: linked pictures, one threshold"
+            "Compare two classifiers on this slide in a new window, with linked views and one threshold"
         )
         self.beside.clicked.connect(self.beside_clicked)
         for widget in (self.show_box, self.choice):
@@ -142,11 +144,11 @@ class FigureCard(Card):
         if session is None or quantity is None or grid is None:
             return
         layer = session.layers.get("above")
-        picture = above_picture(quantity.values, self.spin.value(), grid)
+        picture = threshold_image(quantity.values, self.spin.value(), grid)
         if layer is not None and layer.data.shape == picture.shape:
             layer.data = picture
             return
-        data = above_layer(quantity.values, self.spin.value(), grid, mpp=session.source.place)
+        data = threshold_layer(quantity.values, self.spin.value(), grid, mpp=session.source.place)
         self._sessions.put(session, "above", data)
         layers = self._sessions.viewer.layers
         for outlines in session.outline_layers():  # they lie on top

@@ -1,1 +1,1 @@
-"""The Figure dock: the view as a figure for print."""
+"""The Figure dock: save the view as a figure for print."""

@@ -1,4 +1,4 @@
-"""What is in view, as a figure for print: the same layers, drawn again at the resolution of the paper. No Qt."""
+"""Draw the view as a figure for print: the same layers at print resolution. No Qt."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy.typing as npt
 from napari.layers import Image, Labels, Layer
 
 from sam_mil_engine.drawing.colours import ANNOTATION, HOLE, POSITIVE, TISSUE
-from sam_mil_engine.drawing.pictures import Picture, draw_outlines, draw_segments, draw_tissue
+from sam_mil_engine.drawing.images import RgbImage, draw_outlines, draw_segments, draw_tissue
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.report.figure import Bar, Entry, picture_width, write_figure
+from sam_mil_engine.report.figure import Bar, Entry, image_width, write_figure
 
 from ...analysis.placement import Place, points_to_world
 from ...layers.recolour import bar_of
 from ...layers.results import KINDS
 from ...layers.view import view_px0
-from ...session.annotations import taken
+from ...session.annotations import snapshot_outlines
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from ...analysis.model import Analysis
     from ...session.slide import SlideSession
 
-_UNITS = {"attention": "attention (1 = all patches alike)", "evidence": "evidence (adds to the slide's logit)"}
+_UNITS = {"attention": "attention (1 = the mean patch)", "evidence": "evidence (adds to the slide's logit)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """A layer as numbers that no longer change: colours (h, w, 4) of its pixels in 0-1, and where they lie."""
+    """A snapshot of a layer: colours (h, w, 4) of its pixels in 0-1, and its placement."""
 
     rgba: npt.NDArray[np.float32]
     scale: tuple[float, float]
@@ -47,7 +47,7 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is in view, taken at one moment, so that drawing it can take its time in a thread."""
+    """A snapshot of the view, so that it can be drawn in a thread."""
 
     slide: Slide
     mpp: tuple[float, float] | None
@@ -63,20 +63,18 @@ class Scene:
 
 
 def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
-    """Take what the viewer shows of a slide now.
+    """Take a snapshot of what the viewer shows of a slide.
 
     Raises
     ------
     SettingsError
-        If the view shows nothing of the slide.
+        If the slide is not in view.
     """
     width, height = session.source.info.size_px0
     left, top, right, bottom = view_px0(viewer, session.source.place)
     bounds = max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
     if not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
-        raise SettingsError(
-            "the view shows nothing of the slide", hint="Press Home in the picture to come back to it"
-        )
+        raise SettingsError("the slide is not in view", hint="Press Ctrl+R to show it")
     seen = [(kind, layer) for kind, layer in session.layers.items() if layer.visible]
     seen.sort(key=lambda pair: viewer.layers.index(pair[1]))
     kinds = {kind for kind, _ in seen}
@@ -102,7 +100,7 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
 
 
 def caption_of(session: SlideSession) -> str:
-    """Return a first caption: slide, model, what it predicts; the user goes on from there."""
+    """Return a caption with slide, model and prediction, which the user can edit."""
     text = f"{session.source.info.slide_id}."
     scores = None if session.analysis is None else session.analysis.scores
     if scores is not None:
@@ -116,15 +114,15 @@ def caption_of(session: SlideSession) -> str:
 def save_figure(
     scene: Scene, path: Path, *, caption: str, width_mm: float, dpi: int, progress: ProgressCallback = silent
 ) -> str:
-    """Draw the scene at print resolution and write it; returns what was written.
+    """Draw the scene at print resolution and write it; return a message for the user.
 
     Raises
     ------
     SettingsError, SlideError, ProjectError
-        If the numbers make no sense, the slide cannot be read, or the file cannot be written.
+        If the size is invalid, the slide cannot be read, or the file cannot be written.
     """
     progress(Progress("figure", 0, 2, unit="steps", message="reading the slide"))
-    pixels = picture_width(width_mm, dpi)
+    pixels = image_width(width_mm, dpi)
     picture, frame = _read(scene, pixels)
     progress(Progress("figure", 1, 2, unit="steps", message="drawing"))
     for layer in scene.painted:
@@ -150,19 +148,21 @@ def save_figure(
     return f"Saved {path.name}: {width_mm:g} mm wide, {dpi} dpi"
 
 
-def _read(scene: Scene, pixels: int) -> tuple[Picture, Frame]:
-    """Read the view ``pixels`` wide, enlarged where the slide is coarser than the paper: lines stay fine."""
+def _read(scene: Scene, pixels: int) -> tuple[RgbImage, Frame]:
+    """Read the view ``pixels`` wide. Enlarge it if the slide is coarser than the print."""
     import cv2
 
     left, _, right, _ = scene.bounds_px0
-    picture, frame = scene.slide.picture(bounds_px0=scene.bounds_px0, downsample=max(1.0, (right - left) / pixels))
+    picture, frame = scene.slide.read_image(
+        bounds_px0=scene.bounds_px0, downsample=max(1.0, (right - left) / pixels)
+    )
     height, width = picture.shape[:2]
     factor = pixels / width
     if factor <= 1.05:
         return picture, frame
     size = pixels, max(1, round(height * factor))
     ratio = frame.sizes_to_px0((width / size[0], height / size[1]))
-    large: Picture = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    large: RgbImage = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
     return large, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
@@ -182,7 +182,7 @@ def _paint(layer: Layer) -> Painted:
     return Painted(rgba, (float(scale[0]), float(scale[1])), (float(translate[0]), float(translate[1])))
 
 
-def _blend(picture: Picture, frame: Frame, layer: Painted, place: Place) -> Picture:
+def _blend(picture: RgbImage, frame: Frame, layer: Painted, place: Place) -> RgbImage:
     height, width = picture.shape[:2]
     centres = np.stack([np.arange(max(height, width)) + 0.5] * 2, axis=-1)
     world = points_to_world(frame.to_px0(centres), place)
@@ -200,7 +200,7 @@ def _blend(picture: Picture, frame: Frame, layer: Painted, place: Place) -> Pict
 
 def _outlines(session: SlideSession, kinds: Collection[str]) -> list[Annotation]:
     """Return the outlines in layers of these kinds."""
-    found = taken(session)()
+    found = snapshot_outlines(session)()
     return [*(found.many if "outlines" in kinds else ()), *(found.shapes if "annotations" in kinds else ())]
 
 
@@ -243,5 +243,5 @@ def _entries(kinds: set[str], analysis: Analysis | None, *, contours: bool, outl
         if tissue is not None and any(holes for _, holes in tissue.polygons_px0):
             found.append(Entry("hole in the tissue", HOLE))
     if contours:
-        found.append(Entry("thin lines: segments, one colour each", (120, 120, 120)))
+        found.append(Entry("thin lines: segments, individual colours", (120, 120, 120)))
     return found

@@ -1,1 +1,1 @@
-"""The Prompts dock: click or drag, and SAM answers."""
+"""The Prompts dock: SAM segments with clicks and boxes."""

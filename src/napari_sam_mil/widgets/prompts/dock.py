@@ -1,4 +1,4 @@
-"""Click or drag, and SAM answers with a mask in place; accepted masks become segments of the slide."""
+"""Prompt SAM with clicks and boxes; accepted masks become segments of the slide."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from ...analysis.prompting import Answer, Prompt, PromptHistory, look, respond, sams_on_disk
-from ...background.work import Worker
-from ...background.worker import make_ready
+from ...analysis.prompting import Answer, Prompt, PromptHistory, answer_prompts, embed_view, sams_on_disk
+from ...background.dock_jobs import DockJobs
+from ...background.worker import start_worker
 from ...docks import open_dock
 from ...layers.view import view_px0
 from ...session.slide import SlideSession
 from ..dock import Dock
-from ..events import news
+from ..events import dock_events
 from ..parts import scrolling
-from .picture import PromptPicture, show_chosen
 from .prompt_card import PromptCard
+from .prompt_layers import PromptLayers, show_chosen
 from .segment_edits import SegmentEdits
 from .segments_card import SegmentsCard
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 
 class PromptsDock(Dock):
-    """Tools, candidates, and the list of segments; the history of prompts belongs to the slide that is current."""
+    """Tools, candidates, and the list of segments. The history of prompts belongs to the current slide."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        make_ready()
+        start_worker()
         self._session: SlideSession | None = None
         self.history = PromptHistory()
         self.answer: Answer | None = None
         self._number = 0
         self._again = False
-        self._looking_at: tuple[float, ...] | None = None
+        self._view_embedded: tuple[float, ...] | None = None
         self.card, self.segments = PromptCard(), SegmentsCard()
         self.edits = SegmentEdits(self._sessions, self.segments, self)
-        self.worker, self.editor = Worker(self), self.edits.worker
+        self.jobs, self.editor = DockJobs(self), self.edits.jobs
         keys = {
             "next_candidate": self.next_candidate,
             "accept_mask": self.accept,
@@ -47,7 +47,7 @@ class PromptsDock(Dock):
             "redo_prompt": self.redo,
             "clear_prompts": self.clear,
         }
-        self.picture = PromptPicture(self._sessions, lambda: self.card.tool, keys, self)
+        self.layers = PromptLayers(self._sessions, lambda: self.card.tool, keys, self)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
@@ -61,7 +61,7 @@ class PromptsDock(Dock):
         self._show_current()
 
     def _connect(self) -> None:
-        self.picture.prompted.connect(self.add)
+        self.layers.prompted.connect(self.add)
         self.keys_changed.connect(self.card.show_keys)
         self.card.tool_chosen.connect(self._on_tool)
         self.card.models.clicked.connect(lambda: open_dock(self._sessions.viewer, "Models"))
@@ -71,51 +71,51 @@ class PromptsDock(Dock):
         self.card.next.clicked.connect(self.next_candidate)
         self.card.accept.clicked.connect(self.accept)
         self.segments.chosen.connect(self._on_chosen)
-        self.worker.changed.connect(self._enable)
+        self.jobs.changed.connect(self._enable)
         self.editor.changed.connect(self._enable)
         self._sessions.changed.connect(self._show_current)
-        news().models_changed.connect(self._show_current)
+        dock_events().models_changed.connect(self._show_current)
 
     def leave(self) -> None:
-        """Take prompts, candidate and chosen segment out of the picture: without the dock they say nothing."""
+        """Remove the prompts, the candidate and the selected segment from the viewer."""
         super().leave()
-        news().models_changed.disconnect(self._show_current)
+        dock_events().models_changed.disconnect(self._show_current)
         for session in self._sessions.all():
             for kind in ("candidate", "prompts", "chosen"):
                 self._sessions.drop(session, kind)
 
     def add(self, prompt: Prompt) -> None:
-        """Take one more prompt and ask SAM again."""
+        """Add a prompt and run SAM again."""
         self.segments.list.clearSelection()
         self.history.add(prompt)
         self._ask()
 
     def undo(self) -> None:
-        """Take the last prompt back."""
+        """Undo the last prompt."""
         self.history.undo()
         self._ask()
 
     def redo(self) -> None:
-        """Give the prompt that was taken back again."""
+        """Redo the last undone prompt."""
         self.history.redo()
         self._ask()
 
     def clear(self) -> None:
-        """Take all prompts away."""
+        """Remove all prompts."""
         self.history.clear()
         self._ask()
 
     def next_candidate(self) -> None:
-        """Show the next of the masks that SAM proposes."""
+        """Show the next candidate mask."""
         if self.answer is not None:
             self._number = (self._number + 1) % len(self.answer.masks)
             self._show_answer()
 
     def accept(self) -> None:
-        """Make the shown mask a segment; groups, group features and the prediction follow."""
+        """Add the shown mask as a segment, and update groups, group features and the prediction."""
         session, answer = self._session, self.answer
-        if session is not None and answer is not None and not self.worker.busy:
-            self.edits.add(answer, self._number, then=lambda: self._forget_prompts(session))
+        if session is not None and answer is not None and not self.jobs.busy:
+            self.edits.add(answer, self._number, then=lambda: self._reset_prompts(session))
 
     def _ask(self) -> None:
         session, prompts = self._session, self.history.prompts
@@ -128,10 +128,10 @@ class PromptsDock(Dock):
             return
         self._show_prompts(session)
         view = view_px0(self._sessions.viewer, session.source.place)
-        if self.worker.busy:
+        if self.jobs.busy:
             self._again = True
-            if self._looking_at not in (None, view):  # the look at a view that was left is of no use any more
-                self.worker.cancel()
+            if self._view_embedded not in (None, view):  # the user has left the view that is being embedded
+                self.jobs.cancel()
             return
         sam = self.card.sam
         if sam is None:
@@ -146,15 +146,15 @@ class PromptsDock(Dock):
             self._show_answer()
             self._catch_up()
 
-        self.worker.start(
-            lambda progress: respond(slide, regions, prompts, view, sam=sam, progress=progress),
+        self.jobs.start(
+            lambda progress: answer_prompts(slide, regions, prompts, view, sam=sam, progress=progress),
             doing="Prompting",
             then=then,
             otherwise=self._catch_up,
         )
 
     def _catch_up(self) -> None:
-        self._looking_at = None
+        self._view_embedded = None
         if self._again:
             self._again = False
             self._ask()
@@ -165,32 +165,32 @@ class PromptsDock(Dock):
         if tool is None and layer is not None:
             layer.mouse_pan = True
         elif tool is not None and session is not None:
-            self.picture.take_tool(session, layer or self._show_prompts(session))
+            self.layers.activate_tool(session, layer or self._show_prompts(session))
             if not self.history.prompts:
-                self._look()
+                self._embed_view()
 
-    def _look(self) -> None:
-        """Let SAM look at the view while the user looks for where to click; a click waits for it."""
+    def _embed_view(self) -> None:
+        """Embed the view before the user clicks, so that the first click is fast."""
         session, sam = self._session, self.card.sam
         if session is None or sam is None:
             return
         view = view_px0(self._sessions.viewer, session.source.place)
         slide, regions = session.source.slide, session.regions
-        job = self.worker.start(
-            lambda progress: look(slide, regions, view, sam=sam, progress=progress),
-            doing="Looking at the view",
+        job = self.jobs.start(
+            lambda progress: embed_view(slide, regions, view, sam=sam, progress=progress),
+            doing="Embedding the view",
             then=lambda _region: self._catch_up(),
             otherwise=self._catch_up,
         )
         if job is not None:
-            self._looking_at = view
+            self._view_embedded = view
 
     def _show_prompts(self, session: SlideSession) -> Layer:
-        return self.picture.show_prompts(session, self.history.prompts, self.answer)
+        return self.layers.show_prompts(session, self.history.prompts, self.answer)
 
     def _show_answer(self) -> None:
         if self._session is not None:
-            self.picture.show_answer(self._session, self.answer, self._number)
+            self.layers.show_answer(self._session, self.answer, self._number)
             self.card.show_answer(self.answer, self._number)
             self._enable()
 
@@ -198,10 +198,10 @@ class PromptsDock(Dock):
         if self._session is not None:
             show_chosen(self._sessions, self._session, number)
 
-    def _forget_prompts(self, session: SlideSession | None) -> None:
+    def _reset_prompts(self, session: SlideSession | None) -> None:
         self.history, self.answer, self._again = PromptHistory(), None, False
         if session is not None:
-            self.picture.show_answer(session, None, 0)
+            self.layers.show_answer(session, None, 0)
             if session is self._session and "prompts" in session.layers:
                 self._show_prompts(session)
         self.card.show_answer(None, 0)
@@ -214,7 +214,7 @@ class PromptsDock(Dock):
                     self._sessions.drop(self._session, kind)
             self._session = session
             self.card.release()
-            self._forget_prompts(session)
+            self._reset_prompts(session)
         self.card.show_sams(sams_on_disk())
         self.segments.show_session(session)
         if session is not None and not self.segments.numbers:
@@ -230,8 +230,8 @@ class PromptsDock(Dock):
             undo=history.can_undo,
             redo=history.can_redo,
             prompts=bool(history.prompts),
-            accept=segmented and self.answer is not None and not self.editor.busy and not self.worker.busy,
+            accept=segmented and self.answer is not None and not self.editor.busy and not self.jobs.busy,
             segmented=segmented,
-            busy=self.worker.busy,
+            busy=self.jobs.busy,
         )
         self.segments.setEnabled(not self.editor.busy)

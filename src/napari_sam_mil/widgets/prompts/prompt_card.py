@@ -1,4 +1,4 @@
-"""Tools of the Prompts dock: which prompt a click gives, undo, candidates, accept."""
+"""The tools of the Prompts dock: kind of prompt, undo, candidates, accept."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ...keys import key_of
 from ..parts import Card, ShortCombo, text_label
 
 _TOOLS = {
-    "positive": ("&+ Point", "Click on what belongs to the segment; Shift or the right button says what does not"),
-    "negative": ("&− Point", "Click on what does not belong to the segment"),
+    "positive": ("&+ Point", "Click what belongs to the segment; use Shift or the right button for what does not"),
+    "negative": ("&− Point", "Click what does not belong to the segment"),
     "box": ("&Box", "Drag a box around the segment"),
 }
 NO_SAM = (
-    "Prompts need a Segment Anything model (SAM), and none is on this computer. "
-    "The Models dock fetches one, or takes a file that you have."
+    "Prompts need a Segment Anything model (SAM), and there is none on this computer. "
+    "Fetch one in the Models dock, or add a file there."
 )
-_NO_SLIDE = "Open a slide first: drag it into the window."
-_START = "Choose a tool: SAM looks at what is in view. Then click in the picture; elsewhere it looks again."
-_NOT_SEGMENTED = "To accept masks, press Segment in the Analyze dock first: they join its segments."
+_NO_SLIDE = "Open a slide first, for example by dragging it into the window."
+_START = "Choose a tool, then click in the image. The first click in a new part of the slide takes longer."
+_NOT_SEGMENTED = "To accept masks, first press Segment in the Analyze dock: masks are added to its segments."
 
 
 class PromptCard(Card):
@@ -32,9 +32,9 @@ class PromptCard(Card):
         super().__init__("Prompts")
         self.hint = text_label()
         self.sams = ShortCombo()
-        self.sams.setToolTip("The SAM that answers; the largest is the best and the slowest")
+        self.sams.setToolTip("The SAM to use; larger models are better and slower")
         self.models = QPushButton("M&odels on this computer…")
-        self.models.setToolTip("Open the Models dock, which fetches a SAM or takes a file that you have")
+        self.models.setToolTip("Open the Models dock to fetch a SAM or add a file")
         self._sams_row = QFormLayout()
         self._sams_row.addRow("&SAM", self.sams)
         self.tools: dict[str, QPushButton] = {}
@@ -76,42 +76,42 @@ class PromptCard(Card):
 
     @property
     def tool(self) -> str | None:
-        """The tool that is on."""
+        """The active tool, or None."""
         return next((name for name, button in self.tools.items() if button.isChecked()), None)
 
     @property
     def sam(self) -> str | None:
-        """Name of the chosen SAM; None where there is none."""
+        """Name of the chosen SAM, or None if there is none."""
         return self.sams.currentText() or None
 
     def show_keys(self) -> None:
-        """Tell the keys in the picture as they are set now."""
+        """Show the current keys for the image."""
         said = []
         for name, (button, words, tip) in self._keyed.items():
             key = key_of(name)
-            button.setToolTip(f"{tip} ({key} in the picture)" if key != "none" else tip)
+            button.setToolTip(f"{tip} ({key} in the image)" if key != "none" else tip)
             said += [f"{key} {words}"] if key != "none" else []
-        self.keys.setText(f"Keys in the picture: {' · '.join(said)}" if said else "")
+        self.keys.setText(f"Keys in the image: {' · '.join(said)}" if said else "")
 
     @property
     def _keyed(self) -> dict[str, tuple[QPushButton, str, str]]:
-        """Name of an action -> its button, what it does in short, and its tip."""
-        more = "A click may mean a part or the whole: show SAM's next proposal"
+        """Name of an action -> its button, a short description, and its tooltip."""
+        more = "Show SAM's next candidate, since a click may mean a part or the whole"
         return {
             "next_candidate": (self.next, "next candidate", more),
-            "accept_mask": (self.accept, "accept", "Make the mask a segment; groups and prediction follow"),
-            "undo_prompt": (self.undo, "undo", "Take the last prompt back"),
-            "redo_prompt": (self.redo, "redo", "Give it again"),
-            "clear_prompts": (self.clear, "clear", "Take all prompts away"),
+            "accept_mask": (self.accept, "accept", "Add the mask as a segment, and update groups and prediction"),
+            "undo_prompt": (self.undo, "undo", "Undo the last prompt"),
+            "redo_prompt": (self.redo, "redo", "Redo the last undone prompt"),
+            "clear_prompts": (self.clear, "clear", "Remove all prompts"),
         }
 
     def release(self) -> None:
-        """Put all tools away."""
+        """Deactivate all tools."""
         for button in self.tools.values():
             button.setChecked(False)
 
     def show_sams(self, names: list[str]) -> None:
-        """Offer the SAMs that are on this computer."""
+        """List the SAMs on this computer."""
         if [self.sams.itemText(place) for place in range(self.sams.count())] != names:
             chosen = self.sams.currentText()
             self.sams.clear()
@@ -119,18 +119,18 @@ class PromptCard(Card):
             self.sams.setCurrentText(chosen)
 
     def show_answer(self, answer: Answer | None, number: int) -> None:
-        """Say which candidate is shown."""
+        """Show which candidate is shown."""
         count = 0 if answer is None else len(answer.masks)
         self.next.setEnabled(count > 1)
         self._answered = ""
         if answer is not None:
-            self._answered = f"Candidate {number + 1} of {count}; SAM gives it {answer.scores[number]:.2f} of 1"
+            self._answered = f"Candidate {number + 1} of {count}; SAM's score is {answer.scores[number]:.2f} of 1"
         self.facts.setText(self._answered)
 
     def enable(
         self, *, slide: bool, undo: bool, redo: bool, prompts: bool, accept: bool, segmented: bool, busy: bool
     ) -> None:
-        """Let be pressed what can be done now."""
+        """Enable the buttons whose actions are possible now."""
         usable = slide and self.sam is not None
         for button in self.tools.values():
             button.setEnabled(usable)

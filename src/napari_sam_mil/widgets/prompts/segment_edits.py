@@ -1,4 +1,4 @@
-"""Segments changed by hand: groups, group features and the prediction follow, and the card tells of it."""
+"""Edit segments, update groups, group features and the prediction, and report the result in the card."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from sam_mil_engine.progress import ProgressCallback
 
 from ...analysis.model import Analysis
 from ...analysis.prompting import Answer
-from ...analysis.segment_edits import added, deleted, merged, names_of, renamed, saved
+from ...analysis.segment_edits import (
+    add_segment,
+    delete_segments,
+    merge_segments,
+    names_of,
+    rename_segment,
+    save_edits,
+)
 from ...analysis.segment_table import shown_class
-from ...background.work import Worker
+from ...background.dock_jobs import DockJobs
 from ...session.slide import SlideSession
 from ...session.viewer import Sessions
 from .segments_card import SegmentsCard
@@ -30,13 +37,13 @@ class SegmentEdits(QObject):
     sessions
         The slides of the viewer.
     card
-        Lists the segments; its buttons ask for the edits.
+        The list of segments, with the buttons for the edits.
     """
 
     def __init__(self, sessions: Sessions, card: SegmentsCard, dock: Dock):
         super().__init__(dock)
         self._sessions, self._card = sessions, card
-        self.worker = Worker(dock)
+        self.jobs = DockJobs(dock)
         card.delete_clicked.connect(self.delete)
         card.merge_clicked.connect(self.merge)
         card.renamed.connect(self.rename)
@@ -44,11 +51,11 @@ class SegmentEdits(QObject):
         card.save_clicked.connect(self.save)
 
     def add(self, answer: Answer, number: int, *, then: Callable[[], None]) -> None:
-        """Make one of SAM's masks a segment; ``then`` is called when it is one, before it is shown."""
+        """Add one of SAM's masks as a segment. ``then`` is called after that, before the segment is shown."""
         mask, score = answer.masks[number], float(answer.scores[number])
 
         def change(analysis: Analysis, mpp: Any, progress: ProgressCallback) -> Analysis:
-            return added(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress)
+            return add_segment(analysis, mask, answer.region.frame, score=score, mpp=mpp, progress=progress)
 
         def keep(session: SlideSession, before: Analysis, after: Analysis) -> None:
             then()
@@ -58,41 +65,41 @@ class SegmentEdits(QObject):
         self._edit(change, "Adding the segment", keep)
 
     def delete(self, numbers: list[int]) -> None:
-        """Take segments away."""
+        """Delete segments."""
         words = "Segment deleted" if len(numbers) == 1 else f"{len(numbers)} segments deleted"
         self._edit(
-            lambda analysis, mpp, p: deleted(analysis, numbers, mpp=mpp, progress=p),
+            lambda analysis, mpp, p: delete_segments(analysis, numbers, mpp=mpp, progress=p),
             "Deleting the segments",
             lambda session, before, after: self._keep(session, before, after, words),
         )
 
     def merge(self, numbers: list[int]) -> None:
-        """Make one segment of several."""
+        """Merge segments into one."""
         words = f"{len(numbers)} segments merged"
         self._edit(
-            lambda analysis, mpp, p: merged(analysis, numbers, mpp=mpp, progress=p),
+            lambda analysis, mpp, p: merge_segments(analysis, numbers, mpp=mpp, progress=p),
             "Merging the segments",
             lambda session, before, after: self._keep(session, before, after, words),
         )
 
     def rename(self, number: int, name: str) -> None:
-        """Give a segment a name."""
+        """Rename a segment."""
         session = self._sessions.current
         analysis = None if session is None else session.analysis
-        # leaving the field tells of its text again: what is called so already is no edit
+        # the signal is also emitted when the user leaves the field without a change
         if session is not None and analysis is not None and names_of(analysis)[number] != name.strip():
-            session.analysis = renamed(analysis, number, name)
-            self._sessions.retable(session)
+            session.analysis = rename_segment(analysis, number, name)
+            self._sessions.update_table(session)
 
     def undo(self) -> None:
-        """Go back to the segments before the last edit."""
+        """Undo the last edit."""
         session = self._sessions.current
         if session is not None:
             self._sessions.undo_edit(session)
             self._card.say("The last edit was undone")
 
     def save(self) -> None:
-        """Write the edited segments into the bag of the slide, for the next start and the command line."""
+        """Save the edited segments to the project."""
         session = self._sessions.current
         if session is None or session.analysis is None:
             return
@@ -103,8 +110,8 @@ class SegmentEdits(QObject):
             self._card.say(words)
             self._card.show_session(self._sessions.current)
 
-        self.worker.start(
-            lambda progress: saved(analysis, progress=progress), doing="Saving the segments", then=then
+        self.jobs.start(
+            lambda progress: save_edits(analysis, progress=progress), doing="Saving the segments", then=then
         )
 
     def _edit(
@@ -117,7 +124,7 @@ class SegmentEdits(QObject):
         if session is None or session.analysis is None:
             return
         analysis, mpp = session.analysis, session.source.mpp
-        self.worker.start(
+        self.jobs.start(
             lambda progress: change(analysis, mpp, progress),
             doing=doing,
             then=lambda after: then(session, analysis, after),
@@ -125,7 +132,7 @@ class SegmentEdits(QObject):
 
     def _keep(self, session: SlideSession, before: Analysis, after: Analysis, words: str) -> None:
         if session.analysis is not before:
-            self._card.say("The slide was analysed again in the meantime; the edit was not kept")
+            self._card.say("The slide was analysed again in the meantime, so the edit was discarded")
             return
         if before.scores is not None and after.scores is not None:
             column = shown_class(after.scores)

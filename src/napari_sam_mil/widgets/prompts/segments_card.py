@@ -1,4 +1,4 @@
-"""The list of segments: choose, delete, merge, rename."""
+"""The list of segments: select, delete, merge, rename."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QListWidget, QListWidgetItem, QPushButton
+from superqt.utils import signals_blocked
 
 from ...analysis.segment_edits import names_of
 from ..parts import Card, text_label
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from ...session.slide import SlideSession
 
 _NUMBER = Qt.ItemDataRole.UserRole
-_EMPTY = "Press Segment or Segment/Classify in the Analyze dock; its segments are listed here."
+_EMPTY = "Press Segment or Segment/Classify in the Analyze dock. The segments are then listed here."
 
 
 class SegmentsCard(Card):
-    """One line a segment, the newest first. Numbers count from 0; ``chosen`` carries None for none or several."""
+    """One row per segment, the newest first. Numbers count from 0; ``chosen`` carries None for none or several."""
 
     chosen = Signal(object)
     renamed = Signal(int, str)
@@ -38,21 +39,23 @@ class SegmentsCard(Card):
         )
         self.list.setMinimumHeight(140)
         self.list.setAccessibleName("Segments of the slide")
-        self.list.setToolTip("Click to choose, Ctrl or Shift for several; a double click renames")
+        self.list.setToolTip("Click to select, use Ctrl or Shift to select several, and double-click to rename")
         self.list.itemSelectionChanged.connect(self._on_selection)
         self.list.itemChanged.connect(self._on_item)
         self.delete, self.merge = QPushButton("&Delete"), QPushButton("&Merge")
         self.rename, self.undo = QPushButton("Re&name"), QPushButton("Undo &edit")
-        self.delete.setToolTip("Take the chosen segments away; patches stay, groups and prediction follow")
-        self.merge.setToolTip("Make one segment of the chosen ones")
-        self.rename.setToolTip("Give the chosen segment a name")
-        self.undo.setToolTip("Go back to the segments before the last edit")
+        self.delete.setToolTip(
+            "Delete the selected segments, and update groups and prediction; patches do not change"
+        )
+        self.merge.setToolTip("Merge the selected segments into one")
+        self.rename.setToolTip("Rename the selected segment")
+        self.undo.setToolTip("Undo the last edit of the segments")
         self.delete.clicked.connect(lambda: self.delete_clicked.emit(self.numbers))
         self.merge.clicked.connect(lambda: self.merge_clicked.emit(self.numbers))
         self.rename.clicked.connect(lambda: self.list.editItem(self.list.currentItem()))
         self.undo.clicked.connect(self.undo_clicked)
         self.save = QPushButton("Save edits to the pro&ject")
-        self.save.setToolTip("Keep the edited segments in the project, for the next start")
+        self.save.setToolTip("Save the edited segments to the project")
         self.save.clicked.connect(self.save_clicked)
         rows = QGridLayout()
         rows.setSpacing(4)
@@ -67,21 +70,21 @@ class SegmentsCard(Card):
 
     @property
     def numbers(self) -> list[int]:
-        """Numbers of the chosen segments, ascending."""
+        """Numbers of the selected segments, ascending."""
         return sorted(int(item.data(_NUMBER)) for item in self.list.selectedItems())
 
     def choose_newest(self) -> None:
-        """Choose the segment that was added last."""
+        """Select the segment that was added last."""
         if self.list.count():
             self.list.setCurrentRow(0)
 
     def say(self, text: str) -> None:
-        """Say what was done last."""
+        """Show a message."""
         self._said.setText(text)
         self._said.setVisible(bool(text))
 
     def show_session(self, session: SlideSession | None) -> None:
-        """List the segments of a slide; what was chosen stays chosen as long as their number does."""
+        """List the segments of a slide. The selection is kept if the number of segments is the same."""
         analysis = None if session is None else session.analysis
         names = () if analysis is None else names_of(analysis)
         kept = self.numbers if self.list.count() == len(names) else []
@@ -89,15 +92,14 @@ class SegmentsCard(Card):
         self.list.setVisible(bool(names))
         self._undoable = session is not None and bool(session.earlier)
         self._savable = session is not None and bool(names) and session.analysis is not session.on_disk
-        self.list.blockSignals(True)
-        self.list.clear()
-        for number in reversed(range(len(names))):
-            item = QListWidgetItem(names[number] or f"Segment {number + 1}")
-            item.setData(_NUMBER, number)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            self.list.addItem(item)
-            item.setSelected(number in kept)
-        self.list.blockSignals(False)
+        with signals_blocked(self.list):
+            self.list.clear()
+            for number in reversed(range(len(names))):
+                item = QListWidgetItem(names[number] or f"Segment {number + 1}")
+                item.setData(_NUMBER, number)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+                self.list.addItem(item)
+                item.setSelected(number in kept)
         self._enable()
 
     def _on_selection(self) -> None:

@@ -24,32 +24,32 @@ from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import Cancelled, SamMilError, SettingsError
 
-from ...analysis.segment_table import matching
+from ...analysis.segment_table import matching_rows
 from ...layers.view import show_px0
 from ...notices import show_error
 from ...session.slide import SlideSession
-from ...words import sentence_case
+from ...text import sentence_case
 from ...writer import save_segments
 from ..dock import Dock
 from ..parts import text_label
-from ..prompts.picture import show_chosen
+from ..prompts.prompt_layers import show_chosen
 from .model import SegmentTableModel
-from .parts import PartsOfSlide
 from .picking import Picker
+from .prediction_without import PredictionWithout
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from sam_mil_engine.segment.segments import Segments
 _FILTER_TIP = (
-    "Words to find in the names, or conditions on columns, separated by commas; all must hold.\n"
-    "A column may be shortened: area > 5000, prob >= 0.5, attention mass < 0.1"
+    "Words in the names, or conditions on columns, separated by commas; all must hold.\n"
+    "Column names may be abbreviated: area > 5000, prob >= 0.5, attention mass < 0.1"
 )
 _TABLE_TIP = (
     "A click on a row brings the segment into view, a click on a segment in the image chooses its row;\n"
     "another click there chooses the segment around it. Ctrl or Shift choose several; a heading sorts"
 )
-_EMPTY = "Press Segment/Classify in the Analyze dock; the segments of the slide are listed here."
+_EMPTY = "Press Segment/Classify in the Analyze dock. The segments of the slide are then listed here."
 
 
 class SegmentsDock(Dock):
@@ -75,7 +75,7 @@ class SegmentsDock(Dock):
         )
         self.csv.clicked.connect(lambda: self._save("CSV (*.csv)", ".csv"))
         self.geojson = QPushButton("Save as Geo&JSON…")
-        self.geojson.setToolTip("Save the same segments with their numbers as measurements; QuPath opens it")
+        self.geojson.setToolTip("Save the same segments with their columns as measurements, for QuPath")
         self.geojson.clicked.connect(lambda: self._save("GeoJSON (*.geojson)", ".geojson"))
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
@@ -90,8 +90,8 @@ class SegmentsDock(Dock):
         above.addWidget(self.filter, 1)
         above.addWidget(self.columns)
         self._shown, self._saves, self.without = text_label(faint=True), text_label(faint=True), text_label()
-        self.parts = PartsOfSlide(self)
-        self.parts.said.connect(self._say_parts)
+        self.predictions = PredictionWithout(self)
+        self.predictions.described.connect(self._show_predictions)
         self.picker = Picker(self._sessions, self)
         self.picker.picked.connect(self.choose)
         buttons = QHBoxLayout()
@@ -111,7 +111,7 @@ class SegmentsDock(Dock):
     def leave(self) -> None:
         """Take the chosen segment out of the image, and no more clicks."""
         super().leave()
-        self.parts.cancel()
+        self.predictions.cancel()
         self.picker.leave()
         for session in self._sessions.all():
             self._sessions.drop(session, "chosen")
@@ -170,10 +170,10 @@ class SegmentsDock(Dock):
         self._filter()
 
     def _filter(self) -> None:
-        """Hide the rows that do not fit the filter; a filter that makes no sense hides none and says why."""
+        """Hide the rows that do not match the filter. An invalid filter hides none, and the error is shown."""
         count = len(self.model.keep)
         try:
-            keep = matching(self.model.columns, self.filter.text())
+            keep = matching_rows(self.model.columns, self.filter.text())
             said = f"{int(keep.sum())} of {count} segments" if self.filter.text().strip() and count else ""
         except SettingsError as error:
             keep = np.ones(count, dtype=bool)
@@ -232,9 +232,9 @@ class SegmentsDock(Dock):
         self._saves.setText(f"{len(numbers)} segments are chosen; only they are saved." if several else "")
         self._saves.setVisible(several)
         session = self._sessions.current
-        self.parts.ask(None if session is None else session.analysis, numbers)
+        self.predictions.ask(None if session is None else session.analysis, numbers)
 
-    def _say_parts(self, text: str) -> None:
+    def _show_predictions(self, text: str) -> None:
         self.without.setText(text)
         self.without.setVisible(bool(text))
 

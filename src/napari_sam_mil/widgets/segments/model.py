@@ -1,4 +1,4 @@
-"""The rows of the segment table: sorted and filtered as arrays, so that 100,000 segments are as quick as ten."""
+"""The rows of the segment table, sorted and filtered as arrays, so that 100,000 segments are as fast as ten."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TIPS = {
     "name": "Name of the segment, given in the Prompts dock",
     "area (µm²)": "Area of the segment",
     "area (px²)": "Area of the segment in level-0 pixels",
-    "segmenter score": "How sure the segmenter is of the segment (1 where it does not say)",
+    "segmenter score": "The segmenter's confidence (1 if it gives none)",
     "patches": "Patches that touch the segment",
-    "attention mass": "Share of the attention on the segment's patches and its own token",
+    "attention mass": "Share of the attention on the segment's patches and its group token",
     "probability": "Mean probability of the segment's patches",
-    "evidence": "What the segment adds to the slide's logit; negative speaks against the class",
-    "slide without": "Probability of the slide if this segment's patches and token were not there",
+    "evidence": "Contribution of the segment to the slide's logit; negative values count against the class",
+    "slide without": "Probability of the slide without the patches and the token of this segment",
     "purity": "Share of the segment inside the outlines",
     "recall": "Share of the outlines that the segment covers",
-    "IoU": "Overlap of segment and outlines: intersection over union",
-    "in best set": "1 where the segment belongs to the set that matches the outlines best",
+    "IoU": "Intersection over union of the segment and the outlines",
+    "in best set": "1 if the segment belongs to the set that matches the outlines best",
 }
 _DISPLAY, _ALIGNMENT, _TIP = (
     Qt.ItemDataRole.DisplayRole,
@@ -38,7 +38,7 @@ _NOWHERE = QModelIndex()
 
 
 class SegmentTableModel(QAbstractTableModel):
-    """One row per segment that the filter keeps, in the order of one column."""
+    """One row per segment that matches the filter, sorted by a column."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,11 +50,11 @@ class SegmentTableModel(QAbstractTableModel):
 
     @property
     def keep(self) -> npt.NDArray[np.bool_]:
-        """(S,) which segments the filter keeps."""
+        """(S,) which segments match the filter."""
         return self._keep
 
     def show_columns(self, columns: Mapping[str, Column]) -> None:
-        """Show another table: name -> (S,) column, the first one the number of the segment from 1."""
+        """Show a new table: name -> (S,) column. The first column is the number of the segment, from 1."""
         self.beginResetModel()
         self.columns = dict(columns)
         count = len(next(iter(self.columns.values()), ()))
@@ -63,19 +63,19 @@ class SegmentTableModel(QAbstractTableModel):
         self.endResetModel()
 
     def filter(self, keep: npt.NDArray[np.bool_]) -> None:
-        """Show only these segments, (S,); the order stays, and so does what is chosen among them."""
+        """Show only these segments, (S,). Order and selection are kept."""
         self._keep = keep
         self._rearrange()
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        """Sort by a column; a number that does not exist comes below all others."""
+        """Sort by a column. NaN sorts below all numbers."""
         if not 0 <= column < len(self.columns):
             return
         values = list(self.columns.values())[column]
         if np.issubdtype(values.dtype, np.floating):
             values = np.where(np.isnan(values), -np.inf, values)
         rising = np.argsort(values, kind="stable")
-        if order == Qt.SortOrder.DescendingOrder:  # equal ones stay in the order of their numbers
+        if order == Qt.SortOrder.DescendingOrder:  # ties stay in the order of the segments
             rising = len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
         self._order = rising
         self._rearrange()
@@ -85,16 +85,16 @@ class SegmentTableModel(QAbstractTableModel):
         return int(self._rows[row])
 
     def row_of(self, segment: int) -> int | None:
-        """Return the row of a segment (from 0), or None where the filter hides it."""
+        """Return the row of a segment (from 0), or None if the filter hides it."""
         row = int(self._row_of[segment]) if 0 <= segment < len(self._row_of) else -1
         return None if row < 0 else row
 
     def rowCount(self, parent: QModelIndex = _NOWHERE) -> int:  # noqa: N802 - Qt's name
-        """Segments that are shown."""
+        """Return the number of shown segments."""
         return 0 if parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: QModelIndex = _NOWHERE) -> int:  # noqa: N802 - Qt's name
-        """Columns, hidden ones too."""
+        """Return the number of columns, including hidden ones."""
         return 0 if parent.isValid() else len(self.columns)
 
     def data(self, index: QModelIndex, role: int = _DISPLAY) -> Any:
@@ -107,7 +107,7 @@ class SegmentTableModel(QAbstractTableModel):
         return number_text(float(value)) if role == _DISPLAY else _RIGHT
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _DISPLAY) -> Any:  # noqa: N802
-        """Return the name of a column, or what it means."""
+        """Return the name of a column, or its tooltip."""
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self.columns):
             return None
         name = list(self.columns)[section]
@@ -124,7 +124,7 @@ class SegmentTableModel(QAbstractTableModel):
         self._row_of[self._rows] = np.arange(len(self._rows))
 
     def _rearrange(self) -> None:
-        """Change the rows; what the view has chosen follows its segments."""
+        """Update the rows. The selection of the view follows its segments."""
         self.layoutAboutToBeChanged.emit()
         before = self.persistentIndexList()
         segments = [self.segment(index.row()) for index in before]

@@ -1,4 +1,4 @@
-"""Click on a segment in the picture: the other half of the link between a table and the picture."""
+"""Select segments by clicks in the image."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from ...analysis.hit_testing import after, segments_at
+from ...analysis.hit_testing import next_segment, segments_at
 from ...analysis.placement import world_to_points
 
 if TYPE_CHECKING:
     from ...session.slide import SlideSession
     from ...session.viewer import Sessions
 
-#: Canvas pixels that the mouse may move in a click.
+#: Most canvas pixels that the mouse may move during a click.
 _STEADY = 4
-#: Modes of a layer in which a click does nothing else.
+#: Layer modes in which a click has no other effect.
 _FREE = frozenset({"pan_zoom"})
 
 
 class Picker(QObject):
-    """``picked`` carries the number (from 0) of the segment that was clicked on; a second click the one around it.
+    """``picked`` carries the number (from 0) of the clicked segment; another click picks the segment around it.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Picker(QObject):
         sessions.viewer.mouse_drag_callbacks.append(self._on_mouse)
 
     def leave(self) -> None:
-        """Take no more clicks."""
+        """Stop listening to clicks."""
         callbacks = self._sessions.viewer.mouse_drag_callbacks
         if self._on_mouse in callbacks:
             callbacks.remove(self._on_mouse)
@@ -57,7 +57,7 @@ class Picker(QObject):
             yield
         if np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY:
             return
-        # what is chosen changes the layers: not while the picture works off a click, and a second may be waiting
+        # the selection changes the layers, which must not happen while napari handles the click
         QTimer.singleShot(0, lambda: self._pick(session, place))
 
     def _pick(self, session: SlideSession, place: Sequence[float]) -> None:
@@ -65,6 +65,6 @@ class Picker(QObject):
         if segments is None or session is not self._sessions.current:
             return
         x, y = world_to_points([place], session.source.place)[0].tolist()
-        number = after(segments_at(segments, x, y), self.chosen)
+        number = next_segment(segments_at(segments, x, y), self.chosen)
         if number is not None:
             self.picked.emit(number)

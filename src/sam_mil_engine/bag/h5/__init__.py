@@ -1,4 +1,4 @@
-"""The native bag: one HDF5 file a slide. This package alone knows its layout.
+"""The native bag: one HDF5 file per slide. This package alone knows its layout.
 
 Its datasets and attributes are listed in :mod:`.layout`.
 Only ``/coords``, ``/features`` and ``slide_id`` are needed to read a bag. Unknown names are left alone.

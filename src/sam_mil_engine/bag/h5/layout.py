@@ -1,4 +1,4 @@
-"""The layout of a bag, and what reading and writing share.
+"""The HDF5 layout of a bag, and what reading and writing share.
 
 :data:`DATASETS` and :data:`ATTRIBUTES` are the layout; ``docs/files.md`` shows :func:`markdown`; a test compares.
 """

@@ -22,7 +22,7 @@ from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
 
 #: What to do at a window where a bag is missing or not complete.
-_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it does what is missing"
+_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
 
 
 def _open(path: Path) -> AbstractContextManager[h5py.File]:
@@ -41,6 +41,19 @@ def read_bag(path: str | Path) -> FeatureBag:
     ------
     BagError
         If the file is missing, damaged, or has no features yet.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> bag = sme.read_bag("study/bags/synthetic-001.h5")
+    >>> bag.features.shape == (len(bag), 1280), bag.coords_px0.shape == (len(bag), 2)
+    (True, True)
+    >>> bag.group_features.shape == (len(bag.groups), 1280)
+    True
+    >>> bag.attrs["encoder"]
+    'efficientnet-lite0'
     """
     path = Path(path)
     with _open(path) as file:

@@ -26,7 +26,7 @@ def digest() -> str:
     return file_sha256(folder() / WEIGHTS)
 
 
-def its_own(settings: SegmentSettings) -> SegmentSettings:
+def with_bundled_thresholds(settings: SegmentSettings) -> SegmentSettings:
     """Put its grid and thresholds in the place of the paper's, which are meant for Meta's SAMs.
 
     A value that is not the default is the user's, and stays.
