@@ -186,7 +186,7 @@ def _froc(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatA
 
 
 def sensitivity_name(allowed: float) -> str:
-    """Name of the figure that is the sensitivity at so many false positives."""
+    """Name of the metric that is the sensitivity at so many false positives."""
     return f"sensitivity at {allowed:g} false positives"
 
 

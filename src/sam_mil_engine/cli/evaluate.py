@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Metrics of a trained run on other data: every fold's model, with the threshold it was given in training.
 
-    With --level patient the figures printed are those of patients (patients.csv, patients.json).
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json).
     With --annotations also how well its maps find what is outlined (localisation.csv, localisation.json).
 
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated

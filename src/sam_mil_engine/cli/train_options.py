@@ -15,7 +15,7 @@ from .assignments import assign
 
 
 class Level(StrEnum):
-    """What figures are of."""
+    """What metrics are computed for."""
 
     slide = "slide"
     patient = "patient"

@@ -91,4 +91,11 @@ def _patches(model: TrainedModel, slide_id: str, label: str, path: Path, negativ
         weights = output.attention[:n].cpu().numpy()
         mean = weights.mean(dtype=np.float64)
         attention = np.asarray(weights / mean if mean > 0 else np.ones(n), dtype=np.float32)
-    return SlidePatches(slide_id, label, path, bag.coords_px0, attention, np.asarray(score, dtype=np.float32))
+    return SlidePatches(
+        slide_id=slide_id,
+        label=label,
+        bag_path=path,
+        coords_px0=bag.coords_px0,
+        attention=attention,
+        score=np.asarray(score, dtype=np.float32),
+    )

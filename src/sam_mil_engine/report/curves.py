@@ -58,10 +58,32 @@ def score_charts(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
     note = f"All predictions together; bands are 95% intervals of a bootstrap over {units}."
     bars = f"Slides in tenths of the probability; bars are 95% intervals of a bootstrap over {units}."
     return (
-        Chart("ROC", tuple(roc), "1 − specificity", "sensitivity", _ROOM, _UNIT, guide=_DIAGONAL, note=note),
-        Chart("Precision and recall", tuple(precision), "recall", "precision", _ROOM, _UNIT, note=note),
         Chart(
-            *("Calibration", tuple(calibration), "predicted probability", "share of slides", _ROOM, _UNIT),
+            "ROC",
+            tuple(roc),
+            x_label="1 − specificity",
+            y_label="sensitivity",
+            y_limits=_ROOM,
+            x_limits=_UNIT,
+            guide=_DIAGONAL,
+            note=note,
+        ),
+        Chart(
+            "Precision and recall",
+            tuple(precision),
+            x_label="recall",
+            y_label="precision",
+            y_limits=_ROOM,
+            x_limits=_UNIT,
+            note=note,
+        ),
+        Chart(
+            "Calibration",
+            tuple(calibration),
+            x_label="predicted probability",
+            y_label="share of slides",
+            y_limits=_ROOM,
+            x_limits=_UNIT,
             guide=_DIAGONAL,
             note=bars,
         ),
@@ -77,20 +99,24 @@ def froc_chart(runs: Mapping[str, Path]) -> Chart | None:
     series = []
     for name, folder in runs.items():
         file = folder / layout.LOCALISATION
-        figures = read_metrics(file) if file.is_file() else {}
-        rows = [figures.get(sensitivity_name(rate), {}) for rate in FALSE_POSITIVES]
+        metrics = read_metrics(file) if file.is_file() else {}
+        rows = [metrics.get(sensitivity_name(rate), {}) for rate in FALSE_POSITIVES]
         value, low, high = (
             np.array([np.nan if row.get(part) is None else row[part] for row in rows], dtype=np.float64)
             for part in ("value", "low", "high")
         )
         if np.isfinite(value).any():
-            mean = figures.get("FROC score", {}).get("value")
+            mean = metrics.get("FROC score", {}).get("value")
             title = name if mean is None else f"{name}, score {mean:.3f}"
             series.append(Series(title, ((np.array(FALSE_POSITIVES), value),), band=(low, high), points=True))
     if not series:
         return None
     return Chart(
-        *("FROC", tuple(series), "false positives per slide without tumour", "sensitivity for lesions", _ROOM),
+        "FROC",
+        tuple(series),
+        x_label="false positives per slide without tumour",
+        y_label="sensitivity for lesions",
+        y_limits=_ROOM,
         x_limits=(0.22, 9.0),
         x_ticks=FALSE_POSITIVES,
         note="As CAMELYON16 defines it; bars are 95% intervals of a bootstrap over slides or patients.",
@@ -132,7 +158,10 @@ def patch_score_chart(
     what = "raw probability" if calibration is None else "log odds of tumour in a positive slide"
     label = "threshold (raw)" if calibration is None else "operating point"
     return Chart(
-        *("Patch scores", tuple(series), what, "share of patches"),
+        "Patch scores",
+        tuple(series),
+        x_label=what,
+        y_label="share of patches",
         x_limits=(float(edges[0]), float(edges[-1])),
         mark=(float(mark), label),
         note="Every slide weighs the same; what lies beyond the ends is counted at them.",

@@ -39,7 +39,7 @@ def make_strips(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tupl
             images, why = _read(_chosen(own, sign), own)
             notes += why
             if images:
-                strips.append(Strip(f"{kind.capitalize()} attended, {name}", kind, name, images))
+                strips.append(Strip(f"{kind.capitalize()} attended, {name}", kind, of_class=name, patches=images))
     return tuple(strips), tuple(dict.fromkeys(notes))
 
 
@@ -106,7 +106,7 @@ def _images(slide: SlidePatches, patches: Sequence[int]) -> Iterator[tuple[int, 
         for patch in patches:
             x, y = (int(value) for value in slide.coords_px0[patch])
             value = f"{slide.attention[patch]:.2g}×"
-            yield patch, PatchImage(read_patch(opened, grid, patch), slide.slide_id, (x, y), value)
+            yield patch, PatchImage(read_patch(opened, grid, patch), slide.slide_id, corner_px0=(x, y), value=value)
 
 
 def _file_name(text: str) -> str:

@@ -120,7 +120,7 @@ def write_results(
 
 
 def write_metrics(path: Path, content: Mapping[str, Any]) -> None:
-    """Write figures as JSON; those that do not exist are null."""
+    """Write metrics as JSON; those that do not exist are null."""
     atomic_write(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 

@@ -106,4 +106,4 @@ def _with_interval(x: FloatVector, rows: FloatArray) -> ScoreCurve:
         for column in np.flatnonzero(known.any(axis=0)):
             values = rows[1:][known[:, column], column]
             ends[:, column] = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return ScoreCurve(x, rows[0], ends[0], ends[1])
+    return ScoreCurve(x, rows[0], low=ends[0], high=ends[1])
