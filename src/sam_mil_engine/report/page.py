@@ -25,7 +25,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def write_report(path: Path, content: ReportContent) -> Path:
-    """Write ``content`` as one self-contained HTML page, and the patches of its strips as files beside it.
+    """Write ``content`` as one self-contained HTML page, and the patches of its strips as files next to it.
 
     The page refers to no other file or address, and tells the browser to load none. Every text is escaped.
 

@@ -20,7 +20,7 @@ from .content import PatchImage, Strip
 
 #: Patches of a strip, and how many of them one slide gives at most where there are others.
 LENGTH, PER_SLIDE = 8, 3
-#: How a folder of patches is called beside its report.
+#: Name of the folder of patches next to its report.
 FOLDER = "{stem}-tiles"
 
 
@@ -44,7 +44,7 @@ def make_strips(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tupl
 
 
 def save_strips(report: Path, strips: Sequence[Strip]) -> Path | None:
-    """Save the patches of strips as PNG files in a folder beside the report; None where there are none.
+    """Save the patches of strips as PNG files in a folder next to the report; None if there are none.
 
     A file is called ``most-01-SLIDE-X-Y.png`` in the folder of its class; X, Y is its corner in level-0 pixels.
     """

@@ -51,7 +51,7 @@ def at_patient_level(run: TrainResult, *, join: Join = "max") -> TrainResult:
 
 
 def write_patients(run: TrainResult, *, join: Join) -> None:
-    """Write the predictions and metrics of patients beside those of the slides of a run."""
+    """Write the predictions and metrics of patients next to those of the slides of a run."""
     atomic_write(run.out_dir / layout.PATIENTS, csv_frame(run.predictions))
     content = {"classes": list(run.classes), "level": "patient", "join": join, **run.summary, "folds": run.folds}
     write_metrics(run.out_dir / layout.PATIENT_METRICS, content)

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from ...session.slide import SlideSession
     from ...session.viewer import Sessions
 
-_ROW, _SIDE = 4, 52
+#: Patches in a row and the side of an icon in pixels: a row fits the narrowest dock beside its scroll bar.
+_ROW, _SIDE = 4, 46
 #: Share of the canvas that a patch takes when it is brought into view.
 _SHARE = 0.3
 
 
 class PatchStrip(QWidget):
-    """Buttons with the images of patches; they are read beside the window."""
+    """Buttons with the images of patches, which are read in the background."""
 
     def __init__(self, sessions: Sessions, session: SlideSession, grid: TileGrid, scores: SlideScores):
         super().__init__()
