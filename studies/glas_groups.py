@@ -48,8 +48,10 @@ def main(folder: Path, work: Path) -> None:
     written = (
         "# GlaS: what a segmenter's groups do for SAM-MIL\n\n"
         f"The images, splits, budget and seeds of `glas.md` ({len(SEEDS)} seeds, leave one patient out); only the"
-        " segmenter differs. Mean ± SD over seeds of the metrics of all images together. Without group tokens the"
-        " groups still say what is masked and how pseudo-bags are cut.\n\n"
+        " segmenter differs. Mean ± SD over seeds of the metrics of all images together. Without group"
+        " tokens the groups still say what is masked and where attention is kept even; pseudo-bags are cut"
+        " at random and do not know them. No arm has shuffled or random groups, so that the table does not"
+        " show that the segments themselves matter: differences between rows are about one SD.\n\n"
         + markdown(("segmenter", "model", "groups a bag", "AUC", "accuracy", "F1"), rows)
         + f"\nMade by `studies/glas_groups.py` with torch {torch.__version__.split('+')[0]}.\n"
     )

@@ -19,6 +19,8 @@ BAG_ENDING = ".h5"
 SPLITS, HISTORY, CURVES, METRICS = "splits.csv", "history.csv", "curves.png", "metrics.json"
 #: Of a run or of predictions: one row for each slide.
 PREDICTIONS = "predictions.csv"
+#: Of a run: predictions and metrics of patients, where these were asked for.
+PATIENTS, PATIENT_METRICS = "patients.csv", "patients.json"
 #: Of several runs: their differences.
 COMPARISON = "comparison.csv"
 #: Of a run or of predictions: how well maps find what is annotated, by slide and together.

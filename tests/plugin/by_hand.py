@@ -178,6 +178,11 @@ def click_row(table: QTableView, row: int, keys: Qt.KeyboardModifier = NONE) -> 
     click(table.viewport(), table.visualRect(index).center(), keys)
 
 
+def chosen_segments(table: QTableView) -> list[int]:
+    """Return the numbers of the segments (from 1) whose rows are chosen."""
+    return [int(index.data()) for index in table.selectionModel().selectedRows(0)]
+
+
 def texts(table: QTableView, column: int) -> list[str]:
     """Return what a column of a table shows, from top to bottom."""
     model = table.model()

@@ -143,6 +143,19 @@ def analysed(qtbot, open_dock, processed):
 
 
 @pytest.fixture
+def groups(qtbot, analysed):
+    """The window with the Segments dock, the segments selected as the layer."""
+    from napari_sam_mil.docks import open_dock
+
+    viewer, session = analysed
+    dock = open_dock(viewer, "Segments")
+    viewer.layers.selection.active = session.layers["segments"]
+    viewer.reset_view()
+    qtbot.wait(200)
+    return viewer, session, dock, viewer.window._qt_viewer.canvas.native
+
+
+@pytest.fixture
 def annotations_dock(qtbot, analysed, processed, monkeypatch):
     """The Annotations dock of the analysed slide, with its outlines loaded by clicks."""
     from qtpy.QtCore import Qt

@@ -123,7 +123,7 @@ def describe_side(side: Side, quantity: str, threshold: float, inside: npt.NDArr
     numbers = side.quantity(quantity)
     if numbers is None:
         return f"{text}This model defines no {quantity}."
-    text += describe(numbers.values, threshold, inside)
+    text += describe(numbers, threshold, inside)
     if inside is not None and 0 < (truth := mostly_inside(inside)).sum() < len(truth):
         text += f" Patch AUC of {quantity}: {auc(truth, numbers.values):.3f}."
     return text

@@ -60,6 +60,8 @@ class Comparison:
         Area of the annotation in raster pixels, with what lies beyond the image.
     cover
         The best set of segments.
+    pixel_px0
+        Area of a raster pixel in level-0 pixels.
     patches
         Agreement of the patches, where scores were given.
     group_scores, classes
@@ -74,6 +76,7 @@ class Comparison:
     iou: Vector
     annotation_raster: float
     cover: Cover
+    pixel_px0: float = 1.0
     patches: PatchAgreement | None = None
     group_scores: GroupScores | None = None
     classes: tuple[str, ...] = ()
@@ -172,6 +175,7 @@ def compare_groups(
         iou=inside / np.maximum(sizes + total - inside, 1),
         annotation_raster=total,
         cover=_greedy_cover(segments, numbers, inside, target, total),
+        pixel_px0=float(segments.frame.area_to_px0(1.0)),
         patches=None
         if scores is None or patch_size_px0 is None
         else patch_agreement(scores, area, size_px0=patch_size_px0, positive=positive),

@@ -181,8 +181,13 @@ def _froc(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatA
             too_many = int(np.searchsorted(rate, allowed, side="right"))
             limit = false[too_many] if too_many < len(false) else 0.0
             found[place, number] = drawn[of_lesion][lesions > limit].sum() / all_lesions
-    names = [f"sensitivity at {allowed:g} false positives" for allowed in FALSE_POSITIVES]
+    names = [sensitivity_name(allowed) for allowed in FALSE_POSITIVES]
     return {**dict(zip(names, found, strict=True)), "FROC score": found.mean(axis=0)}
+
+
+def sensitivity_name(allowed: float) -> str:
+    """Name of the metric that is the sensitivity at so many false positives."""
+    return f"sensitivity at {allowed:g} false positives"
 
 
 def _ranking(slide: MapOfSlide) -> tuple[float | None, float | None]:

@@ -168,3 +168,9 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> No
         dsa_json.read(reader, content)
     else:
         raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)
+
+
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """Slide -> annotation file of a folder with one file per slide: ``slide-01.geojson``, ``slide-01.xml.gz``."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return {path.name.split(".")[0]: path for path in files} | {path.stem: path for path in files}

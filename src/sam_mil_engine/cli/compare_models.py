@@ -11,6 +11,7 @@ from .. import layout
 from .comparison_tables import print_comparison, records
 from .console import print_json, print_line
 from .options import Json
+from .train_options import Join, JoinOption, Level, LevelOption
 
 
 def command(
@@ -25,6 +26,8 @@ def command(
         Path | None,
         typer.Option("--output", "-o", help="Folder for comparison.csv. (default: not written)", metavar="DIR"),
     ] = None,
+    level: LevelOption = Level.slide,
+    join: JoinOption = Join.max,
     json: Json = False,
 ) -> None:
     """Compare models on the same folds: paired bootstrap over slides and DeLong's test of the AUC.
@@ -34,14 +37,20 @@ def command(
     Example:  sam-mil-engine compare-models study/runs/first/sam-mil study/runs/first/abmil -o study
     """
     from ..training.comparison import compare_runs, write_comparison
+    from ..training.patient_level import at_patient_level
     from ..training.run_files import find_runs, read_run
 
-    table = compare_runs({name: read_run(folder) for name, folder in find_runs(runs).items()})
+    found = {name: read_run(folder) for name, folder in find_runs(runs).items()}
+    if level is Level.patient:
+        found = {name: at_patient_level(run, join=join.value) for name, run in found.items()}
+    table = compare_runs(found)
     if output is not None:
         write_comparison(output / layout.COMPARISON, table)
     if json:
         print_json(records(table))
         return
-    print_comparison(table, title="comparison")
+    print_comparison(
+        table, title="comparison" if level is Level.slide else f"patients, by the {join.value} of their slides"
+    )
     if output is not None:
         print_line(f"table: {output / 'comparison.csv'}")

@@ -21,8 +21,12 @@ from .train_options import (
     Bags,
     Epochs,
     Groups,
+    Join,
+    JoinOption,
     Labels,
     LearningRate,
+    Level,
+    LevelOption,
     MinEpochs,
     NegativeClass,
     Patience,
@@ -75,6 +79,8 @@ def command(
     seed: Seed = None,
     negative_class: NegativeClass = None,
     annotations: Annotations = None,
+    level: LevelOption = Level.slide,
+    join: JoinOption = Join.max,
     device: TrainDevice = None,
     as_released: AsReleased = False,
     tensorboard: TensorBoard = False,
@@ -88,6 +94,7 @@ def command(
 ) -> None:
     """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json in each run).
     Several models write one run each and comparison.csv next to them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.
 
@@ -96,7 +103,9 @@ def command(
     """
     from ..cluster.folds import on_cluster
     from ..prediction.localisation import bags_of_run, localise_run
+    from ..training.comparison import compare_runs
     from ..training.cross_validation import cross_validate
+    from ..training.patient_level import at_patient_level, write_patients
     from ..training.plan import run_in_sequence
 
     maps = {}
@@ -145,6 +154,12 @@ def command(
                     device=settings.device,
                     progress=report,
                 )
+    by_name, comparison = dict(result.runs), result.comparison
+    if level is Level.patient:
+        by_name = {name: at_patient_level(run, join=join.value) for name, run in by_name.items()}
+        for run in by_name.values():
+            write_patients(run, join=join.value)
+        comparison = compare_runs(by_name)
     if json:
         runs = {
             name: {
@@ -152,11 +167,12 @@ def command(
                 **run.summary,
                 **({"maps": maps[name].plain()} if name in maps else {}),
             }
-            for name, run in result.runs.items()
+            for name, run in by_name.items()
         }
-        print_json({"runs": runs, "comparison": records(result.comparison)})
+        print_json({"runs": runs, "comparison": records(comparison)})
         return
-    print_comparison(result.comparison, title=f"{len(next(iter(result.runs.values())).folds)} folds")
+    of = "" if level is Level.slide else ", patients"
+    print_comparison(comparison, title=f"{len(next(iter(result.runs.values())).folds)} folds{of}")
     for name, found in maps.items():
         print_localisation(found, title=name)
     print_line(f"{'run' if len(result.runs) == 1 else 'runs'}: {output}")

@@ -12,7 +12,7 @@ from .comparison_tables import print_comparison, print_localisation
 from .console import print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Device, Json, Quiet
-from .train_options import Annotations, Bags, Labels
+from .train_options import Annotations, Bags, Join, JoinOption, Labels, Level, LevelOption
 
 
 def command(
@@ -29,12 +29,15 @@ def command(
         bool, typer.Option("--allow-seen", help="Allow slides named like those that the run was trained on.")
     ] = False,
     annotations: Annotations = None,
+    level: LevelOption = Level.slide,
+    join: JoinOption = Join.max,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Metrics of a trained run on other data: every fold's model, with the threshold it was given in training.
 
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json).
     With --annotations also how well its maps find what is outlined (localisation.csv, localisation.json).
 
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
@@ -42,6 +45,7 @@ def command(
     from ..prediction.evaluation import evaluate_run
     from ..prediction.localisation import bags_of_run, localise_evaluation
     from ..training.comparison import compare_runs
+    from ..training.patient_level import at_patient_level, write_patients
 
     found = None
     with progress(quiet=quiet) as report:
@@ -58,12 +62,15 @@ def command(
         if annotations is not None:
             paths = bags_of_run(result, bags)
             found = localise_evaluation(result, run, paths, annotations, device=device, progress=report)
+    if level is Level.patient:
+        result = at_patient_level(result, join=join.value)
+        write_patients(result, join=join.value)
     if json:
         maps = {} if found is None else {"maps": found.plain()}
         print_json({"output": str(output), **result.summary, **maps, "folds": result.folds})
         return
     n = len(result.folds)
-    title = f"{n} model{'s' if n > 1 else ''} on other data"
+    title = f"{n} model{'s' if n > 1 else ''} on other data" + ("" if level is Level.slide else ", patients")
     print_comparison(compare_runs({Path(run).name: result}), title=title)
     if found is not None:
         print_localisation(found, title=title)

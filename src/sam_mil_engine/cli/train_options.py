@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,24 @@ from ..models.registry import names
 from ..settings import ModelSettings, TrainSettings
 from .assignments import assign
 
+
+class Level(StrEnum):
+    """What metrics are computed for."""
+
+    slide = "slide"
+    patient = "patient"
+
+
+class Join(StrEnum):
+    """How the slides of a patient are joined."""
+
+    max = "max"
+    mean = "mean"
+
+
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))
-OWN = "the value in the model's paper"
+OWN = "the model's own recipe"
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
@@ -67,6 +83,10 @@ Annotations = Annotated[
         help="Folder of outlines, one file per slide, to test how well the maps find them.",
         metavar="DIR",
     ),
+]
+LevelOption = Annotated[Level, typer.Option("--level", help="Compute metrics and tests per slide or per patient.")]
+JoinOption = Annotated[
+    Join, typer.Option("--join", help="How to join the slides of a patient: largest or mean probability.")
 ]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write every epoch for TensorBoard.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a run that was stopped.")]

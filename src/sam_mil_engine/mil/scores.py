@@ -16,6 +16,8 @@ FloatVector = npt.NDArray[np.float32]
 
 #: Probability of the last class from which a slide is called positive, where no threshold was chosen.
 THRESHOLD = 0.5
+#: What patch probabilities are that no calibration belongs to.
+RAW = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class SlideScores:
     def calibrated(self) -> str:
         """``calibrated on 38 validation slides``, or ``raw``: what a patch probability is."""
         if self.calibration is None:
-            return "raw"
+            return RAW
         return f"calibrated on {self.calibration.slides} validation slides"
 
     def patch_threshold(self, column: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..annotations.compare import Comparison, Row, compare_groups
 from ..annotations.model import by_class
@@ -14,12 +15,15 @@ from ..errors import BagError
 from ..files import atomic_write
 from ..tables.writing import csv_records
 
+if TYPE_CHECKING:
+    from ..training.checkpoint import TrainedModel
+
 
 def compare_bag(
     bag_path: Path,
     annotations: Path,
     *,
-    model: str | None = None,
+    model: str | TrainedModel | None = None,
     plane: tuple[int, int] = (0, 0),
     device: str = "auto",
 ) -> list[Comparison]:
@@ -32,7 +36,7 @@ def compare_bag(
     annotations
         Any file that :func:`~sam_mil_engine.read_annotations` reads.
     model
-        A run or model; with it, the patches' attention and probability are compared too.
+        A run or model, or one that is loaded; with it, the patches' attention and probability are compared too.
     plane
         Plane (z, t) of the annotation file.
 
@@ -57,7 +61,8 @@ def compare_bag(
         from ..training.checkpoint import load_model
         from .slide import predict
 
-        scores = predict(load_model(model, device=device), bag)
+        loaded = load_model(model, device=device) if isinstance(model, str) else model
+        scores = predict(loaded, bag)
     found = read_annotation_file(annotations, info=read_slide_place(bag_path), plane=plane).annotations
     return [
         compare_groups(segments, outlines, groups=bag.groups, scores=scores, patch_size_px0=grid.size_px0)

@@ -22,7 +22,7 @@ from ..annotations.localisation import (
 )
 from ..annotations.model import Annotation
 from ..annotations.patches import mostly_inside, patch_inside
-from ..annotations.reading import read_annotations
+from ..annotations.reading import annotation_files, read_annotations
 from ..bag.h5 import read_bag
 from ..bag.place import read_slide_place
 from ..errors import DataError
@@ -100,8 +100,7 @@ def localise(
             f"none of the classes {listing(run.classes)} is known as negative",
             hint="Localisation needs negative slides: name their class",
         )
-    files = {path.name.split(".")[0]: path for path in sorted(annotations.iterdir()) if path.is_file()}
-    files |= {path.stem: path for path in files.values()}
+    files = annotation_files(annotations)
     units = scored_of(run.predictions, run.classes).units
     maps: list[MapOfSlide] = []
     rows: list[dict[str, Any]] = []

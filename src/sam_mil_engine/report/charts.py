@@ -1,4 +1,4 @@
-"""Line charts of training as inline SVG, drawn by matplotlib."""
+"""Line charts as inline SVG, drawn by matplotlib."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FloatVector = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One quantity over the epochs, once for every run (fold) that has it.
+    """One quantity over the epochs, once for every run (fold) that has it; or one curve.
 
     Attributes
     ----------
@@ -49,10 +49,19 @@ class Series:
         What it is.
     runs
         Tuple of (x, y), each (n,), one per run; values of y that are not finite leave a gap.
+    band
+        (low, high), each (n,): the interval of y at the x of the first run, or None.
+    points
+        Draw points with bars instead of a line with a band.
+    filled
+        Fill the area below the line.
     """
 
     name: str
     runs: tuple[tuple[FloatVector, FloatVector], ...]
+    band: tuple[FloatVector, FloatVector] | None = None
+    points: bool = False
+    filled: bool = False
 
     def mean(self) -> tuple[FloatVector, FloatVector]:
         """Mean of y over the runs that have a finite value at x, for every x."""
@@ -76,6 +85,16 @@ class Chart:
         What is drawn.
     y_limits
         Ends of the y axis, or None to fit the data.
+    x_limits
+        Ends of the x axis; None fits whole numbers (epochs).
+    x_ticks
+        Places of the ticks on a logarithmic x axis, or None for a linear one.
+    guide
+        (x, y) of a thin line to compare with, such as chance, or None.
+    mark
+        (x, what it is) of a line across, or None.
+    note
+        One sentence below, or an empty string.
     """
 
     title: str
@@ -83,6 +102,11 @@ class Chart:
     x_label: str = "epoch"
     y_label: str = ""
     y_limits: tuple[float, float] | None = None
+    x_limits: tuple[float, float] | None = None
+    x_ticks: tuple[float, ...] | None = None
+    guide: tuple[tuple[float, float], tuple[float, float]] | None = None
+    mark: tuple[float, str] | None = None
+    note: str = ""
 
 
 def line_chart(chart: Chart) -> Markup:
@@ -103,8 +127,11 @@ def line_chart(chart: Chart) -> Markup:
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption>'
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
-        '<ul class="key">{}</ul></figure>'
-    ).format(chart.title, _WIDTH, _HEIGHT, summary, Markup(_drawn(chart)), Markup("").join(keys))
+        '<ul class="key">{}</ul>{}</figure>'
+    ).format(
+        *(chart.title, _WIDTH, _HEIGHT, summary, Markup(_drawn(chart)), Markup("").join(keys)),
+        Markup('<p class="note">{}</p>').format(chart.note) if chart.note else "",
+    )
 
 
 def _drawn(chart: Chart) -> str:
@@ -119,6 +146,10 @@ def _drawn(chart: Chart) -> str:
         for number, series in enumerate(chart.series):
             if series.runs:
                 _draw_series(axes, series, number)
+        if chart.guide is not None:
+            axes.plot(*chart.guide, color=_SOFT, linewidth=1, dashes=(4, 4), zorder=1)
+        if chart.mark is not None:
+            _draw_mark(axes, chart.mark)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True)
     return _for_page(text.getvalue())
@@ -134,21 +165,57 @@ def _axes(figure: Figure, chart: Chart) -> Axes:
     axes.margins(0, tight=False)
     axes.grid(axis="y", color=_LINE, linewidth=1, clip_on=False)
     axes.tick_params(bottom=False, left=False, labelcolor=_INK, pad=4)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    if chart.x_ticks is not None:
+        axes.set_xscale("log")
+        axes.set_xticks(chart.x_ticks)
+        axes.minorticks_off()
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=chart.x_limits is None))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     for axis, label in ((axes.xaxis, chart.x_label), (axes.yaxis, chart.y_label)):
         axis.set_major_formatter("{x:g}")
         axis.set_label_text(_printable(label), color=_SOFT, parse_math=False)
-    xs = np.concatenate([x for series in chart.series for x, _ in series.runs])
-    beside = 0 if np.ptp(xs) else 1
-    axes.set_xlim(float(xs.min()) - beside, float(xs.max()) + beside)
+    if chart.x_limits is None:
+        xs = np.concatenate([x for series in chart.series for x, _ in series.runs])
+        beside = 0 if np.ptp(xs) else 1
+        axes.set_xlim(float(xs.min()) - beside, float(xs.max()) + beside)
+    else:
+        axes.set_xlim(chart.x_limits)
     if chart.y_limits:
         axes.set_ylim(chart.y_limits)
     return axes
 
 
+def _draw_mark(axes: Axes, mark: tuple[float, str]) -> None:
+    place, text = mark
+    axes.axvline(place, color=_INK, linewidth=1.2)
+    low, high = axes.get_xlim()
+    left = place > (low + high) / 2
+    axes.annotate(
+        _printable(text),
+        xy=(place, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5 if left else 5, -4),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+        color=_INK,
+        parse_math=False,
+    )
+
+
 def _draw_series(axes: Axes, series: Series, number: int) -> None:
     stroke, dash = _STROKES[number % len(_STROKES)]
+    if series.band is not None and not series.points:
+        axes.fill_between(series.runs[0][0], *series.band, color=stroke, alpha=0.15, linewidth=0)
+    if series.filled:
+        axes.fill_between(*series.runs[0], color=stroke, alpha=0.15, linewidth=0)
+    if series.points:
+        x, y = series.runs[0]
+        if series.band is not None:
+            axes.vlines(x, *series.band, color=stroke, linewidth=1.4)
+        axes.plot(x, y, "o-", color=stroke, markersize=5, linewidth=1)
+        return
     if len(series.runs) > 1:
         for x, y in series.runs:
             axes.plot(x, y, color=stroke, linewidth=0.8, alpha=0.35, clip_on=False)

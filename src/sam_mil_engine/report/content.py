@@ -196,6 +196,26 @@ class SlideSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchImage:
+    """One patch as it is on the slide: RGB pixels, the slide it is of, its corner, and its value in words."""
+
+    rgb: RgbImage
+    slide_id: str
+    corner_px0: tuple[int, int]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Patches side by side: the ``most`` or ``least`` attended ones of the slides of a class."""
+
+    title: str
+    kind: Literal["most", "least"]
+    of_class: str
+    patches: tuple[PatchImage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """A whole report.
 
@@ -213,6 +233,10 @@ class ReportContent:
         Metrics of every model.
     charts
         Training curves.
+    curves
+        What the predictions are worth: ROC, precision and recall, calibration, lesions, patch scores.
+    strips
+        Most and least attended patches of every class.
     predictions
         Slides that the model had not seen.
     tables
@@ -230,6 +254,8 @@ class ReportContent:
     settings: tuple[tuple[str, str], ...] = ()
     metrics: tuple[ModelMetrics, ...] = ()
     charts: tuple[Chart, ...] = ()
+    curves: tuple[Chart, ...] = ()
+    strips: tuple[Strip, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     tables: tuple[Table, ...] = ()
     slides: tuple[SlideSection, ...] = ()

@@ -15,7 +15,7 @@ from .tables import number
 def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     """Return one row per metric and one column per run (name -> folder); None where no run was compared."""
     files = {name: folder / layout.LOCALISATION for name, folder in runs.items()}
-    read = {name: _metrics(file) for name, file in files.items() if file.is_file()}
+    read = {name: read_metrics(file) for name, file in files.items() if file.is_file()}
     if not read:
         return None
     metrics = list(next(iter(read.values())))
@@ -30,7 +30,8 @@ def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     return Table("Maps against annotations", columns, rows, note=note)
 
 
-def _metrics(file: Path) -> dict[str, dict[str, float | None]]:
+def read_metrics(file: Path) -> dict[str, dict[str, float | None]]:
+    """Name of the metric -> ``value``, ``low``, ``high``; raises :class:`DataError` if the file is not readable."""
     try:
         return dict(json.loads(file.read_text(encoding="utf-8"))["figures"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -9,12 +9,15 @@ from typing import Any
 from ..files import atomic_write
 from ..geometry import area_um2
 from .charts import line_chart
-from .content import Cell, ReportContent, SlideSection
-from .panels import make_panels
+from .content import Cell, ReportContent, SlideSection, Strip
+from .panels import fit_patch, jpeg_uri, make_panels
+from .strips import save_strips
 from .tables import anchor, groups_table, metrics_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
 PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
+#: Longest side of a patch in a strip.
+PATCH_SIDE = 160
 _MANY_SLIDES = 4
 
 #: What an HTML file cannot hold: control characters, and halves of surrogate pairs from undecodable file names.
@@ -22,7 +25,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def write_report(path: Path, content: ReportContent) -> Path:
-    """Write ``content`` as one self-contained HTML page.
+    """Write ``content`` as one self-contained HTML page, and the patches of its strips as files next to it.
 
     The page refers to no other file or address, and tells the browser to load none. Every text is escaped.
 
@@ -44,6 +47,7 @@ def write_report(path: Path, content: ReportContent) -> Path:
         If the file cannot be written.
     """
     path = Path(path)
+    save_strips(path, content.strips)
     atomic_write(path, render(content))
     return path
 
@@ -65,11 +69,27 @@ def render(content: ReportContent) -> str:
         content=content,
         metrics=metrics_table(content.metrics) if content.metrics else None,
         charts=[line_chart(chart) for chart in content.charts],
+        curves=[line_chart(chart) for chart in content.curves],
+        strips=[_strip(strip) for strip in content.strips],
         predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
         slides=[_slide(section, side) for section in content.slides],
         sort_value=_sort_value,
     )
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
+
+
+def _strip(strip: Strip) -> dict[str, Any]:
+    patches = [
+        {
+            "uri": jpeg_uri(fit_patch(patch.rgb, PATCH_SIDE)),
+            "alt": f"{strip.title}, number {number}",
+            "slide": patch.slide_id,
+            "place": f"{patch.corner_px0[0]}, {patch.corner_px0[1]}",
+            "value": patch.value,
+        }
+        for number, patch in enumerate(strip.patches, start=1)
+    ]
+    return {"title": strip.title, "patches": patches}
 
 
 def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:

@@ -75,6 +75,11 @@ def fit(image: RgbImage, frame: Frame, max_side: int) -> tuple[RgbImage, Frame]:
     return small, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
+def fit_patch(image: RgbImage, max_side: int) -> RgbImage:
+    """Shrink the image of a patch so that its longer side is at most ``max_side``."""
+    return fit(image, Frame(), max_side)[0]
+
+
 def make_panels(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
     """Draw every figure that the section has data for; none where it has no image."""
     if section.image is None or section.frame is None:

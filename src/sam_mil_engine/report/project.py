@@ -19,7 +19,9 @@ from ..mil.scores import SlideScores
 from ..progress import Progress, ProgressCallback, silent
 from .annotated import with_annotations
 from .content import PredictionRow, ReportContent, SlideSection
+from .curves import froc_chart, score_charts
 from .localisation import localisation_table
+from .patches import PatchesOfRun, patches_of_run, patches_of_scores
 from .process_list import process_table, read_process_list
 from .runs import (
     compare_charts,
@@ -32,6 +34,7 @@ from .runs import (
     read_settings,
 )
 from .sections import section_from_bag, section_from_scores
+from .strips import make_strips
 
 if TYPE_CHECKING:
     from ..training.run_files import TrainResult
@@ -158,8 +161,11 @@ class _Builder:
         if parts != ["test"]:
             notes.append("Some slides below are validation slides: the run has no test slides for them.")
         sections, why_none = self._run_slides(runs[0], first) if single and evaluated is None else ([], [])
+        found = patches_of_run(runs[0], first, self._progress) if single else PatchesOfRun()
+        named = dict(zip(names, runs, strict=True))
+        curves = [*score_charts(dict(zip(names, results, strict=True))), froc_chart(named), found.chart]
         differences = None if single else differences_table(folder / layout.COMPARISON)
-        maps = localisation_table(dict(zip(names, runs, strict=True)))
+        maps = localisation_table(named)
         return ReportContent(
             title=_name(folder),
             date=_now(),
@@ -168,10 +174,12 @@ class _Builder:
             settings=_settings(settings[0]) if single else (),
             metrics=tuple(metrics_of(name, result) for name, result in zip(names, results, strict=True)),
             charts=make_charts(first.history) if single else compare_charts(dict(zip(names, results, strict=True))),
+            curves=tuple(chart for chart in curves if chart is not None),
+            strips=found.strips,
             predictions=predictions_of(first) if single else (),
             tables=tuple(table for table in (differences, maps) if table is not None),
             slides=tuple(sections),
-            notes=(*notes, *why_none),
+            notes=(*notes, *why_none, *found.notes),
         )
 
     def _run_slides(self, folder: Path, run: TrainResult) -> tuple[list[SlideSection], list[str]]:
@@ -213,6 +221,7 @@ class _Builder:
             )
             label = self._labels.get(item.slide_id)
             sections.append(self._annotated(section_from_scores(item, label=label)))
+        strips, unread = make_strips([patches_of_scores(scores[k]) for k in order[: self._max]])
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
         encoders = sorted({str(item.attrs["encoder"]) for item in scores if "encoder" in item.attrs})
         facts = [("Model", ", ".join(models)), ("Slides", str(len(scores)))]
@@ -223,8 +232,9 @@ class _Builder:
             subtitle="Prediction",
             facts=tuple(facts),
             predictions=rows,
+            strips=strips,
             slides=tuple(sections),
-            notes=_more(len(scores), self._max),
+            notes=(*_more(len(scores), self._max), *unread),
         )
 
     def _prediction_row(self, scores: SlideScores) -> PredictionRow:

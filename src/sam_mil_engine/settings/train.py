@@ -42,6 +42,11 @@ class TrainSettings(Settings):
         "Negative class",
         "The class of the negative slides; if not set, found by its name (normal, benign).",
     )
+    balance: Literal["none", "weights", "sampling"] = setting(
+        "none",
+        "Balance of classes",
+        "For rare classes: weights multiplies the loss of a slide, sampling draws slides of all classes as often.",
+    )
     device: str = setting("auto", "Device", "auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["bf16", "float32"] = setting(
         "bf16", "Precision", "Of matrix products on CUDA; elsewhere always float32."
@@ -104,7 +109,7 @@ def protocol_named(name: str | None) -> ProtocolSettings:
 
 
 #: Fields of :class:`TrainSettings` that runs of version 0.1 do not have: no part of a run's key while unchanged.
-LATER: frozenset[str] = frozenset({"calibrate", "negative_class"})
+LATER: frozenset[str] = frozenset({"calibrate", "negative_class", "balance"})
 #: Fields of :class:`TrainSettings` that say where and how fast a run is computed, not which one it is.
 PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 

@@ -92,6 +92,10 @@ class BagStore:
         """Number of cached bags."""
         return len(self._kept)
 
+    def label(self, slide_id: str) -> int:
+        """Return the position of the class of a slide, without reading its bag."""
+        return int(self._labels[slide_id])
+
     def get(self, slide_id: str) -> Example:
         """Return one bag, from memory or from its file."""
         return self._example(slide_id, self._read(slide_id))
@@ -169,6 +173,13 @@ class _Bags(Sequence[BagTensors]):
 def bags_of(examples: Sequence[Example]) -> Sequence[BagTensors]:
     """Return the bags of examples; of those in a store, only the one in use is in memory."""
     return _Bags(examples)
+
+
+def labels_of(examples: Sequence[Example]) -> list[int]:
+    """Return the positions of the classes of examples; bags in a store are not read for it."""
+    if isinstance(examples, Examples):
+        return [examples.store.label(slide_id) for slide_id in examples.slide_ids]
+    return [int(example.label) for example in examples]
 
 
 def in_order(examples: Sequence[Example], order: Sequence[int]) -> Iterator[Example]:

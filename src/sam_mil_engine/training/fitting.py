@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..mil.aggregator import Aggregator
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import TrainSettings
-from .bag_store import Example, bags_of, in_order
+from .bag_store import Example, bags_of, in_order, labels_of
 from .calibration import at_temperature
 from .metrics import compute_metrics
 from .progress_file import read_progress, restore, save_progress
@@ -124,18 +124,22 @@ def train_epoch(
 ) -> Row:
     """Take one step per bag, in random order; return the mean loss and the mean of each of its terms.
 
-    ``start`` counts epochs: those done, and all there may be.
+    ``start`` counts epochs: those done, and all there may be. Balanced by ``weights``, the loss of a slide is
+    multiplied by n / (C n_c), n_c of the n slides being of its class; by ``sampling``, as many slides as there are
+    are drawn with replacement, each class as often. The terms are those of the slides as they are.
     """
     model.train()
     sums: dict[str, torch.Tensor] = {}
     n = len(examples)
     message = f"epoch {start.done + 1}"
-    for step, example in enumerate(in_order(examples, torch.randperm(n).tolist())):
+    weights = class_weights(examples)
+    for step, example in enumerate(in_order(examples, _order(examples, weights, settings))):
         progress(Progress(start.stage, start.done * n + step, start.total * n, unit="bags", message=message))
         with autocast(example.label.device, settings):
             loss = model.loss(example.bag, example.label)
+        weight = float(weights[int(example.label)]) if settings.balance == "weights" else 1.0
         optimizer.zero_grad()
-        torch.autograd.backward(loss.total)
+        torch.autograd.backward(loss.total * weight)
         optimizer.step()
         model.after_step()
         for name, value in {"loss": loss.total, **loss.terms}.items():
@@ -146,6 +150,27 @@ def train_epoch(
             f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate and check the bags"
         )
     return means
+
+
+def class_weights(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
+    """(C,) n / (C n_c) for the classes that are there (King and Zeng 2001): their mean over the slides is 1."""
+    counts = np.bincount(labels_of(examples))
+    there = counts > 0
+    weights = np.zeros(len(counts))
+    weights[there] = counts.sum() / (there.sum() * counts[there])
+    return weights
+
+
+def _order(examples: Sequence[Example], weights: npt.NDArray[np.float64], settings: TrainSettings) -> list[int]:
+    """Places of the slides of an epoch, in their order."""
+    n = len(examples)
+    if settings.balance != "sampling":
+        order: list[int] = torch.randperm(n).tolist()
+        return order
+    drawn: list[int] = torch.multinomial(
+        torch.from_numpy(weights[labels_of(examples)]), n, replacement=True
+    ).tolist()
+    return drawn
 
 
 @torch.inference_mode()

@@ -124,7 +124,7 @@ def _unweighted(
 
 def weighted_auc(positive: BoolVector, scores: FloatVector, weights: FloatArray) -> FloatVector:
     """Area under the ROC curve for every row of ``weights`` (B, n) -> (B,); ties count half."""
-    above, at = _tied_sums(positive, scores, weights)
+    above, at = tied_sums(positive, scores, weights)
     (positives, negatives), (p_above, _) = at, above
     wins = (negatives * (p_above - positives / 2)).sum(axis=1)
     return ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
@@ -132,7 +132,7 @@ def weighted_auc(positive: BoolVector, scores: FloatVector, weights: FloatArray)
 
 def weighted_average_precision(positive: BoolVector, scores: FloatVector, weights: FloatArray) -> FloatVector:
     """Mean precision over the positives for every row of ``weights`` (B, n) -> (B,)."""
-    (p_above, n_above), (positives, _) = _tied_sums(positive, scores, weights)
+    (p_above, n_above), (positives, _) = tied_sums(positive, scores, weights)
     total = positives.sum(axis=1)
     precision = np.divide(p_above, p_above + n_above, out=np.zeros_like(p_above), where=p_above + n_above > 0)
     return ratio((positives * precision).sum(axis=1), total)
@@ -141,7 +141,7 @@ def weighted_average_precision(positive: BoolVector, scores: FloatVector, weight
 _Pair = tuple[FloatVector, FloatVector]
 
 
-def _tied_sums(positive: BoolVector, scores: FloatVector, weights: FloatArray) -> tuple[_Pair, _Pair]:
+def tied_sums(positive: BoolVector, scores: FloatVector, weights: FloatArray) -> tuple[_Pair, _Pair]:
     """Weights of (positives, negatives), per distinct score from high to low: up to and at it, and at it alone."""
     values, place = np.unique(-scores, return_inverse=True)
     order = np.argsort(place, kind="stable")

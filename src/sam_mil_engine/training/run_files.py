@@ -116,7 +116,12 @@ def write_results(
     atomic_write(out_dir / layout.PREDICTIONS, csv_frame(predictions))
     summary = summarise(folds, predictions, classes)
     content = {"classes": list(classes), **summary, "folds": list(folds)}
-    atomic_write(out_dir / layout.METRICS, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
+    write_metrics(out_dir / layout.METRICS, content)
+
+
+def write_metrics(path: Path, content: Mapping[str, Any]) -> None:
+    """Write metrics as JSON; those that do not exist are null."""
+    atomic_write(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n")
 
 
 def read_run(out_dir: str | Path) -> TrainResult:
@@ -189,6 +194,6 @@ def _without_nan(value: Any) -> Any:
     """Metrics that do not exist are null in JSON."""
     if isinstance(value, Mapping):
         return {name: _without_nan(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

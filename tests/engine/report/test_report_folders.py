@@ -136,7 +136,7 @@ def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) ->
     assert two.tissue is not None
     assert (two.segments, two.groups, two.coords_px0) == (None, None, None)
     text = render(content)
-    assert text.count("<img") == 3
+    assert text.count('class="image"') == 3
     assert "no &lt;b&gt;patch" in text
 
 
@@ -151,7 +151,7 @@ def test_a_slide_that_is_gone_is_shown_by_its_mask_image_or_in_words(project: Pa
     assert section.frame == Frame((0, 0), (4, 4))
     assert section.image is not None
     assert "masks/one.jpg" in section.notes[0]
-    assert render(build_report(project)).count("<img") == 3
+    assert render(build_report(project)).count('class="image"') == 3
 
 
 def test_a_damaged_bag_is_named_and_the_others_are_shown(project: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_prediction_shows_the_scores_over_the_slide(project: Path, tmp_path: P
     assert section.notes == ("a note",)
     assert section.groups is not None
     text = render(content)
-    assert text.count("<img") == 4
+    assert text.count('class="image"') == 4
     assert "✗ labelled normal" in text
 
 
@@ -232,7 +232,7 @@ def test_annotations_are_compared_with_groups_and_patches(project: Path, tmp_pat
     assert rows["Annotated class"] == "Tumor"
     assert rows["Patch AUC of the probability"] == "1.000"
     assert rows["Best single segment"] == "1, IoU 1.00"
-    assert render(content).count("<img") == 5
+    assert render(content).count('class="image"') == 5
 
 
 def test_annotations_without_scores_or_segments_are_only_outlined(project: Path) -> None:
@@ -285,8 +285,15 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
         )
     right = [row.label == row.predicted for row in (known[section.slide_id] for section in content.slides)]
     assert right == sorted(right)
-    assert render(content).count("<img") == 16
+    assert render(content).count('class="image"') == 16
+    assert [chart.title for chart in content.curves] == [
+        "ROC", "Precision and recall", "Calibration", "Patch scores",
+    ]  # fmt: skip
+    assert [(strip.kind, strip.of_class, len(strip.patches)) for strip in content.strips] == [
+        (kind, name, 8) for name in ("normal", "tumour") for kind in ("most", "least")
+    ]
     several = build_report(run.parent)
+    assert [chart.title for chart in several.curves] == [chart.title for chart in content.curves]
     assert [item.model for item in several.metrics] == ["abmil"]
     for bag in (project / "bags").iterdir():
         bag.unlink()

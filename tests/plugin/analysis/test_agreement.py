@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shapely
@@ -9,7 +11,7 @@ from napari.layers import Labels
 
 from napari_sam_mil.analysis.agreement import list_metrics, load_outlines
 from napari_sam_mil.analysis.segment_table import segment_table
-from napari_sam_mil.analysis.threshold import describe
+from napari_sam_mil.analysis.threshold import Quantity, describe
 from napari_sam_mil.layers.annotations import annotations_layer, shape_annotations
 from napari_sam_mil.layers.recolour import CONTOUR, colour_segments, scale_of
 from napari_sam_mil.layers.threshold_map import threshold_image
@@ -19,6 +21,7 @@ from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.drawing.colours import colour_table
 from sam_mil_engine.errors import AnnotationError
 from sam_mil_engine.geometry import Frame
+from sam_mil_engine.mil.patch_calibration import CalibratedPatches
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tile_grid import TileGrid
@@ -96,7 +99,44 @@ def test_figure_6_takes_the_patches_at_or_above_the_threshold():
     grid = TileGrid(coords, (50.0, 50.0), 0, (50, 50), 50, (50.0, 50.0), 0.5)
     values = np.array([0.2, 0.5, 0.9], np.float32)
     np.testing.assert_array_equal(np.isfinite(threshold_image(values, 0.5, grid)), [[False, True], [False, True]])
-    first, second, third = describe(values, 0.5, np.array([0.0, 0.0, 1.0])).split("; ")
+    first, second, third = describe(Quantity("Attention", values, 1.0, 0.5), 0.5, np.array([0.0, 0.0, 1.0])).split(
+        "; "
+    )
     assert first == "2 of 3 patches are at or above 0.50"
     assert second == "50% of them lie inside the outlines"
     assert third == "100% of the patches inside the outlines are found."
+
+
+def with_calibration(scores, probability):
+    """Scores of a model that is calibrated: of normal tissue, 20% reach 0.3, 1% reach 0.6004, none 0.9."""
+    curve = CalibratedPatches(
+        slides=38,
+        negative="normal",
+        operating_point=0.6004,
+        thresholds=(0.0, 0.3, 0.6004, 0.9),
+        shares=(1.0, 0.2, 0.01, 0.0),
+    )
+    patches = np.stack([1 - probability, probability], axis=1)
+    return replace(scores, patch_probability=patches, calibration=curve)
+
+
+def test_the_slider_says_what_it_marks_of_normal_tissue(annotations_dock, analysed):
+    _, session = analysed
+    card, scores = annotations_dock.figure, session.analysis.scores
+    assert card.facts.text().startswith("Raw: it is not known how much normal tissue")
+    assert "Tumour probability (raw) at or above the threshold" in card.legend.text()
+    probability = np.linspace(0, 1, len(scores.coords_px0), dtype=np.float32)
+    session.analysis = replace(session.analysis, scores=with_calibration(scores, probability))
+    card.show_session(None)
+    card.show_session(session)
+    assert card.spin.value() == pytest.approx(0.601), "rounded up: the operating point holds"
+    worth = "(calibrated on 38 validation slides)"
+    assert card.facts.text().startswith(f"Marks 1.0% of normal tissue {worth}.")
+    assert f"Tumour probability {worth} at or above the threshold" in card.legend.text()
+    for threshold, share in ((0.3, "20.0%"), (0.15, "60.0%"), (0.899, "less than 0.1%"), (1.0, "0.0%")):
+        card.spin.setValue(threshold)
+        assert card.facts.text().startswith(f"Marks {share} of normal tissue")
+    card.choice.setCurrentIndex(1)
+    card._on_choice()
+    assert "normal tissue" not in card.facts.text()
+    assert "raw" not in card.legend.text()

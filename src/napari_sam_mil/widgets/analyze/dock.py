@@ -58,7 +58,7 @@ class AnalyzeDock(Dock):
         self.reader = DockJobs(self)
         self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
-        self.progress_card, self.result_card = ProgressCard(), ResultCard()
+        self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()

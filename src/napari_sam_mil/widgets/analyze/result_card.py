@@ -18,21 +18,25 @@ from ...layers.colours import PROBABILITY, QUANTITY
 from ...text import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
+from .patch_strip import PatchStrip
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
     from sam_mil_engine.segment.segments import Segments
 
     from ...analysis.classifier import Classifier
+    from ...session.viewer import Sessions
 
 NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
 
 class ResultCard(Card):
-    """Class, probability, threshold, legends of the maps, model card; hidden until there is a prediction."""
+    """Class, probability, legends of the maps, most attended patches, model card; hidden without a prediction."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         super().__init__("Result")
+        self._sessions = sessions
+        self.patches: PatchStrip | None = None
         self._shown: Analysis | None = None
         self.hide()
 
@@ -41,6 +45,7 @@ class ResultCard(Card):
         if analysis is self._shown:
             return
         self._shown = analysis
+        self.patches = None
         clear(self.body, keep=1)
         self.setVisible(analysis is not None and analysis.scores is not None)
         if analysis is None or analysis.scores is None:
@@ -59,12 +64,16 @@ class ResultCard(Card):
         two = len(scores.classes) == 2
         threshold = f", threshold {scores.threshold:.2f}" if two else ""
         self.body.addWidget(text_label(f"Probability of {scores.classes[column]}: {probability:.3f}{threshold}"))
-        self.body.addWidget(text_label(sentence_case(title), faint=True))
-        self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.threshold if two else None))
+        self.body.addWidget(text_label(f"{sentence_case(title)} of patches ({scores.calibrated})", faint=True))
+        self.body.addWidget(ColourBar(PROBABILITY, "0", "1", mark=scores.patch_threshold(column)))
         relative = scores.relative_attention
         if relative is not None:
             self.body.addWidget(text_label("Attention (1 = the mean patch)", faint=True))
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
+        session, grid = self._sessions.current, analysis.processed.grid
+        if session is not None and grid is not None and len(grid) == len(scores.coords_px0):
+            self.patches = PatchStrip(self._sessions, session, grid, scores)
+            self.body.addWidget(self.patches)
         self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
         self.body.addWidget(self._about(scores, analysis.model))
 

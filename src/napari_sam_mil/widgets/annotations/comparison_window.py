@@ -15,6 +15,7 @@ from sam_mil_engine.geometry import Frame
 
 from ...analysis.comparison import Side, describe_side
 from ...analysis.placement import place_raster
+from ...analysis.threshold import DECIMALS
 from ...layers.comparison import cell_layers
 from ...layers.line_width import keep_lines_thin
 from ...layers.threshold_map import threshold_image
@@ -149,7 +150,7 @@ class ComparisonDock(QWidget):
         for box, entries in ((self.quantity, _QUANTITIES), (self.shown, _SHOWN)):
             for name, text in entries.items():
                 box.addItem(text, name)
-        self.spin.setDecimals(3)
+        self.spin.setDecimals(DECIMALS)
         self.spin.setSingleStep(0.01)
         self.spin.setKeyboardTracking(False)
         self.spin.setAccessibleName("Threshold as a number")

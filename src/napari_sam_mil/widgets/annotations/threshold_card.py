@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -9,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QPushButton, 
 
 from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
-from ...analysis.threshold import Quantity, describe, quantities
+from ...analysis.threshold import DECIMALS, Quantity, describe, quantities
 from ...layers.results import KINDS
 from ...layers.threshold_map import threshold_image, threshold_layer
 from ..parts import Card, ShortCombo, text_label
@@ -44,7 +45,7 @@ class FigureCard(Card):
         self.slider.setRange(0, _STEPS)
         self.slider.setAccessibleName("Threshold")
         self.slider.setToolTip("The threshold; arrow keys move it in small steps")
-        self.spin.setDecimals(3)
+        self.spin.setDecimals(DECIMALS)
         self.spin.setSingleStep(0.01)
         self.spin.setKeyboardTracking(False)
         self.spin.setAccessibleName("Threshold as a number")
@@ -53,11 +54,7 @@ class FigureCard(Card):
         row.addWidget(self.slider, 1)
         row.addWidget(self.spin)
         self.facts = text_label(_NO_SCORES)
-        self.legend = text_label(
-            f"<span style='color: {css(POSITIVE)}'>■</span> at or above the threshold &nbsp;"
-            f"<span style='color: {css(ANNOTATION)}'>■</span> outlines",
-            rich=True,
-        )
+        self.legend = text_label(_legend("at or above the threshold"), rich=True)
         self.beside = QPushButton("Compare two class&ifiers…")
         self.beside.setToolTip(
             "Compare two classifiers on this slide in a new window, with linked views and one threshold"
@@ -105,6 +102,7 @@ class FigureCard(Card):
     def _on_choice(self, _place: int = 0) -> None:
         quantity = self.quantity
         if quantity is not None:
+            self.legend.setText(_legend(f"{quantity.legend} at or above the threshold"))
             self.spin.setRange(0.0, quantity.high)
             self.spin.setValue(quantity.start)
             self._on_spin(self.spin.value())
@@ -163,4 +161,12 @@ class FigureCard(Card):
             return
         patches = None if session.agreement is None else session.agreement.comparison.patches
         inside = None if patches is None else patches.inside
-        self.facts.setText(describe(quantity.values, self.spin.value(), inside))
+        self.facts.setText(describe(quantity, self.spin.value(), inside))
+
+
+def _legend(cyan: str) -> str:
+    """Say what cyan and blue are."""
+    return (
+        f"<span style='color: {css(POSITIVE)}'>■</span> {escape(cyan)} &nbsp;"
+        f"<span style='color: {css(ANNOTATION)}'>■</span> outlines"
+    )

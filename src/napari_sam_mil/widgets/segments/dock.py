@@ -24,7 +24,6 @@ from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import Cancelled, SamMilError, SettingsError
 
-from ...analysis.hit_testing import describe_prediction_without
 from ...analysis.segment_table import matching_rows
 from ...layers.view import show_px0
 from ...notices import show_error
@@ -36,6 +35,7 @@ from ..parts import text_label
 from ..prompts.prompt_layers import show_chosen
 from .model import SegmentTableModel
 from .picking import Picker
+from .prediction_without import PredictionWithout
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -89,7 +89,9 @@ class SegmentsDock(Dock):
         above = QHBoxLayout()
         above.addWidget(self.filter, 1)
         above.addWidget(self.columns)
-        self._shown, self.without = text_label(faint=True), text_label()
+        self._shown, self._saves, self.without = text_label(faint=True), text_label(faint=True), text_label()
+        self.predictions = PredictionWithout(self)
+        self.predictions.described.connect(self._show_predictions)
         self.picker = Picker(self._sessions, self)
         self.picker.picked.connect(self.choose)
         buttons = QHBoxLayout()
@@ -101,6 +103,7 @@ class SegmentsDock(Dock):
         layout.addWidget(self.table, 1)
         layout.addWidget(self._shown)
         layout.addWidget(self.without)
+        layout.addWidget(self._saves)
         layout.addLayout(buttons)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
@@ -108,6 +111,7 @@ class SegmentsDock(Dock):
     def leave(self) -> None:
         """Take the chosen segment out of the image, and no more clicks."""
         super().leave()
+        self.predictions.cancel()
         self.picker.leave()
         for session in self._sessions.all():
             self._sessions.drop(session, "chosen")
@@ -161,7 +165,7 @@ class SegmentsDock(Dock):
         if self.picker.chosen is not None and session is not None:
             self._sessions.drop(session, "chosen")
         self.picker.chosen = None
-        self._say_chosen(0, None)
+        self._say_chosen([])
         self._fill_menu()
         self._filter()
 
@@ -215,20 +219,24 @@ class SegmentsDock(Dock):
         session = self._sessions.current
         single = numbers[0] if len(numbers) == 1 else None
         self.picker.chosen = single
-        self._say_chosen(len(numbers), single)
+        self._say_chosen(numbers)
         if session is None or session.analysis is None:
             return
         show_chosen(self._sessions, session, single)
         if single is not None and self._moves:
             self._go_to(session, session.analysis.processed.segments, single)
 
-    def _say_chosen(self, count: int, single: int | None) -> None:
+    def _say_chosen(self, numbers: list[int]) -> None:
+        """Say which segments are saved, and what the prediction is without them."""
+        several = len(numbers) > 1
+        self._saves.setText(f"{len(numbers)} segments are chosen; only they are saved." if several else "")
+        self._saves.setVisible(several)
         session = self._sessions.current
-        words = f"{count} segments are chosen; only they are saved." if count > 1 else ""
-        if single is not None and session is not None and session.analysis is not None:
-            words = describe_prediction_without(session.analysis, single)
-        self.without.setText(words)
-        self.without.setVisible(bool(words))
+        self.predictions.ask(None if session is None else session.analysis, numbers)
+
+    def _show_predictions(self, text: str) -> None:
+        self.without.setText(text)
+        self.without.setVisible(bool(text))
 
     def _go_to(self, session: SlideSession, segments: Segments | None, number: int) -> None:
         if segments is None:

@@ -6,35 +6,17 @@ import csv
 
 import numpy as np
 import pytest
+from by_hand import chosen_segments, click_row
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLabel
 
-from napari_sam_mil.analysis.hit_testing import describe_prediction_without, next_segment, segments_at
+from napari_sam_mil.analysis.hit_testing import next_segment, segments_at
 from napari_sam_mil.analysis.placement import points_to_world
 from napari_sam_mil.docks import open_dock
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.segments import Segments
 
 LEFT = Qt.MouseButton.LeftButton
-
-
-@pytest.fixture
-def groups(qtbot, analysed):
-    """The window with the Segments dock, the segments selected as the layer."""
-    viewer, session = analysed
-    dock = open_dock(viewer, "Segments")
-    viewer.layers.selection.active = session.layers["segments"]
-    viewer.reset_view()
-    qtbot.wait(200)
-    return viewer, session, dock, viewer.window._qt_viewer.canvas.native
-
-
-def click_row(qtbot, dock, row, keys=Qt.KeyboardModifier.NoModifier):
-    index = dock.model.index(row, 0)
-    qtbot.mouseClick(dock.table.viewport(), LEFT, keys, dock.table.visualRect(index).center())
-
-
-def chosen(dock):
-    return [int(index.data()) for index in dock.table.selectionModel().selectedRows(0)]
 
 
 def test_a_click_in_the_image_chooses_the_row_and_another_the_segment_around_it(qtbot, groups):
@@ -51,43 +33,30 @@ def test_a_click_in_the_image_chooses_the_row_and_another_the_segment_around_it(
     qtbot.wait(100)
     before = (tuple(camera.center), camera.zoom)
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
-    qtbot.waitUntil(lambda: chosen(dock) == [there[0] + 1])
+    qtbot.waitUntil(lambda: chosen_segments(dock.table) == [there[0] + 1])
     assert viewer.layers["segments (regions)"].selected_label == there[0] + 1
     np.testing.assert_array_equal(viewer.layers["chosen segment"].data, segments.mask(there[0]))
     assert (tuple(camera.center), camera.zoom) == before, "what was clicked on is in view already"
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
-    qtbot.waitUntil(lambda: chosen(dock) == [there[1 % len(there)] + 1])
+    qtbot.waitUntil(lambda: chosen_segments(dock.table) == [there[1 % len(there)] + 1])
     qtbot.mousePress(canvas, LEFT, pos=canvas.rect().center())
     qtbot.mouseMove(canvas, canvas.rect().center() + QPoint(60, 0))
     qtbot.mouseRelease(canvas, LEFT, pos=canvas.rect().center() + QPoint(60, 0))
     qtbot.wait(100)
-    assert chosen(dock) == [there[1 % len(there)] + 1], "a drag pans and chooses nothing"
-
-
-def test_a_row_says_what_the_prediction_is_without_its_group(qtbot, groups):
-    _, session, dock, _ = groups
-    click_row(qtbot, dock, 0)
-    (number,) = chosen(dock)
-    table, scores = session.table(), session.analysis.scores
-    place = list(session.analysis.processed.bag.groups.segment_of_group).index(number - 1)
-    without = scores.groups.probability_without[place, 1]
-    assert table["slide without"][number - 1] == pytest.approx(without, abs=1e-4), "the table rounds"
-    assert f"probability of tumour {scores.probabilities[1]:.3f} → {without:.3f}" in dock.without.text()
-    assert dock.without.text() == describe_prediction_without(session.analysis, number - 1)
-    assert dock.without.isVisible()
+    assert chosen_segments(dock.table) == [there[1 % len(there)] + 1], "a drag pans and chooses nothing"
 
 
 def test_several_chosen_rows_are_what_is_saved(qtbot, groups, tmp_path):
     _, _, dock, _ = groups
-    click_row(qtbot, dock, 0)
-    click_row(qtbot, dock, 1, Qt.KeyboardModifier.ControlModifier)
-    wanted = sorted(chosen(dock))
+    click_row(dock.table, 0)
+    click_row(dock.table, 1, Qt.KeyboardModifier.ControlModifier)
+    wanted = sorted(chosen_segments(dock.table))
     assert len(wanted) == 2
-    assert dock.without.text() == "2 segments are chosen; only they are saved."
+    assert "2 segments are chosen; only they are saved." in [one.text() for one in dock.findChildren(QLabel)]
     dock.save(tmp_path / "two.csv")
     with (tmp_path / "two.csv").open(encoding="utf-8") as file:
         assert sorted(int(row["index"]) for row in csv.DictReader(file)) == wanted
-    click_row(qtbot, dock, 2)
+    click_row(dock.table, 2)
     dock.save(tmp_path / "all.csv")
     assert len((tmp_path / "all.csv").read_text().splitlines()) == dock.model.rowCount() + 1
 
@@ -96,7 +65,7 @@ def test_several_chosen_rows_are_what_is_saved(qtbot, groups, tmp_path):
 def test_closing_a_dock_takes_the_chosen_segment_away(qtbot, groups, name):
     viewer, _, dock, canvas = groups
     if name == "Segments":
-        click_row(qtbot, dock, 0)
+        click_row(dock.table, 0)
     else:
         dock = open_dock(viewer, "Prompts")
         dock.segments.choose_newest()
