@@ -1,0 +1,85 @@
+"""Train every method with five seeds on the composed lymph-node slides, and choose what ships, by validation alone.
+
+    .venv/bin/python training/lymph_node/train.py WORK_FOLDER
+
+WORK_FOLDER is that of `compose.py`. A training that was stopped goes on at its last full epoch, and a finished one is
+read. ``--methods`` and ``--seeds`` train a part of them, so that two processes can share the work. Prints the table
+of validation figures and writes it to validation.csv in WORK_FOLDER; `evaluate.py` takes it from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from sam_mil_engine.settings import ModelSettings, TrainSettings, TransmilSettings
+from sam_mil_engine.train.loop import train
+from sam_mil_engine.train.run_files import TrainResult
+
+METHODS = ("sam-mil", "abmil", "mean", "dtfd", "transmil", "clam-sb", "mhim")
+SEEDS = (1, 2, 3, 4, 5)
+#: Two mean validation AUCs that differ less than this are equal; the lower mean validation loss wins then.
+EQUAL = 0.005
+#: The same for every method. 256 wide, and 64 landmarks in TransMIL: what a CPU trains in minutes.
+MODEL = ModelSettings(hidden=256, transmil=TransmilSettings(landmarks=64))
+TRAIN = TrainSettings(epochs=40, patience=10, min_epochs=15, classes=("normal", "tumour"), device="cpu")
+
+
+def train_one(work: Path, method: str, seed: int) -> TrainResult:
+    """Train one method with one seed on the cohort's own split; a finished run is read."""
+    run = work / "runs" / f"{method}-{seed}"
+    settings = TRAIN.model_copy(update={"seed": seed, "model": MODEL.model_copy(update={"name": method})})
+    return train(work / "project" / "bags", work / "labels.csv", run, settings=settings, resume=run.exists())
+
+
+def validation_row(result: TrainResult, method: str, seed: int) -> dict[str, object]:
+    """AUC and loss of the validation slides with the weights that were kept."""
+    fold = result.folds[0]
+    return {
+        "method": method,
+        "seed": seed,
+        "run": result.out_dir.name,
+        "val_auc": fold["val"]["auc"],
+        "val_loss": float(result.history["val_loss"].min()),
+        "epochs": fold["epochs"],
+        "best_epoch": fold["best_epoch"],
+    }
+
+
+def winner(table: pd.DataFrame) -> tuple[str, str]:
+    """Method and run that ship: the highest mean validation AUC, of equal ones the lowest mean validation loss.
+
+    Of the method's runs it is that with the lowest validation loss. The rule was written before any training.
+    """
+    means = table.groupby("method")[["val_auc", "val_loss"]].mean()
+    equal = means[means["val_auc"] >= means["val_auc"].max() - EQUAL]
+    method = str(equal["val_loss"].idxmin())
+    own = table[table["method"] == method]
+    return method, str(own.loc[own["val_loss"].idxmin(), "run"])
+
+
+def main(work: Path, methods: Sequence[str], seeds: Sequence[int]) -> None:
+    rows = []
+    for seed in seeds:
+        for method in methods:
+            rows.append(validation_row(train_one(work, method, seed), method, seed))
+            print(rows[-1], flush=True)
+    table = pd.DataFrame(rows)
+    if set(table["method"]) == set(METHODS) and set(table["seed"]) == set(SEEDS):
+        table.to_csv(work / "validation.csv", index=False)
+        print("ships:", *winner(table))
+    print(table.groupby("method")[["val_auc", "val_loss"]].agg(["mean", "std"]).round(4))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    main(chosen.work, chosen.methods, chosen.seeds)
