@@ -143,11 +143,14 @@ def analyse(
         Whatever the engine says; what was finished is kept in the project.
     """
     from sam_mil_engine.train.checkpoint import load_candidates
+    from sam_mil_engine.workflow.candidates import candidates_for
     from sam_mil_engine.workflow.process import process_slide
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp
     asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
+    if "tiles" in STEPS[step] and not asks:
+        models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
     processed = process_slide(
         source.info.path,
         choices.project,

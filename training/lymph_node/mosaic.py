@@ -2,7 +2,7 @@
 
 Tissue is two to four pieces on glass. Normal tiles lie in zones of like kind, in proportions of the slide's own,
 with tiles of all kinds strewn among them. Tumour is one to three foci, from three patches to half of the tissue;
-which tile is where is known exactly. No stain is changed: a slide holds the stains of many laboratories.
+which tile is where is known exactly. No stain is changed: a slide mixes tiles of many slides, of two hospitals.
 """
 
 from __future__ import annotations

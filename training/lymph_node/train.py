@@ -2,9 +2,9 @@
 
     .venv/bin/python training/lymph_node/train.py WORK_FOLDER
 
-WORK_FOLDER is that of `compose.py`. A training that was stopped goes on at its last full epoch, and a finished one is
-read. ``--methods`` and ``--seeds`` train a part of them, so that two processes can share the work. Prints the table
-of validation figures and writes it to validation.csv in WORK_FOLDER; `evaluate.py` takes it from there.
+WORK_FOLDER is that of `compose.py`. A training that was stopped goes on at its last full epoch, and a finished one
+is read. ``--methods`` and ``--seeds`` train a part of them, so that two processes can share the work. Prints the
+table of validation figures and writes it to validation.csv in WORK_FOLDER; `evaluate.py` takes it from there.
 """
 
 from __future__ import annotations
@@ -38,13 +38,15 @@ def train_one(work: Path, method: str, seed: int) -> TrainResult:
 
 def validation_row(result: TrainResult, method: str, seed: int) -> dict[str, object]:
     """AUC and loss of the validation slides with the weights that were kept."""
-    fold = result.folds[0]
+    fold, history = result.folds[0], result.history
+    if "stage" in history:
+        history = history[history["stage"] == history["stage"].iloc[-1]]
     return {
         "method": method,
         "seed": seed,
         "run": result.out_dir.name,
         "val_auc": fold["val"]["auc"],
-        "val_loss": float(result.history["val_loss"].min()),
+        "val_loss": float(history["val_loss"].min()),
         "epochs": fold["epochs"],
         "best_epoch": fold["best_epoch"],
     }

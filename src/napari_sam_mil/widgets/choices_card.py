@@ -142,6 +142,7 @@ _PRESETS = {
 _CLASSIFIERS = {
     BUNDLED: ("Best fit", "Of the bundled models the one whose training slides are most like this slide"),
     "colon": ("Colon", "Adenocarcinoma of the colon against normal mucosa"),
+    "lymph-node": ("Lymph node", "Metastases in lymph nodes against normal nodes"),
     "demo": ("Generated slides", "Slides that this program made itself"),
 }
 _RUN_TIP = "Choose a folder that sam-mil-engine train or cross-validate wrote"

@@ -29,7 +29,8 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run, a model folder, or a bundled model: colon, demo; auto takes the one that fits the slide.",
+            help="A run, a model folder, or a bundled model: colon, demo, lymph-node; auto takes the one that fits"
+            " the slide.",
             metavar="RUN|MODEL",
         ),
     ],

@@ -1,0 +1,82 @@
+"""Test every run on the test slides, check the chosen one on real crops, and write model, card and evaluation.md.
+
+    .venv/bin/python training/lymph_node/evaluate.py WORK_FOLDER --tiles pcam.zip --crops camelyon_crops.zip
+
+WORK_FOLDER is that of `train.py`, with all runs finished. The model goes into weights/lymph-node of the engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from crops import crop_figures, read_crops
+from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, with_interval
+from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
+from text import card_text, evaluation_text
+from train import METHODS, winner
+
+from sam_mil_engine.train.checkpoint import load_model, save_model
+
+HERE = Path(__file__).parent
+TARGET = HERE.parents[1] / "src" / "sam_mil_engine" / "weights" / "lymph-node"
+
+
+def figures(runs: Sequence[Sequence[SlideMap]]) -> dict[str, dict[str, float]]:
+    """Every figure of the runs of one method: mean over them, interval over slides, SD over them."""
+    weights = drawn_slides(len(runs[0]))
+    found = [figures_of_run(maps, weights) for maps in runs]
+    return {name: with_interval([one[name] for one in found]) for name in found[0]}
+
+
+def tested(work: Path, table: pd.DataFrame, tests: Sequence[TestBag]) -> dict[str, list[list[SlideMap]]]:
+    """Method -> the maps of the test slides by each of its runs."""
+    found: dict[str, list[list[SlideMap]]] = {}
+    for method in METHODS:
+        runs = table.loc[table["method"] == method, "run"]
+        models = [load_model(work / "runs" / run, device="cpu") for run in runs]
+        found[method] = [[map_of(model, test) for test in tests] for model in models]
+        print("tested", method, flush=True)
+    return found
+
+
+def main(work: Path, tiles: Path, crops: Path) -> None:
+    labels, table = pd.read_csv(work / "labels.csv"), pd.read_csv(work / "validation.csv")
+    method, run = winner(table)
+    model = replace(load_model(work / "runs" / run, device="cpu"), name="lymph-node")
+    tests = [read_test_bag(work, name) for name in labels.loc[labels["split"] == "test", "slide_id"]]
+    maps = tested(work, table, tests)
+    colour, probe = probes(tiles)
+    colours = cohort_colours(work, labels)
+    by_colour = rival_maps(work, labels, colour, colours, colour_of_slides(colours, labels))
+    by_probe = rival_maps(work, labels, probe, cohort_features(work, labels))
+    found: dict[str, Any] = {
+        "method": method,
+        "run": run,
+        "methods": {name: figures(runs) for name, runs in maps.items()},
+        "rivals": {"colour alone": figures([by_colour]), "probe with tile labels": figures([by_probe])},
+        "shipped": figures([[map_of(model, test) for test in tests]]),
+        "crops": crop_figures(read_crops(crops, work), model, colour, probe),
+        "distances": [model.domain.distance(test.bag.features) for test in tests],
+    }
+    (work / "figures.json").write_text(json.dumps(found, indent=2) + "\n")
+    evaluation = evaluation_text(found, table, labels, model)
+    (HERE / "evaluation.md").write_text(evaluation)
+    save_model(TARGET, replace(model, card=card_text(found, table, labels, model)))
+    print(evaluation)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--tiles", type=Path, required=True, help="pcam.zip")
+    parser.add_argument("--crops", type=Path, required=True, help="camelyon_crops.zip")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    main(chosen.work, chosen.tiles, chosen.crops)
