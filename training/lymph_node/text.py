@@ -66,24 +66,6 @@ def evaluation_text(
         [name, *("none" if figure == "patch Brier" else shown(own[figure]) for figure in SHOWN)]
         for name, own in found["rivals"].items()
     ]
-    singles = {name: shipped[f"{name} patch AUC"]["value"] for name in ("instance", "attention")}
-    known = {name: value for name, value in singles.items() if not isnan(value)}
-    best = max(known, key=lambda name: known[name])
-    rows.append(
-        f"| patch AUC | that of the best single score: {best} {known[best]:.3f} | {shown(shipped['patch AUC'])} |"
-        f" {_yes(own >= known[best])} |"
-    )
-    return "\n".join(["| figure | asked | found | met |", "|---|---|---|---|", *rows])
-
-
-def evaluation_text(
-    found: Mapping[str, Any], table: pd.DataFrame, labels: pd.DataFrame, model: TrainedModel
-) -> str:
-    """Return evaluation.md."""
-    rows = [[NAMES[name], *(shown(found["methods"][name][figure]) for figure in SHOWN)] for name in METHODS]
-    rows += [
-        [name, *(_or_none(name, figure, own[figure]) for figure in SHOWN)] for name, own in found["rivals"].items()
-    ]
     singles = ("patch AUC", "instance patch AUC", "attention patch AUC")
     ranks = [[NAMES[name], *(shown(found["methods"][name][figure]) for figure in singles)] for name in METHODS]
     text = EVALUATION.format(
