@@ -154,15 +154,18 @@ def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:
     return nearest(known, fitting)
 
 
-def nearest(known: Sequence[tuple[float, TrainedModel]], models: Sequence[TrainedModel]) -> TrainedModel:
+def nearest(
+    known: Sequence[tuple[float, TrainedModel]], models: Sequence[TrainedModel], *, as_near: float = AS_NEAR
+) -> TrainedModel:
     """Return the model with the smallest distance, relative to its limit; the first of all where none is known.
 
-    Models that are hardly farther count as near: far from all, the order of the models decides and not chance.
+    Models up to ``as_near`` times as far count as near: far from all, the order of the models decides and not
+    chance.
     """
     if not known:
         return models[0]
     least = min(distance for distance, _ in known)
-    return next(model for distance, model in known if distance <= AS_NEAR * least)
+    return next(model for distance, model in known if distance <= as_near * least)
 
 
 def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:

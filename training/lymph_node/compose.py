@@ -23,6 +23,7 @@ from sam_mil_engine.workflow.process import process_slides
 SEED = 16
 #: Part -> slides; half of them hold tumour.
 SLIDES = {"train": 60, "val": 30, "test": 40}
+SHORT_SLIDES, SHORT_PATCHES = {"train": 1, "val": 1, "test": 2}, (60, 90)
 #: A patch is a tile; everything else as a slide is processed for a model by default.
 PROCESS = ProcessSettings(
     tiles=TileSettings(patch_size=SIDE, mpp=MPP), segments=SegmentSettings(segmenter="stain-regions")
@@ -72,7 +73,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--tiles", type=Path, required=True, help="pcam.zip")
+    parser.add_argument("--short", action="store_true", help="four small slides, for the tests")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    print(make_cohort(chosen.work, chosen.tiles))
+    small = {"slides": SHORT_SLIDES, "patches": SHORT_PATCHES} if chosen.short else {}
+    print(make_cohort(chosen.work, chosen.tiles, **small))
     process_cohort(chosen.work)
