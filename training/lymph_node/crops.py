@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from choice import CROP_MPP
 from compose import PROCESS
 from maps import SlideMap, TestBag, map_of
 from PIL import Image
@@ -23,8 +24,6 @@ from sam_mil_engine.settings import TileSettings
 from sam_mil_engine.train.checkpoint import TrainedModel
 from sam_mil_engine.workflow.process import process_slides
 
-#: Micrometres per pixel of the crops, estimated from their nuclei.
-CROP_MPP = 1.0
 Vector = npt.NDArray[np.float64]
 
 

@@ -1,8 +1,9 @@
 """Test every run on the test slides, check the chosen one on real crops, and write model, card and evaluation.md.
 
-    .venv/bin/python training/lymph_node/evaluate.py WORK_FOLDER --tiles pcam.zip --crops camelyon_crops.zip
+    .venv/bin/python training/lymph_node/evaluate.py WORK_FOLDER --data SHARED_DATA
 
-WORK_FOLDER is that of `train.py`, with all runs finished. The model goes into weights/lymph-node of the engine.
+WORK_FOLDER is that of `train.py`, with all runs finished; SHARED_DATA holds lymph_node, glas and lc25000_colon. The
+model goes into weights/lymph-node of the engine.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from choice import choices
 from crops import crop_figures, read_crops
 from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, with_interval
 from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
@@ -23,6 +25,7 @@ from text import card_text, evaluation_text
 from train import METHODS, winner
 
 from sam_mil_engine.train.checkpoint import load_model, save_model
+from sam_mil_engine.train.model_folders import bundled_models
 
 HERE = Path(__file__).parent
 TARGET = HERE.parents[1] / "src" / "sam_mil_engine" / "weights" / "lymph-node"
@@ -46,7 +49,8 @@ def tested(work: Path, table: pd.DataFrame, tests: Sequence[TestBag]) -> dict[st
     return found
 
 
-def main(work: Path, tiles: Path, crops: Path) -> None:
+def main(work: Path, data: Path) -> None:
+    tiles, crops = (data / "lymph_node" / name for name in ("pcam.zip", "camelyon_crops.zip"))
     labels, table = pd.read_csv(work / "labels.csv"), pd.read_csv(work / "validation.csv")
     method, run = winner(table)
     model = replace(load_model(work / "runs" / run, device="cpu"), name="lymph-node")
@@ -65,6 +69,9 @@ def main(work: Path, tiles: Path, crops: Path) -> None:
         "crops": crop_figures(read_crops(crops, work), model, colour, probe),
         "distances": [model.domain.distance(test.bag.features) for test in tests],
     }
+    bundled = [load_model(name, device="cpu") for name in bundled_models() if name != model.name]
+    chosen = choices([*bundled, model], work, data).groupby(["what", "meant"], sort=False)["right"]
+    found["choices"] = chosen.agg(right="sum", n="size").reset_index().to_dict("records")
     (work / "figures.json").write_text(json.dumps(found, indent=2) + "\n")
     evaluation = evaluation_text(found, table, labels, model)
     (HERE / "evaluation.md").write_text(evaluation)
@@ -75,8 +82,7 @@ def main(work: Path, tiles: Path, crops: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--tiles", type=Path, required=True, help="pcam.zip")
-    parser.add_argument("--crops", type=Path, required=True, help="camelyon_crops.zip")
+    parser.add_argument("--data", type=Path, required=True, help="folder with lymph_node, glas, lc25000_colon")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    main(chosen.work, chosen.tiles, chosen.crops)
+    main(chosen.work, chosen.data)

@@ -80,6 +80,14 @@ Which score ranks patches, patch AUC:
 
 {CROPS}
 
+## Automatic choice
+
+Patches of the three bundled classifiers differ, so a sample of 64 patches of each kind is looked at first
+(`workflow/candidates.py`), and the slide is processed for the nearest domain. The margin between kinds was chosen
+on these images. The lymph node's domain holds many stains and is near to much; GlaS lies outside of all domains.
+
+{{choices}}
+
 ## What this does not show
 
 {LIMITS} Crops are few, from slides unknown, some of them neighbours; they have no interval for that reason.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
 
 import pandas as pd
-from crops import CROP_MPP
+from choice import CROP_MPP
 from mosaic import PATCHES
 from templates import CARD, EVALUATION
 from tiles import MPP, SIDE
@@ -78,6 +78,7 @@ def evaluation_text(
         ranks=_markdown(["method", "both, as calibrated", "instance logit", "attention score"], ranks),
         asked=asked_rows(found),
         validation=validation_table(table),
+        choices=choice_table(found["choices"]),
     )  # fmt: skip
     return wrapped(text)
 
@@ -96,6 +97,12 @@ def validation_table(table: pd.DataFrame) -> str:
         cells = [f"{own[c].mean():.3f} ± {own[c].std(ddof=1):.3f}" for c in ("val_auc", "val_loss")]
         rows.append([NAMES[name], *cells, f"{own['epochs'].min()} to {own['epochs'].max()}"])
     return _markdown(["method", "validation AUC", "validation loss", "epochs"], rows)
+
+
+def choice_table(choices: Sequence[Mapping[str, Any]]) -> str:
+    """How many images of each kind are processed for the classifier that is meant."""
+    rows = [[own["what"], own["meant"], f"{own['right']} of {own['n']}"] for own in choices]
+    return _markdown(["images", "classifier", "processed for it"], rows)
 
 
 def wrapped(text: str) -> str:
