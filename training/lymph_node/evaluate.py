@@ -2,8 +2,8 @@
 
     .venv/bin/python training/lymph_node/evaluate.py WORK_FOLDER --data SHARED_DATA
 
-WORK_FOLDER is that of `train.py`, with all runs finished; SHARED_DATA holds lymph_node, glas and lc25000_colon. The
-model goes into weights/lymph-node of the engine.
+WORK_FOLDER is that of `train.py`; the seeds that every method has finished count. SHARED_DATA holds lymph_node,
+glas and lc25000_colon. The model goes into weights/lymph-node of the engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crops import crop_figures, read_crops
 from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, with_interval
 from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
 from text import card_text, evaluation_text
-from train import METHODS, winner
+from train import METHODS, finished, winner
 
 from sam_mil_engine.train.checkpoint import load_model, save_model
 from sam_mil_engine.train.model_folders import bundled_models
@@ -51,7 +51,7 @@ def tested(work: Path, table: pd.DataFrame, tests: Sequence[TestBag]) -> dict[st
 
 def main(work: Path, data: Path) -> None:
     tiles, crops = (data / "lymph_node" / name for name in ("pcam.zip", "camelyon_crops.zip"))
-    labels, table = pd.read_csv(work / "labels.csv"), pd.read_csv(work / "validation.csv")
+    labels, table = pd.read_csv(work / "labels.csv"), finished(work)
     method, run = winner(table)
     model = replace(load_model(work / "runs" / run, device="cpu"), name="lymph-node")
     tests = [read_test_bag(work, name) for name in labels.loc[labels["split"] == "test", "slide_id"]]

@@ -12,7 +12,7 @@ from choice import CROP_MPP
 from mosaic import PATCHES
 from templates import CARD, EVALUATION
 from tiles import MPP, SIDE
-from train import EQUAL, METHODS, MODEL, SEEDS, TRAIN
+from train import EQUAL, METHODS, MODEL, TRAIN
 
 from sam_mil_engine.train.checkpoint import TrainedModel
 
@@ -132,7 +132,7 @@ def _facts(
         "mpp": MPP,
         "side": SIDE,
         "wide": MODEL.hidden,
-        "seeds_n": len(SEEDS),
+        "seeds_n": table["seed"].nunique(),
         "train": count["train"],
         "val": count["val"],
         "test": count["test"],

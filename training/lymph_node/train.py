@@ -1,10 +1,10 @@
-"""Train every method with five seeds on the composed lymph-node slides, and choose what ships, by validation alone.
+"""Train every method with several seeds on the composed slides, and choose what ships, by validation alone.
 
     .venv/bin/python training/lymph_node/train.py WORK_FOLDER
 
 WORK_FOLDER is that of `compose.py`. A training that was stopped goes on at its last full epoch, and a finished one
 is read. ``--methods`` and ``--seeds`` train a part of them, so that two processes can share the work. Prints the
-table of validation figures and writes it to validation.csv in WORK_FOLDER; `evaluate.py` takes it from there.
+validation figures of the seeds that every method has finished; `evaluate.py` takes the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from sam_mil_engine.train.loop import train
 from sam_mil_engine.train.run_files import TrainResult
 
 METHODS = ("sam-mil", "abmil", "mean", "dtfd", "transmil", "clam-sb", "mhim")
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = (1, 2, 3)
+#: Columns of the table of runs.
+COLUMNS = ("method", "seed", "run", "val_auc", "val_loss", "epochs", "best_epoch")
 #: Two mean validation AUCs that differ less than this are equal; the lower mean validation loss wins then.
 EQUAL = 0.005
 #: The same for every method. 256 wide, and 64 landmarks in TransMIL: what a CPU trains in minutes.
@@ -52,6 +54,17 @@ def validation_row(result: TrainResult, method: str, seed: int) -> dict[str, obj
     }
 
 
+def finished(work: Path) -> pd.DataFrame:
+    """Validation rows of the seeds that every method has finished."""
+    rows = []
+    for path in sorted((work / "runs").glob("*/metrics.json")):
+        method, seed = path.parent.name.rsplit("-", 1)
+        rows.append(validation_row(train_one(work, method, int(seed)), method, int(seed)))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    whole = table.groupby("seed")["method"].nunique() == len(METHODS)
+    return table[table["seed"].isin(whole.index[whole])].reset_index(drop=True)
+
+
 def winner(table: pd.DataFrame) -> tuple[str, str]:
     """Method and run that ship: the highest mean validation AUC, of equal ones the lowest mean validation loss.
 
@@ -65,16 +78,13 @@ def winner(table: pd.DataFrame) -> tuple[str, str]:
 
 
 def main(work: Path, methods: Sequence[str], seeds: Sequence[int]) -> None:
-    rows = []
     for seed in seeds:
         for method in methods:
-            rows.append(validation_row(train_one(work, method, seed), method, seed))
-            print(rows[-1], flush=True)
-    table = pd.DataFrame(rows)
-    if set(table["method"]) == set(METHODS) and set(table["seed"]) == set(SEEDS):
-        table.to_csv(work / "validation.csv", index=False)
-        print("ships:", *winner(table))
-    print(table.groupby("method")[["val_auc", "val_loss"]].agg(["mean", "std"]).round(4))
+            print(validation_row(train_one(work, method, seed), method, seed), flush=True)
+    table = finished(work)
+    if len(table):
+        print(table.groupby("method")[["val_auc", "val_loss"]].agg(["mean", "std"]).round(4))
+        print(f"ships, by {table['seed'].nunique()} seeds:", *winner(table))
 
 
 if __name__ == "__main__":
