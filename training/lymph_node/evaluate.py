@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from choice import choices
@@ -67,6 +68,7 @@ def main(work: Path, data: Path) -> None:
         "rivals": {"colour alone": figures([by_colour]), "probe with tile labels": figures([by_probe])},
         "shipped": figures([[map_of(model, test) for test in tests]]),
         "crops": crop_figures(read_crops(crops, work), model, colour, probe),
+        "share": float(np.concatenate([test.inside for test in tests]).mean()),
         "distances": [model.domain.distance(test.bag.features) for test in tests],
     }
     bundled = [load_model(name, device="cpu") for name in bundled_models() if name != model.name]

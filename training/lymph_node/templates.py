@@ -18,6 +18,8 @@ CHOICE = """The method with the highest mean validation AUC over {seeds_n} seeds
 the one with the lowest mean validation loss; of its runs, the one with the lowest validation loss. The rule was
 written before any training: {method}, validation AUC {val_auc}, loss {val_loss}."""
 
+BASE = """Tumour is {share} of all test patches: naming this share everywhere has a patch Brier score of {base}."""
+
 CROPS = """{crops} crops of real lymph nodes of CAMELYON across the border of a metastasis, 512 px at about
 {crop_mpp} µm per pixel (estimated), with coarse masks; evaluation only. Patches of {side} px at {mpp} µm per
 pixel, {crop_patches} in all, {crop_share} of them tumour. *Colour alone* and the probe were given the labels of
@@ -75,6 +77,8 @@ Which score ranks patches, patch AUC:
 ## What was asked, for the run that ships
 
 {{asked}}
+
+{BASE}
 
 ## Real crops
 
@@ -139,6 +143,8 @@ over tumour slides; precision, recall and *normal marked* are at the operating p
 What was asked of the maps:
 
 {{asked}}
+
+{BASE}
 
 The distance of the test slides from the training slides is {{distance}} of the limit that validation slides
 set.

@@ -152,6 +152,8 @@ def _facts(
         "val_loss": f"{means.loc[found['method'], 'val_loss']:.3f}",
         "epochs": TRAIN.epochs,
         "kb": round(weights / 1000),
+        "share": f"{found['share']:.1%}",
+        "base": f"{found['share'] * (1 - found['share']):.3f}",
         "distance": f"{min(found['distances']):.2f} to {max(found['distances']):.2f}",
         "crops": crops["crops"],
         "crop_patches": crops["patches"],
