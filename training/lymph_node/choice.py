@@ -20,7 +20,9 @@ from sam_mil_engine.workflow.synthetic.pyramid import write_pyramid
 #: Micrometres per pixel of GlaS, of LC25000 (estimated) and of the crops (estimated).
 GLAS_MPP, COLON_MPP, CROP_MPP = 0.62, 0.7, 1.0
 #: Tiles in a mosaic of LC25000, and how many mosaics.
-_CELLS, _MOSAICS = (5, 4), 10
+_CELLS, _MOSAICS = (5, 4), 6
+#: Of the images of GlaS, and of the test slides, every so many are taken.
+_OF_GLAS, _OF_SLIDES = 4, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Case:
 
 def cases(work: Path, data: Path) -> Iterator[Case]:
     """List test slides, crops, and images of the other classifiers' tissue."""
-    for path in sorted((work / "slides").glob("node-test-*.tiff")):
+    for path in sorted((work / "slides").glob("node-test-*.tiff"))[::_OF_SLIDES]:
         yield Case("lymph node, composed test slides", "lymph-node", path)
     for path in sorted((work / "crops" / "images").glob("*.png")):
         yield Case("lymph node, real crops", "lymph-node", path, CROP_MPP)
@@ -46,7 +48,7 @@ def cases(work: Path, data: Path) -> Iterator[Case]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_pyramid(path, _mosaic(files[number::_MOSAICS]), mpp=COLON_MPP, description="LC25000", quality=95)
         yield Case("colon, tiles of LC25000 side by side", "colon", path)
-    for path in sorted((data / "glas" / "images").glob("*.jpg")):
+    for path in sorted((data / "glas" / "images").glob("*.jpg"))[::_OF_GLAS]:
         yield Case("colon, GlaS", "colon", path, GLAS_MPP)
     for number in range(_MOSAICS):
         path = work / "choice" / f"generated-{number}.tiff"
@@ -56,8 +58,13 @@ def cases(work: Path, data: Path) -> Iterator[Case]:
 
 
 def choices(models: Sequence[TrainedModel], work: Path, data: Path) -> pd.DataFrame:
-    """One row per image: what, meant, and whether it is processed for the classifier that is meant."""
-    rows = []
+    """One row per image: what, meant, and whether it is processed for the classifier that is meant.
+
+    Kept in ``choice.csv``: every run of the cohort has the same domain.
+    """
+    file, rows = work / "choice.csv", []
+    if file.exists():
+        return pd.read_csv(file)
     for case in cases(work, data):
 
         def settings_of(model: TrainedModel, mpp: float | None = case.mpp) -> ProcessSettings:
@@ -65,7 +72,9 @@ def choices(models: Sequence[TrainedModel], work: Path, data: Path) -> pd.DataFr
 
         found = [model.name for model in candidates_for(models, case.path, settings_of, device="cpu")]
         rows.append({"what": case.what, "meant": case.meant, "right": case.meant in found})
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    found.to_csv(file, index=False)
+    return found
 
 
 def _mosaic(files: Sequence[Path]) -> np.ndarray:
