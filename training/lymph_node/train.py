@@ -21,7 +21,7 @@ from sam_mil_engine.train.loop import train
 from sam_mil_engine.train.run_files import TrainResult
 
 METHODS = ("sam-mil", "abmil", "mean", "dtfd", "transmil", "clam-sb", "mhim")
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5)
 #: Columns of the table of runs.
 COLUMNS = ("method", "seed", "run", "val_auc", "val_loss", "epochs", "best_epoch")
 #: Two mean validation AUCs that differ less than this are equal; the lower mean validation loss wins then.
