@@ -78,6 +78,9 @@ def crop_figures(crops: Sequence[Crop], model: TrainedModel, colour: Pipeline, p
     inside = np.concatenate([crop.test.inside for crop in crops])
     scores: dict[str, Vector] = {
         "map": _joined(maps, lambda one: one.rank),
+        "map, mean of neighbours": np.concatenate(
+            [_with_neighbours(crop, one.rank) for crop, one in zip(crops, maps, strict=True)]
+        ),
         **{name: _joined(maps, lambda one, name=name: one.single[name]) for name in maps[0].single},
         "colour alone": colour.decision_function(colours),
         "saturation alone": np.hypot(colours[:, 1], colours[:, 2]),
@@ -102,6 +105,14 @@ def crop_figures(crops: Sequence[Crop], model: TrainedModel, colour: Pipeline, p
         "called": int(sum(one.slide >= model.threshold for one in maps)),
         "distance": [float(model.domain.distance(crop.test.bag.features)) for crop in crops],
     }  # fmt: skip
+
+
+def _with_neighbours(crop: Crop, values: Vector) -> Vector:
+    """Mean of every patch and its neighbours, up to eight."""
+    coords = crop.test.bag.coords_px0
+    reach = 1.5 * np.asarray(crop.test.bag.attrs["size_px0"], dtype=np.float64)
+    near = (np.abs(coords[:, None] - coords[None]) < reach).all(axis=2)
+    return near @ values / near.sum(axis=1)
 
 
 def _joined(maps: Sequence[SlideMap], of: Callable[[SlideMap], Vector]) -> Vector:

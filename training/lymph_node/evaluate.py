@@ -2,8 +2,8 @@
 
     .venv/bin/python training/lymph_node/evaluate.py WORK_FOLDER --data SHARED_DATA
 
-WORK_FOLDER is that of `train.py`; the seeds that every method has finished count. SHARED_DATA holds lymph_node,
-glas and lc25000_colon. The model goes into weights/lymph-node of the engine.
+WORK_FOLDER is that of `train.py` and `controls.py`; the seeds that every method has finished count. SHARED_DATA
+holds lymph_node, glas and lc25000_colon. The model goes into weights/lymph-node of the engine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from choice import choices
+from controls import CONTROLS, bags_of, train_control
 from crops import crop_figures, read_crops
 from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, with_interval
 from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
@@ -50,12 +51,26 @@ def tested(work: Path, table: pd.DataFrame, tests: Sequence[TestBag]) -> dict[st
     return found
 
 
+def tested_controls(work: Path, slides: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    """Control -> its figures on the test slides, and its validation AUCs."""
+    found: dict[str, Any] = {}
+    for control in CONTROLS:
+        results = [train_control(work, control, seed) for seed in seeds]
+        tests = [read_test_bag(work, name, bags=bags_of(work, control)) for name in slides]
+        maps = [[map_of(load_model(result.out_dir, device="cpu"), test) for test in tests] for result in results]
+        aucs = [float(result.folds[0]["val"]["auc"]) for result in results]
+        found[control] = {"figures": figures(maps), "val_auc": aucs}
+        print("tested", control, flush=True)
+    return found
+
+
 def main(work: Path, data: Path) -> None:
     tiles, crops = (data / "lymph_node" / name for name in ("pcam.zip", "camelyon_crops.zip"))
     labels, table = pd.read_csv(work / "labels.csv"), finished(work)
     method, run = winner(table)
     model = replace(load_model(work / "runs" / run, device="cpu"), name="lymph-node")
-    tests = [read_test_bag(work, name) for name in labels.loc[labels["split"] == "test", "slide_id"]]
+    slides = list(labels.loc[labels["split"] == "test", "slide_id"])
+    tests = [read_test_bag(work, name) for name in slides]
     maps = tested(work, table, tests)
     colour, probe = probes(tiles)
     colours = cohort_colours(work, labels)
@@ -66,6 +81,7 @@ def main(work: Path, data: Path) -> None:
         "run": run,
         "methods": {name: figures(runs) for name, runs in maps.items()},
         "rivals": {"colour alone": figures([by_colour]), "probe with tile labels": figures([by_probe])},
+        "controls": tested_controls(work, slides, sorted(table["seed"].unique().tolist())),
         "shipped": figures([[map_of(model, test) for test in tests]]),
         "crops": crop_figures(read_crops(crops, work), model, colour, probe),
         "share": float(np.concatenate([test.inside for test in tests]).mean()),

@@ -52,12 +52,10 @@ class SlideMap:
     single: Mapping[str, Vector]
 
 
-def read_test_bag(work: Path, slide_id: str) -> TestBag:
-    """Read a bag of the cohort and its exact truth."""
-    path, outlines = (
-        work / "project" / "bags" / f"{slide_id}.h5",
-        work / "annotations" / f"{slide_id}.geojson",
-    )
+def read_test_bag(work: Path, slide_id: str, *, bags: Path | None = None) -> TestBag:
+    """Read a bag of the cohort, or of the folder ``bags``, and its exact truth."""
+    path = (bags or work / "project" / "bags") / f"{slide_id}.h5"
+    outlines = work / "annotations" / f"{slide_id}.geojson"
     bag, grid = read_bag(path), read_grid(path)
     inside = np.zeros(len(bag), dtype=bool)
     if outlines.exists():

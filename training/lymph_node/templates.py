@@ -23,7 +23,8 @@ BASE = """Tumour is {share} of all test patches: naming this share everywhere ha
 CROPS = """{crops} crops of real lymph nodes of CAMELYON across the border of a metastasis, 512 px at about
 {crop_mpp} µm per pixel (estimated), with coarse masks; evaluation only. Patches of {side} px at {mpp} µm per
 pixel, {crop_patches} in all, {crop_share} of them tumour. *Colour alone* and the probe were given the labels of
-the training tiles.
+the training tiles. *Mean of neighbours* is the map averaged over each patch and its up to eight neighbours, which
+the engine does not do.
 
 {crop_ranking}
 
@@ -73,6 +74,14 @@ Over seeds, mean ± SD:
 Which score ranks patches, patch AUC:
 
 {{ranks}}
+
+## Do the segments matter?
+
+The same training of SAM-MIL with the same seeds, where the patches of each slide are shuffled among its segments,
+with squares of patches in their place, and without groups (AB-MIL with pseudo-bags). Mean over seeds; SD over
+seeds, and intervals over slides.
+
+{{controls}}
 
 ## What was asked, for the run that ships
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from math import isnan
+from statistics import mean, stdev
 from typing import Any
 
 import pandas as pd
@@ -78,6 +79,7 @@ def evaluation_text(
         ranks=_markdown(["method", "both, as calibrated", "instance logit", "attention score"], ranks),
         asked=asked_rows(found),
         validation=validation_table(table),
+        controls=control_table(found, table),
         choices=choice_table(found["choices"]),
     )  # fmt: skip
     return wrapped(text)
@@ -97,6 +99,20 @@ def validation_table(table: pd.DataFrame) -> str:
         cells = [f"{own[c].mean():.3f} ± {own[c].std(ddof=1):.3f}" for c in ("val_auc", "val_loss")]
         rows.append([NAMES[name], *cells, f"{own['epochs'].min()} to {own['epochs'].max()}"])
     return _markdown(["method", "validation AUC", "validation loss", "epochs"], rows)
+
+
+def control_table(found: Mapping[str, Any], table: pd.DataFrame) -> str:
+    """SAM-MIL beside its controls: validation AUC, and figures of the test slides."""
+    own = list(table.loc[table["method"] == "sam-mil", "val_auc"])
+    arms = {"SAM-MIL, true segments": {"figures": found["methods"]["sam-mil"], "val_auc": own}}
+    arms |= {f"SAM-MIL, {name}": control for name, control in found["controls"].items()}
+    rows = [
+        [name, f"{mean(arm['val_auc']):.3f} ± {stdev(arm['val_auc']):.3f}",
+         f"{arm['figures']['slide AUC']['value']:.3f} ± {arm['figures']['slide AUC']['sd']:.3f}",
+         *(shown(arm["figures"][figure]) for figure in SHOWN[:3])]
+        for name, arm in arms.items()
+    ]  # fmt: skip
+    return _markdown(["segments", "validation AUC ± SD", "slide AUC ± SD", *SHOWN[:3]], rows)
 
 
 def choice_table(choices: Sequence[Mapping[str, Any]]) -> str:
