@@ -49,6 +49,7 @@ def bags_of(work: Path, control: str) -> Path:
             bag, segments = h5.read_bag(path), h5.read_segments(path)
             groups = _shuffled(bag.groups, number) if control == "shuffled" else _grid(bag)
             with h5.edit_bag(temporary) as file:
+                del file["groups"]
                 h5.put_groups(file, bag.with_groups(groups), segments)
             temporary.rename(target)
     return folder

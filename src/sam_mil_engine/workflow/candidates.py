@@ -25,7 +25,7 @@ SAMPLE = 64
 #: Up to this ratio of their distances, models that expect different patches are equally near. Larger than among
 #: models of the same patches: a domain of many stains, as the lymph node's, is near to everything
 #: (`training/lymph_node/evaluation.md` has the table).
-AS_NEAR = 1.35
+AS_NEAR = 1.5
 
 
 def candidates_for(
