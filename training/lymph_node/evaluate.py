@@ -21,7 +21,7 @@ import torch
 from choice import choices
 from controls import CONTROLS, bags_of, train_control
 from crops import crop_figures, read_crops
-from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, with_interval
+from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, recall_at, with_interval
 from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
 from text import card_text, evaluation_text
 from train import METHODS, finished, winner
@@ -71,7 +71,7 @@ def main(work: Path, data: Path) -> None:
     model = replace(load_model(work / "runs" / run, device="cpu"), name="lymph-node")
     slides = list(labels.loc[labels["split"] == "test", "slide_id"])
     tests = [read_test_bag(work, name) for name in slides]
-    maps = tested(work, table, tests)
+    maps, shipped = tested(work, table, tests), [map_of(model, test) for test in tests]
     colour, probe = probes(tiles)
     colours = cohort_colours(work, labels)
     by_colour = rival_maps(work, labels, colour, colours, colour_of_slides(colours, labels))
@@ -82,7 +82,8 @@ def main(work: Path, data: Path) -> None:
         "methods": {name: figures(runs) for name, runs in maps.items()},
         "rivals": {"colour alone": figures([by_colour]), "probe with tile labels": figures([by_probe])},
         "controls": tested_controls(work, slides, sorted(table["seed"].unique().tolist())),
-        "shipped": figures([[map_of(model, test) for test in tests]]),
+        "shipped": figures([shipped]),
+        "recall at 2%": {"model": recall_at(shipped, 0.02), "probe": recall_at(by_probe, 0.02)},
         "crops": crop_figures(read_crops(crops, work), model, colour, probe),
         "share": float(np.concatenate([test.inside for test in tests]).mean()),
         "distances": [model.domain.distance(test.bag.features) for test in tests],

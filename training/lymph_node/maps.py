@@ -94,6 +94,13 @@ def ranking(maps: Sequence[SlideMap], score: str | None = None) -> Vector:
     return np.array(rows, dtype=np.float64)
 
 
+def recall_at(maps: Sequence[SlideMap], share: float) -> float:
+    """Share of tumour patches above the threshold that ``share`` of the patches of the normal slides reach."""
+    normal = np.concatenate([one.rank for one in maps if not one.positive])
+    tumour = np.concatenate([one.rank[one.inside] for one in maps])
+    return float((tumour > np.quantile(normal, 1 - share)).mean())
+
+
 def drawn_slides(n: int) -> Vector:
     """(1 + RESAMPLES, n) weights: each slide once, then as the bootstrap draws them."""
     return np.concatenate([np.ones((1, n)), resample([str(k) for k in range(n)], resamples=RESAMPLES)])

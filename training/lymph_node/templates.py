@@ -19,9 +19,11 @@ the one with the lowest mean validation loss; of its runs, the one with the lowe
 written before any training: {method}, validation AUC {val_auc}, loss {val_loss}."""
 
 BASE = """Tumour is {share} of all test patches: naming this share everywhere has a patch Brier score of {base}, so
-that a Brier score below 0.10 says little here. The recall falls short, for the features more than for the method:
-the probe, which was given the label of every training tile, reaches a recall of {probe_recall} at its own operating
-point ({probe_marked} of normal tissue marked)."""
+that a Brier score below 0.10 says little here. The recall falls short. The operating point is careful, for there
+are {normal_slides} normal validation slides; but even at the threshold that 2% of the normal test patches reach,
+recall is {bound}, and that of the probe, which was given the label of every training tile, {probe_bound} (at its
+own operating point {probe_recall}, with {probe_marked} of normal tissue marked). Patch by patch, these features do
+not give what was asked."""
 
 CROPS = """{crops} crops of real lymph nodes of CAMELYON across the border of a metastasis, 512 px at about
 {crop_mpp} µm per pixel (estimated), with coarse masks; evaluation only. Patches of {side} px at {mpp} µm per
@@ -62,7 +64,7 @@ temperature, calibration and operating point of each run are from the validation
 
 ## Test slides
 
-The test table was made once. Mean over {{seeds_n}} seeds (95% interval of a bootstrap over slides). Patch AUC
+Test slides chose nothing. Mean over {{seeds_n}} seeds (95% interval of a bootstrap over slides). Patch AUC
 and average precision are means over tumour slides; precision is of the patches marked on tumour slides, recall
 of all tumour patches, *normal marked* of the patches of normal slides, at each run's operating point. *Colour
 alone* is a logistic regression on the colour of tiles, the probe one on their features; both were given the

@@ -170,6 +170,8 @@ def _facts(
         "kb": round(weights / 1000),
         "probe_recall": f"{found['rivals']['probe with tile labels']['recall']['value']:.3f}",
         "probe_marked": f"{found['rivals']['probe with tile labels']['normal marked']['value']:.3f}",
+        "bound": f"{found['recall at 2%']['model']:.3f}",
+        "probe_bound": f"{found['recall at 2%']['probe']:.3f}",
         "crop_base": f"{crops['tumour'] / crops['patches'] * (1 - crops['tumour'] / crops['patches']):.3f}",
         "share": f"{found['share']:.1%}",
         "base": f"{found['share'] * (1 - found['share']):.3f}",
