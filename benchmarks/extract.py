@@ -3,7 +3,7 @@
     python benchmarks/extract.py [--slides 4] [--side 4096] [--repeats 3] [--threads 2] [--device cpu] [--json FILE]
 
 The slides are generated, 0.5 µm per pixel, JPEG tiles in a pyramid TIFF. End to end is ``process`` with the stages
-tissue, tiles and features: opening, finding tissue, its pictures, reading and decoding every patch, encoding,
+tissue, tiles and features: opening, finding tissue, its images, reading and decoding every patch, encoding,
 writing and syncing the bags. The bound is ``encode`` on the same patches, in the same batches, read before the
 clock starts. Three systems take turns, so that a slow moment of the machine hits all alike:
 
@@ -30,12 +30,12 @@ import torch
 from measured import keep
 
 from sam_mil_engine.bag import h5
-from sam_mil_engine.features.tile_stream import TileStream
+from sam_mil_engine.features.patch_stream import PatchStream
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.process.job import Tools
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.synthetic.slide import make_slide
-from sam_mil_engine.workflow.tools import Tools
+from sam_mil_engine.synthetic.slide import make_slide
 
 STAGES = ("tissue", "tiles", "features")
 
@@ -46,7 +46,7 @@ def patches_in_memory(slides: list[Path], project: Path, settings: FeatureSettin
     for path in slides:
         grid = h5.read_grid(project / "bags" / f"{path.stem}.h5")
         with open_slide(path) as slide:
-            stream = TileStream(slide, grid, batch=settings.batch_size, block=settings.block, threads=2)
+            stream = PatchStream(slide, grid, batch=settings.batch_size, block=settings.block, threads=2)
             batches.append([batch for _, batch in stream])
             stream.close()
     return batches

@@ -25,7 +25,7 @@ PATCH_PX0 = 512
 
 
 def make_masks(count: int, side: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Ellipses of all sizes on a square picture: nested, overlapping, some small, some nearly everything."""
+    """Ellipses of all sizes on a square image: nested, overlapping, some small, some nearly everything."""
     rows, columns = np.mgrid[:side, :side]
     masks: list[np.ndarray] = []
     while len(masks) < count:
@@ -38,11 +38,11 @@ def make_masks(count: int, side: int, rng: np.random.Generator) -> list[np.ndarr
 
 
 def make_patches(count: int, side: int, downsample: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, 2) corners of cells of a grid over the picture, chosen at random, in reading order."""
+    """(count, 2) corners of cells of a grid over the image, chosen at random, in reading order."""
     cells = side * downsample // PATCH_PX0
     grid = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), axis=-1).reshape(-1, 2)
     if len(grid) < count:
-        raise SystemExit(f"only {len(grid)} patches fit on the picture; use fewer or a larger --downsample")
+        raise SystemExit(f"only {len(grid)} patches fit on the image; use fewer or a larger --downsample")
     chosen = np.sort(rng.permutation(len(grid))[:count])
     return (grid[chosen] * PATCH_PX0).astype(np.int32)
 
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=int, default=8000)
     parser.add_argument("--masks", type=int, default=200)
-    parser.add_argument("--side", type=int, default=1024, help="pixels of the picture's sides")
+    parser.add_argument("--side", type=int, default=1024, help="pixels of the image's sides")
     parser.add_argument("--downsample", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5, help="runs of ours; the loop runs twice")
     parser.add_argument("--seed", type=int, default=0)

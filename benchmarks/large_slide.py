@@ -22,8 +22,8 @@ def make_large_slide(path: Path) -> None:
     tissue = np.clip(cv2.GaussianBlur(tissue, (3, 3), 0) + rng.normal(0, 6, tissue.shape), 0, 255).astype(np.uint8)
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for number, factor in enumerate(LEVELS):
-            picture = tissue[::factor, ::factor]
-            repeated = np.tile(picture, (max(1, TILE * 4 // len(picture)), max(1, TILE * 4 // len(picture)), 1))
+            image = tissue[::factor, ::factor]
+            repeated = np.tile(image, (max(1, TILE * 4 // len(image)), max(1, TILE * 4 // len(image)), 1))
             tiles = [
                 imagecodecs.jpeg8_encode(
                     np.ascontiguousarray(repeated[y : y + TILE, x : x + TILE]),

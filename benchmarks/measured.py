@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def keep(figures: Mapping[str, object], path: Path | None) -> None:
+def keep(metrics: Mapping[str, object], path: Path | None) -> None:
     """Write the figures of a run as JSON, machine and versions with them; to standard output without a path."""
     machine = {
         "machine": platform.machine(),
@@ -18,7 +18,7 @@ def keep(figures: Mapping[str, object], path: Path | None) -> None:
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "torch")},
     }
-    text = json.dumps({**figures, **machine}, indent=2) + "\n"
+    text = json.dumps({**metrics, **machine}, indent=2) + "\n"
     if path is None:
         print(text, end="")
     else:

@@ -32,9 +32,9 @@ LIMIT_MIB = 2048
 
 def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     """Take one slide through every stage in this process; return MiB above the models by stage."""
+    from sam_mil_engine.process.job import Tools
+    from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
-    from sam_mil_engine.workflow.process import process_slide
-    from sam_mil_engine.workflow.tools import Tools
 
     settings = ProcessSettings(
         tiles=TileSettings(patch_size=224, mpp=0.5),
@@ -44,15 +44,15 @@ def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     tools = Tools(settings, device="cpu")
     process_slide(small, folder / "small", tools=tools)
     before = status("VmRSS")
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for stage in STAGES:
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
         done = process_slide(slide, folder / "large", tools=tools, stages=[stage])
-        figures[stage] = status("VmHWM") - before
+        metrics[stage] = status("VmHWM") - before
         del done
-    figures["models"] = before
-    figures["patches"] = process_slide(slide, folder / "large", tools=tools).tiles or 0
-    return figures
+    metrics["models"] = before
+    metrics["patches"] = process_slide(slide, folder / "large", tools=tools).tiles or 0
+    return metrics
 
 
 def status(name: str) -> float:
@@ -88,15 +88,15 @@ def main() -> None:
             slide = write_sparse_slide(Path(place) / "slide.tiff", side=side, radius=radius, pieces=PIECES)
             with tempfile.TemporaryDirectory() as folder:
                 call = [sys.executable, __file__, "--one", str(slide), str(small), folder]
-                figures = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
-            peak = max(figures[stage] for stage in STAGES)
+                metrics = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+            peak = max(metrics[stage] for stage in STAGES)
             print(
-                f"{side:>9} {slide.stat().st_size / 1e6:>9.1f} {figures['patches']:>8}"
-                + "".join(f"{figures[stage]:>10.0f}" for stage in STAGES)
+                f"{side:>9} {slide.stat().st_size / 1e6:>9.1f} {metrics['patches']:>8}"
+                + "".join(f"{metrics[stage]:>10.0f}" for stage in STAGES)
                 + f"{peak:>8.0f}",
                 flush=True,
             )
-            rows.append({"side": side, "radius": radius, "peak": peak, **figures})
+            rows.append({"side": side, "radius": radius, "peak": peak, **metrics})
     same, growth = [row["peak"] for row in rows[:-1]], max(args.sides) / min(args.sides)
     print(f"largest over smallest: {growth:.0f}x the side, {same[-1] / same[0]:.2f}x the peak")
     print(f"below {LIMIT_MIB} MiB: {'yes' if max(row['peak'] for row in rows) < LIMIT_MIB else 'NO'}")

@@ -21,7 +21,7 @@ import shapely
 from measured import keep
 from stalls import Watch, live
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 SIDE = (1536, 1024)
 STEPS = 40
@@ -53,10 +53,10 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     from napari.viewer import Viewer
 
     from napari_sam_mil.docks import open_dock
-    from napari_sam_mil.outlines import shapes_layer
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.layers.annotations import shapes_layer
+    from napari_sam_mil.session.viewer import sessions_of
     from sam_mil_engine.annotations.geojson import write_geojson
-    from sam_mil_engine.workflow.synthetic import make_slide
+    from sam_mil_engine.synthetic import make_slide
 
     slide, path = folder / "slide.tif", folder / "cells.geojson"
     make_slide(slide, seed=5, tumour=True, size_px0=SIDE)
@@ -72,7 +72,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     watch.phase = "loading"
     wall, processor = time.perf_counter(), time.process_time()
     dock.load(path)
-    while dock.worker.busy:
+    while dock.jobs.busy:
         live(0.001)
     loaded = {"wall_s": time.perf_counter() - wall, "processor_s": time.process_time() - processor}
     live(1)
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50_000)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, some_display():
+    with tempfile.TemporaryDirectory() as folder, ensure_display():
         os.environ["XDG_CONFIG_HOME"] = folder
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "napari.yaml")
         result = measure(args.count, Path(folder))

@@ -9,7 +9,7 @@ fresh process with a window of 1920 x 1080, drawn by Xvfb where there is no disp
 
 Columns: *shown* is the time from setting the camera until a frame with all tiles has been drawn (glFinish
 included), *blocked* the longest time in which the window answered nothing. ``floor`` is napari alone: the same
-camera over pictures that cost nothing to read, so that its figures are those that no reader can go below.
+camera over images that cost nothing to read, so that its figures are those that no reader can go below.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from large_slide import make_large_slide
 from measured import keep
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 SCREEN = (1920, 1080)
 CONTENDERS = ("ours", "napari-wsi", "dask", "floor")
@@ -75,7 +75,7 @@ def dask_pyramid(viewer: Any, path: Path) -> None:
 
 
 def floor(viewer: Any, path: Path) -> None:
-    """Pictures that cost nothing to read: one row of pixels, seen as many times as there are rows."""
+    """Images that cost nothing to read: one row of pixels, seen as many times as there are rows."""
     from sam_mil_engine.slide.pyramid import open_pyramid
     from sam_mil_engine.slide.reader import open_slide
 
@@ -91,7 +91,7 @@ OPENERS = {"ours": ours, "napari-wsi": napari_wsi, "dask": dask_pyramid, "floor"
 
 
 class Rider:
-    """Sets the camera of a real window and watches when the picture is there."""
+    """Sets the camera of a real window and watches when the image is there."""
 
     def __init__(self, viewer: Any):
         from qtpy.QtWidgets import QApplication
@@ -149,7 +149,7 @@ class Rider:
             self.app.processEvents()
             longest = max(longest, time.perf_counter() - before)
             if before - start > 60:
-                raise SystemExit("the picture did not come within a minute")
+                raise SystemExit("the image did not come within a minute")
         return 1000 * self.reading, 1000 * (self.shown_at - start), 1000 * longest
 
     def rest(self, seconds: float) -> None:
@@ -269,7 +269,7 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(contend(args.alone, args.slide, args.steps)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display(size=SCREEN):
+    with tempfile.TemporaryDirectory() as folder, ensure_display(size=SCREEN):
         path = args.slide or Path(folder) / "large.tif"
         if not args.slide:
             make_large_slide(path)

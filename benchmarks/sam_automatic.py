@@ -30,7 +30,7 @@ SYSTEMS = {"Meta": None, "fp32": "float32", "bf16": "bfloat16"}
 STABILITY = 0.1
 
 
-def picture(size: int) -> np.ndarray:
+def synthetic_image(size: int) -> np.ndarray:
     """Blobs of three colours on white, slightly noisy: (size, size, 3) uint8."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:size, :size]
@@ -62,7 +62,7 @@ def work(args: argparse.Namespace) -> None:
         print("{}")
         return
     sam = build_from(args)
-    image = picture(args.size)
+    image = synthetic_image(args.size)
     device = torch.device(args.device)
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     start, cpu_start = time.perf_counter(), time.process_time()
@@ -122,7 +122,7 @@ def our_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
         precision=SYSTEMS[args.run],
     )
     shown = SegmentationImage(
-        image=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones(image.shape[:2], dtype=bool)
+        rgb=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones(image.shape[:2], dtype=bool)
     )
     segments = AutomaticSegmenter(sam, name="benchmark", version="", settings=settings).segment(shown)
     masks = [segments.mask(number) for number in range(len(segments))]

@@ -20,7 +20,7 @@ from measured import keep
 from torch import nn
 
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import ModelSettings
 
 

@@ -5,7 +5,7 @@
 Without ``--slide`` a slide is generated. A timer of 5 ms in the real window notes every gap between two of its
 ticks: as long as a gap, nobody's click was answered. A second thread looks at the main thread's stack, so that the
 table can say what ran. Stages come with wall and processor seconds, from opening to the result.
-``napari alone`` is given the same layers, ready made, of a picture that costs nothing to read; it has no prompts.
+``napari alone`` is given the same layers, ready made, of an image that costs nothing to read; it has no prompts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 from measured import keep
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 
 TICK = 0.005
 PHASES = ("opening", "working", "showing", "prompting", "accepting")
@@ -110,7 +110,7 @@ def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QApplication
 
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     viewer = Viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
@@ -159,12 +159,12 @@ def ours(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
 
 
 def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
-    """Click into the picture of a slide that was analysed, and accept SAM's mask, by the hand of a test."""
+    """Click into the image of a slide that was analysed, and accept SAM's mask, by the hand of a test."""
     from qtpy.QtCore import QPoint, Qt
     from qtpy.QtTest import QTest
 
     from napari_sam_mil.docks import open_dock
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     def wait(holds: Callable[[], bool]) -> None:
         end = time.perf_counter() + 60
@@ -180,7 +180,7 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
     live(0.5)
     begun = (time.perf_counter(), time.process_time())
     dock.card.tools["positive"].click()
-    wait(lambda: not dock.worker.busy and len(session.regions) == 1)
+    wait(lambda: not dock.jobs.busy and len(session.regions) == 1)
     stage("SAM looks at the view", begun)
     for name, place in (("first mask", QPoint(0, 0)), ("next mask", QPoint(30, 20))):
         before = dock.answer
@@ -201,20 +201,21 @@ def prompt(viewer: Any, watch: Watch, stage: Any) -> None:
 
 
 def napari_alone(slide: Path, project: Path, mpp: float | None) -> dict[str, Any]:
-    """Give napari the same layers, ready, of a picture that costs nothing to read: what no plugin can go below."""
+    """Give napari the same layers, ready, of an image that costs nothing to read: what no plugin can go below."""
     from napari.layers import Layer
     from napari.viewer import Viewer
     from pan import floor
 
-    from napari_sam_mil.kept import Kept, predict_kept, read_kept
-    from napari_sam_mil.session import SlideSession
-    from napari_sam_mil.source import SlideSource
+    from napari_sam_mil.analysis.model import StoredResults
+    from napari_sam_mil.analysis.results import predict_stored, read_stored
+    from napari_sam_mil.analysis.source import SlideSource
+    from napari_sam_mil.session.viewer import SlideSession
     from sam_mil_engine.slide.reader import open_slide
 
     viewer = Viewer(show=True)
     with open_slide(slide) as opened:
         source = SlideSource(opened, user_mpp=mpp)
-        found = predict_kept(read_kept(source, Kept(project)), Kept(project))
+        found = predict_stored(read_stored(source, StoredResults(project)), StoredResults(project))
         session = SlideSession(viewer.layers, source, found.analysis)
         layers = session.result_layers()
     live(2)
@@ -281,10 +282,10 @@ def main() -> None:
     if args.alone:
         args.json.write_text(json.dumps(CONTENDERS[args.alone](args.slide, args.project, args.mpp)))
         return
-    with tempfile.TemporaryDirectory() as folder, some_display():
+    with tempfile.TemporaryDirectory() as folder, ensure_display():
         slide = args.slide
         if slide is None:
-            from sam_mil_engine.workflow.synthetic import make_slide
+            from sam_mil_engine.synthetic import make_slide
 
             slide = Path(folder) / "generated.tif"
             make_slide(slide, seed=7, tumour=True)

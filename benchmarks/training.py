@@ -22,12 +22,12 @@ from measured import keep
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.bag_store import BagStore, Examples
-from sam_mil_engine.train.fitting import train_epoch
+from sam_mil_engine.training.bag_store import BagStore, Examples
+from sam_mil_engine.training.fitting import train_epoch
 
 GROUPS = 60
 SIZES = (2_000, 8_000, 20_000, 50_000)
@@ -68,7 +68,7 @@ def epochs(args: argparse.Namespace) -> list[dict[str, float | str]]:
     for number, name in enumerate(names):
         store.offer(name, random_bag(name, args.patches, args.dim, number))
     print(
-        f"{args.slides} bags of {args.patches} x {args.dim}: {store.kept_bytes / 2**30:.1f} GiB in half precision"
+        f"{args.slides} bags of {args.patches} x {args.dim}: {store.cached_bytes / 2**30:.1f} GiB in half precision"
     )
     print(f"{'model':>10} {'s per epoch':>11} {'epochs per minute':>16} {'ms per bag':>9}")
     rows: list[dict[str, float | str]] = []

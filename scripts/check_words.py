@@ -38,6 +38,29 @@ WORDS: dict[str, str] = {
     'say "in the meantime"': r"\bmeanwhile\b",
     "never advise to delete": r"[\"' ][Dd]elete (?:it|the file|this file)\b.*(?:again|anew|new)",
 }
+#: The same for what the user of the plugin reads.
+PLUGIN_PLACES = ("src/napari_sam_mil/", "docs/", "README.md")
+PLUGIN_WORDS: dict[str, str] = {
+    'say "image"': r"\b(?:the|this|a|in|label) pictures?\b",
+    'say "segment table", "Segments dock"': r"\b[Gg]roups? (?:dock|table)\b",
+    'say "finished stages are saved"': r"\bwhat (?:was|is) (?:finished|done)\b",
+    'say "the window stays responsive"': r"\bwindow (?:goes on living|lives)\b",
+    'say "next to"': r"\bbeside (?:AB-MIL|napari)\b",
+    'say "is not a ..."': r"\bis no (?:number|project|run|slide|page)\b",
+    'say "if it is not known"': r"\bwhere that is not known\b",
+}
+#: The same, for the engine alone: there a picture is an image, and a number is a metric.
+ENGINE = "src/sam_mil_engine/"
+ENGINE_WORDS: dict[str, str] = {
+    'say "image"': r"(?<!--)\b[Pp]ictures?\b",
+    'say "metric"': r"\b[Ff]igures? of merit\b|^\s*print_line\(f\"figures:",
+    'say "result"': r"\b[Oo]utcomes?\b|SlideOutcome",
+    'say "interface"': r"\bThe seam between\b",
+    'say "is not a ..."': r"(?<!there )\b(?:is|are) no "
+    "(?:dataset|number|image|table|file|plain|TIFF|DICOM|softmax)\b",
+    'say "after"': r"\bbehind (?:the|a) (?:name|colon)\b",
+    'say "for the user"': r"\bfor a person\b",
+}
 #: Private names, and tricks that only napari_compat may use.
 PRIVATE = r"_qt_viewer\b|_activate_on_insert|action_manager\._actions|__wrapped__|processEvents|setswitchinterval"
 PRIVATE_ROOM = "src/napari_sam_mil/napari_compat/"
@@ -59,8 +82,12 @@ def tracked() -> list[Path]:
 def places(name: Path, text: str) -> list[str]:
     """Return a line for each place in one file."""
     rules = dict(WORDS)
+    if name.as_posix().startswith(PLUGIN_PLACES):
+        rules |= PLUGIN_WORDS
     if str(name).startswith("src/") and not name.as_posix().startswith(PRIVATE_ROOM):
         rules["private names belong into napari_compat/"] = PRIVATE
+    if name.as_posix().startswith(ENGINE):
+        rules |= ENGINE_WORDS
     return [
         f"{name}:{number}: {reason}: {line.strip()[:120]}"
         for number, line in enumerate(text.splitlines(), start=1)

@@ -1,7 +1,7 @@
 """Make the gallery: open a generated slide in napari, use the docks, and save what the window shows.
 
 ``python scripts/screenshots.py --demo out/demo --output docs/gallery`` makes the demonstration first where it is
-not there yet. Every picture is of a slide that this program made itself.
+not there yet. Every image is of a slide that this program made itself.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from PIL import Image
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_sam_mil.display import some_display
 from napari_sam_mil.docks import open_dock
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from napari_sam_mil.napari_compat.display import ensure_display
+from sam_mil_engine.models.files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
-#: Bytes of one picture at most; colours are reduced until it fits.
+#: Bytes of one image at most; colours are reduced until it fits.
 LIMIT = 400_000
 
 
 def main() -> None:
-    """Parse the command line and make every picture."""
+    """Parse the command line and make every image."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--demo", type=Path, default=Path("out/demo"))
     parser.add_argument("--output", type=Path, default=Path("docs/gallery"))
     chosen = parser.parse_args()
     slide, runs = prepare(chosen.demo)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    with some_display(size=(1600, 1000)):
+    with ensure_display(size=(1600, 1000)):
         Gallery(slide, chosen.demo, runs, chosen.output).make()
 
 
 def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
     """Return a test slide with tumour, and a run of SAM-MIL and one of AB-MIL trained on the same bags."""
+    from sam_mil_engine.demo import run_demo
     from sam_mil_engine.settings import DemoSettings, ModelSettings
-    from sam_mil_engine.train.loop import train
-    from sam_mil_engine.workflow.demo import run_demo
+    from sam_mil_engine.training.loop import train
 
     result = run_demo(demo)
     settings = DemoSettings().train.model_copy(update={"model": ModelSettings(name="abmil")})
@@ -54,16 +54,16 @@ def prepare(demo: Path) -> tuple[Path, dict[str, Path]]:
 
 
 class Gallery:
-    """One window, used as a person would, and a picture of every step."""
+    """One window, used as a person would, and an image of every step."""
 
     def __init__(self, slide: Path, demo: Path, runs: dict[str, Path], output: Path):
         self.slide, self.demo, self.runs, self.output = slide, demo, runs, output
 
     def make(self) -> None:
-        """Make every picture, in the order of the walk-through."""
+        """Make every image, in the order of the walk-through."""
         from napari.viewer import Viewer
 
-        from napari_sam_mil.session import sessions_of
+        from napari_sam_mil.session.viewer import sessions_of
         from napari_sam_mil.showcase import present
 
         self.own_preferences()
@@ -105,12 +105,12 @@ class Gallery:
 
     def show_groups(self) -> None:
         """Filter the table, click a row."""
-        groups = self.open("Groups")
+        groups = self.open("Segments")
         self.only("segments", "tissue")
         groups.filter.setText("probability > 0.5, patches >= 3")
         row = next(row for row in range(groups.table.rowCount()) if not groups.table.isRowHidden(row))
         groups.table.selectRow(row)
-        self.save("groups")
+        self.save("segments")
         self.close(groups)
         self.viewer.reset_view()
 
@@ -124,23 +124,23 @@ class Gallery:
         self.only("segments", "annotations")
         self.save("agreement")
         notes.figure.show_box.setChecked(True)
-        self.save("figure-6")
+        self.save("threshold")
         self.library_of_runs()
         notes.figure.beside.click()
-        self.wait(lambda: notes.beside_dock is not None)
-        window = notes.beside_dock._viewer
+        self.wait(lambda: notes.comparison_dock is not None)
+        window = notes.comparison_dock._viewer
         window.window.resize(*SIZE)
         self.pause()
-        notes.beside_dock.fit()
-        self.save("beside", window)
+        notes.comparison_dock.fit()
+        self.save("comparison", window)
         window.close()
         notes.figure.show_box.setChecked(False)
         self.close(notes)
 
     def library_of_runs(self) -> None:
         """Let the plugin know both runs, in a library of the gallery's own."""
-        from napari_sam_mil import beside
-        from napari_sam_mil.library import Library
+        from napari_sam_mil.analysis import comparison as beside
+        from napari_sam_mil.analysis.library import Library
 
         shelf = Library(self.demo / "gallery-models.json")
         shelf.add("classifier", self.runs["abmil"])
@@ -148,7 +148,7 @@ class Gallery:
 
     def show_prompts(self) -> None:
         """Click into a tumour with the SAM that comes with the plugin, and let it propose a mask."""
-        from napari_sam_mil.prompting import Prompt
+        from napari_sam_mil.analysis.prompting import Prompt
 
         prompts = self.open("Prompts")
         self.only("tissue")
@@ -180,7 +180,7 @@ class Gallery:
         path = self.output / "figure-for-print.png"
         figure.dpi.setValue(150)
         figure.save(path)
-        self.wait(lambda: not figure.worker.busy)
+        self.wait(lambda: not figure.jobs.busy)
         self.shrink(path)
         self.save("figure-dock")
         self.close(figure)
@@ -191,7 +191,7 @@ class Gallery:
         """Read the card of a bundled model; the folder of weight files is one of the gallery's own."""
         os.environ[MODELS_VARIABLE] = str(self.demo / "models")
         models = self.open("Models")
-        self.wait(lambda: not models.worker.busy)
+        self.wait(lambda: not models.jobs.busy)
         models.choose("colon")
         self.save("models")
         self.close(models)
@@ -221,17 +221,17 @@ class Gallery:
 
     @staticmethod
     def shrink(path: Path) -> None:
-        """Reduce a picture to a palette, so that it is light enough for a repository."""
+        """Reduce an image to a palette, so that it is light enough for a repository."""
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-        if picture.width > SIZE[0]:
-            height = round(picture.height * SIZE[0] / picture.width)
-            picture = picture.resize((SIZE[0], height), Image.Resampling.LANCZOS)
-        picture.save(path, optimize=True)
+            image = opened.convert("RGB")
+        if image.width > SIZE[0]:
+            height = round(image.height * SIZE[0] / image.width)
+            image = image.resize((SIZE[0], height), Image.Resampling.LANCZOS)
+        image.save(path, optimize=True)
         for colours in (256, 128, 64, 32):
             if path.stat().st_size < LIMIT:
                 return
-            picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+            image.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
 
     def pause(self, seconds: float = 0.4) -> None:
         """Let the window draw."""

@@ -28,7 +28,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import DtfdSettings, ModelSettings
 
 DATASETS = ("Musk1", "Fox", "Tiger")

@@ -22,7 +22,7 @@ from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.bag_store import Example
+from sam_mil_engine.training.bag_store import Example
 
 SIDE, SEGMENTS, WIDTH, NOISE = 12, 24, 16, 0.5
 #: A tumour lies in a segment of three to so many patches.
@@ -149,7 +149,7 @@ def redundancy(rng: np.random.Generator, label: int, *, train: bool) -> Slide:
 
 
 Task = Callable[..., Slide]
-#: Task and variant -> the figure of every seed.
+#: Task and variant -> the metric of every seed.
 Figures = dict[tuple[str, str], list[float]]
 TASKS: dict[str, Task] = {"arrangement": arrangement, "rare": rare, "redundancy": redundancy}
 

@@ -3,7 +3,7 @@
     .venv/bin/python studies/demo_cohort.py DEMO_FOLDER
 
 DEMO_FOLDER is what `sam-mil-engine demo -o DEMO_FOLDER` made. Prints the table, and writes it to demo_cohort.md.
-Slide-level figures are over the nine test folds; patch-level AUC is that of attention and of tumour probability
+Slide-level metrics are over the nine test folds; patch-level AUC is that of attention and of tumour probability
 against the true outlines, over all test slides with tumour.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.settings import DemoSettings, ModelSettings
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.one_split import train_split
-from sam_mil_engine.workflow.comparison import compare_bag
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.folds import k_fold
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.one_split import train_split
 
 MODELS = {
     "sam-mil": ModelSettings(name="sam-mil"),
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
         for split in splits:
             with tempfile.TemporaryDirectory() as run:
                 result = train_split(bags, split, cohort.classes, folder=Path(run), settings=settings)
-                test = result.figures["test"]
+                test = result.metrics["test"]
                 aucs.append(test["auc"])
                 accuracies.append(test["accuracy"])
                 for row in result.predictions.to_dict("records"):

@@ -22,17 +22,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
+from sam_mil_engine.bag.place import read_slide_place
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.patch_scores import patch_scores
 from sam_mil_engine.mil.scores import SlideScores
-from sam_mil_engine.predict import predict
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import DemoSettings, ModelSettings
-from sam_mil_engine.train.checkpoint import load_model
-from sam_mil_engine.train.data import load_bags, match_bags
-from sam_mil_engine.train.folds import k_fold
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.one_split import train_split
-from sam_mil_engine.workflow.places import place_of_bag
+from sam_mil_engine.training.checkpoint import load_model
+from sam_mil_engine.training.data import load_bags, match_bags
+from sam_mil_engine.training.folds import k_fold
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.one_split import train_split
 
 MODELS = ("sam-mil", "abmil")
 FOLDS, REPEATS = 3, 3
@@ -45,7 +45,7 @@ def truths(folder: Path, bags: dict[str, Path]) -> dict[str, np.ndarray]:
     for name, path in bags.items():
         file, coords = folder / "annotations" / f"{name}.geojson", read_bag(path).coords_px0
         areas = (
-            [outline.polygon for outline in read_annotations(file, info=place_of_bag(path))]
+            [outline.polygon for outline in read_annotations(file, info=read_slide_place(path))]
             if file.exists()
             else []
         )
@@ -55,10 +55,10 @@ def truths(folder: Path, bags: dict[str, Path]) -> dict[str, np.ndarray]:
     return found
 
 
-def figures(
+def metrics(
     slides: Iterable[tuple[SlideScores, np.ndarray, bool]], values: str, threshold: float | None
 ) -> dict[str, float]:
-    """Figures of the test slides of one fold; ``threshold`` None is each slide's operating point."""
+    """Metrics of the test slides of one fold; ``threshold`` None is each slide's operating point."""
     p, marked, truth, normal, by_slide = [], [], [], [], []
     for scores, inside, positive in slides:
         own = scores.patch_probability[:, 1] if values == "probability" else scores.patch_score
@@ -127,10 +127,10 @@ def main(folder: Path) -> None:
                         (predict(used, read_bag(path)), truth[slide], labels[slide] == cohort.classes[-1])
                         for slide, path in own.items()
                     ]
-                    rows.setdefault(f"{name}, {kind}, at 0.5", []).append(figures(found, "probability", 0.5))
+                    rows.setdefault(f"{name}, {kind}, at 0.5", []).append(metrics(found, "probability", 0.5))
                     if kind == "calibrated":
                         rows.setdefault(f"{name}, calibrated, at the operating point", []).append(
-                            figures(found, "probability", None)
+                            metrics(found, "probability", None)
                         )
         lines += [line(kind, found) for kind, found in rows.items()]
         instance, attention = np.mean(alone, axis=0)
@@ -160,7 +160,7 @@ tiles) 0.897, 0.942 and 0.959 (`training/calibrate.py`, and the cards).
 What this does not show: real tissue. Generated tumour is easier than any real one, and validation slides are as
 like the test slides as slides can be; stains or scanners that validation slides did not have move the operating
 point. The form of the calibration was chosen on these folds too, among three scores and a few penalties, so its
-figures are somewhat better than on a cohort that had no part in it.
+metrics are somewhat better than on a cohort that had no part in it.
 """
     (Path(__file__).parent / "demo_maps.md").write_text(text)
 

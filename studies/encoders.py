@@ -29,10 +29,11 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, StratifiedGr
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.features.resnet50 import TruncatedResNet50
 from sam_mil_engine.features.torch_encoder import TorchEncoder
-from sam_mil_engine.train.bootstrap import interval, resample, weighted_auc
+from sam_mil_engine.training.bootstrap import interval, resample
+from sam_mil_engine.training.metrics import weighted_auc
 
 Encode = Callable[[np.ndarray], np.ndarray]
 SIDE, BINS, SEED = 256, 16, 0

@@ -19,7 +19,8 @@ from study import markdown
 from sam_mil_engine import open_slide
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.files import atomic_write
-from sam_mil_engine.workflow.project import ProcessRow, Project
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.results import ProcessRow
 
 FOLDERS = ("slides", "unusual", "malformed")
 #: Files of one slide, which is opened as a folder.

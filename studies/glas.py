@@ -21,7 +21,9 @@ from study import markdown, spread, train_and_test
 from sam_mil_engine.bag.h5 import read_bag
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import aggregator_class, aggregator_names
+from sam_mil_engine.mil.building import aggregator_class
+from sam_mil_engine.models.aggregators import AGGREGATORS
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import (
     ModelSettings,
     ProcessSettings,
@@ -32,12 +34,11 @@ from sam_mil_engine.settings import (
     TransmilSettings,
     key,
 )
-from sam_mil_engine.train.bag_store import Example
-from sam_mil_engine.train.bootstrap import Scored, resample, resampled_figures, two_sided
-from sam_mil_engine.train.delong import delong
-from sam_mil_engine.train.metrics import compute_metrics
-from sam_mil_engine.train.one_split import display_name
-from sam_mil_engine.workflow.process import process_slides
+from sam_mil_engine.training.bag_store import Example
+from sam_mil_engine.training.bootstrap import Scored, resample, resample_metrics, two_sided
+from sam_mil_engine.training.delong import delong
+from sam_mil_engine.training.metrics import compute_metrics
+from sam_mil_engine.training.one_split import display_name
 
 SEEDS = range(5)
 REFERENCE = "abmil"
@@ -60,7 +61,7 @@ MODEL = ModelSettings(
 def models() -> dict[str, ModelSettings]:
     """Every registered model; beside it the same with group tokens, or without where it has them itself."""
     found = {}
-    for name in aggregator_names():
+    for name in AGGREGATORS:
         plain = MODEL.model_copy(update={"name": name})
         found[name] = plain
         kind = aggregator_class(plain)
@@ -136,7 +137,7 @@ def predictions(
     return pd.read_csv(path, dtype={"patient": str}).sort_values("name")
 
 
-def figures(found: pd.DataFrame) -> dict[str, float]:
+def metrics(found: pd.DataFrame) -> dict[str, float]:
     """All images together; each is called by its own fold's threshold."""
     p = found["positive"].to_numpy()
     return compute_metrics(
@@ -151,7 +152,7 @@ def against(ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> tuple[str, 
     test = delong(truth == 1, first, second)
     weights = resample(patients)
     aucs = [
-        resampled_figures(Scored(patients, truth, truth, np.stack([1 - p, p], axis=1)), weights)["auc"]
+        resample_metrics(Scored(patients, truth, truth, np.stack([1 - p, p], axis=1)), weights)["auc"]
         for p in (first, second)
     ]
     return f"{test.difference:+.4f}", p_value(test.p), p_value(two_sided(aucs[0] - aucs[1]))
@@ -166,11 +167,11 @@ def overall_table(results: dict[str, list[pd.DataFrame]]) -> str:
                "p, patients")  # fmt: skip
     rows = []
     for name, runs in results.items():
-        each = [figures(found) for found in runs]
+        each = [metrics(found) for found in runs]
         mean = runs[0].assign(positive=np.mean([found["positive"].to_numpy() for found in runs], axis=0))
         cells = [name, str(len(runs)), *(spread([one[kind] for one in each]) for kind in ("auc", "accuracy", "f1"))]
         tested = ("", "", "") if name == REFERENCE else against(runs, results[REFERENCE])
-        rows.append([*cells, f"{figures(mean)['auc']:.4f}", *tested])
+        rows.append([*cells, f"{metrics(mean)['auc']:.4f}", *tested])
     return markdown(columns, rows)
 
 
@@ -204,7 +205,7 @@ def text(results: dict[str, list[pd.DataFrame]], table: pd.DataFrame, examples: 
         f" {MODEL.srmil.heads} head), all else as the settings default. Rate and epochs were chosen on training and"
         " validation losses of one fold, after a look at the AUC of `abmil` with one seed. `fixed consistency`:"
         " the paper's weight of 1000, whatever the size of the bag. Mean ± SD over seeds of"
-        " the figures of all images together; the folds' probabilities are put together as they are.\n\n"
+        " the metrics of all images together; the folds' probabilities are put together as they are.\n\n"
         + overall_table(results)
         + "\n"
         f"`minus {REFERENCE}`: difference in AUC of the probabilities averaged over seeds; p of DeLong's test over"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from glas import PROCESS, SEEDS, figures, load, make_bags, models, predictions, read_labels
+from glas import PROCESS, SEEDS, load, make_bags, metrics, models, predictions, read_labels
 from study import markdown, spread
 
 from sam_mil_engine.files import atomic_write
@@ -33,7 +33,7 @@ def rows_of(segmenter: str, folder: Path, work: Path, table: pd.DataFrame) -> li
     rows = []
     for name in (GROUPS, NO_GROUPS):
         each = [
-            figures(predictions(work / "predictions", examples, table, models()[name], seed, process=process))
+            metrics(predictions(work / "predictions", examples, table, models()[name], seed, process=process))
             for seed in SEEDS
         ]
         cells = [spread([one[kind] for one in each]) for kind in ("auc", "accuracy", "f1")]
@@ -48,7 +48,7 @@ def main(folder: Path, work: Path) -> None:
     written = (
         "# GlaS: what a segmenter's groups do for SAM-MIL\n\n"
         f"The images, splits, budget and seeds of `glas.md` ({len(SEEDS)} seeds, leave one patient out); only the"
-        " segmenter differs. Mean ± SD over seeds of the figures of all images together. Without group tokens the"
+        " segmenter differs. Mean ± SD over seeds of the metrics of all images together. Without group tokens the"
         " groups still say what is masked and how pseudo-bags are cut.\n\n"
         + markdown(("segmenter", "model", "groups a bag", "AUC", "accuracy", "F1"), rows)
         + f"\nMade by `studies/glas_groups.py` with torch {torch.__version__.split('+')[0]}.\n"

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sam_mil_engine.train.bootstrap import Scored, interval, resample, two_sided, weighted_auc
-from sam_mil_engine.train.delong import delong
+from sam_mil_engine.training.bootstrap import Scored, interval, resample, two_sided
+from sam_mil_engine.training.delong import delong
+from sam_mil_engine.training.metrics import weighted_auc
 
 COHORTS, RESAMPLES = 2000, 1000
 #: Patients, slides per patient, and how alike the slides of a patient are.

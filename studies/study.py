@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from sam_mil_engine.mil.aggregator import Aggregator
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import TrainSettings
-from sam_mil_engine.train.bag_store import Example
-from sam_mil_engine.train.fitting import Evaluation, evaluate, fit, seeded
-from sam_mil_engine.train.metrics import choose_threshold
+from sam_mil_engine.training.bag_store import Example
+from sam_mil_engine.training.fitting import Evaluation, evaluate, fit, seeded
+from sam_mil_engine.training.metrics import choose_threshold
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ SIDE, GRID, CHANNELS = 256, 16, 64
 
 
 class DiscDecoder(nn.Module):
-    """Three nested discs around the first prompted point, a little bent by the picture.
+    """Three nested discs around the first prompted point, a little bent by the image.
 
     The inner product of two positional encodings falls with their distance: that is the disc.
     """

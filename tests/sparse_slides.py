@@ -96,9 +96,9 @@ def _store(
         cell = max(1, TILE // downsample)
         shown = [np.full((cell, cell, 3), _BACKGROUND, np.uint8)]
         shown += [cv2.resize(texture, (cell, cell), interpolation=cv2.INTER_AREA) for texture in textures]
-        picture = np.concatenate([np.concatenate([shown[kind] for kind in row], axis=1) for row in cells], axis=0)
-        picture = cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        image = np.concatenate([np.concatenate([shown[kind] for kind in row], axis=1) for row in cells], axis=0)
+        image = cv2.resize(image, (TILE, TILE), interpolation=cv2.INTER_AREA)
+        data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
         stored[key] = (file.tell(), len(data))
         file.write(data)
     return stored[key]

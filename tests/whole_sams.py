@@ -57,7 +57,7 @@ def build_whole_sam(
 
 @torch.no_grad()
 def make_masks_vary(sam: Sam, *, level: float = 2.2) -> None:
-    """Turn random weights into some whose masks are blots, other ones for other prompts, bent by the picture.
+    """Turn random weights into some whose masks are blots, other ones for other prompts, bent by the image.
 
     The image embedding is made to change smoothly with the place; the hypernetworks are scaled to logits of about
     ±12 and lowered by ``level`` standard deviations, the same for all prompts.

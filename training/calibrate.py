@@ -5,7 +5,7 @@
 
 WORK_FOLDER is that of `training/demo_classifier/train.py` or `training/colon_classifier/train.py`: slides, labels,
 annotations and bags. The split is drawn as the training drew it. The weights stay as they are; model.json gets the
-calibration, and the card a section with the figures on test slides. Nothing is written where the figures of the
+calibration, and the card a section with the metrics on test slides. Nothing is written where the metrics of the
 test slides are not those of the card (0.005, a pair of slides or two): then the bags are not those of the training.
 """
 
@@ -24,16 +24,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.predict import predict
+from sam_mil_engine.bag.place import read_slide_place
+from sam_mil_engine.prediction.slide import predict
 from sam_mil_engine.settings import TrainSettings
-from sam_mil_engine.train.calibration import calibrate_patches, fit_temperature
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.data import LoadedBags, load_bags, match_bags
-from sam_mil_engine.train.fitting import evaluate
-from sam_mil_engine.train.folds import Split, from_column, holdout
-from sam_mil_engine.train.labels import read_labels
-from sam_mil_engine.train.metrics import choose_threshold
-from sam_mil_engine.workflow.places import place_of_bag
+from sam_mil_engine.training.calibration import calibrate_patches, fit_temperature
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.data import LoadedBags, load_bags, match_bags
+from sam_mil_engine.training.fitting import evaluate
+from sam_mil_engine.training.folds import Split, from_column, holdout
+from sam_mil_engine.training.labels import read_labels
+from sam_mil_engine.training.metrics import choose_threshold
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "sam_mil_engine" / "weights"
 HEADING = "## Patch probabilities"
@@ -59,7 +59,7 @@ def calibrated(model: TrainedModel, bags: LoadedBags, slides: tuple[str, ...]) -
     return replace(model, temperature=temperature, threshold=threshold, calibration=patches)
 
 
-def figures(model: TrainedModel, work: Path, table: pd.DataFrame, *, fixed: float | None = None) -> list[float]:
+def metrics(model: TrainedModel, work: Path, table: pd.DataFrame, *, fixed: float | None = None) -> list[float]:
     """Normal tissue marked, precision, recall, Brier score, patch AUC and average precision on these slides."""
     p, marked, truth, normal, ranks = [], [], [], [], []
     for row in table.to_dict("records"):
@@ -68,7 +68,7 @@ def figures(model: TrainedModel, work: Path, table: pd.DataFrame, *, fixed: floa
         own, cut = scores.patch_probability[:, 1], scores.patch_threshold(1) if fixed is None else fixed
         inside = np.zeros(len(own), dtype=bool)
         if file.exists() and row["label"] == model.classes[1]:
-            areas = [outline.polygon for outline in read_annotations(file, info=place_of_bag(path))]
+            areas = [outline.polygon for outline in read_annotations(file, info=read_slide_place(path))]
             inside = patch_inside(scores.coords_px0, read_grid(path).size_px0, areas) >= 0.5
         if inside.any() and not inside.all():
             ranks.append((roc_auc_score(inside, own), average_precision_score(inside, own)))
@@ -91,7 +91,7 @@ def section(model: TrainedModel, before: list[float], after: list[float], half: 
     return f"""{HEADING}
 
 Calibrated on the {calibration.slides} validation slides, by slide labels alone
-(`training/calibrate.py`); temperature of the slide probability {model.temperature:.2f}. Figures of the test slides
+(`training/calibrate.py`); temperature of the slide probability {model.temperature:.2f}. Metrics of the test slides
 against the true outlines; the operating point is the score that at most 1% of the patches of negative validation
 slides reach.
 
@@ -115,7 +115,7 @@ def main(name: str, work: Path) -> None:
     new = calibrated(model, bags, split.val)
     raw = replace(model, temperature=1.0, calibration=None)
     text = section(
-        new, figures(raw, work, test, fixed=0.5), figures(new, work, test), figures(new, work, test, fixed=0.5)
+        new, metrics(raw, work, test, fixed=0.5), metrics(new, work, test), metrics(new, work, test, fixed=0.5)
     )
     print(text)
     body = model.card.split(HEADING)[0].rstrip()

@@ -1,1 +1,1 @@
-"""SAM-MIL in napari: open a slide, click *Segment/Classify*, look."""
+"""SAM-MIL in napari: open a slide, click *Segment/Classify*, and see the result."""

@@ -1,4 +1,4 @@
-"""Drop a file of outlines into the window: it is added to the slide that is open. Imports nothing heavy."""
+"""Read outlines that the user drops into the window, and add them to the open slide. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from sam_mil_engine.errors import AnnotationError
 
 PathOrPaths = str | Sequence[str]
 
-#: Names of files that hold nothing but outlines.
+#: Suffixes of files that hold only outlines.
 _NAMES = (".geojson", ".geojson.gz", ".geojson.zip", ".annotations", ".ndpa")
-#: Names of files that may hold something else, and are looked into.
+#: Suffixes of files that may hold something else, so that their content is checked.
 _PERHAPS = (".json", ".json.gz", ".xml")
-#: Bytes at the beginning of a file that are looked at.
+#: Bytes at the beginning of a file that are checked.
 _LOOKED_AT = 1 << 18
 _XML = re.compile(r"<(ASAP_Annotations|Annotations|annotations)\b")
-#: What stands near the beginning of a long JSON of outlines: GeoJSON, CAMELYON, Digital Slide Archive.
+#: Matches the beginning of a long JSON file of outlines: GeoJSON, CAMELYON, Digital Slide Archive.
 _JSON = re.compile(
     r'"type"\s*:\s*"(Feature|FeatureCollection|Polygon|MultiPolygon|polyline)"|"(positive|negative)"\s*:\s*\['
 )
 
 
 def get_annotation_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[tuple[Any, ...]]] | None:
-    """Return :func:`add_to_slide` where every path is a file of outlines, else None."""
+    """Return :func:`add_to_slide` if every path is a file of outlines, else None."""
     paths = _as_list(path)
     return add_to_slide if paths and all(map(_holds_outlines, paths)) else None
 
 
 def add_to_slide(path: PathOrPaths) -> list[tuple[Any, ...]]:
-    """Add the outlines to the slide that is open, in the Annotations dock, which reads the files in the background.
+    """Add the outlines to the open slide, in the Annotations dock, which reads the files in the background.
 
-    Where no slide is open, a notification says what to do: an error would be wrapped by napari in words of its own.
+    If no slide is open, a notification says what to do. napari would wrap an error in a message of its own.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def add_to_slide(path: PathOrPaths) -> list[tuple[Any, ...]]:
 
     paths = [Path(one) for one in _as_list(path)]
     error = AnnotationError(
-        "no slide is open to which these outlines belong",
+        "no slide is open to which the outlines could be added",
         where=paths[0].name,
         hint="Open the slide first, then drop the file again",
     )
     viewer = current_viewer()
     if viewer is None:
         raise error
-    from .session import sessions_of
+    from .session.viewer import sessions_of
 
     if sessions_of(viewer).current is None:
         from .notices import show_error
@@ -66,7 +66,7 @@ def add_to_slide(path: PathOrPaths) -> list[tuple[Any, ...]]:
         from .docks import open_dock
 
         QTimer.singleShot(0, lambda: open_dock(viewer, "Annotations").add(paths))
-    return [(None,)]  # napari's word for: read, and no layer to add
+    return [(None,)]  # tells napari that the file was read and gives no layer
 
 
 def _holds_outlines(path: str) -> bool:
@@ -78,14 +78,14 @@ def _holds_outlines(path: str) -> bool:
     try:
         text, whole = _beginning(Path(path))
     except (OSError, EOFError, zipfile.BadZipFile, UnicodeDecodeError):
-        return False  # whoever reads it says what is wrong with it
+        return False  # the reader that opens it reports the error
     if text.lstrip().startswith("<"):
         return _XML.search(text) is not None
     return _is_annotation_json(text) if whole else _JSON.search(text) is not None
 
 
 def _beginning(path: Path) -> tuple[str, bool]:
-    """Return the first characters of a file, and whether these are all."""
+    """Return the first characters of a file, and whether they are the whole file."""
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         data = file.read(_LOOKED_AT + 1)
     whole = len(data) <= _LOOKED_AT
@@ -103,7 +103,7 @@ def _is_annotation_json(text: str) -> bool:
         return False
     if not content:
         return False
-    if dsa_json.fits(content):  # others have lists of elements too
+    if dsa_json.fits(content):  # other formats have lists of elements too
         return '"points"' in text or '"center"' in text
     return camelyon_json.fits(content) or geojson.fits(content)
 

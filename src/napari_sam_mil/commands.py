@@ -1,15 +1,15 @@
-"""Commands of the palette, the menus and the keys: each opens its dock and presses the button there.
+"""Commands of the palette, the menus and the keys. Each opens its dock and presses the button there.
 
-So a command does what the button does, is refused where the button is, and leaves the dock open to be looked at.
+A command therefore does exactly what the button does, is refused while the button is disabled, and leaves the dock
+open.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info
-
 from .docks import find_dock, open_dock, open_docks
+from .notices import tell
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -42,31 +42,31 @@ def classify(viewer: Viewer) -> None:
 
 
 def cancel(viewer: Viewer) -> None:
-    """Stop whatever the docks of this window do."""
-    from .widgets.work import Worker
+    """Cancel all jobs of the docks of this window."""
+    from .background.dock_jobs import DockJobs
 
     dock = find_dock(viewer, "Analyze")
-    workers = [worker for one in open_docks(viewer) for worker in one.findChildren(Worker) if worker.busy]
-    if not workers and (dock is None or dock.job is None):
-        show_info("SAM-MIL does nothing that could be cancelled.")
+    busy = [jobs for one in open_docks(viewer) for jobs in one.findChildren(DockJobs) if jobs.busy]
+    if not busy and (dock is None or dock.job is None):
+        tell("SAM-MIL is not running anything that could be cancelled.")
     if dock is not None:
         dock.cancel()
-    for worker in workers:
-        worker.cancel()
+    for jobs in busy:
+        jobs.cancel()
 
 
 def add_points(viewer: Viewer) -> None:
-    """Take the tool *+ Point*."""
+    """Toggle the tool *+ Point*."""
     _press(viewer, "Prompts", "card", "tools", "positive")
 
 
 def add_negative_points(viewer: Viewer) -> None:
-    """Take the tool *− Point*."""
+    """Toggle the tool *− Point*."""
     _press(viewer, "Prompts", "card", "tools", "negative")
 
 
 def drag_box(viewer: Viewer) -> None:
-    """Take the tool *Box*."""
+    """Toggle the tool *Box*."""
     _press(viewer, "Prompts", "card", "tools", "box")
 
 
@@ -121,18 +121,18 @@ def toggle_figure_6(viewer: Viewer) -> None:
 
 
 def show_beside(viewer: Viewer) -> None:
-    """Press *SAM-MIL beside AB-MIL…*."""
+    """Press *Compare two classifiers…*."""
     _press(viewer, "Annotations", "figure", "beside")
 
 
-def export_groups_csv(viewer: Viewer) -> None:
-    """Press *Save as CSV…* of the groups."""
-    _press(viewer, "Groups", "csv")
+def export_segments_csv(viewer: Viewer) -> None:
+    """Press *Save as CSV…* of the segments."""
+    _press(viewer, "Segments", "csv")
 
 
-def export_groups_geojson(viewer: Viewer) -> None:
-    """Press *Save as GeoJSON…* of the groups."""
-    _press(viewer, "Groups", "geojson")
+def export_segments_geojson(viewer: Viewer) -> None:
+    """Press *Save as GeoJSON…* of the segments."""
+    _press(viewer, "Segments", "geojson")
 
 
 def save_figure(viewer: Viewer) -> None:
@@ -141,12 +141,12 @@ def save_figure(viewer: Viewer) -> None:
 
 
 def open_project(viewer: Viewer) -> None:
-    """Press *Open folder…* of the slides."""
+    """Press *Choose folder…* of the slides."""
     _press(viewer, "Slides", "folder")
 
 
 def _press(viewer: Viewer, dock_name: str, *path: str) -> None:
-    """Press the button that ``path`` leads to from a dock; say so where it cannot be pressed now."""
+    """Press the button at ``path`` in a dock. If it is disabled, tell the user."""
     place: Any = open_dock(viewer, dock_name)
     for name in path:
         place = place[name] if isinstance(place, dict) else getattr(place, name)
@@ -154,5 +154,5 @@ def _press(viewer: Viewer, dock_name: str, *path: str) -> None:
     if button.isEnabled():
         button.click()
     else:
-        words = button.text().replace("&", "").rstrip("…")
-        show_info(f"“{words}” cannot be pressed now; the {dock_name} dock says what is missing. {button.toolTip()}")
+        title = button.text().replace("&", "").rstrip("…")
+        tell(f"“{title}” is not available now. The {dock_name} dock says what is missing. {button.toolTip()}.")

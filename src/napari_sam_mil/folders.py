@@ -1,4 +1,4 @@
-"""Open a project, a RUN or predictions in napari: a slide of it, with its results, and the list of all slides."""
+"""Open a project, a run or predictions in napari: its first slide with results, and the list of all slides."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from pathlib import Path
 
 from sam_mil_engine.errors import ProjectError
 
-from .analysis import BUNDLED
-from .collection import Collection, Entry, find_slide, is_collection, open_collection
-from .kept import Kept
-from .layers import LayerData
+from .analysis.collection import Collection, Entry, find_slide, is_collection, open_collection
+from .analysis.model import AUTO, StoredResults
+from .analysis.source import tag_of
+from .layers.results import LayerData
 from .reader import PathOrPaths, read_slides
-from .source import tag_of
 
 
 def get_folder_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return :func:`read_folder` for a folder, or the table of one that the engine wrote; else None.
+    """Return :func:`read_folder` for a folder, or for a table that the engine wrote in it; else None.
 
-    napari asks here once the user has chosen SAM-MIL for a folder: of one that is something else it would say no
-    more than that it was refused, while :func:`read_folder` says what is missing.
+    All folders are accepted, since napari calls this after the user has chosen SAM-MIL. If this function refused a
+    folder, napari would give no reason, whereas :func:`read_folder` says what is missing.
     """
     paths = [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
     known = len(paths) == 1 and (paths[0].is_dir() or is_collection(_folder(paths[0])))
@@ -27,7 +26,7 @@ def get_folder_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerDa
 
 
 def read_folder(path: PathOrPaths) -> list[LayerData]:
-    """Open the first slide of a folder that can be found, and in a window the docks with its results and the list.
+    """Open the first slide of a folder whose file is found. In a window, also open the Analyze and Slides docks.
 
     Raises
     ------
@@ -40,9 +39,9 @@ def read_folder(path: PathOrPaths) -> list[LayerData]:
     entry = next((one for one in ready if find_slide(one, places_of(collection)) is not None), None)
     if entry is None:
         raise ProjectError(
-            f"none of its {len(collection.entries)} slides is where it was",
+            f"none of its {len(collection.entries)} slide files was found",
             where=folder,
-            hint="Put the slide files into the folder `slides` in it or beside it",
+            hint="Put the slide files into a folder called “slides”, inside this folder or next to it",
         )
     layers = slide_layers(collection, entry)
     _show_docks_soon(folder)
@@ -50,13 +49,13 @@ def read_folder(path: PathOrPaths) -> list[LayerData]:
 
 
 def places_of(collection: Collection) -> Sequence[Path]:
-    """Return the folders in which the slides of a collection are looked for, besides where they were."""
+    """Return the folders that are searched for the slides of a collection, besides their recorded paths."""
     project = collection.project
     return [collection.folder, *([project, project.parent] if project is not None else [collection.folder.parent])]
 
 
 def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
-    """Open one slide of a collection; its layer knows where its results lie.
+    """Open one slide of a collection. The metadata of its layer holds the location of its results.
 
     Raises
     ------
@@ -66,17 +65,17 @@ def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
     path = find_slide(entry, places_of(collection))
     if path is None:
         raise ProjectError(
-            f"the slide {entry.slide_id} is not where it was",
+            f"the file of the slide {entry.slide_id} was not found",
             where=entry.path or collection.folder,
-            hint="Put the file into the folder `slides` in the project or beside it",
+            hint="Put the file into a folder called “slides”, inside the project or next to it",
         )
     layers = read_slides(str(path))
     if entry.bag is not None:
-        classifier = BUNDLED if entry.model is None else str(entry.model)
+        classifier = AUTO if entry.model is None else str(entry.model)
         for _, keywords, _ in layers:
             tag = tag_of(keywords["metadata"])
             if tag is not None:
-                tag.source.kept = Kept(entry.bag.parents[1], classifier, entry.scores)
+                tag.source.stored = StoredResults(entry.bag.parents[1], classifier, entry.scores)
     return layers
 
 
@@ -86,7 +85,7 @@ def _folder(path: str | Path) -> Path:
 
 
 def _show_docks_soon(folder: Path) -> None:
-    """Open the docks once napari has put the layers into the window; without a window nothing is to be shown."""
+    """Open the docks after napari has added the layers. Without a window, do nothing."""
     import napari
 
     viewer = napari.current_viewer()
@@ -98,6 +97,6 @@ def _show_docks_soon(folder: Path) -> None:
 
     def show() -> None:
         open_dock(viewer, "Slides").show_folder(folder)
-        open_dock(viewer, "Analyze")  # in front: it tells of the slide that is open
+        open_dock(viewer, "Analyze")  # in front, since it shows the open slide
 
     QTimer.singleShot(0, show)

@@ -1,10 +1,11 @@
-"""Tell the user what went wrong and what to do, with the traceback one click away."""
+"""Messages to the user: what happened and what to do, with the traceback one click away."""
 
 from __future__ import annotations
 
-import re
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtCore import Qt
@@ -13,73 +14,63 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 
 from sam_mil_engine.errors import SamMilError
 
-from .napari_compat.event_loop import later
 from .napari_compat.toasts import PlainNotification, open_toast
-from .words import sentence_case
+from .text import sentence_case
+
+Severity = Literal["info", "warning", "error"]
+#: Text of a button in a notification, and the function that it calls with the notification.
+Action = tuple[str, Callable[[Any], None]]
+
+
+def tell(message: str, severity: Severity = "info", *, actions: Sequence[Action] = ()) -> None:
+    """Show a message in the corner of the canvas, without truncation. It may be called from any thread.
+
+    Parameters
+    ----------
+    message
+        What happened, and what to do, in full sentences.
+    severity
+        ``info`` closes itself after 15 seconds; ``warning`` and ``error`` stay until the user closes them.
+    actions
+        Buttons: the text of each, and the function that it calls with the notification.
+    """
+    level = NotificationSeverity(severity)
+    notification_manager.dispatch(PlainNotification(message, level, actions=list(actions)))
+    if QApplication.instance() is not None:
+        open_toast(message, stays=severity != "info")
 
 
 def show_error(error: BaseException, *, doing: str) -> None:
-    """Show an error as a napari notification with a button *Show details*.
+    """Show an error with a button *Show details*.
 
     Parameters
     ----------
     error
-        What was raised.
+        The exception.
     doing
-        What was tried, for example ``Segment/Classify``; begins the message.
+        The task that failed, for example ``Segment/Classify``. It stands at the end of the message.
     """
     details = "".join(traceback.format_exception(error))
     message = f"{describe(error)} ({doing} did not finish.)"
-    notification = PlainNotification(
-        message,
-        NotificationSeverity.ERROR,
-        actions=[("Show details", lambda _notification: show_details(details))],
-    )
-    notification_manager.dispatch(notification)
-    later(lambda: open_toast(message))
+    tell(message, "error", actions=[("Show details", lambda _notification: show_details(details))])
 
 
 def describe(error: BaseException) -> str:
-    """Say in sentences what is wrong, where, and what to do."""
+    """Describe an error in sentences: what is wrong, where, and what to do."""
     if isinstance(error, SamMilError):
-        what = in_window_words(sentence_case(error.what))
         where = f" ({Path(error.where).name or error.where})" if error.where else ""
-        hint = in_window_words(error.hint or "")
-        return f"{what}{where}." + (f" {hint}." if hint else "")
+        hint = error.for_window().hint
+        return f"{sentence_case(error.what)}{where}." + (f" {hint}." if hint else "")
     if isinstance(error, MemoryError):
-        return "There was not enough memory. Close other programs or slides and try again."
+        return "There was not enough memory. Close other programs or slides, then try again."
     return (
-        f"Something unexpected happened: {type(error).__name__}: {error}. "
-        "What was finished is kept; try again, and report the details if it comes back."
+        f"An unexpected error occurred: {type(error).__name__}: {error}. "
+        "Finished stages are saved. Try again, and report the details if the error occurs again."
     )
 
 
-def in_window_words(text: str) -> str:
-    """Return what an error says without words of the command line: the window has boxes and buttons for them.
-
-    A sentence that speaks of an option or a command which the window has no word for is left out.
-    """
-    for pattern, words in _WINDOW_WORDS:
-        text = re.sub(pattern, words, text)
-    sentences = re.split(r"(?<=[.;]) ", text)
-    return " ".join(one for one in sentences if not _COMMAND_LINE.search(one)).rstrip(".; ")
-
-
-#: What errors say on the command line -> what the window says.
-_WINDOW_WORDS = (
-    (
-        r"try --preset biopsy or another --preset",
-        "try another tissue preset, for example Biopsy, in the Analyze dock",
-    ),
-    (r"Choose a smaller --patch-size, or look at", "Choose a classifier with smaller patches, or look at"),
-    (r"State it with --source-mpp, in µm (?:a|per) level-0 pixel", "Enter the resolution in the Analyze dock"),
-    (r"Try --device cpu", "Close other programs that use the graphics card, and try again"),
-)
-_COMMAND_LINE = re.compile(r"(?:^|[\s(`])--\w|sam-mil-engine|`[a-z]+ [^`]*`")
-
-
-def show_details(text: str, *, title: str = "Details of the error") -> QDialog:
-    """Open a window with text that can be scrolled, selected and copied."""
+def show_details(text: str, *, title: str = "Error details") -> QDialog:
+    """Open a window with a text that the user can scroll, select and copy."""
     dialog = QDialog(QApplication.activeWindow())
     dialog.setWindowTitle(title)
     dialog.resize(820, 460)
@@ -100,5 +91,5 @@ def show_details(text: str, *, title: str = "Details of the error") -> QDialog:
     return dialog
 
 
-#: Windows that are open: a window without a parent lives only as long as somebody holds it.
+#: Open dialogs. Qt deletes a dialog without a parent as soon as nothing refers to it.
 _open_dialogs: set[QDialog] = set()

@@ -1,12 +1,11 @@
-"""What opening a slide does to the window: colours, damaged tiles, scale bar, loading in the background.
+"""What opening a slide does to the window: colours, damaged tiles, scale bar, background loading.
 
-Imports napari only where it runs already: reading a slide without a window stays light.
+napari is imported only if it is already running, so that reading a slide without a window stays light.
 """
 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,40 +14,41 @@ from sam_mil_engine.errors import SamMilError, SlideError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 from sam_mil_engine.slide.slide import Slide
 
+from .layers.preload import load_for_slides
 from .napari_compat.scale_bar import show_scale_bar
 from .preferences import Preferences, preferences, save_preferences
-from .preload import load_for_slides
+from .warning import warn
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.level_array import LevelArray
 
 BACKGROUND = (
-    "Slides load in the background now, so that moving never waits for tiles: napari's asynchronous slicing was "
-    "switched on. You find it in Plugins › SAM-MIL › Preferences and keys, "
+    "Slides now load in the background, so that panning and zooming never wait for tiles: napari's asynchronous "
+    "slicing was switched on. The setting is in Plugins › SAM-MIL › Preferences and keys, "
     "and in napari's Preferences › Experimental."
 )
 
 
 def read_preferences() -> Preferences:
-    """Return the preferences; where they are damaged the defaults, with a warning, so that slides still open."""
+    """Return the preferences. If the file is damaged, warn and return the defaults, so that slides still open."""
     try:
         return preferences()
     except SamMilError as error:
-        warnings.warn(str(error), stacklevel=2)
+        warn(str(error.for_window()))
         return Preferences()
 
 
 def open_levels(
     path: str, values: Preferences, progress: ProgressCallback = silent
 ) -> tuple[Slide, list[LevelArray]]:
-    """Open a slide and read its coarsest level, which napari asks for in the thread of the window.
+    """Open a slide and read its coarsest level, which napari requests in the window's thread.
 
     Raises
     ------
     SlideError
-        If it cannot be opened; a part that cannot be read is told as :func:`levels_of` says.
+        If it cannot be opened. Unreadable parts are reported as in :func:`levels_of`.
     Cancelled
-        If ``progress`` asks for it; the slide is closed then.
+        If ``progress`` raises it. The slide is then closed.
     """
     from sam_mil_engine.slide.reader import open_slide
 
@@ -56,12 +56,12 @@ def open_levels(
         slide = open_slide(path)
         return slide, levels_of(slide, values)
     load_for_slides()
-    progress(Progress("open", 0, 0, "tiles"))
+    progress(Progress("open", 0, 0, unit="tiles"))
     slide = open_slide(path)
     levels = levels_of(slide, values)
     coarsest = levels[-1]
     try:
-        coarsest.fetch(lambda made: progress(Progress("open", made, coarsest.tiles_to_make, "tiles")))
+        coarsest.fetch(lambda made: progress(Progress("open", made, coarsest.tiles_to_make, unit="tiles")))
     except BaseException:
         slide.close()
         raise
@@ -69,7 +69,7 @@ def open_levels(
 
 
 def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:
-    """Return the pyramid of a slide as the preferences want it; an unusable ICC profile is told and left out."""
+    """Return the pyramid of a slide according to the preferences. Warn of an invalid ICC profile and ignore it."""
     from sam_mil_engine.slide.colour import to_srgb
     from sam_mil_engine.slide.pyramid import open_pyramid
 
@@ -78,30 +78,33 @@ def levels_of(slide: Slide, values: Preferences) -> list[LevelArray]:
         try:
             colours = to_srgb(slide.info.icc_profile)
         except SlideError as error:
-            warnings.warn(f"{slide.info.path.name}: {error}", stacklevel=2)
+            warn(f"{slide.info.path.name}: {error.for_window()}")
     return open_pyramid(
-        slide, cache_bytes=values.cache_bytes, colours=colours, on_bad_tile=_teller() if napari_runs() else None
+        slide,
+        cache_bytes=values.cache_bytes,
+        colours=colours,
+        on_bad_tile=_damage_notifier() if napari_runs() else None,
     )
 
 
 def napari_runs() -> bool:
-    """Whether this process has napari's viewer, loaded by whoever shows the slide."""
+    """Whether napari's viewer is loaded in this process."""
     return "napari.viewer" in sys.modules
 
 
 def prepare_window(slide: Slide, values: Preferences) -> None:
-    """Make the window that is open ready for a slide; does nothing without one."""
+    """Prepare the open window for a slide. Without a window, do nothing."""
     if not napari_runs():
         return
     from napari import current_viewer
 
-    from .readout import watch_cursor
-    from .session import sessions_of
+    from .session.cursor_readout import watch_cursor
+    from .session.viewer import sessions_of
 
     viewer = current_viewer()
     if viewer is None:
         return
-    sessions_of(viewer)  # from now on a slide that is seen whole stays whole
+    sessions_of(viewer)  # from now on, a fully visible slide stays fully visible
     watch_cursor(viewer)
     if slide.info.mpp is not None:
         show_scale_bar(viewer)
@@ -110,39 +113,39 @@ def prepare_window(slide: Slide, values: Preferences) -> None:
 
 
 def _load_in_background(values: Preferences) -> None:
-    """Switch napari's asynchronous slicing on, once and for all, and say so; whoever switches it off is obeyed."""
+    """Switch on napari's asynchronous slicing once and tell the user; if the user switches it off, it stays off."""
     from napari.settings import get_settings
-    from napari.utils.notifications import Notification, NotificationSeverity, notification_manager
+
+    from .notices import tell
 
     experimental = get_settings().experimental
     was_on = bool(experimental.async_)
     try:
         save_preferences(replace(values, background_offered=True))
     except SamMilError as error:
-        # what cannot be remembered would come back at every start
-        warnings.warn(str(error), stacklevel=2)
+        # if this cannot be saved, the message would appear at every start
+        warn(str(error.for_window()))
         return
     if was_on:
         return
     experimental.async_ = True
 
-    def undo(_notification: Notification) -> None:
+    def undo(_notification: object) -> None:
         experimental.async_ = False
 
-    notification_manager.dispatch(
-        Notification(BACKGROUND, NotificationSeverity.INFO, actions=[("Switch it off", undo)])
-    )
+    tell(BACKGROUND, actions=[("Switch it off", undo)])
 
 
-def _teller() -> Callable[[SlideError], None]:
-    """Return what tells of the first damaged tile of a slide; it is called from any thread."""
-    from napari.utils.notifications import show_warning
+def _damage_notifier() -> Callable[[SlideError], None]:
+    """Return a function that reports the first damaged tile of a slide. It may be called from any thread."""
+    seen: list[SlideError] = []
 
-    told: list[SlideError] = []
+    def notify_once(error: SlideError) -> None:
+        from .notices import describe, tell
 
-    def tell(error: SlideError) -> None:
-        told.append(error)
-        if len(told) == 1:
-            show_warning(f"A part of the slide cannot be shown and is painted magenta; there may be more. {error}")
+        seen.append(error)
+        if len(seen) == 1:
+            part = "A part of the slide cannot be read and is shown in magenta. There may be other such parts."
+            tell(f"{part} {describe(error)}", "warning")
 
-    return tell
+    return notify_once

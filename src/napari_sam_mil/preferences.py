@@ -1,4 +1,4 @@
-"""What the user set once and for all, remembered from one start to the next. No Qt, no napari."""
+"""The user's preferences, saved between sessions. No Qt, no napari."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.settings import PYRAMID_CACHE_BYTES
 
-from .analysis import Choices
+from .analysis.model import Choices
 
-#: MiB of decoded tiles that one open slide may keep.
+#: Range of the cache of decoded tiles for one open slide, in MiB.
 CACHE_RANGE_MIB = (64, 16_384)
 
 
@@ -25,13 +25,13 @@ class Preferences:
     Attributes
     ----------
     project
-        Folder in which results are kept, unless another is chosen in the Analyze dock.
+        Folder for results, unless another is chosen in the Analyze dock.
     cache_mib
-        MiB of decoded tiles that one open slide may keep; holds for slides that are opened later.
+        Cache of decoded tiles for each open slide, in MiB. It applies to slides that are opened later.
     srgb
-        Whether colours are shown as the embedded ICC profile means them.
+        Whether colours are converted to sRGB with the embedded ICC profile.
     background_offered
-        Whether loading in the background was switched on once; from then on it is the user's.
+        Whether background loading has been switched on once. From then on, the user decides.
     """
 
     project: str = str(Choices().project)
@@ -41,23 +41,23 @@ class Preferences:
 
     @property
     def cache_bytes(self) -> int:
-        """The cache in bytes, within its range whatever the file says."""
+        """The cache in bytes, clipped to its range."""
         low, high = CACHE_RANGE_MIB
         return min(max(self.cache_mib, low), high) * 2**20
 
 
 def preferences_file() -> Path:
-    """Return where the preferences lie."""
+    """Return the path of the preferences file."""
     return Path(user_config_path("napari-sam-mil", appauthor=False)) / "preferences.json"
 
 
 def preferences() -> Preferences:
-    """Return what the user set; the defaults where nothing is set.
+    """Return the saved preferences, or the defaults if there are none.
 
     Raises
     ------
     SettingsError
-        If the file is damaged: it says which, and what to do.
+        If the file is damaged. The error names the file and says what to do.
     """
     path = preferences_file()
     try:
@@ -73,10 +73,10 @@ def preferences() -> Preferences:
         raise SettingsError(
             f"the preferences cannot be read ({type(error).__name__}: {error})",
             where=path,
-            hint="Correct it, or rename it: the defaults are used then",
+            hint="Correct the file, or rename it to use the defaults",
         ) from error
 
 
 def save_preferences(values: Preferences) -> None:
-    """Remember preferences; raises :class:`ProjectError` where the file cannot be written."""
+    """Save the preferences; raises :class:`ProjectError` if the file cannot be written."""
     atomic_write(preferences_file(), json.dumps(asdict(values), indent=2) + "\n")

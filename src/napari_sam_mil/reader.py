@@ -1,4 +1,4 @@
-"""Open slides in napari: lazily, at any zoom, in micrometres. Imports nothing heavy."""
+"""Open slides in napari as lazy pyramids in micrometres. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from sam_mil_engine.slide.finding import EXTENSIONS
 
-from .layers import LayerData, slide_layer
+from .analysis.source import METADATA_KEY, LayerTag, SlideSource
+from .background.waiting import wait_for
+from .layers.results import LayerData, slide_layer
 from .opening import open_levels, prepare_window, read_preferences
-from .source import METADATA_KEY, LayerTag, SlideSource
-from .waiting import wait_for
 
 PathOrPaths = str | Sequence[str]
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return :func:`read_slides` where every path is a file that the engine may open, else None."""
+    """Return :func:`read_slides` if the engine reads the type of every file, else None."""
     paths = _as_list(path)
     if paths and all(Path(one).suffix.lower() in EXTENSIONS for one in paths):
         return read_slides
@@ -26,12 +26,12 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 def read_slides(path: PathOrPaths) -> list[LayerData]:
     """Open one or several slides, each as one lazy RGB pyramid.
 
-    The layer's metadata holds the open slide (:func:`napari_sam_mil.source.tag_of`).
+    The layer's metadata holds the open slide (:func:`napari_sam_mil.analysis.source.tag_of`).
 
     Raises
     ------
     SlideError
-        If a file cannot be opened; napari shows its message.
+        If a file cannot be opened. napari shows the message.
     """
     return [_read(one) for one in _as_list(path)]
 

@@ -1,28 +1,28 @@
-"""Slides to begin with: one made on this computer, and a public one."""
+"""Sample slides: one generated on this computer, and a public one."""
 
 from __future__ import annotations
 
 from sam_mil_engine.progress import Progress, ProgressCallback
-from sam_mil_engine.workflow.sample import fetch_cmu, sample_folder
+from sam_mil_engine.sample import fetch_cmu, sample_folder
 
-from .layers import LayerData
+from .background.waiting import wait_for
+from .layers.results import LayerData
 from .reader import read_slides
-from .waiting import wait_for
 
 
 def generated_slide() -> list[LayerData]:
-    """Make (once) and open a synthetic slide with tumour islands; needs no network."""
-    from sam_mil_engine.workflow.synthetic import make_slide
+    """Generate (once) and open a synthetic slide with tumour islands. It needs no network."""
+    from sam_mil_engine.synthetic import make_slide
 
     path = sample_folder() / "generated-tumour.tif"
 
     def draw(progress: ProgressCallback) -> None:
-        progress(Progress("draw", 0, 0, "slides", "drawing a slide"))
+        progress(Progress("draw", 0, 0, unit="slides", message="generating a slide"))
         path.parent.mkdir(parents=True, exist_ok=True)
         make_slide(path, seed=7, tumour=True, annotations=path.with_suffix(".geojson"))
 
     if not path.is_file():
-        wait_for(draw, "Drawing a slide")
+        wait_for(draw, "Generating a slide")
     return read_slides(str(path))
 
 
@@ -32,7 +32,7 @@ def cmu_small_region() -> list[LayerData]:
     Raises
     ------
     SlideError
-        If it is neither in the cache nor can be downloaded.
+        If it is not in the cache and cannot be downloaded.
     """
     path = wait_for(lambda progress: fetch_cmu(progress=progress), "Opening CMU-1-Small-Region")
     return read_slides(str(path))

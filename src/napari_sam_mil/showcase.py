@@ -1,9 +1,8 @@
-"""Open a slide with its results in napari and save the window as a picture.
+"""Open a slide with its results in napari and save an image of the window.
 
 ``python -m napari_sam_mil.showcase SLIDE --project PROJECT --model RUN --picture OUT.png [--show]``
 
-What the project holds already is shown at once; what is missing is computed. Without a display the window is drawn
-on an invisible one.
+Stored results are shown at once, and missing ones are computed. Without a display, a virtual one is used.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError
 
-from .analysis import BUNDLED
-from .display import has_display, some_display
+from .analysis.model import AUTO
+from .napari_compat.display import ensure_display, has_display
 from .napari_compat.event_loop import process_events
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from .widgets.analyze import AnalyzeDock
+    from .widgets.analyze.dock import AnalyzeDock
 
-#: Seconds that a slide may take before the showcase gives up.
-PATIENCE = 1800.0
+#: Seconds after which the analysis of the slide is cancelled.
+TIMEOUT_S = 1800.0
 
 
 def save_window(
@@ -34,7 +33,7 @@ def save_window(
     project: str | Path,
     picture: str | Path | None = None,
     *,
-    model: str | Path = BUNDLED,
+    model: str | Path = AUTO,
     size: tuple[int, int] = (1920, 1080),
     show: bool = False,
 ) -> None:
@@ -43,7 +42,7 @@ def save_window(
     Parameters
     ----------
     slide, project
-        The slide, and the folder in which its results are or will be kept.
+        The slide, and the folder for its results.
     picture
         PNG to write; None writes none.
     model
@@ -59,7 +58,7 @@ def save_window(
         If the analysis fails, or the window cannot be drawn here.
     """
     show = show and has_display()
-    with some_display(size=size):
+    with ensure_display(size=size):
         import napari
 
         viewer = napari.Viewer(title=f"{Path(slide).stem} - SAM-MIL", show=True)
@@ -85,52 +84,52 @@ def present(
     viewer.open(str(slide), plugin="napari-sam-mil")
     dock: AnalyzeDock = open_dock(viewer, "Analyze")
     dock.choices_card.set_project(Path(project))
-    if str(model) != BUNDLED:
+    if str(model) != AUTO:
         dock.choices_card.set_classifier(Path(model))
     failures: list[Exception] = []
     job = dock.run("Classify")
     if job is None:
-        raise SamMilError("the slide was opened, but not as one that can be analysed", where=slide)
+        raise SamMilError("the file was opened, but not as a slide that can be analysed", where=slide)
     job.failed.connect(failures.append)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while dock.job is not None:
         process_events()
         if time.monotonic() > end:
             dock.cancel()
-            raise SamMilError(f"the analysis took longer than {PATIENCE:.0f} s", where=slide)
+            raise SamMilError(f"the analysis took longer than {TIMEOUT_S:.0f} s", where=slide)
         time.sleep(0.01)
     if failures:
         raise failures[0]
     viewer.reset_view()
-    settle()
+    wait_until_drawn()
     return dock
 
 
-def settle(seconds: float = 1.0) -> None:
-    """Let the window draw what is waiting to be drawn."""
+def wait_until_drawn(seconds: float = 1.0) -> None:
+    """Process events for some seconds, so that the window is fully drawn."""
     from qtpy.QtCore import QEvent
     from qtpy.QtWidgets import QApplication
 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         process_events()
-        # what was closed is gone from the picture: processing events alone leaves it there
+        # processing events alone does not remove closed widgets from the image
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         time.sleep(0.01)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; the exit code is 0 where the window was shown or saved."""
+    """Run from the command line. The exit code is 0 if the window was shown or saved."""
     parser = argparse.ArgumentParser(
         prog="python -m napari_sam_mil.showcase", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("slide", type=Path)
-    parser.add_argument("--project", type=Path, required=True, help="folder in which results are kept")
+    parser.add_argument("--project", type=Path, required=True, help="folder for the results")
     parser.add_argument(
-        "--model", default=BUNDLED, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
+        "--model", default=AUTO, help="a RUN, a model folder, or a bundled model (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="PNG of the whole window")
-    parser.add_argument("--show", action="store_true", help="leave the window open, where there is a display")
+    parser.add_argument("--show", action="store_true", help="leave the window open if there is a display")
     chosen = parser.parse_args(arguments)
     try:
         save_window(chosen.slide, chosen.project, chosen.picture, model=chosen.model, show=chosen.show)

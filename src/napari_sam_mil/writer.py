@@ -1,4 +1,4 @@
-"""Save layers: outlines and segments as GeoJSON that QuPath opens, segment tables as CSV."""
+"""Save layers: outlines and segments as GeoJSON for QuPath, segment tables as CSV."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sam_mil_engine.files import atomic_write
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.tables.writing import csv_text
 
-from .outline_picture import pictured
-from .outlines import shape_annotations
-from .source import LayerTag, tag_of
-from .waiting import wait_for
+from .analysis.source import LayerTag, tag_of
+from .background.waiting import wait_for
+from .layers.annotations import shape_annotations
+from .layers.outline_image import annotations_of_image
 
 if TYPE_CHECKING:
     from sam_mil_engine.slide.info import SlideInfo
@@ -28,7 +28,7 @@ _CLASSES = {"tissue": "Tissue"}
 
 
 def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str, Any]) -> list[str]:
-    """Write the polygons of a shapes layer in level-0 pixels of its slide.
+    """Write the polygons of a shapes layer as GeoJSON, in level-0 pixels of its slide.
 
     Raises
     ------
@@ -47,16 +47,16 @@ def write_shapes(path: str, data: list[npt.NDArray[np.floating]], meta: dict[str
 
 
 def write_segments(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the segments of a layer of segments: GeoJSON with their scores, or CSV with the scores alone.
+    """Write the segments of a segments layer: GeoJSON with their scores, or CSV with the scores alone.
 
-    A picture of many outlines is written as :func:`write_shapes` writes those that can be edited.
+    An image of many outlines is written by :func:`write_shapes`.
     """
     tag = _tag(path, meta)
-    if pictured(data) is not None:
+    if annotations_of_image(data) is not None:
         return write_shapes(path, data, meta)
     if tag.segments is None:
         raise AnnotationError(
-            "this layer holds no segments", where=path, hint="Save the layer of segments of an analysed slide"
+            "this layer holds no segments", where=path, hint="Save the segments layer of an analysed slide"
         )
     table = {str(name): np.asarray(column) for name, column in dict(meta["features"]).items()}
     return [save_segments(path, tag.segments, table, info=tag.source.info)]
@@ -65,7 +65,7 @@ def write_segments(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 def save_segments(
     path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
 ) -> str:
-    """Do :func:`write_segments_file` in a thread, while the window goes on living."""
+    """Run :func:`write_segments_file` in a thread, while the window stays responsive."""
     return str(
         wait_for(lambda _: write_segments_file(path, segments, table, info=info), f"Saving {Path(path).name}")
     )
@@ -74,7 +74,7 @@ def save_segments(
 def write_segments_file(
     path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
 ) -> str:
-    """Write segments as the suffix says: ``.csv`` their table, else GeoJSON."""
+    """Write segments in the format of the suffix: ``.csv`` writes the table, any other GeoJSON."""
     if Path(path).suffix.lower() == ".csv":
         return write_table(path, table)
     return write_segments_geojson(path, segments, table, info=info)
@@ -83,7 +83,7 @@ def write_segments_file(
 def write_segments_geojson(
     path: str | Path, segments: Segments, table: Mapping[str, npt.NDArray[Any]], *, info: SlideInfo
 ) -> str:
-    """Write the segments of a table (by its ``index``, from 1) as polygons with their rows as measurements."""
+    """Write the segments of a table (``index`` counts from 1) as polygons, with their rows as measurements."""
     from sam_mil_engine.annotations.geojson import write_geojson
     from sam_mil_engine.annotations.masks import segment_annotations
 
@@ -101,10 +101,9 @@ def write_segments_geojson(
 
 
 def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Write columns as CSV; what does not exist stays empty."""
+    """Write columns as CSV. NaN becomes an empty cell."""
     rows = zip(*(column.tolist() for column in table.values()), strict=True)
-    empty = ([None if isinstance(one, float) and math.isnan(one) else one for one in row] for row in rows)
-    atomic_write(Path(path), csv_text(list(table), empty))
+    atomic_write(Path(path), csv_text(list(table), rows))
     return str(path)
 
 
@@ -112,8 +111,8 @@ def _tag(path: str, meta: dict[str, Any]) -> LayerTag:
     tag = tag_of(meta.get("metadata", {}))
     if tag is None:
         raise AnnotationError(
-            f"the layer {meta.get('name', '')!r} does not belong to a slide, so its place on a slide is not known",
+            f"the layer {meta.get('name', '')!r} does not belong to a slide, so its position on a slide is unknown",
             where=path,
-            hint="Save a layer that SAM-MIL made, or draw in the annotation layer of the slide",
+            hint="Save a layer that SAM-MIL made, or draw in the annotations layer of the slide",
         )
     return tag

@@ -1,4 +1,4 @@
-"""Where computations run: chosen once, here. Does not import torch until asked."""
+"""The device on which computations run. Does not import torch until asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import SLIDES_AHEAD
 if TYPE_CHECKING:
     import torch
 
-#: Cores from which on a slide is prepared beside a model that computes on them (benchmarks/extract.py).
+#: Cores from which on a slide is prepared while a model computes on them (benchmarks/extract.py).
 _CORES_FOR_TWO = 4
 
 
@@ -40,12 +40,13 @@ def pick_device(name: str = "auto") -> torch.device:
             f"the device {name!r} cannot be used here ({str(error).splitlines()[0]})",
             hint="Use auto, cpu, cuda, cuda:1 or mps; several CUDA devices share slides with `--scheduler local`;"
             " `sam-mil-engine doctor` lists what this machine has",
+            window_hint="Close other programs that use the graphics card and start napari again",
         ) from error
     return device
 
 
 def describe(device: torch.device) -> str:
-    """One line for a person: ``cpu (2 threads)`` or the name of the accelerator and its memory."""
+    """One line for the user: ``cpu (2 threads)`` or the name of the accelerator and its memory."""
     import torch
 
     if device.type == "cuda":

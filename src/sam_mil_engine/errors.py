@@ -12,7 +12,7 @@
     ├── ModelError         a trained model cannot be loaded or does not fit the bag
     ├── AnnotationError    an annotation file is malformed
     ├── ProjectError       a project folder cannot be written or is in use
-    └── Cancelled          the caller asked to stop; what was finished is kept
+    └── Cancelled          the caller asked to stop; finished results are saved
 
 Every error says what is wrong, where, and what to do about it.
 """
@@ -33,12 +33,23 @@ class SamMilError(Exception):
         The file, row, element or setting that is wrong.
     hint
         What the reader can do about it.
+    window_hint
+        The same for a reader who sits at a window, where ``hint`` names commands or options: it names buttons and
+        fields. None where ``hint`` is right for both.
     """
 
-    def __init__(self, what: str, *, where: str | PathLike[str] | None = None, hint: str | None = None):
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | PathLike[str] | None = None,
+        hint: str | None = None,
+        window_hint: str | None = None,
+    ):
         self.what = what
         self.where = None if where is None else fspath(where)
         self.hint = hint
+        self.window_hint = window_hint
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -46,12 +57,19 @@ class SamMilError(Exception):
         return text if self.hint is None else f"{text}. {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with keyword arguments, so that workers can send errors home."""
-        return _rebuild, (type(self), self.what, self.where, self.hint)
+        """Pickle with keyword arguments, so that workers can send errors back."""
+        return _rebuild, (type(self), self.what, self.where, self.hint, self.window_hint)
+
+    def for_window(self) -> SamMilError:
+        """Return the same error with the window's hint as its hint."""
+        hint = self.hint if self.window_hint is None else self.window_hint
+        return type(self)(self.what, where=self.where, hint=hint)
 
 
-def _rebuild(kind: type[SamMilError], what: str, where: str | None, hint: str | None) -> SamMilError:
-    return kind(what, where=where, hint=hint)
+def _rebuild(
+    kind: type[SamMilError], what: str, where: str | None, hint: str | None, window_hint: str | None
+) -> SamMilError:
+    return kind(what, where=where, hint=hint, window_hint=window_hint)
 
 
 class SettingsError(SamMilError):
@@ -91,4 +109,4 @@ class ProjectError(SamMilError):
 
 
 class Cancelled(SamMilError):
-    """The caller asked to stop. What was finished before is kept."""
+    """The caller asked to stop. Results finished before are saved."""

@@ -18,7 +18,7 @@ _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; when the block ends well it is synced and renamed to ``path``.
+    """Yield a temporary path next to ``path``; when the block succeeds it is synced and renamed to ``path``.
 
     If the block raises, the temporary file is removed and ``path`` is as it was. The temporary name starts with
     a dot and holds the process number, so that two processes never share one.
@@ -44,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``path``; when the block ends well it takes the place of ``path``.
+    """Yield an empty temporary folder next to ``path``; when the block succeeds it takes the place of ``path``.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def writing_error(error: OSError, path: Path, *, needed: int = 0, written: int =
     if error.errno in _FULL:
         need = _amount(needed) if needed else f"more than {_amount(written)}"
         free = _amount(_free(path) + written)
-        quota = "your share of the disk is used up" if error.errno == errno.EDQUOT else "the disk is full"
+        quota = "your disk quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
         return ProjectError(
             f"{quota}: {need} are needed, {free} are free", where=path, hint="Free some space and run again"
         )

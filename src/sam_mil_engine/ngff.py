@@ -1,4 +1,4 @@
-"""Pictures on a slide as multiscale OME-Zarr 0.5, which napari, QuPath and neuroglancer open."""
+"""Images of a slide as multiscale OME-Zarr 0.5, which napari, QuPath and neuroglancer open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_ome_zarr(
     name: str,
     channels: Sequence[str] = (),
 ) -> None:
-    """Write a picture and its halves, quarters and so on, made by leaving pixels out (labels stay labels).
+    """Write an image and its halves, quarters and so on, made by leaving pixels out (labels stay labels).
 
     Pixel centres carry the coordinates, as in napari: level-0 pixel (0, 0) of the slide lies at (0, 0).
 
@@ -37,7 +37,7 @@ def write_ome_zarr(
     image
         (height, width), or (channels, height, width) with ``channels`` naming them.
     frame
-        Where the picture lies on the slide.
+        Where the image lies on the slide.
     mpp
         Micrometres per level-0 pixel (x, y); without it the axes are in level-0 pixels and carry no unit.
 

@@ -1,4 +1,4 @@
-"""How engine steps say how far they are: they call back, and never print."""
+"""How engine steps report progress: through a callback, never by printing."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Progress:
     notice: bool = False
 
 
-#: A callback that takes reports. Raising :class:`~sam_mil_engine.errors.Cancelled` in it stops the step.
+#: A progress callback. Raising :class:`~sam_mil_engine.errors.Cancelled` in it stops the step.
 ProgressCallback = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """Take a report and say nothing: the default callback."""
+    """Ignore a report: the default callback."""
 
 
 def notice(stage: str, message: str) -> Progress:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sam_mil_engine import errors
 from sam_mil_engine.devices import pick_device
 from sam_mil_engine.files import atomic_folder, atomic_path, atomic_write, writing_error
-from sam_mil_engine.geometry import Frame, px0_to_um, um_to_px0
+from sam_mil_engine.geometry import Frame, area_um2, um_to_px0
 from sam_mil_engine.ngff import write_ome_zarr
 from sam_mil_engine.settings import ProcessSettings, TileSettings, TissueSettings, key, tissue_preset
 
@@ -31,7 +31,7 @@ class TestErrors:
         error = pickle.loads(pickle.dumps(errors.BagError("what", where="where", hint="hint")))
         assert (type(error), error.what, error.where, error.hint) == (errors.BagError, "what", "where", "hint")
 
-    def test_all_are_of_one_tree_and_in_its_picture(self) -> None:
+    def test_all_are_of_one_tree_and_in_its_image(self) -> None:
         kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
         assert all(issubclass(kind, errors.SamMilError) for kind in kinds)
         for kind in kinds:
@@ -48,7 +48,7 @@ class TestFrame:
         frame = Frame(origin, step)
         points_px0 = np.asarray(points, dtype=float).reshape(-1, 2)
         np.testing.assert_allclose(frame.to_px0(frame.from_px0(points_px0)), points_px0, atol=1e-5)
-        np.testing.assert_allclose(frame.sizes_from_px0(frame.sizes_to_px0([3.0, 4.0])), [3, 4])
+        np.testing.assert_allclose(frame.area_from_px0(frame.area_to_px0([3.0, 4.0])), [3, 4])
         np.testing.assert_allclose(frame.area_to_px0(1.0), step[0] * step[1])
 
     def test_a_corner_by_hand(self) -> None:
@@ -61,7 +61,11 @@ class TestFrame:
             Frame((0, 0), downsample)
 
     def test_micrometres(self) -> None:
-        np.testing.assert_allclose(um_to_px0(px0_to_um([10, 20], (0.25, 0.5)), (0.25, 0.5)), [10, 20])
+        np.testing.assert_allclose(um_to_px0([2.5, 10], (0.25, 0.5)), [10, 20])
+        assert area_um2(8, (0.25, 0.5)) == 1
+        assert np.isnan(area_um2(8, None))
+        assert Frame((1, 2), (4, 8)).um_per_pixel((0.25, 0.5)) == (1, 4)
+        assert Frame((1, 2), (4, 8)).finer(2) == Frame((1, 2), (2, 4))
 
 
 class TestSettings:
@@ -128,7 +132,7 @@ class TestFiles:
         ("number", "words"),
         [
             (errno.ENOSPC, r"the disk is full: 2\.0 MiB are needed, .* are free"),
-            (errno.EDQUOT, r"your share of the disk is used up: 2\.0 MiB are needed"),
+            (errno.EDQUOT, r"your disk quota is used up: 2\.0 MiB are needed"),
             (errno.EROFS, "cannot write here"),
             (errno.EIO, "cannot be"),
         ],

@@ -17,8 +17,8 @@ from segment_anything import sam_model_registry
 from torch import nn
 
 from sam_mil_engine.errors import EncoderError, SegmentError
-from sam_mil_engine.features.folding import with_folded_norms
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.folding import fold_norms
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.segment import checkpoints
 from small_sams import build_small_sam
 
@@ -138,7 +138,7 @@ def test_resnet50_of_torchvision(tmp_path):
     encoder = load_encoder(f"resnet50:{path}", device="cpu")
     reference = resnet50(weights=None)
     reference.load_state_dict(state)
-    loaded, expected = encoder._model.state_dict(), with_folded_norms(reference).state_dict()
+    loaded, expected = encoder._model.state_dict(), fold_norms(reference).state_dict()
     assert loaded
     assert all(torch.equal(loaded[name], expected[name]) for name in loaded)
 

@@ -11,6 +11,8 @@ from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QDialog,
@@ -18,9 +20,12 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
     QLineEdit,
+    QPlainTextEdit,
     QRadioButton,
     QScrollArea,
-    QTableWidget,
+    QSlider,
+    QTableView,
+    QTextBrowser,
     QWidget,
 )
 
@@ -28,6 +33,12 @@ LEFT = Qt.MouseButton.LeftButton
 NONE = Qt.KeyboardModifier.NoModifier
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
+
+#: Widgets that a person presses or types into.
+FIELDS = (
+    *(QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox),
+    *(QLineEdit, QPlainTextEdit, QSlider, QTextBrowser),
+)
 
 #: Seconds that any wait of the window's tests may take: no test depends on how fast the machine is.
 WAIT_S = 300.0
@@ -137,12 +148,12 @@ def key(viewer: object, letter: Qt.Key, keys: Qt.KeyboardModifier = NONE) -> Non
 
 
 def canvas(viewer: object) -> QWidget:
-    """Return the picture."""
+    """Return the image."""
     return viewer.window._qt_viewer.canvas.native
 
 
 def place_of(viewer: object, world: Iterable[float]) -> QPoint:
-    """Return where in the picture a point (row, column) of the world is drawn."""
+    """Return where in the image a point (row, column) of the world is drawn."""
     scene = viewer.scene.camera
     middle = canvas(viewer).rect().center()
     row, column = ((one - centre) * scene.zoom for one, centre in zip(world, tuple(scene.center)[-2:], strict=True))
@@ -150,24 +161,37 @@ def place_of(viewer: object, world: Iterable[float]) -> QPoint:
 
 
 def turn_wheel(viewer: object, place: QPoint, steps: int) -> None:
-    """Turn the mouse wheel over a place of the picture: towards the slide."""
-    picture = canvas(viewer)
+    """Turn the mouse wheel over a place of the image: towards the slide."""
+    image = canvas(viewer)
     for _ in range(steps):
         event = QWheelEvent(
-            *(QPointF(place), QPointF(picture.mapToGlobal(place)), QPoint(), QPoint(0, 120)),
+            *(QPointF(place), QPointF(image.mapToGlobal(place)), QPoint(), QPoint(0, 120)),
             *(Qt.MouseButton.NoButton, NONE, Qt.ScrollPhase.NoScrollPhase, False),
         )
-        QApplication.sendEvent(picture, event)
+        QApplication.sendEvent(image, event)
 
 
-def click_row(table: QTableWidget, row: int, keys: Qt.KeyboardModifier = NONE) -> None:
+def click_row(table: QTableView, row: int, keys: Qt.KeyboardModifier = NONE) -> None:
     """Click on a row of a table."""
-    table.scrollToItem(table.item(row, 0))
-    click(table.viewport(), table.visualItemRect(table.item(row, 0)).center(), keys)
+    index = table.model().index(row, 0)
+    table.scrollTo(index)
+    click(table.viewport(), table.visualRect(index).center(), keys)
+
+
+def texts(table: QTableView, column: int) -> list[str]:
+    """Return what a column of a table shows, from top to bottom."""
+    model = table.model()
+    return [model.index(row, column).data() for row in range(model.rowCount())]
+
+
+def headings(table: QTableView) -> list[str]:
+    """Return the names of the columns of a table."""
+    model = table.model()
+    return [model.headerData(column, Qt.Orientation.Horizontal) for column in range(model.columnCount())]
 
 
 def drop(viewer: object, *paths: Path) -> None:
-    """Drag files or folders over the picture and let them go."""
+    """Drag files or folders over the image and let them go."""
     target = viewer.window._qt_viewer
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
@@ -175,7 +199,7 @@ def drop(viewer: object, *paths: Path) -> None:
     copy = Qt.DropAction.CopyAction
     enter = QDragEnterEvent(middle, copy, mime, LEFT, NONE)
     QApplication.sendEvent(target, enter)
-    assert enter.isAccepted(), "the picture takes what is dragged"
+    assert enter.isAccepted(), "the image takes what is dragged"
     QApplication.sendEvent(target, QDropEvent(QPointF(middle), copy, mime, LEFT, NONE))
 
 
@@ -196,7 +220,7 @@ class Dialogs:
         self._timer.start()
         return self
 
-    def __exit__(self, kind: object, *_rest: object) -> None:
+    def __exit__(self, kind: object, *_hide_details: object) -> None:
         if kind is None:
             until(lambda: not self._answers, "all dialogs")
         self._timer.stop()
@@ -250,3 +274,26 @@ def give_path(path: Path) -> Callable[[QDialog], None]:
 def words_of(parent: QWidget) -> str:
     """Return everything that a person can read in a dock."""
     return " ".join(one.text() for one in parent.findChildren(QLabel) if one.isVisible())
+
+
+def fields(dock: QWidget) -> list[QWidget]:
+    """Return what a person can press or type into, without the parts that Qt makes it of."""
+    found = []
+    for widget in dock.findChildren(QWidget):
+        parent = widget.parentWidget()
+        inside = False
+        while parent is not None and parent is not dock:
+            inside = inside or isinstance(parent, FIELDS)
+            parent = parent.parentWidget()
+        if isinstance(widget, FIELDS) and not inside:
+            found.append(widget)
+    return found
+
+
+def name_of(widget: QWidget, dock: QWidget) -> str:
+    """Return what a screen reader says: the name, the text on it, or the label beside it."""
+    if widget.accessibleName():
+        return widget.accessibleName()
+    if isinstance(widget, QAbstractButton) and widget.text():
+        return widget.text()
+    return next((label.text() for label in dock.findChildren(QLabel) if label.buddy() is widget), "")

@@ -15,9 +15,9 @@ import torch
 from by_hand import WAIT_S
 from pytestqt.qtbot import QtBot
 
-from napari_sam_mil import models, prompting
+from napari_sam_mil.analysis import models, prompting
 from sam_mil_engine.progress import silent
-from sam_mil_engine.workflow.synthetic import make_slide
+from sam_mil_engine.synthetic import make_slide
 
 # Before the first window: triton, which torchvision brings in, and Mesa's renderer each have an LLVM of their own.
 # This process, unlike napari's, needs both, and the calls of the one that comes second would end in the first.
@@ -27,7 +27,7 @@ if find_spec("triton") is not None:
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_sam_mil.widgets.analyze import AnalyzeDock
+    from napari_sam_mil.widgets.analyze.dock import AnalyzeDock
 
 
 class PatientBot(QtBot):
@@ -69,16 +69,16 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         return function(*args, progress=progress)
 
     for module in (prompting, models):
-        monkeypatch.setattr(module, "in_other_process", call)
+        monkeypatch.setattr(module, "call_in_worker", call)
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as ``train`` writes it, with weights that nobody trained: its numbers mean nothing."""
-    from sam_mil_engine.mil.registry import build_aggregator
+    from sam_mil_engine.mil.building import build_aggregator
     from sam_mil_engine.settings import ModelSettings
-    from sam_mil_engine.train.checkpoint import TrainedModel, save_model
-    from sam_mil_engine.train.expects import Expects
+    from sam_mil_engine.training.checkpoint import TrainedModel, save_model
+    from sam_mil_engine.training.expects import Expects
 
     torch.manual_seed(3)
     model = TrainedModel(
@@ -97,8 +97,9 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def processed(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A slide and a project in which the stand-in's preprocessing of it is done."""
-    from napari_sam_mil.analysis import Choices, analyse
-    from napari_sam_mil.source import SlideSource
+    from napari_sam_mil.analysis.model import Choices
+    from napari_sam_mil.analysis.run import analyse
+    from napari_sam_mil.analysis.source import SlideSource
     from sam_mil_engine.slide.reader import open_slide
 
     folder = tmp_path_factory.mktemp("processed")
@@ -131,7 +132,7 @@ def open_dock(
 @pytest.fixture
 def analysed(qtbot, open_dock, processed):
     """A window with an analysed slide, and its session."""
-    from napari_sam_mil.session import sessions_of
+    from napari_sam_mil.session.viewer import sessions_of
 
     slide, project = processed
     viewer, dock = open_dock(slide)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
-from napari_sam_mil.docks import DOCKS, find_dock, frame_of
-from napari_sam_mil.session import sessions_of
-from napari_sam_mil.view import sees_all
+from napari_sam_mil.docks import DOCKS, find_dock
+from napari_sam_mil.layers.view import sees_all
+from napari_sam_mil.napari_compat.dock_frames import frame_of
+from napari_sam_mil.session.viewer import sessions_of
 
 
 def open_by_menu(viewer, name):
@@ -30,21 +31,21 @@ def test_docks_share_one_place_and_the_menu_brings_them_to_the_front(make_napari
         until(lambda name=name: find_dock(viewer, name).height() > 500, f"room for {name}")
     tabs = next(bar for bar in viewer.window._qt_window.findChildren(QTabBar) if bar.count() == len(DOCKS))
     assert [tabs.tabText(place) for place in range(tabs.count())] == list(DOCKS)
-    open_by_menu(viewer, "Groups")
-    until(lambda: in_front(viewer, "Groups"), "the dock that lay behind, not hidden but in front")
-    open_by_menu(viewer, "Groups")
-    until(lambda: not find_dock(viewer, "Groups").isVisible(), "the dock in front, hidden")
-    open_by_menu(viewer, "Groups")
-    until(lambda: in_front(viewer, "Groups"), "the dock that was hidden")
+    open_by_menu(viewer, "Segments")
+    until(lambda: in_front(viewer, "Segments"), "the dock that lay behind, not hidden but in front")
+    open_by_menu(viewer, "Segments")
+    until(lambda: not find_dock(viewer, "Segments").isVisible(), "the dock in front, hidden")
+    open_by_menu(viewer, "Segments")
+    until(lambda: in_front(viewer, "Segments"), "the dock that was hidden")
 
 
 def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    for name in ("Analyze", "Groups"):
+    for name in ("Analyze", "Segments"):
         open_by_menu(viewer, name)
-    frame = frame_of(find_dock(viewer, "Groups"))
+    frame = frame_of(find_dock(viewer, "Segments"))
     click(frame.title.close_button)
-    until(lambda: find_dock(viewer, "Groups") is None, "the dock gone")
+    until(lambda: find_dock(viewer, "Segments") is None, "the dock gone")
     viewer.window.remove_dock_widget(frame_of(find_dock(viewer, "Analyze")))
     pause()
     assert find_dock(viewer, "Analyze") is None
@@ -59,7 +60,7 @@ def test_a_slide_that_was_seen_whole_is_seen_whole_beside_the_dock(make_napari_v
     width = viewer.canvas.size[1]
     assert sees_all(viewer, source.info.size_px0, source.mpp)
     choose_menu(viewer, "Plugins", "SAM-MIL", "Analyze (SAM-MIL)")
-    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the picture")
+    until(lambda: viewer.canvas.size[1] < width - 100, "less room for the image")
     pause()
     assert sees_all(viewer, source.info.size_px0, source.mpp)
 

@@ -1,4 +1,4 @@
-"""Files and folders that are dropped into the picture or chosen in the menus of a real window."""
+"""Files and folders that are dropped into the image or chosen in the menus of a real window."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QFileDialog, QRadioButton
 
 from napari_sam_mil.docks import find_dock, open_dock
-from napari_sam_mil.reader_choice import SLIDE_PATTERNS, takes_slides
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.napari_compat.reader_choice import SLIDE_PATTERNS, is_slide_reader
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.slide.containers import UNREAD
 from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS
@@ -55,7 +55,7 @@ def test_by_a_tick_in_the_preferences_slides_open_without_being_asked_for(window
     settings.extension2reader = {"*.svs": "napari", "*.csv": "napari"}
     assert not page.readers.isChecked()
     click(page.readers)
-    assert takes_slides()
+    assert is_slide_reader()
     assert settings.extension2reader["*.csv"] == "napari", "other choices stay"
     with Dialogs():
         drop(window, cmu_slide)
@@ -92,7 +92,7 @@ def test_a_project_folder_is_dropped_and_shows_its_results(window, processed):
 
 def test_a_folder_of_something_else_is_told_in_words(window, tmp_path):
     (tmp_path / "letters").mkdir()
-    with pytest.raises(ProjectError, match="letters: this folder is no project, no run and no predictions"):
+    with pytest.raises(ProjectError, match="letters: this folder is not a project, a run or predictions"):
         window.open(str(tmp_path / "letters"), plugin="napari-sam-mil")
     assert not window.layers
 
@@ -110,7 +110,7 @@ def test_files_and_folders_are_opened_from_the_file_menu(window, cmu_slide, proc
 
 def test_both_samples_open_from_the_file_menu(window, cmu_slide, tmp_path, monkeypatch):
     from napari_sam_mil import sample_data
-    from sam_mil_engine.workflow import synthetic
+    from sam_mil_engine import synthetic
 
     real = synthetic.make_slide
     monkeypatch.setattr(sample_data, "sample_folder", lambda: tmp_path)

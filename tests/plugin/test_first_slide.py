@@ -36,11 +36,11 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_sam_mil import preferences, sample_data
+from napari_sam_mil.analysis.hit_testing import segments_at
+from napari_sam_mil.analysis.placement import points_to_world, world_to_points
 from napari_sam_mil.docks import find_dock
-from napari_sam_mil.picking import segments_at
-from napari_sam_mil.placement import points_to_world, world_to_points
-from napari_sam_mil.session import sessions_of
-from sam_mil_engine.workflow import synthetic
+from napari_sam_mil.session.viewer import sessions_of
+from sam_mil_engine import synthetic
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -69,7 +69,7 @@ class Walk:
         return [layer.name for layer in self.viewer.layers]
 
     def middle_of(self, number):
-        """A place in the picture that lies in a segment (from 0), and its level-0 pixels."""
+        """A place in the image that lies in a segment (from 0), and its level-0 pixels."""
         segments = self.session.analysis.processed.segments
         rows, columns = np.nonzero(segments.mask(number))
         half = len(rows) // 2
@@ -109,7 +109,7 @@ def open_the_sample(walk):
     notification_manager.records.clear()
     walk.menu("File", "Open Sample", "SAM-MIL", "Generated slide with tumour")
     until(lambda: walk.layers() == ["generated-tumour"], "the slide")
-    assert "load in the background now" in notification_manager.records[-1].message
+    assert "now load in the background" in notification_manager.records[-1].message
     dock = walk.dock("Analyze")
     said = words_of(dock.slide_card).replace("&nbsp;", " ").replace("\u202f", " ")
     assert "generated-tumour" in said
@@ -188,9 +188,9 @@ def only_a_part(walk):
 
 def the_groups(walk):
     """4. The groups."""
-    dock = walk.dock("Groups")
+    dock = walk.dock("Segments")
     count = len(walk.session.analysis.processed.segments)
-    assert dock.table.rowCount() == count
+    assert dock.model.rowCount() == count
     click_row(dock.table, 0)
     assert "Without segment " in dock.without.text()
     walk.viewer.reset_view()
@@ -202,8 +202,8 @@ def the_groups(walk):
         QTest.mouseClick(canvas(walk.viewer), LEFT, NONE, place)
         until(lambda number=number: _chosen(dock) == [number], f"segment {number} chosen in the table")
     type_into(dock.filter, "probability > 0.5")
-    shown = [row for row in range(count) if not dock.table.isRowHidden(row)]
-    assert 0 < len(shown) < count
+    shown = dock.model.rowCount()
+    assert 0 < shown < count
     saved = walk.folder / "groups.csv"
     with Dialogs(give_path(saved)):
         press(dock, "Save as CSV…")
@@ -211,11 +211,11 @@ def the_groups(walk):
         assert all(float(row["probability"]) > 0.5 for row in csv.DictReader(file))
     with Dialogs(give_path(saved.with_suffix(".geojson"))):
         press(dock, "Save as GeoJSON…")
-    assert len(json.loads(saved.with_suffix(".geojson").read_text())["features"]) == len(shown)
+    assert len(json.loads(saved.with_suffix(".geojson").read_text())["features"]) == shown
 
 
 def _chosen(dock):
-    return [int(dock.table.item(one.row(), 0).text()) for one in dock.table.selectionModel().selectedRows(0)]
+    return [int(one.data()) for one in dock.table.selectionModel().selectedRows(0)]
 
 
 def compare_with_outlines(walk):
@@ -228,7 +228,7 @@ def compare_with_outlines(walk):
     choose(field(dock, "Colour segments by"), "Purity")
     assert session.colour_by == "purity"
     pause()
-    click(button(dock, "Show patches above the threshold"))
+    click(button(dock, "Patches above the threshold"))
     above = session.layers["above"]
     until(lambda: above.loaded, "the patches")
     before = int((above.data > 0).sum())
@@ -238,16 +238,16 @@ def compare_with_outlines(walk):
     dock.figure.slider.setFocus()
     QTest.keyClick(dock.figure.slider, Qt.Key.Key_Home)
     assert int((session.layers["above"].data > 0).sum()) > before
-    press(dock, "SAM-MIL beside AB-MIL…")
-    until(lambda: dock.beside_dock is not None, "the second window")
-    beside = dock.beside_dock
+    press(dock, "Compare two classifiers…")
+    until(lambda: dock.comparison_dock is not None, "the second window")
+    beside = dock.comparison_dock
     assert beside.models[0].currentText().startswith("SAM-MIL")
     assert beside._viewer.canvas.grid.enabled
-    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both pictures")
+    until(lambda: all(layer.loaded for layer in beside._viewer.layers), "both images")
     beside._viewer.close()
     pause()
     walk.viewer.window._qt_window.activateWindow()
-    click(button(dock, "Show patches above the threshold"))
+    click(button(dock, "Patches above the threshold"))
 
 
 def change_segments(walk):
@@ -263,7 +263,7 @@ def change_segments(walk):
         click(rows.viewport(), rows.visualItemRect(rows.item(row)).center(), keys)
     press(dock, "Merge")
     until(lambda: len(session.analysis.processed.segments) == count, "the merged segments")
-    assert find_dock(walk.viewer, "Groups").table.rowCount() == count
+    assert len(find_dock(walk.viewer, "Segments").model.keep) == count
     press(dock, "Save edits to the project")
     until(lambda: "superseded/" in words_of(dock.segments), "the edits saved")
     assert list((walk.folder / "project" / "superseded").iterdir())
@@ -277,7 +277,7 @@ def a_figure(walk):
     for name, begins in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         with Dialogs(give_path(walk.folder / name)):
             press(dock, "Save figure…")
-        until(lambda: not dock.worker.busy, "the figure")
+        until(lambda: not dock.jobs.busy, "the figure")
         assert (walk.folder / name).read_bytes().startswith(begins)
 
 

@@ -11,10 +11,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam_mil.collection import find_slide, is_collection, open_collection
+from napari_sam_mil.analysis.collection import find_slide, is_collection, open_collection
 from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.folders import get_folder_reader
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.errors import DataError, ProjectError
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 
@@ -76,7 +76,7 @@ def test_a_project_shows_its_slide_with_all_layers_and_lists_its_slides(qtbot, m
     assert not (study / "superseded").exists(), "nothing was computed again"
 
 
-def test_a_run_is_dropped_into_the_picture(qtbot, make_napari_viewer, run):
+def test_a_run_is_dropped_into_the_image(qtbot, make_napari_viewer, run):
     viewer = make_napari_viewer(show=True)
     with Dialogs(take_reader("SAM-MIL")):
         drop(viewer, run)
@@ -94,7 +94,7 @@ def test_a_run_shows_what_its_own_model_says_and_lists_wrong_predictions(qtbot, 
     assert dock.choices_card.choices().classifier == str(run / "fold-0-0")
     assert "off by 0.12 on average (calibration error)" in text_of(dock.result_card)
     slides = open_dock(viewer, "Slides")
-    assert "1 of 2 predictions are right" in slides.title.text()
+    assert "1 of 2 predictions are correct" in slides.title.text()
     qtbot.mouseClick(slides.wrong, LEFT, pos=slides.wrong.rect().center() - slides.wrong.rect().bottomLeft() / 2)
     slides.wrong.setChecked(True)
     shown = [row for row in range(slides.table.rowCount()) if not slides.table.isRowHidden(row)]
@@ -116,8 +116,8 @@ def test_a_click_in_the_list_opens_and_a_missing_slide_says_where_to_put_it(
     )
     notification_manager.records.clear()
     qtbot.mouseClick(slides.open, LEFT)
-    assert "is not where it was" in notification_manager.records[-1].message
-    assert "Put the file into the folder" in notification_manager.records[-1].message
+    assert "was not found" in notification_manager.records[-1].message
+    assert "Put the file into a folder" in notification_manager.records[-1].message
     slides.filter.clear()
     qtbot.keyClicks(slides.filter, "finished")
     row = next(row for row in range(2) if not slides.table.isRowHidden(row))
@@ -165,7 +165,7 @@ def test_opening_a_slide_again_shows_its_results_at_once(qtbot, open_dock, proce
 
 def test_a_folder_of_something_else_is_refused_with_the_reason(tmp_path):
     assert not is_collection(tmp_path)
-    with pytest.raises(ProjectError, match="no project, no run"):
+    with pytest.raises(ProjectError, match="not a project, a run"):
         open_collection(tmp_path)
     assert get_folder_reader(str(tmp_path / "predictions.csv")) is None
     assert get_folder_reader([str(tmp_path), str(tmp_path)]) is None

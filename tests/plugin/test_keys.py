@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QDialog, QLineEdit, QListWidget, QTableWidget
 
-from napari_sam_mil import sam_calls
+from napari_sam_mil.analysis import sam_calls
 from napari_sam_mil.docks import find_dock, open_dock
 from napari_sam_mil.keys import PROMPT_KEYS, WINDOW_KEYS, key_of
 from sam_mil_engine.segment.predictor import SamPrompter
@@ -23,7 +23,7 @@ def prompts(make_napari_viewer, tiny_slide, monkeypatch, in_this_process):
     """A window with a slide, and the Prompts dock with a small SAM, its point tool in the hand."""
     sam = SamPrompter(build_small_sam(), name="small", version="1")
     monkeypatch.setattr(sam_calls, "prompter", lambda _name: sam)
-    monkeypatch.setattr("napari_sam_mil.widgets.prompts.sams_on_disk", lambda: ["small"])
+    monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", lambda: ["small"])
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1200, 800)
     viewer.open(str(tiny_slide), plugin="napari-sam-mil")
@@ -78,11 +78,11 @@ def test_a_key_is_changed_in_naparis_list_and_given_back(prompts):
     assert {f"SAM-MIL: {one.what}" for one in WINDOW_KEYS.values()} <= listed
     assert {f"SAM-MIL: {one.what} (layer prompts)" for one in PROMPT_KEYS.values()} <= listed
     press_in_list(table, "SAM-MIL: Next candidate (layer prompts)", Qt.Key.Key_N)
-    press_in_list(table, "SAM-MIL: Cancel what runs", Qt.Key.Key_J)
+    press_in_list(table, "SAM-MIL: Cancel the running job", Qt.Key.Key_J)
     press(dialog, "OK")
     assert (key_of("next_candidate"), key_of("cancel")) == ("N", "J")
     assert "N next candidate" in dock.card.keys.text()
-    assert "(N in the picture)" in dock.card.next.toolTip()
+    assert "(N in the image)" in dock.card.next.toolTip()
     pause()
     assert "<b>J</b>" in words_of(page), "the list of keys follows"
     QTest.keyClick(canvas(viewer), Qt.Key.Key_C)

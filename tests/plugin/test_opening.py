@@ -18,9 +18,9 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QEnterEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_sam_mil.analysis.source import SlideSource, tag_of
 from napari_sam_mil.preferences import preferences
-from napari_sam_mil.readout import where_in_slide
-from napari_sam_mil.source import SlideSource, tag_of
+from napari_sam_mil.session.cursor_readout import where_in_slide
 from sam_mil_engine.slide.reader import open_slide
 from tiny_slides import write_tiny_slide
 
@@ -98,13 +98,13 @@ def test_background_loading_is_switched_on_once_said_and_undone(qtbot, window, t
     assert len(notification_manager.records) == 1
 
 
-def test_in_the_background_the_picture_sharpens_and_the_window_lives(qtbot, window, generated_slide, in_background):
+def test_in_the_background_the_image_sharpens_and_the_window_lives(qtbot, window, generated_slide, in_background):
     (layer,) = window.open(str(generated_slide), plugin="napari-sam-mil")
     assert get_settings().experimental.async_
     window.scene.camera.center, window.scene.camera.zoom = (256 * layer.scale[0], 256 * layer.scale[1]), 4
     qtbot.waitUntil(lambda: layer.data_level == 0 and layer.loaded)
-    picture = window.window._qt_viewer.canvas.screenshot()
-    assert picture is not None
+    image = window.window._qt_viewer.canvas.screenshot()
+    assert image is not None
     shown = np.asarray(layer._slice.image.raw)
     (top, left), (bottom, right) = layer.corner_pixels[:, :2]
     np.testing.assert_array_equal(shown, np.asarray(layer.data[0][top : bottom + 1, left : right + 1]))
@@ -156,9 +156,9 @@ def test_a_damaged_tile_is_magenta_and_told_once(qtbot, window, tmp_path):
     (layer,) = window.open(str(path), plugin="napari-sam-mil")
     assert (np.asarray(layer.data[0])[:256, :256] == (255, 0, 255)).all()
     assert not (np.asarray(layer.data[0])[:512, 512:] == (255, 0, 255)).all(axis=2).any()
-    told = [one for one in notification_manager.records if "magenta" in one.message]
-    assert len(told) == 1
-    assert "damaged.tif" in told[0].message
+    seen = [one for one in notification_manager.records if "magenta" in one.message]
+    assert len(seen) == 1
+    assert "damaged.tif" in seen[0].message
 
 
 def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_slide):

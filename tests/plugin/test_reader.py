@@ -11,8 +11,8 @@ import pytest
 from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
+from napari_sam_mil.analysis.source import tag_of
 from napari_sam_mil.reader import get_reader, read_slides
-from napari_sam_mil.source import tag_of
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.slide.finding import EXTENSIONS
 
@@ -31,7 +31,7 @@ def test_every_command_of_the_manifest_exists():
 
 def test_all_docks_are_in_the_plugins_menu_and_where_napari_lets_plugins_in():
     docks = {widget.display_name: widget.command for widget in MANIFEST.contributions.widgets}
-    names = ["Analyze", "Groups", "Annotations", "Prompts", "Models", "Figure", "Slides", "Preferences and keys"]
+    names = ["Analyze", "Segments", "Annotations", "Prompts", "Models", "Figure", "Slides", "Preferences and keys"]
     assert list(docks) == names
     menus = MANIFEST.contributions.menus
     assert all(is_menu_contributable(menu) for menu in menus)

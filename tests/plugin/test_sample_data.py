@@ -12,9 +12,9 @@ import pytest
 from qtpy.QtCore import QTimer
 
 from napari_sam_mil import sample_data
+from sam_mil_engine import synthetic
 from sam_mil_engine.errors import SlideError
-from sam_mil_engine.workflow import synthetic
-from sam_mil_engine.workflow.sample import fetch_cmu
+from sam_mil_engine.sample import fetch_cmu
 from tiny_slides import write_tiny_slide
 
 
@@ -37,15 +37,18 @@ def test_the_public_slide_is_fetched_once_and_checked(server, cmu_slide, tmp_pat
     seen = []
     path = fetch_cmu(tmp_path / "cache", url=url, progress=seen.append)
     assert path.read_bytes() == cmu_slide.read_bytes()
-    assert seen[-1].done == seen[-1].total == cmu_slide.stat().st_size // 1000
+    assert seen[-1].done == seen[-1].total == round(cmu_slide.stat().st_size / 1e6)
     (web / "slide.svs").unlink()
     assert fetch_cmu(tmp_path / "cache", url=url) == path, "the second time needs no network"
+    path.write_bytes(b"damaged")
+    shutil.copyfile(cmu_slide, web / "slide.svs")
+    assert fetch_cmu(tmp_path / "cache", url=url).read_bytes() == cmu_slide.read_bytes()
 
 
 def test_a_wrong_file_is_refused_and_not_kept(server, tmp_path):
     web, url = server
     (web / "slide.svs").write_bytes(b"something else")
-    with pytest.raises(SlideError, match="could not be downloaded"):
+    with pytest.raises(SlideError, match="the downloaded file has the checksum"):
         fetch_cmu(tmp_path / "cache", url=url)
     assert not (tmp_path / "cache" / "CMU-1-Small-Region.svs").exists()
 

@@ -1,4 +1,4 @@
-"""The window as a picture, also where there is no display."""
+"""The window as an image, also where there is no display."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam_mil.display import some_display
+from napari_sam_mil.napari_compat.display import ensure_display
 from sam_mil_engine.errors import SamMilError
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("Xvfb") is None, reason="Xvfb is not here")
 def test_the_showcase_draws_the_window_without_a_display(tiny_slide, run_folder, tmp_path):
-    picture = tmp_path / "window.png"
+    image = tmp_path / "window.png"
     bare = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     command = [sys.executable, "-m", "napari_sam_mil.showcase", str(tiny_slide), "--project", str(tmp_path / "p")]
-    command += ["--model", str(run_folder), "--picture", str(picture)]
+    command += ["--model", str(run_folder), "--picture", str(image)]
     done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    window = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    window = np.asarray(Image.open(image).convert("RGB")).astype(int)
     assert window.shape == (1080, 1920, 3)
     pink = (window[..., 0] - window[..., 1] > 25) & (window[..., 0] > 120)
     assert pink[200:-200, 500:-600].mean() > 0.2, "tissue fills much of the canvas"
@@ -43,5 +43,5 @@ def test_without_display_and_xvfb_the_error_says_what_to_install(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
-    with pytest.raises(SamMilError, match="xvfb"), some_display():
+    with pytest.raises(SamMilError, match="xvfb"), ensure_display():
         raise AssertionError("no display was needed")

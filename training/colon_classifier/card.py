@@ -25,18 +25,18 @@ def shown(figure: Mapping[str, float] | None) -> str:
     return "none" if figure is None else "{value:.3f} ({low:.3f} to {high:.3f})".format(**figure)
 
 
-def write_card(figures: Mapping[str, Any], labels: pd.DataFrame, outside: pd.DataFrame) -> str:
+def write_card(metrics: Mapping[str, Any], labels: pd.DataFrame, outside: pd.DataFrame) -> str:
     """Return the card as Markdown."""
     count = {
         part: ", ".join(f"{n} {label}" for label, n in sorted(table["label"].value_counts().items()))
         for part, table in labels.groupby("split")
     }
-    models = figures["models"]
+    models = metrics["models"]
     lines = [f"| | {' | '.join(MODELS.values())} |", "|---" * (len(MODELS) + 1) + "|"]
     lines += [f"| {text} | {' | '.join(shown(models[m].get(row)) for m in MODELS)} |" for row, text in ROWS.items()]
     seeds = [", ".join(f"{v:.3f}" for v in models[m].get("auc of every seed", [])) or "none" for m in MODELS]
     lines.append(f"| slide AUC of every seed | {' | '.join(seeds)} |")
-    test = figures["distances"]["test"]
+    test = metrics["distances"]["test"]
     beyond = [f"| composed colon, held out | {len(test)} | {max(test):.2f} | {sum(d > 1 for d in test)} | |"]
     for kind, table in outside.groupby("kind", sort=False):
         known = table[table["distance"].notna()]
@@ -53,8 +53,8 @@ def write_card(figures: Mapping[str, Any], labels: pd.DataFrame, outside: pd.Dat
         threshold=models["sam-mil"]["threshold"],
         table="\n".join(lines),
         slides=models["sam-mil"]["probability_auc"]["slides"],
-        glas_auc=shown(figures["glas"]["auc"]),
-        glas_accuracy=shown(figures["glas"]["accuracy"]),
+        glas_auc=shown(metrics["glas"]["auc"]),
+        glas_accuracy=shown(metrics["glas"]["accuracy"]),
         outside="\n".join(beyond),
     )
     return "\n\n".join(_wrapped(part) for part in card.split("\n\n"))

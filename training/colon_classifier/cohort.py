@@ -9,8 +9,8 @@ import pandas as pd
 from compose import MPP, SIDES, compose_slide, usual_stain
 from tiles import divide
 
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import DemoSettings, ProcessSettings, TileSettings
-from sam_mil_engine.workflow.process import process_slides
 
 #: Changes whenever the slides change.
 SEED = 31

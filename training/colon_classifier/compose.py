@@ -20,9 +20,9 @@ from tiles import CLASSES, StainedTile, tiles_of, turned
 
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
-from sam_mil_engine.workflow.synthetic.layout import coarse_mask, tissue_pieces, tumour_islands
-from sam_mil_engine.workflow.synthetic.noise import smooth_noise
-from sam_mil_engine.workflow.synthetic.pyramid import write_pyramid
+from sam_mil_engine.synthetic.layout import coarse_mask, tissue_pieces, tumour_islands
+from sam_mil_engine.synthetic.noise import smooth_noise
+from sam_mil_engine.synthetic.pyramid import write_pyramid
 
 #: Micrometres a pixel of a tile. LC25000 does not say; nuclei are 0.70 times as many pixels wide as in GlaS (0.62).
 MPP = 0.7

@@ -17,12 +17,12 @@ from sklearn.preprocessing import StandardScaler
 from sam_mil_engine.annotations.patches import patch_inside
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.train.bootstrap import RESAMPLES, SEED, interval
-from sam_mil_engine.train.metrics import choose_threshold
-from sam_mil_engine.train.run_files import TrainResult
-from sam_mil_engine.train.summary import pooled_figures, scored_of, summarise
-from sam_mil_engine.workflow.comparison import compare_bag
+from sam_mil_engine.training.bootstrap import RESAMPLES, SEED, interval
+from sam_mil_engine.training.metrics import choose_threshold
+from sam_mil_engine.training.run_files import TrainResult
+from sam_mil_engine.training.summary import pool_metrics, scored_of, summarise
 
 SHOWN = ("auc", "accuracy", "brier")
 Figure = dict[str, float]
@@ -77,8 +77,8 @@ def colour_figures(work: Path, labels: pd.DataFrame) -> dict[str, Figure]:
     called = np.where(chance[:, 1] >= threshold, "tumour", "normal")
     predictions = part["test"].assign(p_normal=chance[:, 0], p_tumour=chance[:, 1], predicted=called)
     classes = ("normal", "tumour")
-    figures = [{"test": pooled_figures(scored_of(predictions, classes)), "val": None}]
-    pooled = summarise(figures, predictions, classes)["pooled"]
+    metrics = [{"test": pool_metrics(scored_of(predictions, classes)), "val": None}]
+    pooled = summarise(metrics, predictions, classes)["pooled"]
 
     of_patch = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     training = list(part["train"]["slide_id"])

@@ -15,16 +15,17 @@ from sklearn.metrics import roc_auc_score
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.predict import predict
+from sam_mil_engine.prediction.slide import predict
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import TileSettings
-from sam_mil_engine.train.bootstrap import interval, resample, weighted_auc
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.synthetic import make_slide
-from sam_mil_engine.workflow.tools import Tools
+from sam_mil_engine.synthetic import make_slide
+from sam_mil_engine.training.bootstrap import interval, resample
+from sam_mil_engine.training.checkpoint import TrainedModel
+from sam_mil_engine.training.metrics import weighted_auc
 
-#: Pictures that scikit-image carries and that show no tissue.
-PICTURES = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")
+#: Images that scikit-image carries and that show no tissue.
+IMAGES = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")
 #: Micrometres a pixel of GlaS, and of the crops of TCGA gliomas at 40x.
 GLAS_MPP, GLIOMA_MPP = 0.62, 0.25
 
@@ -52,7 +53,7 @@ def cases(shared: Path, work: Path) -> Iterator[Case]:
             path.parent.mkdir(parents=True, exist_ok=True)
             make_slide(path, seed=5000 + number, tumour=number % 2 == 1, size_px0=(2048, 1536))
         yield Case("generated H&E-like slides", path)
-    for name in PICTURES:
+    for name in IMAGES:
         yield Case("photographs (scikit-image)", Path(skimage.data.__file__).parent / name, MPP)
     for row in pd.read_csv(shared / "glas" / "labels.csv").to_dict("records"):
         (path,) = (shared / "glas" / "images").glob(f"{row['name']}.*")
@@ -105,11 +106,11 @@ def glas_figures(table: pd.DataFrame) -> dict[str, Figure]:
     weights = resample(known["name"].tolist())
     right = ((known["predicted"] == "tumour").to_numpy() == positive).astype(np.float64)
     scores = known["p_tumour"].to_numpy(dtype=np.float64)
-    figures = {}
+    metrics = {}
     for name, value, drawn in (
         ("auc", roc_auc_score(positive, scores), weighted_auc(positive, scores, weights)),
         ("accuracy", right.mean(), weights @ right / weights.sum(axis=1)),
     ):
         low, high = interval(drawn)
-        figures[name] = {"value": float(value), "low": low, "high": high, "slides": len(known)}
-    return figures
+        metrics[name] = {"value": float(value), "low": low, "high": high, "slides": len(known)}
+    return metrics

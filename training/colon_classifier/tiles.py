@@ -63,7 +63,7 @@ def divide(folder: Path, *, seed: int) -> pd.DataFrame:
 
 
 def read_rgb(path: str | Path) -> npt.NDArray[np.uint8]:
-    """Read a picture (height, width, 3) uint8."""
+    """Read an image (height, width, 3) uint8."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise FileNotFoundError(path)

@@ -26,9 +26,9 @@ from evaluate import colour_figures, patch_figures, slide_figures
 from outside import distances, glas_figures, look_outside
 
 from sam_mil_engine.settings import ModelSettings, TrainSettings
-from sam_mil_engine.train.checkpoint import load_model, save_model
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.run_files import TrainResult
+from sam_mil_engine.training.checkpoint import load_model, save_model
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.run_files import TrainResult
 
 MODELS = ("sam-mil", "abmil", "mean")
 #: Each model is trained with each seed; that with the lowest validation loss is taken.
@@ -46,7 +46,7 @@ def train_one(work: Path, labels: Path, settings: TrainSettings, name: str) -> T
     return train(work / "project" / "bags", labels, run, settings=settings, resume=run.exists())
 
 
-def figures_of(work: Path, labels_csv: Path) -> dict[str, Any]:
+def metrics_of(work: Path, labels_csv: Path) -> dict[str, Any]:
     """Train every model and return the figures of each on the test slides."""
     labels = pd.read_csv(labels_csv)
     tumour = labels.loc[(labels["split"] == "test") & (labels["label"] == "tumour"), "slide_id"].tolist()
@@ -72,13 +72,13 @@ def full(work: Path, shared: Path) -> None:
     labels_csv = make_cohort(work, shared / "lc25000_colon", slides=SLIDES, sides=SIDES)
     process_cohort(work)
     labels = pd.read_csv(labels_csv)
-    figures: dict[str, Any] = {"models": figures_of(work, labels_csv)}
-    model = replace(load_model(work / "runs" / figures["models"][MODELS[0]]["run"]), name="colon")
+    metrics: dict[str, Any] = {"models": metrics_of(work, labels_csv)}
+    model = replace(load_model(work / "runs" / metrics["models"][MODELS[0]]["run"]), name="colon")
     outside = look_outside(model, shared, work)
     outside.to_csv(work / "outside.csv", index=False)
-    figures |= {"distances": distances(model, work, labels), "glas": glas_figures(outside)}
-    _write(work / "figures.json", figures)
-    card = write_card(figures, labels, outside)
+    metrics |= {"distances": distances(model, work, labels), "glas": glas_figures(outside)}
+    _write(work / "figures.json", metrics)
+    card = write_card(metrics, labels, outside)
     print(card)
     save_model(TARGET, replace(model, card=card))
 
@@ -90,13 +90,13 @@ def short(work: Path, shared: Path) -> None:
     settings = TRAIN.model_copy(update={"epochs": 10, "seed": SEEDS[0], "device": "cpu"})
     result = train_one(work, labels_csv, settings, MODELS[0])
     model = replace(load_model(result.out_dir), name="colon-short")
-    figures = {**slide_figures(result), "distances": distances(model, work, pd.read_csv(labels_csv))}
-    _write(work / "figures.json", figures)
+    metrics = {**slide_figures(result), "distances": distances(model, work, pd.read_csv(labels_csv))}
+    _write(work / "figures.json", metrics)
     save_model(work / "model", replace(model, card="# Short\n\nMade by a test. Not for diagnosis."))
 
 
-def _write(path: Path, figures: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(figures, indent=2) + "\n")
+def _write(path: Path, metrics: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(metrics, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sam_mil_engine.prediction.comparison import compare_bag
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import DemoSettings, TileSettings, TrainSettings
-from sam_mil_engine.train.checkpoint import load_model, save_model
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.split_files import read_splits
-from sam_mil_engine.workflow.comparison import compare_bag
-from sam_mil_engine.workflow.process import process_slides
-from sam_mil_engine.workflow.synthetic import make_cohort
+from sam_mil_engine.synthetic import make_cohort
+from sam_mil_engine.training.checkpoint import load_model, save_model
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.split_files import read_splits
 
 SLIDES, SEED = 72, 977
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33)
@@ -86,7 +86,7 @@ nothing.
 | method | SAM-MIL (Fang et al. 2024) with group tokens, SG2M, pseudo-bags and the consistency loss |
 | input | patches of 224 px at 0.7 µm per pixel, `efficientnet-lite0` (1280-d), segments of `regions` |
 | classes | normal, tumour |
-| data | {slides} generated H&E-like slides in all (`workflow/synthetic`, seed {seed}) |
+| data | {slides} generated H&E-like slides in all (`sam_mil_engine.synthetic`, seed {seed}) |
 | trained on | {train} of them, slide labels alone; {val} validation slides chose the epoch and the threshold |
 | tested on | the {held_out} others: {test} |
 | slide AUC (95% interval, bootstrap over slides) | {auc} |

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from sam_mil_engine.prediction.batch import settings_for
+from sam_mil_engine.prediction.candidates import candidates_for
 from sam_mil_engine.settings import ProcessSettings
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.workflow.candidates import candidates_for
-from sam_mil_engine.workflow.prediction import settings_for
-from sam_mil_engine.workflow.synthetic import make_slide
-from sam_mil_engine.workflow.synthetic.pyramid import write_pyramid
+from sam_mil_engine.synthetic import make_slide
+from sam_mil_engine.synthetic.pyramid import write_pyramid
+from sam_mil_engine.training.checkpoint import TrainedModel
 
 #: Micrometres per pixel of GlaS, of LC25000 (estimated) and of the crops (estimated).
 GLAS_MPP, COLON_MPP, CROP_MPP = 0.62, 0.7, 1.0

@@ -16,8 +16,8 @@ from mosaic import PATCHES, compose_slide
 from tiles import CLASSES, MPP, SIDE, read_pools
 
 from sam_mil_engine.files import atomic_write
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings
-from sam_mil_engine.workflow.process import process_slides
 
 #: Changes whenever the slides change.
 SEED = 16

@@ -23,8 +23,8 @@ from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.membership import smallest_group
 from sam_mil_engine.settings import ModelSettings, SegmentSettings
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.run_files import TrainResult
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.run_files import TrainResult
 
 _SAM_MIL = MODEL.model_copy(update={"name": "sam-mil"})
 #: Control -> its model. Without groups it is AB-MIL with pseudo-bags.

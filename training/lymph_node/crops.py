@@ -20,9 +20,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import Pipeline
 
 from sam_mil_engine.bag.h5 import read_bag, read_grid
+from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import TileSettings
-from sam_mil_engine.train.checkpoint import TrainedModel
-from sam_mil_engine.workflow.process import process_slides
+from sam_mil_engine.training.checkpoint import TrainedModel
 
 Vector = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def _inside(bag: Path, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.array([mask[y : y + height, x : x + width].mean() >= 0.5 for x, y in grid.coords_px0.tolist()])
 
 
-def crop_figures(crops: Sequence[Crop], model: TrainedModel, colour: Pipeline, probe: Pipeline) -> dict[str, Any]:
+def crop_metrics(crops: Sequence[Crop], model: TrainedModel, colour: Pipeline, probe: Pipeline) -> dict[str, Any]:
     """Patch AUC and average precision over all patches together, of every map; and the marks of the model."""
     features = np.concatenate([crop.test.bag.features for crop in crops])
     colours = np.concatenate([crop.colours for crop in crops])

@@ -20,23 +20,23 @@ import pandas as pd
 import torch
 from choice import choices
 from controls import CONTROLS, bags_of, train_control
-from crops import crop_figures, read_crops
-from maps import SlideMap, TestBag, drawn_slides, figures_of_run, map_of, read_test_bag, recall_at, with_interval
+from crops import crop_metrics, read_crops
+from maps import SlideMap, TestBag, drawn_slides, map_of, metrics_of_run, read_test_bag, recall_at, with_interval
 from rivals import cohort_colours, cohort_features, colour_of_slides, probes, rival_maps
 from text import card_text, evaluation_text
 from train import METHODS, finished, winner
 
-from sam_mil_engine.train.checkpoint import load_model, save_model
-from sam_mil_engine.train.model_folders import bundled_models
+from sam_mil_engine.training.checkpoint import load_model, save_model
+from sam_mil_engine.training.model_folders import bundled_models
 
 HERE = Path(__file__).parent
 TARGET = HERE.parents[1] / "src" / "sam_mil_engine" / "weights" / "lymph-node"
 
 
-def figures(runs: Sequence[Sequence[SlideMap]]) -> dict[str, dict[str, float]]:
-    """Every figure of the runs of one method: mean over them, interval over slides, SD over them."""
+def metrics(runs: Sequence[Sequence[SlideMap]]) -> dict[str, dict[str, float]]:
+    """Every metric of the runs of one method: mean over them, interval over slides, SD over them."""
     weights = drawn_slides(len(runs[0]))
-    found = [figures_of_run(maps, weights) for maps in runs]
+    found = [metrics_of_run(maps, weights) for maps in runs]
     return {name: with_interval([one[name] for one in found]) for name in found[0]}
 
 
@@ -52,14 +52,14 @@ def tested(work: Path, table: pd.DataFrame, tests: Sequence[TestBag]) -> dict[st
 
 
 def tested_controls(work: Path, slides: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
-    """Control -> its figures on the test slides, and its validation AUCs."""
+    """Control -> its metrics on the test slides, and its validation AUCs."""
     found: dict[str, Any] = {}
     for control in CONTROLS:
         results = [train_control(work, control, seed) for seed in seeds]
         tests = [read_test_bag(work, name, bags=bags_of(work, control)) for name in slides]
         maps = [[map_of(load_model(result.out_dir, device="cpu"), test) for test in tests] for result in results]
         aucs = [float(result.folds[0]["val"]["auc"]) for result in results]
-        found[control] = {"figures": figures(maps), "val_auc": aucs}
+        found[control] = {"figures": metrics(maps), "val_auc": aucs}
         print("tested", control, flush=True)
     return found
 
@@ -79,12 +79,12 @@ def main(work: Path, data: Path) -> None:
     found: dict[str, Any] = {
         "method": method,
         "run": run,
-        "methods": {name: figures(runs) for name, runs in maps.items()},
-        "rivals": {"colour alone": figures([by_colour]), "probe with tile labels": figures([by_probe])},
+        "methods": {name: metrics(runs) for name, runs in maps.items()},
+        "rivals": {"colour alone": metrics([by_colour]), "probe with tile labels": metrics([by_probe])},
         "controls": tested_controls(work, slides, sorted(table["seed"].unique().tolist())),
-        "shipped": figures([shipped]),
+        "shipped": metrics([shipped]),
         "recall at 2%": {"model": recall_at(shipped, 0.02), "probe": recall_at(by_probe, 0.02)},
-        "crops": crop_figures(read_crops(crops, work), model, colour, probe),
+        "crops": crop_metrics(read_crops(crops, work), model, colour, probe),
         "share": float(np.concatenate([test.inside for test in tests]).mean()),
         "distances": [model.domain.distance(test.bag.features) for test in tests],
     }

@@ -1,4 +1,4 @@
-"""Maps of slides against the truth: what one run says of every patch, and the figures of several runs."""
+"""Maps of slides against the truth: what one run says of every patch, and the metrics of several runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.patch_calibration import logistic
 from sam_mil_engine.mil.patch_probability import patch_probability
 from sam_mil_engine.mil.patch_scores import patch_scores
-from sam_mil_engine.train.bootstrap import interval, resample, weighted_auc
-from sam_mil_engine.train.checkpoint import TrainedModel
+from sam_mil_engine.training.bootstrap import interval, resample
+from sam_mil_engine.training.checkpoint import TrainedModel
+from sam_mil_engine.training.metrics import weighted_auc
 
 #: Resamples of slides behind every interval.
 RESAMPLES = 1000
@@ -106,7 +107,7 @@ def drawn_slides(n: int) -> Vector:
     return np.concatenate([np.ones((1, n)), resample([str(k) for k in range(n)], resamples=RESAMPLES)])
 
 
-def figures_of_run(maps: Sequence[SlideMap], weights: Vector) -> dict[str, Vector]:
+def metrics_of_run(maps: Sequence[SlideMap], weights: Vector) -> dict[str, Vector]:
     """Figure -> (B,), for every row of ``weights`` (B, n)."""
     positive = np.array([one.positive for one in maps])
     slide = np.array([one.slide for one in maps])
@@ -125,14 +126,14 @@ def figures_of_run(maps: Sequence[SlideMap], weights: Vector) -> dict[str, Vecto
     for name, score in (("", None), ("instance ", "instance"), ("attention ", "attention")):
         ranks = ranking(maps, score)
         known = np.isfinite(ranks[:, 0])
-        for column, figure in enumerate(("patch AUC", "average precision")):
+        for column, metric in enumerate(("patch AUC", "average precision")):
             total = weights @ np.where(known, ranks[:, column], 0)
-            found[f"{name}{figure}"] = _ratio(total, weights @ known)
+            found[f"{name}{metric}"] = _ratio(total, weights @ known)
     return found
 
 
 def with_interval(values: Sequence[Vector]) -> dict[str, float]:
-    """(seeds, B) values of a figure -> its mean over seeds, the 95% interval over slides, and its SD over seeds."""
+    """(seeds, B) values of a metric -> its mean over seeds, the 95% interval over slides, and its SD over seeds."""
     stacked = np.stack(list(values))
     mean = stacked.mean(axis=0)
     low, high = interval(mean[1:])

@@ -19,9 +19,9 @@ from tiles import CLASSES, KINDS, MPP, SIDE, TilePool
 
 from sam_mil_engine.annotations.geojson import write_geojson
 from sam_mil_engine.annotations.model import Annotation
-from sam_mil_engine.workflow.synthetic.layout import tissue_pieces
-from sam_mil_engine.workflow.synthetic.noise import smooth_noise
-from sam_mil_engine.workflow.synthetic.pyramid import write_pyramid
+from sam_mil_engine.synthetic.layout import tissue_pieces
+from sam_mil_engine.synthetic.noise import smooth_noise
+from sam_mil_engine.synthetic.pyramid import write_pyramid
 
 #: Tiles of tissue on a slide, drawn log-uniformly.
 PATCHES = (150, 1500)

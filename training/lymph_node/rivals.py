@@ -15,10 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from tiles import CLASSES, read_tiles, tile_colours
 
 from sam_mil_engine.bag.h5 import read_bag, read_grid
-from sam_mil_engine.features.registry import load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.mil.patch_calibration import operating_point
 from sam_mil_engine.slide.reader import open_slide
-from sam_mil_engine.slide.tiling import read_tile
+from sam_mil_engine.slide.tiling import read_patch
 
 Vectors = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ def colours_of(bag: Path, slide: Path) -> Vectors:
     """(N, 6) mean and deviation of the CIELAB values of every patch of a bag, as it is read for the encoder."""
     grid = read_grid(bag)
     with open_slide(slide) as opened:
-        return tile_colours(np.stack([read_tile(opened, grid, number) for number in range(len(grid))]))
+        return tile_colours(np.stack([read_patch(opened, grid, number) for number in range(len(grid))]))
 
 
 def cohort_colours(work: Path, labels: pd.DataFrame) -> dict[str, Vectors]:

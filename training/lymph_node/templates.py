@@ -116,7 +116,7 @@ on these images. The lymph node's domain holds many stains and is near to much; 
 Other sizes, depths of training and encoders were not tried.
 """
 
-CARD = f"""# Lymph-node classifier
+CARD = f"""# Lymph node classifier
 
 Metastases in lymph nodes against normal nodes, for demonstration. **Not for diagnosis.**
 

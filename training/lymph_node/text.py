@@ -1,4 +1,4 @@
-"""The card of the lymph-node classifier and the table of the evaluation, from the figures that were found."""
+"""The card of the lymph-node classifier and the table of the evaluation, from the metrics that were found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from templates import CARD, EVALUATION
 from tiles import MPP, SIDE
 from train import EQUAL, METHODS, MODEL, TRAIN
 
-from sam_mil_engine.train.checkpoint import TrainedModel
+from sam_mil_engine.training.checkpoint import TrainedModel
 
 NAMES = {"sam-mil": "SAM-MIL", "abmil": "AB-MIL", "mean": "mean", "dtfd": "DTFD", "transmil": "TransMIL",
          "clam-sb": "CLAM-SB", "mhim": "MHIM"}  # fmt: skip
@@ -29,15 +29,15 @@ ASKED = {
 }
 
 
-def shown(figure: Mapping[str, float] | None) -> str:
+def shown(metric: Mapping[str, float] | None) -> str:
     """Value and interval."""
-    if figure is None or isnan(figure["value"]):
+    if metric is None or isnan(metric["value"]):
         return "none"
-    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**figure)
+    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**metric)
 
 
 def asked_rows(found: Mapping[str, Any]) -> str:
-    """Rows of what was asked of the maps: figure, limit, value, whether it is met."""
+    """Rows of what was asked of the maps: metric, limit, value, whether it is met."""
     shipped = found["shipped"]
     rows = []
     for name, (limit, most) in ASKED.items():
@@ -102,7 +102,7 @@ def validation_table(table: pd.DataFrame) -> str:
 
 
 def control_table(found: Mapping[str, Any], table: pd.DataFrame) -> str:
-    """SAM-MIL beside its controls: validation AUC, and figures of the test slides."""
+    """SAM-MIL beside its controls: validation AUC, and metrics of the test slides."""
     own = list(table.loc[table["method"] == "sam-mil", "val_auc"])
     arms = {"SAM-MIL, true segments": {"figures": found["methods"]["sam-mil"], "val_auc": own}}
     arms |= {f"SAM-MIL, {name}": control for name, control in found["controls"].items()}

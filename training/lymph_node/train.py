@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 
 from sam_mil_engine.settings import ModelSettings, TrainSettings, TransmilSettings
-from sam_mil_engine.train.loop import train
-from sam_mil_engine.train.run_files import TrainResult
+from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.run_files import TrainResult
 
 METHODS = ("sam-mil", "abmil", "mean", "dtfd", "transmil", "clam-sb", "mhim")
 SEEDS = (1, 2, 3, 4, 5)

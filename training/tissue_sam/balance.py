@@ -1,4 +1,4 @@
-"""Which of three answers to one click comes first: the predicted IoU, moved by output, as drawn pictures want it.
+"""Which of three answers to one click comes first: the predicted IoU, moved by output, as drawn images want it.
 
 Whole pieces of tissue are the easiest to outline, so their predicted IoU is the highest whatever was clicked. What
 counts is how good an answer is for its kind.

@@ -1,4 +1,4 @@
-"""Pictures with their truth, and what the frozen trunk makes of them, one file each: made once, read many times."""
+"""Images with their truth, and what the frozen trunk makes of them, one file each: made once, read many times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from sam_mil_engine.segment.regions import OUTSIDE, adjacency, colour_statistics, merge_tree, tissue_superpixels
 from sam_mil_engine.segment.tissue_sam.encoder import Trunk, normalised
 
-#: Share of pictures of real tissue, whose truth is the teacher's, and share with an edge beyond which is nothing.
+#: Share of images of real tissue, whose truth is the teacher's, and share with an edge beyond which is nothing.
 _REAL, _CUT_OFF = 0.15, 0.3
 #: Numbers of regions of the teacher, part to piece.
 _CUTS = (28, 12, 6, 3)
@@ -25,7 +25,7 @@ _CUTS = (28, 12, 6, 3)
 def make(
     folder: Path, trunk: Trunk, data: Path, *, part: str, numbers: Sequence[int], tiles: int | None = None
 ) -> None:
-    """Write the pictures of these numbers that are not there yet; ``val`` has other textures and no teacher."""
+    """Write the images of these numbers that are not there yet; ``val`` has other textures and no teacher."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in numbers if not _path(folder, part, number).exists()]
     if not missing:
@@ -53,7 +53,7 @@ def read(folder: Path, part: str, number: int) -> tuple[list[Tensor], npt.NDArra
 
 
 def picture(folder: Path, part: str, number: int) -> Drawn:
-    """The picture itself and its truth."""
+    """The image itself and its truth."""
     with np.load(_path(folder, part, number)) as kept:
         return Drawn(kept["rgb"], kept["truth"])
 
@@ -63,7 +63,7 @@ def _path(folder: Path, part: str, number: int) -> Path:
 
 
 def _cut_off(rng: np.random.Generator, drawn: Drawn) -> Drawn:
-    """Leave nothing below a row or right of a column, as where SAM fills a picture up to a square."""
+    """Leave nothing below a row or right of a column, as where SAM fills an image up to a square."""
     if rng.random() > _CUT_OFF:
         return drawn
     end = 2 * int(rng.integers(TRUTH // 2, TRUTH - 8))

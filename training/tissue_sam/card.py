@@ -11,7 +11,7 @@ def evaluation_text(found: Evaluation, told: str) -> str:
     """All tables as they are, and what the gate says."""
     automatic = automatic_means(found.automatic)
     return (
-        "# tissue-sam: evaluated on pictures that it never saw\n\n"
+        "# tissue-sam: evaluated on images that it never saw\n\n"
         f"{told}\n\n"
         f"**Gate.** {_verdict(found)}\n\n"
         f"## Prompts on GlaS: {_count(found.glands)} glands of {found.n_images} images\n\n"
@@ -19,17 +19,17 @@ def evaluation_text(found: Evaluation, told: str) -> str:
         " three are put in the middle of the largest error of that very answer. `regions` and Felzenszwalb answer"
         " with the mask of theirs that fits the prompt best. The disc has the radius, of five, that is best on"
         " these very glands.\n\n" + _markdown(mean_ious(found.glands)) + "\n"
-        f"## Prompts on drawn pictures of held-out textures: {_count(found.drawn)} things\n\n"
+        f"## Prompts on drawn images of held-out textures: {_count(found.drawn)} things\n\n"
         + _markdown(mean_ious(found.drawn))
         + "\n## Masks without prompts on GlaS\n\n"
-        f"Thresholds chosen on drawn pictures alone: {grid_text(found.settings)}. Groups are the parts into which"
-        " all masks, small over large, divide the picture; `regions, as many groups` is cut into as many as"
-        f" {MODEL} made of that picture. Purity: share of pixels that are of their group's majority, gland or not."
+        f"Thresholds chosen on drawn images alone: {grid_text(found.settings)}. Groups are the parts into which"
+        " all masks, small over large, divide the image; `regions, as many groups` is cut into as many as"
+        f" {MODEL} made of that image. Purity: share of pixels that are of their group's majority, gland or not."
         " Boundary recall: share of the glands' outline within 4 px of an outline of the groups.\n\n"
         + _markdown(automatic, digits={"masks": 1, "groups": 1})
         + "\nWhat the groups do for SAM-MIL on GlaS: `studies/glas_groups.md`.\n"
         + "\n## Thresholds\n\n"
-        "On drawn pictures; the best harmonic mean of both IoUs was taken.\n\n"
+        "On drawn images; the best harmonic mean of both IoUs was taken.\n\n"
         + _markdown(found.calibration.reset_index().set_index("predicted IoU"), digits={"masks": 1})
         + "\nMade by `training/tissue_sam/train.py`.\n"
     )
@@ -56,10 +56,10 @@ def card_text(found: Evaluation, told: str) -> str:
         f"{grid_text(found.settings)[0].upper()}{grid_text(found.settings)[1:]}, on the same images.\n\n"
         + _markdown(automatic_means(found.automatic), digits={"masks": 1, "groups": 1})
         + "\n## Limits\n\n"
-        "Its outlines are those of drawn tissue: look at every one. A box helps most, then several clicks; with one"
+        "Its outlines are those of drawn tissue: check every one. A box helps most, then several clicks; with one"
         " click the three answers mean a part, an object and a region. On tissue other than colon it was only"
         " looked at (`training/tissue_sam/look.py`): without prompts it outlines whole pieces and large zones of"
-        " skin, the fat cells of marrow, gaps and vessels of lung, and single nuclei where a picture is of 0.25 µm"
+        " skin, the fat cells of marrow, gaps and vessels of lung, and single nuclei where an image is of 0.25 µm"
         " a pixel (glioma); in breast, in a squamous carcinoma and in crowded glands it finds a few small things"
         " and misses the nests of tumour. Meta's SAMs, where they are on the machine, are taken before it.\n"
     )
@@ -69,10 +69,10 @@ def how_trained(fitting: Fitting, *, pictures: int, moved: tuple[float, float]) 
     """What was done, in words."""
     progress = fitting.progress
     return (
-        f"Trained for {progress.steps} steps of two pictures, {progress.seconds / 60:.0f} minutes, of which a"
-        f" processor worked {progress.processor / 60:.0f}, on {pictures} pictures of 512 px: tissue drawn"
+        f"Trained for {progress.steps} steps of two images, {progress.seconds / 60:.0f} minutes, of which a"
+        f" processor worked {progress.processor / 60:.0f}, on {pictures} images of 512 px: tissue drawn"
         " with exact nested truth, its textures from tumour tiles of LC25000 and from CMU-1-Small-Region; real"
-        " tiles of both with nested `regions` as teacher. GlaS was not trained on. On held-out drawn pictures"
+        " tiles of both with nested `regions` as teacher. GlaS was not trained on. On held-out drawn images"
         f" {moved[0]:+.2f} and {moved[1]:+.2f} were then added to the predicted IoU of the first and the last of"
         " three answers, so that the best for its kind comes first, and the thresholds were chosen."
     )

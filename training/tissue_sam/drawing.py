@@ -1,6 +1,6 @@
 """Drawn tissue whose nested parts are known exactly: lumens in glands, glands in islands, islands in pieces.
 
-A picture is a plan (numbers that say what lies where) and two amounts of stain. Stroma and epithelium borrow the
+An image is a plan (numbers that say what lies where) and two amounts of stain. Stroma and epithelium borrow the
 texture of real tissue; glands are cells of a warped Voronoi diagram with a row of nuclei, goblets and a lumen.
 """
 
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from textures import Textures
 
-from sam_mil_engine.workflow.synthetic.noise import fractal_noise, smooth_noise
+from sam_mil_engine.synthetic.noise import fractal_noise, smooth_noise
 
 Field = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
-#: Side of a picture, and of the maps of its truth.
+#: Side of an image, and of the maps of its truth.
 SIDE, TRUTH = 512, 256
 #: Haematoxylin and eosin in R, G, B (Ruifrok and Johnston 2001).
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]], dtype=np.float32)
@@ -27,7 +27,7 @@ _LARGEST_NUCLEUS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A picture (side, side, 3) uint8 and its truth (4, 256, 256) uint8.
+    """An image (side, side, 3) uint8 and its truth (4, 256, 256) uint8.
 
     The maps number parts (lumens), objects (glands, and the stroma between), regions (islands, and the rest) and
     pieces; 0 is nothing. Along a pixel each holds the one before.
@@ -58,7 +58,7 @@ class _Canvas:
 
 
 def draw(rng: np.random.Generator, textures: Textures) -> Drawn:
-    """Draw one picture."""
+    """Draw one image."""
     whole = rng.random() < 0.65
     pieces = np.ones((SIDE, SIDE), np.int32) if whole else _pieces(rng)
     islands = _islands(rng, pieces > 0, share=0.45 if whole else 0.7)
@@ -77,7 +77,7 @@ def draw(rng: np.random.Generator, textures: Textures) -> Drawn:
         _tears(rng, canvas.stain)
     stain = canvas.stain * (pieces > 0)[..., None]
     truth = np.stack([canvas.parts, canvas.objects, canvas.regions, pieces])
-    # a pixel of the truth is 2 x 2 of the picture
+    # a pixel of the truth is 2 x 2 of the image
     return Drawn(_develop(rng, stain), np.ascontiguousarray(truth[:, 1::2, 1::2].astype(np.uint8)))
 
 

@@ -22,7 +22,7 @@ from sam_mil_engine.settings import SegmentSettings
 MODEL, REGIONS = "tissue-sam", "regions"
 #: Radii of discs in pixels: the table shows the best of them on the very data, which flatters it.
 RADII = (15, 25, 40, 60, 90)
-WHOLE, FULL_BOX = "all of the picture", "disc; full box"
+WHOLE, FULL_BOX = "all of the image", "disc; full box"
 #: Things asked for on one drawn picture.
 _ASKED = 8
 

@@ -1,4 +1,4 @@
-"""The training loop: two pictures a step, their clicks, boxes and corrections; stopped and taken up at any time."""
+"""The training loop: two images a step, their clicks, boxes and corrections; stopped and taken up at any time."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _CLICKS, _BOXES, _SEVERAL = 6, 3, 2
 _WEIGHTS = (1.0, 0.5, 0.5, 0.4)
 #: Weight of the embedding's own loss.
 _ALIKE = 0.5
-#: Pictures a step.
-_PICTURES = 2
+#: Images a step.
+_IMAGES = 2
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Fitting:
     sam
         From ``build_tissue_sam``.
     folder
-        Where pictures lie (``cache.make``) and checkpoints go.
+        Where images lie (``cache.make``) and checkpoints go.
     seconds
         Processor time to train in all; the learning rate falls with a cosine over it. A machine that does other
         things too, or stands still for a while, gives the same training, only later.
@@ -77,7 +77,7 @@ class Fitting:
         )
         self.average = {name: value.detach().clone() for name, value in sam.state_dict().items()}
         self.progress = Progress()
-        self._workers = ThreadPoolExecutor(_PICTURES)
+        self._workers = ThreadPoolExecutor(_IMAGES)
         checkpoint = folder / "checkpoint.pt"
         if checkpoint.exists():
             self._take_up(torch.load(checkpoint, weights_only=True))
@@ -128,14 +128,14 @@ class Fitting:
         trained = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         names = sorted(self.folder.glob("train-*.npz"))  # those that are there: more may be in the making
         rng = np.random.default_rng([3, self.progress.steps])
-        chosen = [int(names[number].stem.split("-")[1]) for number in rng.integers(len(names), size=_PICTURES)]
-        # One picture a thread: on a processor that is faster than two threads for one picture.
+        chosen = [int(names[number].stem.split("-")[1]) for number in rng.integers(len(names), size=_IMAGES)]
+        # One image a thread: on a processor that is faster than two threads for one image.
         results = list(
-            self._workers.map(self._gradients, chosen, rng.spawn(_PICTURES), [share >= _UNFREEZE] * _PICTURES)
+            self._workers.map(self._gradients, chosen, rng.spawn(_IMAGES), [share >= _UNFREEZE] * _IMAGES)
         )
         for parameter, *several_grads in zip(trained, *(grads for grads, _ in results), strict=True):
             found = [grad for grad in several_grads if grad is not None]
-            parameter.grad = sum(found) / _PICTURES if found else None
+            parameter.grad = sum(found) / _IMAGES if found else None
         norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -147,7 +147,7 @@ class Fitting:
     def _gradients(
         self, number: int, rng: np.random.Generator, deep: bool
     ) -> tuple[list[Tensor | None], list[float]]:
-        """Gradients by one picture; loss, IoU of clicks, boxes, several, corrected; alikeness."""
+        """Gradients by one image; loss, IoU of clicks, boxes, several, corrected; alikeness."""
         levels, truth, _ = read(self.folder, "train", number)
         things = Things(truth)
         embedding = self._embed(levels, deep=deep)

@@ -1,4 +1,4 @@
-"""Pictures of automatic masks on any images, to be looked at: the image, ``tissue-sam``, ``regions``, side by side.
+"""Images of automatic masks on any images, to be looked at: the image, ``tissue-sam``, ``regions``, side by side.
 
     .venv/bin/python training/tissue_sam/look.py IMAGE... -o FOLDER [--side 1024] [--bounds LEFT TOP RIGHT BOTTOM]
 
@@ -17,7 +17,7 @@ from PIL import Image
 from rivals import all_tissue
 
 from sam_mil_engine import load_segmenter, open_slide
-from sam_mil_engine.report.pictures import draw_segments
+from sam_mil_engine.drawing.images import draw_segments
 
 Bounds = tuple[float, float, float, float]
 _SEGMENTERS = ("tissue-sam", "regions")
@@ -25,9 +25,9 @@ _GAP = 8
 
 
 def look(path: Path, folder: Path, *, side: int, bounds: Bounds | None) -> None:
-    """Save the picture of one image, and print how many masks each segmenter found in what time."""
+    """Save the image of one image, and print how many masks each segmenter found in what time."""
     with open_slide(path) as slide:
-        rgb, frame = slide.picture(bounds_px0=bounds, max_side=side)
+        rgb, frame = slide.read_image(bounds_px0=bounds, max_side=side)
     panels = [rgb]
     for name in _SEGMENTERS:
         segmenter, start = load_segmenter(name), time.perf_counter()

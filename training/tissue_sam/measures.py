@@ -64,7 +64,7 @@ def _edges(labels: Labels) -> Mask:
 
 
 def read_glas(folder: Path, *, step: int = 1, first: int = 0) -> list[tuple[str, npt.NDArray[np.uint8], Mask]]:
-    """Name, picture and gland mask of every ``step``-th image."""
+    """Name, image and gland mask of every ``step``-th image."""
     names = pd.read_csv(folder / "labels.csv", dtype=str)["name"].tolist()[first::step]
     found = []
     for name in names:

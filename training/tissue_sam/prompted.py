@@ -1,4 +1,4 @@
-"""One point, three clicks and a box for every wanted mask of a picture, asked of every rival."""
+"""One point, three clicks and a box for every wanted mask of an image, asked of every rival."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("one point, best of three", "one point, its own choice", "three clicks"
 
 
 def ask(rivals: Mapping[str, Rival], pictures: Iterable[tuple[Rgb, list[Mask]]]) -> pd.DataFrame:
-    """IoU of every rival for every wanted mask: columns rival, kind, iou, size (share of the picture)."""
+    """IoU of every rival for every wanted mask: columns rival, kind, iou, size (share of the image)."""
     rows = []
     for rgb, wanted in pictures:
         for name, rival in rivals.items():

@@ -1,4 +1,4 @@
-"""Prompts and what each asks for, drawn from the nested truth of a picture."""
+"""Prompts and what each asks for, drawn from the nested truth of an image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Prompts:
 
 
 class Things:
-    """Everything of a picture that can be asked for: the truth's maps (4, 256, 256), numbered."""
+    """Everything of an image that can be asked for: the truth's maps (4, 256, 256), numbered."""
 
     def __init__(self, truth: npt.NDArray[np.uint8]):
         self.truth = truth

@@ -35,7 +35,7 @@ _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
 
 
 class Picture:
-    """A picture, its superpixels, and what may be known of them."""
+    """An image, its superpixels, and what may be known of them."""
 
     def __init__(
         self, rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_], trunk: Trunk, superpixels: int = 500
@@ -128,7 +128,7 @@ def stained(share: float, *, then: float = 0.0, energy: float = 0.0) -> Callable
 
 
 def _amounts(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Stains (h, w, 2), 1 being the picture's 95th percentile of each."""
+    """Stains (h, w, 2), 1 being the image's 95th percentile of each."""
     density = -np.log10(np.clip(rgb.astype(np.float64) / 245, 1 / 255, 1))
     amounts = density @ np.linalg.pinv(_STAINS / np.linalg.norm(_STAINS, axis=1, keepdims=True))
     return amounts / np.maximum(np.percentile(amounts[tissue], 95, axis=0), 0.05)
@@ -187,7 +187,7 @@ def adopted(picture: Picture) -> Statistics:
 TRIALS: dict[str, Callable[[Picture], Statistics]] = {
     "colour mean and deviation (as it is)": colour,
     "lightness counts less": less_lightness,
-    "stains of the picture": stains,
+    "stains of the image": stains,
     "colour and texture energy": texture,
     "colour, smoothed by 0.15": smoothed(0.15),
     "colour, smoothed by 0.3": smoothed(0.3),
@@ -240,13 +240,13 @@ def figures(picture: Picture, statistics: Statistics, mask: npt.NDArray[np.bool_
 
 
 def images(folder: Path, *, step: int, first: int) -> Iterator[tuple[npt.NDArray, npt.NDArray, npt.NDArray]]:
-    """Picture, tissue (all of it) and gland mask of images of GlaS."""
+    """Image, tissue (all of it) and gland mask of images of GlaS."""
     for _, rgb, mask in read_glas(folder, step=step, first=first):
         yield rgb, np.ones(mask.shape, dtype=bool), mask
 
 
 def drawn_slides(folder: Path) -> Iterator[tuple[npt.NDArray, npt.NDArray, npt.NDArray]]:
-    """Picture, tissue and tumour mask of the slides of ``sam-mil-engine demo`` that have tumour."""
+    """Image, tissue and tumour mask of the slides of ``sam-mil-engine demo`` that have tumour."""
     for outlines in sorted((folder / "annotations").glob("*.geojson"))[:_SLIDES]:
         with open_slide(folder / "slides" / f"{outlines.stem}.tiff") as slide:
             picture = segmentation_image(slide, find_tissue(slide, tissue_preset("default")), SegmentSettings())
@@ -254,7 +254,7 @@ def drawn_slides(folder: Path) -> Iterator[tuple[npt.NDArray, npt.NDArray, npt.N
         for annotation in read_annotations(outlines):
             ring = picture.frame.from_px0(np.asarray(annotation.polygon.exterior.coords))
             cv2.fillPoly(mask, [np.rint(ring).astype(np.int32)], 1)
-        yield picture.image, picture.tissue, (mask > 0) & picture.tissue
+        yield picture.rgb, picture.tissue, (mask > 0) & picture.tissue
 
 
 def main(folder: Path, out: Path, *, step: int, first: int, only: list[str] | None) -> None:

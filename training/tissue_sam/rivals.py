@@ -15,19 +15,19 @@ from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.predictor import SamPrompter
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import Segmenter
+from sam_mil_engine.segment.segmenter import Segmenter
 
 Mask = npt.NDArray[np.bool_]
 Rgb = npt.NDArray[np.uint8]
-#: Felzenszwalb's ``scale`` three times, for pictures of about 700 pixels.
+#: Felzenszwalb's ``scale`` three times, for images of about 700 pixels.
 SCALES = (200, 800, 3000)
 
 
 class Rival(Protocol):
-    """Takes a picture, then prompts on it; answers are masks (h, w), the one it thinks best first."""
+    """Takes an image, then prompts on it; answers are masks (h, w), the one it thinks best first."""
 
     def look(self, rgb: Rgb) -> None:
-        """Take a picture."""
+        """Take an image."""
         ...
 
     def click(self, points: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> list[Mask]:
@@ -79,7 +79,7 @@ class Masks:
 
 @dataclass
 class Trivial:
-    """An answer that looks at the prompt alone: a disc of ``radius`` pixels (None: the whole picture), a box."""
+    """An answer that looks at the prompt alone: a disc of ``radius`` pixels (None: the whole image), a box."""
 
     radius: float | None
     ellipse: bool = False
@@ -115,7 +115,7 @@ def filled_box(size: tuple[int, int], box: npt.NDArray[np.float64]) -> Mask:
 
 
 def remembered(find: Callable[[Rgb], list[Mask]]) -> Callable[[Rgb], list[Mask]]:
-    """Find the masks of a picture once, however often they are asked for."""
+    """Find the masks of an image once, however often they are asked for."""
     known: dict[bytes, list[Mask]] = {}
 
     def look_up(rgb: Rgb) -> list[Mask]:
@@ -128,12 +128,12 @@ def remembered(find: Callable[[Rgb], list[Mask]]) -> Callable[[Rgb], list[Mask]]
 
 
 def all_tissue(rgb: Rgb, frame: Frame = Frame()) -> SegmentationImage:  # noqa: B008  (it is frozen)
-    """A picture that is tissue throughout."""
+    """An image that is tissue throughout."""
     return SegmentationImage(rgb, frame, np.ones(rgb.shape[:2], bool))
 
 
 def masks_of(segmenter: Segmenter) -> Callable[[Rgb], list[Mask]]:
-    """All masks of a segmenter on a picture that is tissue throughout."""
+    """All masks of a segmenter on an image that is tissue throughout."""
 
     @remembered
     def find(rgb: Rgb) -> list[Mask]:

@@ -1,6 +1,6 @@
-"""Real tissue as stain amounts: what the drawn pictures borrow their texture from.
+"""Real tissue as stain amounts: what the drawn images borrow their texture from.
 
-Only pictures whose licence allows a derived model: LC25000 (its training groups) and the upper half of
+Only images whose licence allows a derived model: LC25000 (its training groups) and the upper half of
 CMU-1-Small-Region.
 """
 
@@ -31,7 +31,7 @@ class Textures:
     ----------
     tumour, skin
         Amounts. Tiles of normal colon are not among them: their crypts would be glands that no truth knows.
-    pictures
+    images
         RGB uint8 of all, normal colon too: what the teacher divides.
     """
 
@@ -73,7 +73,7 @@ def _skin(path: Path, *, lower: bool) -> list[npt.NDArray[np.uint8]]:
 
     with open_slide(path) as slide:
         width, height = slide.info.size_px0
-        picture = slide.picture(bounds_px0=(0, 0, width, height), downsample=1)[0]
+        picture = slide.read_image(bounds_px0=(0, 0, width, height), downsample=1)[0]
     half = picture[height // 2 :] if lower else picture[: height // 2]
     found = []
     for top in range(0, half.shape[0] - _CUT + 1, _CUT // 2):

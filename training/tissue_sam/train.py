@@ -31,7 +31,7 @@ from sam_mil_engine.settings import SegmentSettings
 
 #: Held-out drawn pictures: on the first the model is asked, the others choose offsets and thresholds.
 _ASKED, _CALIBRATING = range(16), range(16, 32)
-_SHORT_PICTURES, _SHORT_STEPS = 3, 12
+_SHORT_IMAGES, _SHORT_STEPS = 3, 12
 #: Settings that are chosen for the model and stored with it.
 _GRID = ("points_per_side", "crop_n_layers", "pred_iou_thresh", "stability_score_thresh")
 
@@ -61,7 +61,7 @@ def full(work: Path, data: Path, *, pictures: int, minutes: float, step: int) ->
 
 def short(work: Path, data: Path) -> None:
     """Do the same in small, for the tests."""
-    fitting = fitting_in(work, data, pictures=_SHORT_PICTURES, minutes=10, tiles=4)
+    fitting = fitting_in(work, data, pictures=_SHORT_IMAGES, minutes=10, tiles=4)
     fitting.run(steps=_SHORT_STEPS)
     sam = fitting.averaged()
     moved = balance(sam, [drawn_things(work, number, part="train") for number in range(2)])

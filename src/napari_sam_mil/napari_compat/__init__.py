@@ -1,7 +1,7 @@
-"""Everything here that uses a private name, a patch or a trick on napari, vispy or Qt.
+"""All private names, patches and tricks on napari, vispy and Qt that the plugin uses.
 
-Nothing else in the plugin does. Each function is small, takes plain arguments, and knows nothing of slides. Its
-docstring says why it exists, in which version the private name was seen, which public way is missing, and what
-happens without it: an optimisation that fails leaves the window slower, and never ends in an error. A test of each
-removes the private name and shows that.
+No other module uses any. Each function is small, takes plain arguments, and knows nothing of slides. Its docstring
+says why it exists, in which version the private name was seen, which public API is missing, and what happens
+without it: an optimisation that fails leaves the window slower, and never raises an error. A test of each function
+removes the private name and checks this.
 """

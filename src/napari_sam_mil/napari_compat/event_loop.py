@@ -1,4 +1,4 @@
-"""Qt's event loop in the middle of work, and threads that give way to it."""
+"""Qt's event loop during long work, and the priority of threads."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-#: Seconds after which Python takes its global lock from a thread while a job runs; its own default is 5 ms.
-SWITCH_EVERY = 0.0005
-_USUALLY = sys.getswitchinterval()
+#: Seconds after which Python switches threads while a job runs. Python's default is 5 ms.
+SWITCH_INTERVAL = 0.0005
+_DEFAULT_INTERVAL = sys.getswitchinterval()
 
 
 def process_events() -> None:
-    """Let the window handle the events that wait, in the middle of long work in its own thread.
+    """Process pending events of the window during long work in its own thread.
 
     Why
-        A layer takes napari a tenth of a second in the window's thread, and a result has five.
+        Adding a layer takes napari a tenth of a second in the window's thread, and a result has five layers.
     Seen in
-        Qt 6 (``QCoreApplication.processEvents``). Whoever calls it must expect that the window has changed: a slide
-        closed, a button pressed.
+        Qt 6 (``QCoreApplication.processEvents``). The state of the window may change during the call: a slide
+        may be closed, or a button pressed.
     Without it
-        The same layers appear, after one longer stop.
+        The same layers appear after one longer pause.
     """
     if in_window_thread():
         from qtpy.QtCore import QCoreApplication
@@ -29,15 +29,15 @@ def process_events() -> None:
         QCoreApplication.processEvents()
 
 
-def later(work: Callable[[], object]) -> None:
-    """Do something once the window has handled the event that it is in; at once where there is no window.
+def call_later(work: Callable[[], object]) -> None:
+    """Call a function after the current event. Without a window, call it at once.
 
     Why
-        napari's list of layers must not change while it tells of a change.
+        napari's layer list must not be changed by the handler of its own events.
     Seen in
         Qt 6 (``QTimer.singleShot``), napari 0.9.2.
     Without it
-        The work is done at once.
+        The function is called at once.
     """
     if not in_window_thread():
         work()
@@ -48,18 +48,18 @@ def later(work: Callable[[], object]) -> None:
 
 
 def run_until(stopped: Callable[[Callable[[], Any]], Any]) -> None:
-    """Run an event loop inside the one that runs, until what ``stopped`` connects is called.
+    """Run a nested event loop until the function that ``stopped`` connects is called.
 
     Why
-        napari asks for sample data in the window's thread and goes on when it has it; the window must live
-        while it waits.
+        napari requests sample data in the window's thread and blocks until it has them. The window must stay
+        responsive in the meantime.
     Seen in
         Qt 6 (``QEventLoop``); napari 0.9.2 has no asynchronous sample data.
 
     Parameters
     ----------
     stopped
-        Is given the function that ends the loop, and connects it to a signal.
+        Receives the function that ends the loop, and connects it to a signal.
     """
     from qtpy.QtCore import QEventLoop
 
@@ -69,7 +69,7 @@ def run_until(stopped: Callable[[Callable[[], Any]], Any]) -> None:
 
 
 def in_window_thread() -> bool:
-    """Whether a window waits for this thread; without Qt there is none, and Qt is not loaded to find that out."""
+    """Whether this is the thread of a window. This does not import Qt: without Qt, there is no window."""
     if "qtpy.QtCore" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return False
     from qtpy.QtCore import QCoreApplication
@@ -78,15 +78,15 @@ def in_window_thread() -> bool:
 
 
 def switch_threads_often(*, on: bool) -> None:
-    """Let Python change between threads every half millisecond while jobs run, or as usual again.
+    """Let Python switch threads every half millisecond while jobs run, or restore its default.
 
     Why
-        Drawing takes hundreds of calls that each release the global lock and wait for it again, up to 5 ms each
-        while a thread computes.
+        Drawing makes hundreds of calls that each release the global lock and wait for it again, for up to 5 ms
+        while another thread computes.
     Seen in
-        CPython 3.11 (``sys.setswitchinterval``), which is one setting for the whole process: napari and other
-        plugins have it too while a job runs.
+        CPython 3.11 (``sys.setswitchinterval``). The setting applies to the whole process, including napari and
+        other plugins.
     Without it
         Panning stutters while a job runs in a thread.
     """
-    sys.setswitchinterval(SWITCH_EVERY if on else _USUALLY)
+    sys.setswitchinterval(SWITCH_INTERVAL if on else _DEFAULT_INTERVAL)

@@ -1,4 +1,4 @@
-"""Keep the graphics of several windows apart."""
+"""Separate graphics contexts for several windows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def keep_context(viewer: Viewer) -> None:
-    """Make the window's own graphics context current whenever a layer is about to leave it.
+    """Make the graphics context of a window current before a layer is removed from it.
 
     Why
-        When a layer is removed, napari sends all waiting commands to the graphics driver in whatever context is
-        current: with a second window open, or just closed, that of the other one. Textures are then deleted and
-        made in the wrong place, which ends in drawing errors or in a crash.
+        When a layer is removed, napari sends all pending commands to the graphics driver in the current context. If
+        a second window is open, or was just closed, that may be the context of the other window. Textures are then
+        deleted and created in the wrong context, which causes drawing errors or a crash.
     Seen in
-        napari 0.9.2 with vispy 0.17. There is no public way to a window's OpenGL context.
+        napari 0.9.2 with vispy 0.17. There is no public access to the OpenGL context of a window.
     Without it
-        napari's own behaviour: right with one window.
+        napari's behaviour, which is correct with one window.
     """
     known = weakref.ref(viewer)
 

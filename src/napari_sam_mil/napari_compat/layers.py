@@ -1,4 +1,4 @@
-"""Layers in napari's list: inserted without a selection, with keys of our own."""
+"""Layers in napari's list: insert them without selecting them, and give them keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def insert_unselected(layers: LayerList, place: int, layer: Layer) -> None:
-    """Insert a layer and leave the selection as it is.
+    """Insert a layer without changing the selection.
 
     Why
-        napari selects what is inserted, and rebuilds half of its window for every selection.
+        napari selects every inserted layer, and rebuilds half of its window for every selection.
     Seen in
         napari 0.9.2 (``LayerList._activate_on_insert``). ``insert`` has no such option.
     Without it
-        napari selects the layer, and the selection of before is put back: twice the work, the same end.
+        napari selects the layer, and the previous selection is restored: twice the work, the same result.
     """
     if hasattr(layers, "_activate_on_insert"):
         activates, layers._activate_on_insert = layers._activate_on_insert, False
@@ -32,16 +32,16 @@ def insert_unselected(layers: LayerList, place: int, layer: Layer) -> None:
     layers.selection.active = active
 
 
-def take_keys(layer: Any, provider: type[KeymapProvider]) -> None:
-    """Give one layer the keys that are bound to a class now.
+def copy_class_keys(layer: Any, provider: type[KeymapProvider]) -> None:
+    """Give one layer the keys that are currently bound to a class.
 
     Why
-        napari's preferences bind keys to classes, and the keys of prompts belong to one layer, not to all of its
-        class.
+        napari's preferences bind keys to classes, but the keys of prompts belong to one layer, not to all layers of
+        its class.
     Seen in
         napari 0.9.2 (``KeymapProvider.class_keymap``).
     Without it
-        The layer keeps the keys it has; the buttons of the dock and the command palette do the same.
+        The layer keeps its keys. The buttons of the dock and the command palette still work.
     """
     keymap = getattr(provider, "class_keymap", None)
     if keymap is not None:

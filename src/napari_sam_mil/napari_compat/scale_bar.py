@@ -1,4 +1,4 @@
-"""napari's scale bar, shown once, without a stall."""
+"""Show napari's scale bar without blocking the window."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .viewers import qt_canvas, qt_viewer
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-#: What napari writes beside it, lengths from nanometres to centimetres and at first "1px", and what vispy measures
-#: the height of a line of text by.
+#: The characters of the scale bar (lengths from nanometres to centimetres, and at first "1px"), and those by
+#: which vispy measures the height of a line.
 _LETTERS = "1px 025.7µmcn" + "ÅÉÑŐjgqy"
-#: Milliseconds between two letters, in which the window answers.
+#: Milliseconds between two characters, in which the window can respond.
 _PAUSE = 20
 
 _shown: WeakSet[Viewer] = WeakSet()
 
 
 def show_scale_bar(viewer: Viewer) -> None:
-    """Show the scale bar of a window the first time it is asked for; a user who hides it is obeyed.
+    """Show the scale bar of a window on the first call. If the user hides it, it stays hidden.
 
     Why
-        napari draws a letter when a text first has it, in the window's thread, and all letters of a text at once:
-        half a second. Here they are drawn one by one, and the scale bar appears when all are there.
+        napari draws the glyphs of a text on first use, all at once in the window's thread, which takes half a
+        second. Here, they are drawn one by one, and the scale bar appears after the last.
     Seen in
-        napari 0.9.2 (``canvas.font_info().font_manager.get_font``), vispy 0.17. There is no public way to prepare
+        napari 0.9.2 (``canvas.font_info().font_manager.get_font``), vispy 0.17. There is no public API to prepare
         a font.
     Without it
-        The scale bar appears at once, and the window stops for the half second.
+        The scale bar appears at once, and the window is blocked for half a second.
     """
     if viewer in _shown:
         return
@@ -42,7 +42,7 @@ def show_scale_bar(viewer: Viewer) -> None:
     from qtpy.QtCore import QTimer
 
     letters = iter(_LETTERS)
-    # A child of the window: it goes with it.
+    # a child of the window, deleted with it
     timer = QTimer(qt_viewer(viewer))
 
     def draw_next() -> None:
@@ -59,7 +59,7 @@ def show_scale_bar(viewer: Viewer) -> None:
 
 
 def _font(viewer: Viewer) -> Any | None:
-    """Return the font of the canvas's texts; None where it is not where it was seen."""
+    """Return the font of the texts on the canvas, or None if napari's internals have changed."""
     try:
         fonts: Any = qt_canvas(viewer).font_info()  # type: ignore[union-attr]
         return fonts.font_manager.get_font(fonts.face)

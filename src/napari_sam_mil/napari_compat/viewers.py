@@ -9,15 +9,15 @@ if TYPE_CHECKING:
 
 
 def real_viewer(viewer: Viewer) -> Viewer:
-    """Return the viewer itself where napari gave a proxy of it.
+    """Return the viewer behind a proxy.
 
     Why
-        napari hands docks and commands a proxy that hides private attributes. Two proxies of one viewer are two
-        keys of a dictionary, so that each dock would have open slides of its own.
+        napari passes docks and commands a proxy that hides private attributes. Two proxies of one viewer are
+        different dictionary keys, so each dock would have its own set of open slides.
     Seen in
-        napari 0.9.2, whose proxy is a wrapt object with ``__wrapped__``. napari has no public way to unwrap it.
+        napari 0.9.2, whose proxy is a wrapt object with ``__wrapped__``. napari has no public API to unwrap it.
     Without it
-        The viewer that napari calls current is taken: the same one wherever only one window is open.
+        napari's current viewer is used, which is the same if only one window is open.
     """
     wrapped = getattr(viewer, "__wrapped__", None)
     if wrapped is not None:
@@ -31,21 +31,21 @@ def real_viewer(viewer: Viewer) -> Viewer:
 
 
 def qt_canvas(viewer: Viewer) -> Any | None:
-    """Return the napari canvas of a window, or None where there is no window.
+    """Return the napari canvas of a window, or None if there is no window.
 
     Why
-        The graphics context and the letters of texts belong to the canvas.
+        The graphics context and the fonts belong to the canvas.
     Seen in
         napari 0.9.2 (``viewer.window._qt_viewer.canvas``). The public ``viewer.canvas`` holds only sizes and
         overlays.
     Without it
-        None: the callers then leave things as napari does them.
+        None: the callers then keep napari's behaviour.
     """
     return getattr(qt_viewer(viewer), "canvas", None)
 
 
 def qt_viewer(viewer: Viewer) -> Any | None:
-    """Return the widget that holds the canvas of a window, or None where there is none.
+    """Return the widget that holds the canvas of a window, or None if there is none.
 
     See :func:`qt_canvas`.
     """

@@ -1,1 +1,1 @@
-"""The docks: each reads the session of the open slide, calls the engine, and shows."""
+"""The docks. A dock with several cards has a folder; shared parts are in this folder."""

@@ -1,4 +1,4 @@
-"""What all docks share: the slides of the viewer, and to let go of them when the dock is closed."""
+"""The base class of all docks: access to the open slides, and cleanup when the dock is closed."""
 
 from __future__ import annotations
 
@@ -11,66 +11,70 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
-from ..docks import choose_tab, frame_of, join_others, to_front
+from ..background.dock_jobs import DockJobs
+from ..background.worker import show_warnings_with
+from ..docks import join_others, to_front
 from ..keys import bind_defaults
-from ..session import sessions_of
-from .work import Worker
+from ..napari_compat.dock_frames import choose_tab, frame_of
+from ..session.viewer import sessions_of
+from ..warning import warn
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
 class Dock(QWidget):
-    """One dock. Its cross takes it out of the window for good: :meth:`leave` is called then.
+    """A dock. Its close button removes it permanently, and :meth:`leave` is then called.
 
-    ``keys_changed`` tells that the user chose other keys in napari's preferences.
+    ``keys_changed`` is emitted after the user changed keys in napari's preferences.
     """
 
     keys_changed = Signal()
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__()
+        show_warnings_with(warn)
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
         self._in_order = self._left = self._behind = self._stowed = False
 
     def leave(self) -> None:
-        """End the work of the dock, and listen no more; a dock that put layers into the picture takes them away."""
+        """Cancel the jobs of the dock and disconnect it. Subclasses also remove their layers."""
         self._sessions.changed.disconnect(self._show_current, missing_ok=True)
         self._shortcuts.events.shortcuts.disconnect(self._on_shortcuts)
-        for worker in self.findChildren(Worker):
-            worker.cancel()
+        for jobs in self.findChildren(DockJobs):
+            jobs.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Take a place among the other docks, and let Tab go through this one from top to bottom."""
+        """Join the other docks, and set the Tab order from top to bottom."""
         super().showEvent(event)
         if self._stowed:
             self._stowed = False
             QTimer.singleShot(0, self._come_back)
         if not self._in_order:
             self._in_order = True
-            QTimer.singleShot(0, self._settle)
+            QTimer.singleShot(0, self._join_others)
             for first, second in pairwise(focusable(self.layout())):
                 QWidget.setTabOrder(first, second)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
-        """Look, once Qt is through, whether napari's menu put the dock away: a tab that moves only blinks."""
+        """Check later whether napari's menu hid the dock, since a tab that moves is also hidden for a moment."""
         super().hideEvent(event)
         frame = frame_of(self)
-        # Qt keeps the tabs that are not in front beyond the window's corner
+        # Qt places the tabs that are not in front outside the window
         self._behind = frame is not None and frame.geometry().right() < 0
-        QTimer.singleShot(0, self._look)
+        QTimer.singleShot(0, self._check_hidden)
 
     def event(self, event: QEvent) -> bool:
-        """Notice that napari took the dock out of its frame: it tells nobody, and the widget lives on unseen."""
+        """Detect that napari removed the dock from its frame, for which there is no signal."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._left:
             self._left = True
             self.leave()
         return bool(super().event(event))
 
-    def _look(self) -> None:
-        """Come to the front where the menu hid a dock that nobody saw: it lay behind another."""
+    def _check_hidden(self) -> None:
+        """Bring the dock to the front if the menu hid it while it was behind another tab."""
         frame = frame_of(self)
         if self._left or frame is None or not frame.isHidden():
             return
@@ -79,11 +83,11 @@ class Dock(QWidget):
             to_front(self)
 
     def choose_tab(self) -> None:
-        """Come to the front of the tabs; called when Qt has put them in place."""
+        """Select the tab of this dock, after Qt has positioned the tabs."""
         if not self._left:
             choose_tab(self)
 
-    def _settle(self) -> None:
+    def _join_others(self) -> None:
         if not self._left:
             join_others(self._sessions.viewer, self)
 
@@ -92,15 +96,15 @@ class Dock(QWidget):
             to_front(self)
 
     def _on_shortcuts(self, _event: object = None) -> None:
-        bind_defaults()  # before what is shown of the keys
+        bind_defaults()  # before the docks show the keys
         self.keys_changed.emit()
 
     def _show_current(self) -> None:
-        """Show the slide that is current now."""
+        """Show the current slide."""
 
 
 def focusable(layout: QLayout | None) -> Iterator[QWidget]:
-    """Yield the widgets of a layout that take the keyboard, as it shows them from top to bottom."""
+    """Yield the widgets of a layout that accept keyboard focus, from top to bottom."""
     if layout is None:
         return
     for place in range(layout.count()):

@@ -1,4 +1,4 @@
-"""Which models there are, where they come from, and whether they are here; fetch, verify, add, import."""
+"""List the models, and fetch, verify, add, import and remove them."""
 
 from __future__ import annotations
 
@@ -22,36 +22,37 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
-from sam_mil_engine.model_files import models_folder
+from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
 
-from ..jobs import Work
-from ..models import Model, add_file, all_models, fetcher, import_run, machine, remove, verify
-from ..pace import Pace
-from ..words import sentence_case
+from ..analysis.models import Model, add_file, all_models, describe_machine, fetch_work, import_run, remove, verify
+from ..background.dock_jobs import DockJobs
+from ..background.eta import Eta
+from ..background.jobs import Work
+from ..text import sentence_case
 from .dock import Dock
-from .news import news
-from .parts import Card, plain_headings, scrolling, text_label, without_empty_rows
-from .work import Worker
+from .events import dock_events
+from .parts import Card, plain_headings, scrolling, text_label, without_empty_headers
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _TITLES = {"segmenter": "Segmenters", "encoder": "Encoders", "classifier": "Classifiers"}
 _MODEL = Qt.ItemDataRole.UserRole
-_CHOOSE = "Choose a model in the list to read about it."
+_CHOOSE = "Select a model in the list to read about it."
 
 
 class ModelsDock(Dock):
-    """The list, what the chosen one is, and what can be done with it."""
+    """The list of models, details of the selected model, and actions on it."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
-        self._pace: Pace | None = None
+        self._eta: Eta | None = None
         self._models: list[Model] = []
-        self.worker = Worker(self)
-        self.machine = text_label("Looking at this computer…")
+        self.jobs = DockJobs(self)
+        self.machine = text_label("Checking this computer…")
         self.list = self._make_list()
         self.facts = text_label(_CHOOSE, rich=True)
         self.facts.setOpenExternalLinks(True)
@@ -60,94 +61,95 @@ class ModelsDock(Dock):
         self.card.setOpenExternalLinks(True)
         self.card.setMinimumHeight(140)
         self.card.setAccessibleName("Model card")
-        self.card.setToolTip("What the model was trained on, how well it did, and where it does not know")
+        self.card.setToolTip("What the model was trained on, how well it performs, and its limits")
         self._make_buttons()
         self.status, self.bar, self.cancel = text_label(), QProgressBar(), QPushButton("Ca&ncel")
-        self.cancel.setToolTip("Stop; what was fetched is kept, and the next fetch goes on from there")
+        self.cancel.setToolTip("Stop; the next fetch continues from here")
         self.bar.setFixedHeight(8)
         self.bar.setTextVisible(False)
         self._lay_out()
         self.list.itemSelectionChanged.connect(self._on_selection)
-        self.cancel.clicked.connect(self.worker.cancel)
-        self.worker.progressed.connect(self._on_progress)
-        self.worker.changed.connect(self._enable)
-        news().models_changed.connect(self._reload)
+        self.cancel.clicked.connect(self.jobs.cancel)
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.changed.connect(self._enable)
+        dock_events().models_changed.connect(self._reload)
         self._enable()
         self._reload()
 
     @property
     def chosen(self) -> Model | None:
-        """The model that is chosen in the list."""
+        """The model that is selected in the list, or None."""
         items = self.list.selectedItems()
         return items[0].data(0, _MODEL) if items else None
 
     def choose(self, name: str) -> None:
-        """Choose a model by its name."""
+        """Select a model by its name."""
         for item in self.list.findItems(name, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive):
             self.list.setCurrentItem(item)
 
     def fetch(self) -> None:
-        """Download the chosen model."""
+        """Download the selected model."""
         if self.chosen is not None:
-            self._run(fetcher(self.chosen), "Fetching the model")
+            self._run(fetch_work(self.chosen), "Fetching the model")
 
     def verify(self) -> None:
-        """Check the chosen model."""
+        """Verify the selected model."""
         model = self.chosen
         if model is not None:
             self._run(lambda progress: verify(model, progress=progress), "Verifying the model")
 
     def add_file(self, path: Path) -> None:
-        """Take a weight file of the user's."""
+        """Add a weight file of the user."""
         self._run(lambda progress: add_file(path, progress=progress), "Adding the file")
 
     def import_run(self, folder: Path) -> None:
-        """Take a RUN of the user's."""
+        """Import a run of the user."""
         self._run(lambda progress: import_run(folder, progress=progress), "Importing the run")
 
     def remove(self) -> None:
-        """Delete the file of a model, or take an imported run from the list."""
+        """Delete the file of a model, or remove an imported run from the list."""
         model = self.chosen
         if model is not None:
             self._run(lambda _progress: remove(model), "Removing the model")
 
     def _run(self, work: Work, doing: str) -> None:
-        self._pace = None
+        self._eta = None
         self.status.setText(f"{doing}…")
-        self.worker.start(
+        self.jobs.start(
             work, doing=doing, then=self._on_done, otherwise=lambda: self.status.setText("Not finished")
         )
 
     def _on_done(self, text: str) -> None:
         self.status.setText(text)
-        news().models_changed.emit()
+        dock_events().models_changed.emit()
 
     def _reload(self) -> None:
-        if self.worker.busy:
+        if self.jobs.busy:
             return
-        self.worker.start(lambda _progress: (all_models(), machine()), doing="Listing the models", then=self._show)
+        self.jobs.start(
+            lambda _progress: (all_models(), describe_machine()), doing="Listing the models", then=self._show
+        )
 
     def _show(self, found: tuple[list[Model], str]) -> None:
         self._models, text = found
-        self.machine.setText(f"{text}. Weight files are kept in {models_folder()}")
+        self.machine.setText(f"{text}. Weight files are stored in {models_folder()}")
         chosen = self.chosen
-        self.list.blockSignals(True)
-        self.list.clear()
-        tops = {}
-        for kind, title in _TITLES.items():
-            tops[kind] = QTreeWidgetItem([title])
-            tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
-            self.list.addTopLevelItem(tops[kind])
-        for model in self._models:
-            item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size])
-            item.setData(0, _MODEL, model)
-            item.setToolTip(0, f"{model.name}: {model.what}; licence: {model.licence}")
-            item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            tops[model.kind].addChild(item)
-            if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
-                self.list.setCurrentItem(item)
-        self.list.expandAll()
-        self.list.blockSignals(False)
+        with signals_blocked(self.list):
+            self.list.clear()
+            tops = {}
+            for kind, title in _TITLES.items():
+                tops[kind] = QTreeWidgetItem([title])
+                tops[kind].setFlags(Qt.ItemFlag.ItemIsEnabled)
+                self.list.addTopLevelItem(tops[kind])
+            for model in self._models:
+                item = QTreeWidgetItem([model.name, "yes" if model.on_disk else "no", model.size])
+                item.setData(0, _MODEL, model)
+                item.setToolTip(0, f"{model.name}: {model.what}; licence: {model.licence}")
+                item.setTextAlignment(2, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                tops[model.kind].addChild(item)
+                if chosen is not None and (model.kind, model.choice) == (chosen.kind, chosen.choice):
+                    self.list.setCurrentItem(item)
+            self.list.expandAll()
         self._on_selection()
 
     def _on_selection(self) -> None:
@@ -168,19 +170,19 @@ class ModelsDock(Dock):
             self.facts.setText("<br>".join(lines))
         self.card.setVisible(model is not None and bool(model.card))
         if model is not None:
-            self.card.setMarkdown(plain_headings(without_empty_rows(model.card)))
+            self.card.setMarkdown(plain_headings(without_empty_headers(model.card)))
         self._enable()
 
     def _on_progress(self, progress: Progress) -> None:
         now = time.monotonic()
-        self._pace = self._pace or Pace(progress, now=now)
+        self._eta = self._eta or Eta(progress, now=now)
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
-        words = self._pace.describe(progress, now=now)
-        self.status.setText(f"{progress.message}: {words}" if progress.message and progress.total else words)
+        text = self._eta.describe(progress, now=now)
+        self.status.setText(f"{progress.message}: {text}" if progress.message and progress.total else text)
 
     def _enable(self) -> None:
-        model, busy = self.chosen, self.worker.busy
+        model, busy = self.chosen, self.jobs.busy
         self.fetch_button.setEnabled(not busy and model is not None and model.fetchable)
         self.verify_button.setEnabled(not busy and model is not None and model.on_disk)
         removable = model is not None and (model.removable or model.imported)
@@ -194,7 +196,7 @@ class ModelsDock(Dock):
 
     def _make_list(self) -> QTreeWidget:
         tree = QTreeWidget()
-        tree.setHeaderLabels(["Model", "Here", "Size"])
+        tree.setHeaderLabels(["Model", "Installed", "Size"])
         tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         tree.setRootIsDecorated(False)
         tree.setIndentation(10)
@@ -204,22 +206,22 @@ class ModelsDock(Dock):
         tree.header().setStretchLastSection(False)
         tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         tree.setAccessibleName("Models")
-        tree.setToolTip("Click on a model to read about it; the buttons below work on it")
+        tree.setToolTip("Click a model to read about it; the buttons below apply to the selected model")
         return tree
 
     def _make_buttons(self) -> None:
         self.fetch_button, self.verify_button = QPushButton("Fe&tch"), QPushButton("Verif&y")
         self.remove_button = QPushButton("Re&move")
         self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
-        self.fetch_button.setToolTip("Download the weights; goes on where it was cut off, and checks what arrives")
-        self.verify_button.setToolTip("Read the whole model and compare it with its checksum")
+        self.fetch_button.setToolTip("Download the weights and verify them; an interrupted download continues")
+        self.verify_button.setToolTip("Read the whole model and check it against its checksum")
         self.remove_button.setToolTip(
-            "Delete the file of a fetched or added model; an imported run is only taken from the list"
+            "Delete the file of a fetched or added model; an imported run is only removed from the list"
         )
         self.add_button.setToolTip(
-            "Take a weight file from this computer: Meta's SAM, ResNet-50, or a SAM of that shape"
+            "Add a weight file from this computer: Meta's SAM, ResNet-50, or a SAM of the same architecture"
         )
-        self.import_button.setToolTip("Take a run that sam-mil-engine train or cross-validate wrote")
+        self.import_button.setToolTip("Add the folder of a trained run to the list of classifiers")
         self.fetch_button.clicked.connect(self.fetch)
         self.verify_button.clicked.connect(self.verify)
         self.remove_button.clicked.connect(self.remove)

@@ -1,4 +1,4 @@
-"""Small pieces that all docks are built of."""
+"""Small widgets and helpers that the docks share."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ import math
 import re
 
 import numpy as np
-from qtpy.QtCore import QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen
+from qtpy.QtCore import QEvent, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QBoxLayout,
+    QComboBox,
     QFrame,
     QLabel,
     QScrollArea,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
 
-from sam_mil_engine.report.colours import legend_table
+from sam_mil_engine.drawing.colours import legend_table
 
-#: Width below which a dock scrolls sideways rather than cut its text; a small screen needs the rest for the slide.
+#: Minimum width of a dock. A narrower dock scrolls sideways instead of cutting its text.
 DOCK_WIDTH = 280
+
+
+#: Opacity (0 to 255) of faint text: a contrast of 6 to 1 in both themes, where WCAG requires 4.5.
+FAINT = 217
 
 
 class Card(QFrame):
@@ -46,19 +54,41 @@ class Card(QFrame):
 
 
 def text_label(text: str = "", *, faint: bool = False, rich: bool = False) -> QLabel:
-    """Return a label that wraps and whose text can be selected with mouse and keyboard."""
-    label = QLabel(text)
+    """Return a label that wraps, and whose text can be selected."""
+    label = _FaintLabel(text) if faint else QLabel(text)
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    if faint:
-        label.setStyleSheet("color: rgba(122, 127, 137, 255);")
     return label
 
 
+class _FaintLabel(QLabel):
+    """A label in a fainter shade of the theme's text colour."""
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Update the colour after a change of the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.ParentChange):
+            self._take_colour()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Set the colour for the current theme."""
+        super().showEvent(event)
+        self._take_colour()
+
+    def _take_colour(self) -> None:
+        parent = self.parentWidget()
+        if parent is None:
+            return
+        colour = parent.palette().windowText().color()
+        wanted = f"color: rgba({colour.red()}, {colour.green()}, {colour.blue()}, {FAINT});"
+        if self.styleSheet() != wanted:  # setting it changes the style again
+            self.setStyleSheet(wanted)
+
+
 def warning_label(name: str) -> QLabel:
-    """Return a label for a warning, called ``name``: a colour of its own behind the words, for both themes."""
+    """Return a label for a warning with the object name ``name``, with a background that suits both themes."""
     label = text_label()
     label.setObjectName(name)
     label.setStyleSheet(
@@ -67,27 +97,68 @@ def warning_label(name: str) -> QLabel:
     return label
 
 
+class ShortCombo(QComboBox):
+    """A combo box for a narrow dock: text that does not fit is elided, and the tooltip shows all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tip = ""
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(4)
+        self.currentTextChanged.connect(lambda _text: self._tell())
+
+    def setToolTip(self, tip: str) -> None:  # noqa: N802 - Qt's name
+        """Set the tooltip, to which elided text is added."""
+        self._tip = tip
+        self._tell()
+
+    def shown_text(self) -> str:
+        """Return the text as it is drawn."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, self).width()
+        return str(self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room - 4))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Update the tooltip for the new width."""
+        super().resizeEvent(event)
+        self._tell()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the box with the text that fits."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self.shown_text()
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def _tell(self) -> None:
+        cut = self.shown_text() != self.currentText()
+        super().setToolTip(f"{self.currentText()}\n{self._tip}".strip() if cut else self._tip)
+
+
 def folder_label() -> QElidingLabel:
-    """Return a label for a path: where it is too long, its beginning is left out."""
+    """Return a label for a path, which is elided at its beginning if it is too long."""
     label = QElidingLabel()
     label.setElideMode(Qt.TextElideMode.ElideLeft)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    label.setMinimumWidth(60)
+    label.setMinimumWidth(30)
     return label
 
 
 def plain_headings(card: str) -> str:
-    """Return a model card (Markdown) whose headings are bold lines: a dock is no page."""
+    """Return a model card (Markdown) with bold lines instead of headings, which are too large for a dock."""
     return re.sub(r"^#+ (.*)$", r"**\1**", card, flags=re.MULTILINE)
 
 
-def without_empty_rows(card: str) -> str:
-    """Return a model card whose tables without headings have none: Markdown wants a first row, empty or not."""
+def without_empty_headers(card: str) -> str:
+    """Return a model card without the empty header rows that Markdown requires in tables."""
     return re.sub(r"^\|(?: *\|)+\n(\|[-|: ]+\|)\n(\|.*\|)$", r"\2\n\1", card, flags=re.MULTILINE)
 
 
 def scrolling(content: QWidget) -> QScrollArea:
-    """Put a dock's content into a scroll area, so that small screens reach all of it."""
+    """Put the content of a dock into a scroll area, so that all of it is reachable on small screens."""
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
@@ -106,7 +177,7 @@ class ColourBar(QWidget):
     colormap
         Name of the colour map, as in the report.
     low, high
-        Words or numbers at its ends.
+        Text at its ends.
     mark
         Position between 0 and 1 that is marked, for example the threshold.
     """
@@ -123,11 +194,11 @@ class ColourBar(QWidget):
         return QSize(200, 14 + self.fontMetrics().height())
 
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw the colours, the mark and the words."""
+        """Draw the colours, the mark and the text."""
         painter = QPainter(self)
         bar = QRectF(0, 0, self.width(), 10)
-        picture = QImage(self._colours.data, 256, 1, 3 * 256, QImage.Format.Format_RGB888)
-        painter.drawImage(bar, picture)
+        image = QImage(self._colours.data, 256, 1, 3 * 256, QImage.Format.Format_RGB888)
+        painter.drawImage(bar, image)
         if self._mark is not None:
             x = self._mark * self.width()
             painter.setPen(QPen(QColor("black"), 3))
@@ -147,17 +218,23 @@ def clear(layout: QBoxLayout, *, keep: int = 0) -> None:
         item = layout.takeAt(keep)
         widget = item.widget()
         if widget is not None:
-            widget.hide()  # until Qt deletes it, it would lie over what comes in its place
+            widget.hide()  # otherwise it covers its replacement until Qt deletes it
             widget.deleteLater()
 
 
+def number_text(value: float) -> str:
+    """Format a number for a table: four digits, large numbers without decimals, NaN as an empty text."""
+    if math.isnan(value):
+        return ""
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
 class Number(QTableWidgetItem):
-    """A cell that sorts by its number; what does not exist sorts below everything."""
+    """A cell that sorts by its number. NaN sorts below all numbers."""
 
     def __init__(self, value: float):
-        missing = math.isnan(value)
-        super().__init__("" if missing else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}")
-        self._value = -math.inf if missing else value
+        super().__init__(number_text(value))
+        self._value = -math.inf if math.isnan(value) else value
         self.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def __lt__(self, other: QTableWidgetItem) -> bool:

@@ -1,4 +1,4 @@
-"""Preferences that stay from one start to the next, and all keys on one page."""
+"""The preferences, and a list of all keys."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import SamMilError
 
 from ..keys import all_keys
+from ..napari_compat.reader_choice import is_slide_reader, set_slide_reader
 from ..notices import show_error
 from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
-from ..reader_choice import take_slides, takes_slides
 from .dock import Dock
 from .parts import Card, clear, folder_label, scrolling, text_label
 
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _CHANGE_KEYS = (
-    "The keys of the window and of the picture can be changed in napari: File › Preferences › Shortcuts. "
-    "Those of SAM-MIL stand under Viewer key bindings."
+    "The keys of the window and of the image can be changed in napari under File › Preferences › Shortcuts. "
+    "Those of SAM-MIL are listed under Viewer key bindings."
 )
 
 
 class PreferencesDock(Dock):
-    """Project folder, cache, asynchronous loading; the keys."""
+    """Project folder, cache, asynchronous loading, and the keys."""
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
@@ -50,10 +51,10 @@ class PreferencesDock(Dock):
             self._values = Preferences()
         self._napari, self._plugins = get_settings().experimental, get_settings().plugins
         self.folder, self.path = QPushButton("F&older…"), folder_label()
-        self.cache, self.slicing = QSpinBox(), QCheckBox("Load the picture in the &background")
-        self.srgb = QCheckBox("Colou&rs by the ICC profile")
+        self.cache, self.slicing = QSpinBox(), QCheckBox("Load in the &background")
+        self.srgb = QCheckBox("Apply the ICC p&rofile")
         self.readers = QCheckBox("Open slides without as&king")
-        self.reset = QPushButton("Back to the &defaults")
+        self.reset = QPushButton("Restore &defaults")
         self._said = text_label(faint=True)
         self._said.hide()
         self._lay_out()
@@ -71,10 +72,9 @@ class PreferencesDock(Dock):
     def _show(self) -> None:
         name = Path(self._values.project)
         self.path.setText(str(name))
-        self.path.setToolTip(f"{name}\nWhere results are kept; holds from the next Analyze dock on")
-        self.cache.blockSignals(True)
-        self.cache.setValue(self._values.cache_mib)
-        self.cache.blockSignals(False)
+        self.path.setToolTip(f"{name}\nFolder for results; applies to Analyze docks that are opened later")
+        with signals_blocked(self.cache):
+            self.cache.setValue(self._values.cache_mib)
         self._on_napari()
         if self.srgb.isChecked() != self._values.srgb:
             self.srgb.setChecked(self._values.srgb)
@@ -94,17 +94,17 @@ class PreferencesDock(Dock):
         self._said.show()
 
     def _browse(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Choose the folder in which results are kept")
+        folder = QFileDialog.getExistingDirectory(self, "Choose the folder for results")
         if folder:
             self._save(replace(self._values, project=folder))
 
     def _on_slicing(self, on: bool) -> None:
         self._napari.async_ = on
-        self._say("napari's own setting; also under Preferences > Experimental")
+        self._say("This is napari's own setting, also under Preferences › Experimental")
 
     def _on_readers(self, on: bool) -> None:
-        take_slides(on=on)
-        self._say("napari's own setting; also under Preferences > Plugins")
+        set_slide_reader(on=on)
+        self._say("This is napari's own setting, also under Preferences › Plugins")
 
     def _on_srgb(self, on: bool) -> None:
         if on != self._values.srgb:
@@ -114,10 +114,9 @@ class PreferencesDock(Dock):
                 session.layer.data = levels_of(session.source.slide, self._values)
 
     def _on_napari(self, _event: Any = None) -> None:
-        for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, takes_slides())):
-            box.blockSignals(True)
-            box.setChecked(on)
-            box.blockSignals(False)
+        for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, is_slide_reader())):
+            with signals_blocked(box):
+                box.setChecked(on)
 
     def _show_keys(self) -> None:
         clear(self.keys.body, keep=1)
@@ -129,7 +128,7 @@ class PreferencesDock(Dock):
         self.keys.body.addWidget(text_label(_CHANGE_KEYS, faint=True))
 
     def leave(self) -> None:
-        """Let go of napari's settings, which outlive the dock."""
+        """Disconnect from napari's settings, which outlive the dock."""
         super().leave()
         self._napari.events.async_.disconnect(self._on_napari)
         self._plugins.events.extension2reader.disconnect(self._on_napari)
@@ -139,26 +138,29 @@ class PreferencesDock(Dock):
         self.cache.setSingleStep(64)
         self.cache.setSuffix(" MiB")
         self.cache.setKeyboardTracking(False)
-        self.cache.setToolTip("Decoded tiles that one open slide keeps in memory; holds for slides opened later")
+        self.cache.setToolTip(
+            "Memory for decoded tiles of each open slide; applies to slides that are opened later"
+        )
         self.slicing.setToolTip(
-            "napari's asynchronous slicing: moving never waits for tiles, the picture sharpens as they arrive"
+            "napari's asynchronous slicing: panning and zooming never wait for tiles, and the image sharpens as"
+            " they arrive"
         )
         self.srgb.setToolTip(
-            "Shows slides that carry an ICC profile in the colours that the scanner's maker means, as sRGB;\n"
-            "others, and everything that is computed, stay as they are"
+            "Converts slides with an ICC profile to sRGB, the colours that the scanner manufacturer intended.\n"
+            "Other slides and all computations do not change"
         )
         self.readers.setToolTip(
-            "SVS, NDPI, MRXS, SCN, BIF, VMS and the like open in SAM-MIL without napari asking for a reader;\n"
-            "for TIFF, DICOM and pictures it asks, unless you let it remember your choice"
+            "SVS, NDPI, MRXS, SCN, BIF, VMS and similar files open in SAM-MIL without a question from napari.\n"
+            "For TIFF, DICOM and images, napari asks for a reader unless you let it remember your choice"
         )
-        self.reset.setToolTip("Project folder and cache as they were at first; napari's own settings stay")
+        self.reset.setToolTip("Restore the default folder, cache and colours; napari's settings stay")
         form = QFormLayout()
-        self.folder.setToolTip("Choose another folder for results; holds from the next Analyze dock on")
+        self.folder.setToolTip("Choose another folder for results; applies to Analyze docks that are opened later")
         row = QHBoxLayout()
         row.addWidget(self.path, 1)
         row.addWidget(self.folder)
         form.addRow("Results in", row)
-        form.addRow("&Cache for tiles", self.cache)
+        form.addRow("Tile &cache", self.cache)
         general = Card("Preferences")
         general.body.addLayout(form)
         for widget in (self.readers, self.slicing, self.srgb, self.reset, self._said):

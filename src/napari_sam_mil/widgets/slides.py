@@ -1,4 +1,4 @@
-"""The slides of a project, a RUN or predictions: what is known of each; a double click opens one."""
+"""List the slides of a project, a run or predictions. A double click opens a slide."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from qtpy.QtWidgets import (
 
 from sam_mil_engine.errors import SamMilError
 
-from ..collection import Collection, Entry, find_slide, open_collection
+from ..analysis.collection import Collection, Entry, find_slide, open_collection
 from ..folders import places_of, slide_layers
 from ..notices import show_error
-from ..slide_session import SlideSession
+from ..session.slide import SlideSession
 from .dock import Dock
 from .parts import Number, text_label
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-_EMPTY = "Choose the folder of a project, a run or predictions; its slides are listed here."
+_EMPTY = "Choose the folder of a project, a run or predictions. Its slides are then listed here."
+_TRY_AGAIN = "To try again, open the slide and press Segment/Classify in the Analyze dock"
 _TIPS = {
     "slide": "Name of the slide; a double click or Enter opens it with its results",
-    "state": "How preprocessing ended; point at a row that failed to read why",
-    "label": "The label of the slide, as the run was given it",
-    "predicted": "What the model predicts, without having seen the slide in training",
-    "patches": "Patches of tissue",
-    "segments": "Segments of the tissue",
+    "state": "How preprocessing ended; hover over a failed row to see the reason",
+    "label": "The label of the slide in the run",
+    "predicted": "The prediction of a model that was not trained on this slide",
+    "patches": "Number of tissue patches",
+    "segments": "Number of tissue segments",
 }
 
 
@@ -49,16 +50,16 @@ class SlidesDock(Dock):
     def __init__(self, napari_viewer: Viewer):
         super().__init__(napari_viewer)
         self._collection: Collection | None = None
-        self._asleep: list[tuple[SlideSession, list[Layer]]] = []
+        self._hidden_slides: list[tuple[SlideSession, list[Layer]]] = []
         self.folder, self.open = QPushButton("&Choose folder…"), QPushButton("&Open slide")
-        self.folder.setToolTip("A folder that sam-mil-engine process, train, cross-validate or predict wrote")
-        self.open.setToolTip("Open the chosen slide with its results; slides without unsaved work are closed")
+        self.folder.setToolTip("Open the folder of a project, of a trained run or of predictions")
+        self.open.setToolTip("Open the selected slide with its results, and close the slides without unsaved work")
         self.filter, self.wrong = QLineEdit(), QCheckBox("Only w&rong predictions")
-        self.filter.setPlaceholderText("Filter by any word in a row")
-        self.filter.setToolTip("Only rows that hold every one of these words are shown")
+        self.filter.setPlaceholderText("Filter by words in a row")
+        self.filter.setToolTip("Show only the rows that contain all of these words")
         self.filter.setAccessibleName("Filter of the slides")
         self.filter.setClearButtonEnabled(True)
-        self.wrong.setToolTip("Only slides whose prediction is not their label")
+        self.wrong.setToolTip("Show only the slides whose prediction differs from their label")
         self.table = QTableWidget()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -87,7 +88,7 @@ class SlidesDock(Dock):
         self._fill(self._collection)
 
     def open_chosen(self) -> None:
-        """Open the slide of the chosen row, or go to it where it is open."""
+        """Open the slide of the selected row, or show it if it is already open."""
         entry = self._chosen()
         if entry is None or self._collection is None:
             return
@@ -102,30 +103,30 @@ class SlidesDock(Dock):
                 return
         for session in open_ones:
             if session is not there:
-                self._put_away(session)
+                self._close_or_hide(session)
         if there is None:
             layers.extend(added)
             layers.selection.active = added[0]
         else:
-            self._wake(there)
+            self._show_hidden(there)
         self._sessions.viewer.reset_view()
 
-    def _put_away(self, session: SlideSession) -> None:
-        """Close a slide of which nothing would be lost; hide one with outlines or edits that are not saved."""
+    def _close_or_hide(self, session: SlideSession) -> None:
+        """Close a slide, or hide it if it has outlines or unsaved edits."""
         layers = self._sessions.viewer.layers
         own = [session.layer, *session.layers.values()]
         if session.analysis is not session.on_disk or session.outline_layers():
-            self._asleep.append((session, [layer for layer in own if layer.visible]))
+            self._hidden_slides.append((session, [layer for layer in own if layer.visible]))
             for layer in own:
                 layer.visible = False
         else:
             for layer in own:
                 layers.remove(layer)
 
-    def _wake(self, session: SlideSession) -> None:
-        """Show a hidden slide as it was."""
-        shown = [layer for asleep, layers in self._asleep if asleep is session for layer in layers]
-        self._asleep = [pair for pair in self._asleep if pair[0] is not session]
+    def _show_hidden(self, session: SlideSession) -> None:
+        """Show a hidden slide again, with the same visible layers."""
+        shown = [layer for hidden, layers in self._hidden_slides if hidden is session for layer in layers]
+        self._hidden_slides = [pair for pair in self._hidden_slides if pair[0] is not session]
         for layer in [session.layer, *shown]:
             layer.visible = True
         self._sessions.viewer.layers.selection.active = session.layer
@@ -151,7 +152,7 @@ class SlidesDock(Dock):
                     if place == 3 and value is not None:
                         cell.setText(f"{value:.3f}")
                 cell.setData(Qt.ItemDataRole.UserRole, entry)
-                cell.setToolTip(entry.error)
+                cell.setToolTip(f"{entry.error}. {_TRY_AGAIN}" if entry.error else "")
                 self.table.setItem(row, column, cell)
         self.table.setSortingEnabled(True)
         self.title.setText(_title(collection))
@@ -218,7 +219,7 @@ def _title(collection: Collection) -> str:
         parts.append(f"{failed} failed")
     if judged:
         right = sum(not _is_wrong(entry) for entry in judged)
-        parts.append(f"{right} of {len(judged)} predictions are right")
+        parts.append(f"{right} of {len(judged)} predictions are correct")
     if collection.project is None:
-        parts.append("its project was not found, so that slides open without results")
+        parts.append("its project was not found, so slides open without results")
     return "; ".join(parts) + "."

@@ -42,12 +42,13 @@ def read(reader: Reader, root: Element) -> None:
         if kind not in _CLOSED:
             reader.skip(kind or "shape without a type", element=element)
             continue
-        area = reader.area(_points(reader, node, element), element=element)
-        if excluding.intersection(name.lower() for name in lineage):
-            excluded.append(area)
-        else:
-            group = node.get("PartOfGroup", "None")
-            reader.add(name, None if group in _NO_GROUP else CAMELYON_CLASSES.get(group, group), area)
+        with reader.each_shape():
+            area = reader.area(_points(reader, node, element), element=element)
+            if excluding.intersection(name.lower() for name in lineage):
+                excluded.append(area)
+            else:
+                group = node.get("PartOfGroup", "None")
+                reader.add(name, None if group in _NO_GROUP else CAMELYON_CLASSES.get(group, group), area)
     reader.cut(excluded)
 
 

@@ -30,5 +30,6 @@ def _areas(reader: Reader, content: dict[str, Any], key: str) -> list[tuple[str,
         if not isinstance(outline, dict) or "vertices" not in outline:
             raise reader.error("there are no vertices", element=f"{key}[{number}]")
         name = str(outline.get("name") or f"{key} {number}")
-        areas.append((name, reader.area(outline["vertices"], element=f"{key}[{number}] {name!r}")))
+        with reader.each_shape():
+            areas.append((name, reader.area(outline["vertices"], element=f"{key}[{number}] {name!r}")))
     return areas

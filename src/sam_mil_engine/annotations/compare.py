@@ -40,7 +40,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """L segments (or the segments of L groups) against one annotated area, in pixels of the segmentation picture.
+    """L segments (or the segments of L groups) against one annotated area, in pixels of the segmentation image.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Comparison:
     iou
         (L,) intersection over union of the two.
     annotation_raster
-        Area of the annotation in raster pixels, with what lies beyond the picture.
+        Area of the annotation in raster pixels, with what lies beyond the image.
     cover
         The best set of segments.
     patches
@@ -82,7 +82,7 @@ class Comparison:
         return len(self.segment)
 
     def to_rows(self) -> list[Row]:
-        """One dictionary a segment, ready for a CSV file."""
+        """One dictionary per segment, ready for a CSV file."""
         chosen = set(self.cover.segments)
         rows: list[Row] = []
         for k in range(len(self)):
@@ -103,7 +103,7 @@ class Comparison:
         return rows
 
     def summary(self) -> Row:
-        """Return the figures of the whole slide: the best segment, the best set, and the patch-level AUCs."""
+        """Return the metrics of the whole slide: the best segment, the best set, and the patch-level AUCs."""
         best = int(self.iou.argmax()) if len(self) else None
         return {
             "annotation": self.classification,
@@ -153,7 +153,7 @@ def compare_groups(
     if not annotations:
         raise DataError("there is no annotation to compare with", hint="Choose a class that the file has")
     if scores is not None and patch_size_px0 is None:
-        raise DataError("patch scores cannot be placed without the size of a patch", where="patch_size_px0")
+        raise DataError("patch scores cannot be placed without the patch size", where="patch_size_px0")
     area = union_px0(annotations)
     numbers = _numbers(segments, groups)
     target = rasterise(area, frame=segments.frame, size_raster=segments.size_raster)
@@ -198,12 +198,12 @@ def _group_scores(scores: SlideScores | None, groups: Groups | None) -> GroupSco
 
 
 def _crops(
-    segments: Segments, numbers: npt.NDArray[np.int64], picture: npt.NDArray[np.bool_]
+    segments: Segments, numbers: npt.NDArray[np.int64], image: npt.NDArray[np.bool_]
 ) -> Iterable[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-    """Every mask in its box, with the same box of ``picture`` (a view)."""
+    """Every mask in its box, with the same box of ``image`` (a view)."""
     for number in numbers:
         x, y, width, height = segments.boxes_raster[number]
-        yield segments.crops[number], picture[y : y + height, x : x + width]
+        yield segments.crops[number], image[y : y + height, x : x + width]
 
 
 def _greedy_cover(
@@ -236,4 +236,6 @@ def _greedy_cover(
         chosen.append(int(candidates[best]))
         # a segment without new pixels inside can only lower the IoU of any later union
         candidates = candidates[[k for k, (i, _) in enumerate(added) if i and k != best]]
-    return Cover(tuple(chosen), iou, hit / size if size else 0.0, hit / total if total else 0.0)
+    return Cover(
+        segments=tuple(chosen), iou=iou, purity=hit / size if size else 0.0, recall=hit / total if total else 0.0
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,12 @@ def read(reader: Reader, content: Any) -> None:
             if not _closed(item, kind):
                 reader.skip("open line" if kind == "polyline" else kind, element=element)
                 continue
-            outline = _outline(reader, item, kind, element)
             holes = item.get("holes") or []
             if not isinstance(holes, list):
                 raise reader.error("its holes are not a list", element=element)
-            area = reader.area(outline, holes, element=element)
-            reader.add(label or f"Annotation {number}", str(item.get("group") or "") or label or None, area)
+            with reader.each_shape():
+                area = reader.area(_outline(reader, item, kind, element), holes, element=element)
+                reader.add(label or f"Annotation {number}", str(item.get("group") or "") or label or None, area)
 
 
 def _closed(item: Mapping[str, Any], kind: str) -> bool:
@@ -62,7 +63,7 @@ def _outline(reader: Reader, item: Mapping[str, Any], kind: str, element: str) -
         return item.get("points")
     middle = np.array([_number(reader, value, "center", element) for value in _pair(item.get("center"))])
     if len(middle) != 2:
-        raise reader.error("its center is not a point", element=element)
+        raise reader.bad_shape("its center is not a point", element=element)
     if kind == "circle":
         half = np.full(2, _number(reader, item.get("radius"), "radius", element))
     else:
@@ -77,6 +78,6 @@ def _pair(value: object) -> list[object]:
 
 
 def _number(reader: Reader, value: object, name: str, element: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(float(value)):
-        raise reader.error(f"its {name} is not a finite number", element=element)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= float_info.max:
+        raise reader.bad_shape(f"its {name} is not a finite number", element=element)
     return float(value)

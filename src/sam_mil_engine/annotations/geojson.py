@@ -19,7 +19,7 @@ from ..files import atomic_write
 from ..slide.info import SlideInfo
 from ..slide.place import SlidePlace
 from .model import Annotation, Area, require_placed
-from .outlines import OTHER_PLANE, Reader
+from .outlines import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +44,20 @@ def _kind(item: Mapping[str, Any]) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def read(reader: Reader, content: Any, *, plane: tuple[int, int] = (0, 0)) -> None:
-    """Add the polygons of parsed GeoJSON that lie on one plane (z, t) of the slide.
+def read(reader: Reader, content: Any, *, plane: tuple[int, int] | None = (0, 0)) -> None:
+    """Add the polygons of parsed GeoJSON that lie on one plane (z, t) of the slide; the first with a shape if None.
 
     QuPath crops a slide to its bounds, so that its coordinates count from their corner; the reader's ``place``
     undoes that. Without it, the annotations say that they are not placed.
     """
     place = reader.place
     if place is not None and not place.bounds_known:
-        reader.note("whether the slide has bounds is not known; coordinates are taken from the corner of its file")
-    for number, feature in enumerate(_features(reader, content)):
+        reader.note(
+            "it is not known whether the slide has bounds; coordinates are counted from the corner of its file"
+        )
+    features = _features(reader, content)
+    reader.plane = _first_plane(features) if plane is None else plane
+    for number, feature in enumerate(features):
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             raise reader.error("it is not a Feature", element=f"features[{number}]")
         properties = feature.get("properties") or {}
@@ -62,7 +66,8 @@ def read(reader: Reader, content: Any, *, plane: tuple[int, int] = (0, 0)) -> No
         name = str(properties.get("name") or f"Annotation {number}")
         element = f"features[{number}] {name!r}"
         geometry = feature.get("geometry")
-        if _elsewhere(reader, geometry, plane, element):
+        if (other := _plane(geometry)) not in (None, reader.plane):
+            reader.elsewhere(other, element=element)
             continue
         area = _area(reader, geometry, element)
         if area is not None and place is not None and place.bounds_px0 is not None:
@@ -81,17 +86,19 @@ def _features(reader: Reader, content: Any) -> list[Any]:
     return features
 
 
-def _elsewhere(reader: Reader, geometry: Any, plane: tuple[int, int], element: str) -> bool:
-    """Whether QuPath says that a shape lies on another plane than the one asked for; it is left out and named."""
+def _plane(geometry: Any) -> tuple[int, int] | None:
+    """Return the plane (z, t) on which QuPath says that a shape lies; None where it says nothing."""
     where = geometry.get("plane") if isinstance(geometry, dict) else None
     if not isinstance(where, dict):
-        return False
-    z, t = (where.get(name) or 0 for name in "zt")
-    if (z, t) == plane:
-        return False
-    reader.left_out[OTHER_PLANE] += 1
-    reader.note(f"{element} lies on the plane z={z}, t={t}, not on z={plane[0]}, t={plane[1]}; it was left out")
-    return True
+        return None
+    z, t = (value if isinstance(value := where.get(name), int) else 0 for name in "zt")
+    return z, t
+
+
+def _first_plane(features: Sequence[Any]) -> tuple[int, int]:
+    """Return the first plane of the slide, or the first with a shape where there is none on that."""
+    planes = {_plane(feature.get("geometry")) or (0, 0) for feature in features if isinstance(feature, dict)}
+    return (0, 0) if (0, 0) in planes or not planes else min(planes)
 
 
 def _area(reader: Reader, geometry: Any, element: str) -> Area | None:
@@ -120,14 +127,11 @@ def _area(reader: Reader, geometry: Any, element: str) -> Area | None:
         raise reader.error(f"the {kind} is not made of rings", element=element)
     if not polygons:
         reader.skip("shape without a point", element=element)
-    parts = [
-        reader.area(
-            rings[0] if rings else [],
-            rings[1:],
-            element=element if len(polygons) == 1 else f"{element}, part {number}",
-        )
-        for number, rings in enumerate(polygons)
-    ]
+    parts = []
+    for number, rings in enumerate(polygons):
+        part = element if len(polygons) == 1 else f"{element}, part {number}"
+        with reader.each_shape():
+            parts.append(reader.area(rings[0] if rings else [], rings[1:], element=part))
     return reader.union(parts, element=element)
 
 
@@ -181,7 +185,9 @@ def write_geojson(
     place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
     if not place.bounds_known:
         logger.warning(
-            "%s: whether the slide has bounds is not known; it counts from the corner of the slide", path
+            "%s: it is not known whether the slide has bounds; coordinates are counted from the corner "
+            "of the slide",
+            path,
         )
     features = (
         _feature(number, annotation, place, {} if properties is None else properties[number])

@@ -35,11 +35,12 @@ def _read_layer(reader: Reader, layer: Element, number: int) -> None:
         if kind not in _CLOSED:
             reader.skip(kind, element=element)
             continue
-        area = reader.area(_outline(reader, region, kind, element), element=element)
-        if region.get("NegativeROA") in ("1", "True", "true"):
-            holes.append(area)
-        else:
-            reader.add(region.get("Text") or f"{label} {region.get('Id', count + 1)}", classification, area)
+        with reader.each_shape():
+            area = reader.area(_outline(reader, region, kind, element), element=element)
+            if region.get("NegativeROA") in ("1", "True", "true"):
+                holes.append(area)
+            else:
+                reader.add(region.get("Text") or f"{label} {region.get('Id', count + 1)}", classification, area)
     reader.cut(holes, start=before)
 
 

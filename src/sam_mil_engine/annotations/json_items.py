@@ -1,4 +1,4 @@
-"""JSON of many shapes, parsed a shape at a time.
+"""JSON of many shapes, parsed one shape at a time.
 
 ``json.loads`` keeps Python's lock until it is through, and a window stands still for as long. Python's garbage
 collector also looks at millions of points again and again, which takes longer than the parsing; rings become arrays
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-#: Objects inside objects that are parsed a key at a time, on the way to the list of shapes.
+#: Objects inside objects that are parsed one key at a time, on the way to the list of shapes.
 _DEPTH = 3
 
 

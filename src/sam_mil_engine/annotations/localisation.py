@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from ..train.bootstrap import interval, resample
+from ..training.bootstrap import interval, resample
+from ..training.metrics import auc, average_precision, calibration_gaps, ratio, squared_error
 from .model import Area
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,28 +60,28 @@ class MapOfSlide:
     lesions: FloatArray
 
     def row(self) -> dict[str, object]:
-        """Return the figures of the slide alone; None where one is not defined."""
-        auc, precision = _ranking(self)
+        """Return the metrics of the slide alone; None where one is not defined."""
+        ranking = _ranking(self)
         marked = int(self.marked.sum())
         return {
             "slide_id": self.slide_id,
             "patches": len(self.inside),
             "annotated": int(self.inside.sum()),
             "marked": marked,
-            "patch_auc": auc,
-            "average_precision": precision,
+            "patch_auc": ranking[0],
+            "average_precision": ranking[1],
             "precision": float(self.inside[self.marked].mean()) if marked and not self.negative else None,
             "recall": float(self.marked[self.inside].mean()) if self.inside.any() else None,
             "normal_marked": float(self.marked.mean()) if self.negative else None,
-            "brier": float(((self.probability - self.inside) ** 2).mean()),
+            "brier": float(squared_error(self.inside, self.probability).mean()),
             "lesions": len(self.lesions),
             "lesions_found": int((self.lesions > 0).sum()),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class MapFigure:
-    """A figure of all slides with its 95% interval; NaN where it is not defined."""
+class MapMetric:
+    """A metric of all slides with its 95% interval; NaN where it is not defined."""
 
     name: str
     value: float
@@ -88,7 +89,7 @@ class MapFigure:
     high: float
 
 
-def lesions_of(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
+def find_lesions(areas: Sequence[Area], *, mpp: tuple[float, float] | None) -> list[Area]:
     """Return the connected parts of the annotation; those nearer than 75 µm are one, if the resolution is known."""
     reach = 0.0 if mpp is None else JOIN_UM / 2 / float(np.mean(mpp))
     grown = shapely.union_all([shapely.buffer(area, reach) for area in areas])
@@ -125,16 +126,20 @@ def lesion_scores(
     return np.array(scores)
 
 
-def map_figures(slides: Sequence[MapOfSlide]) -> list[MapFigure]:
-    """Figures of all slides together, with 95% intervals of a bootstrap over slides or patients."""
+def map_metrics(slides: Sequence[MapOfSlide]) -> list[MapMetric]:
+    """Metrics of all slides together, with 95% intervals of a bootstrap over slides or patients."""
     weights = resample([slide.unit for slide in slides], resamples=_RESAMPLES)
     everything = np.concatenate([np.ones((1, len(slides))), weights])
     values = {**_sums(slides, everything), **_froc(slides, everything)}
-    return [MapFigure(name, float(found[0]), *interval(found[1:])) for name, found in values.items()]
+    intervals = {name: interval(found[1:]) for name, found in values.items()}
+    return [
+        MapMetric(name=name, value=float(values[name][0]), low=low, high=high)
+        for name, (low, high) in intervals.items()
+    ]
 
 
 def _sums(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatArray]:
-    """Figures that are ratios of sums over slides: name -> (B,)."""
+    """Metrics that are ratios of sums over slides: name -> (B,)."""
     ranking = np.array([[np.nan if value is None else value for value in _ranking(slide)] for slide in slides])
     ranked = np.isfinite(ranking[:, 0]).astype(np.float64)
     ranking = np.nan_to_num(ranking)
@@ -143,16 +148,16 @@ def _sums(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatA
     marked = np.array([slide.marked.sum() for slide in slides], dtype=np.float64)
     hit = np.array([(slide.marked & slide.inside).sum() for slide in slides], dtype=np.float64)
     truth = np.array([slide.inside.sum() for slide in slides], dtype=np.float64)
-    error = np.array([((slide.probability - slide.inside) ** 2).sum() for slide in slides])
-    bins = np.stack([_bins(slide) for slide in slides])
+    error = np.array([squared_error(slide.inside, slide.probability).sum() for slide in slides])
+    bins = np.stack([calibration_gaps(slide.probability, slide.inside).sum(axis=0) for slide in slides])
     return {
-        "patch AUC, mean over slides": _ratio(weights @ ranking[:, 0], weights @ ranked),
-        "average precision, mean over slides": _ratio(weights @ ranking[:, 1], weights @ ranked),
-        "precision": _ratio(weights @ (hit * tumour), weights @ (marked * tumour)),
-        "recall": _ratio(weights @ hit, weights @ truth),
-        "normal tissue marked": _ratio(weights @ (marked * (1 - tumour)), weights @ (patches * (1 - tumour))),
-        "patch Brier score": _ratio(weights @ error, weights @ patches),
-        "patch calibration error": _ratio(np.abs(weights @ bins).sum(axis=1), weights @ patches),
+        "patch AUC, mean over slides": ratio(weights @ ranking[:, 0], weights @ ranked),
+        "average precision, mean over slides": ratio(weights @ ranking[:, 1], weights @ ranked),
+        "precision": ratio(weights @ (hit * tumour), weights @ (marked * tumour)),
+        "recall": ratio(weights @ hit, weights @ truth),
+        "normal tissue marked": ratio(weights @ (marked * (1 - tumour)), weights @ (patches * (1 - tumour))),
+        "patch Brier score": ratio(weights @ error, weights @ patches),
+        "patch calibration error": ratio(np.abs(weights @ bins).sum(axis=1), weights @ patches),
     }
 
 
@@ -182,19 +187,6 @@ def _froc(slides: Sequence[MapOfSlide], weights: FloatArray) -> dict[str, FloatA
 
 def _ranking(slide: MapOfSlide) -> tuple[float | None, float | None]:
     """Patch AUC and average precision of one slide; None where all patches are on one side."""
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     if not slide.inside.any() or slide.inside.all():
         return None, None
-    auc, precision = (score(slide.inside, slide.probability) for score in (roc_auc_score, average_precision_score))
-    return float(auc), float(precision)
-
-
-def _bins(slide: MapOfSlide) -> FloatArray:
-    """(10,) probability minus truth, summed over the patches of each tenth of the probability."""
-    place = np.minimum((slide.probability * 10).astype(np.int64), 9)
-    return np.bincount(place, weights=slide.probability - slide.inside, minlength=10).astype(np.float64)
-
-
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+    return auc(slide.inside, slide.probability), average_precision(slide.inside, slide.probability)

@@ -48,7 +48,7 @@ def require_placed(annotations: Iterable[Annotation]) -> None:
     for annotation in annotations:
         if not annotation.placed:
             raise AnnotationError(
-                f"the outline {annotation.name!r} was read without its slide, so that its place is not known",
+                f"the outline {annotation.name!r} was read without its slide, so its position is not known",
                 hint="Read the file again with info=, the slide's information",
             )
 

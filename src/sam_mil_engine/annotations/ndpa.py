@@ -11,7 +11,7 @@ from .outlines import Reader
 from .rings import Points, ellipse_points
 from .xml_numbers import parsed
 
-_HINT = "Give the slide that it belongs to (an .ndpi file with its resolution), or export GeoJSON from QuPath"
+_HINT = "Give the slide it belongs to (an .ndpi file with its resolution), or export GeoJSON from QuPath"
 
 
 def fits(root: Element) -> bool:
@@ -32,7 +32,8 @@ def read(reader: Reader, root: Element) -> None:
     place = reader.place
     if place is None:
         raise reader.error(
-            "NDPA counts in nanometres from the centre of the glass, and only the slide says where that is",
+            "NDPA coordinates are in nanometres from the centre of the glass, and only the slide file "
+            "says where that is",
             hint=_HINT,
         )
     for number, view in enumerate(root.iterfind("./ndpviewstate")):
@@ -41,12 +42,13 @@ def read(reader: Reader, root: Element) -> None:
         for shape in view.iterfind("annotation"):
             element = f"ndpviewstate {view.get('id', number + 1)} {name!r}"
             kind = shape.get("displayname") or shape.get("type") or "shape without a type"
-            points = _points(reader, shape, element)
-            if points is None:
-                reader.skip(kind, element=element)
-                continue
-            area = reader.area(_on_slide(reader, place, points), element=element)
-            reader.add(name, title or None, area)
+            with reader.each_shape():
+                points = _points(reader, shape, element)
+                if points is None:
+                    reader.skip(kind, element=element)
+                    continue
+                area = reader.area(_on_slide(reader, place, points), element=element)
+                reader.add(name, title or None, area)
 
 
 def _points(reader: Reader, shape: Element, element: str) -> Points | None:

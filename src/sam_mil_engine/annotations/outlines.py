@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +21,33 @@ logger = logging.getLogger(__name__)
 
 _HINT = "Correct the annotation in the program that made it and export it again"
 _NO_AREA = "outline without an area"
-#: Kind of a shape that lies on a plane of the slide that was not asked for.
-OTHER_PLANE = "shape on another plane"
+_NOT_NUMBERS = "shape with coordinates that are not numbers"
+#: Start of the kind of a shape that lies on another plane of the slide than the one that is read.
+_OTHER_PLANE = "shape on plane "
 #: Share of an island that may lie outside its hole: people draw a little over the edge.
 _ISLAND_SLACK = 0.1
+
+
+class ShapeError(AnnotationError):
+    """One shape of a file cannot be read; the others can."""
+
+
+def shapes_summary(left_out: Mapping[str, int], repaired: int = 0) -> str:
+    """Say what was left out of a file and what was repaired, without a full stop; empty where nothing was."""
+    parts = []
+    if left_out:
+        parts.append(f"{_counted(sum(left_out.values()), 'shape')} left out ({_kinds(left_out)})")
+    if repaired:
+        parts.append(f"{_counted(repaired, 'outline')} repaired")
+    return " and ".join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun} was" if count == 1 else f"{count:,} {noun}s were"
+
+
+def _kinds(left_out: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} × {kind}" for kind, count in sorted(left_out.items()))
 
 
 @dataclass(slots=True)
@@ -40,8 +64,12 @@ class Reader:
         What was read so far.
     left_out
         Number of shapes that were left out, by their kind.
+    repaired
+        Number of repairs.
     notes
         One sentence for each shape that was left out or repaired.
+    plane
+        Plane (z, t) of the slide that is read.
     """
 
     path: Path
@@ -50,10 +78,31 @@ class Reader:
     left_out: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
     notes: list[str] = field(default_factory=list)
+    plane: tuple[int, int] = (0, 0)
+    _unreadable: ShapeError | None = None
 
     def error(self, reason: str, *, element: str = "", hint: str | None = _HINT) -> AnnotationError:
         """Make the error that says: in this file, this element, for this reason."""
         return AnnotationError(f"{element}: {reason}" if element else reason, where=self.path, hint=hint)
+
+    def bad_shape(self, reason: str, *, element: str) -> ShapeError:
+        """Make the error of one shape; inside :meth:`each_shape`, that shape alone is left out."""
+        return ShapeError(f"{element}: {reason}", where=self.path, hint=_HINT)
+
+    @contextmanager
+    def each_shape(self) -> Iterator[None]:
+        """Leave out, name and count a shape whose coordinates are not numbers."""
+        try:
+            yield
+        except ShapeError as error:
+            self._unreadable = self._unreadable or error
+            self.left_out[_NOT_NUMBERS] += 1
+            self.note(f"{error.what}; the shape was left out")
+
+    def elsewhere(self, plane: tuple[int, int], *, element: str) -> None:
+        """Leave out a shape that lies on another plane (z, t)."""
+        self.left_out[f"{_OTHER_PLANE}{plane_name(plane)}"] += 1
+        self.note(f"{element} lies on plane {plane_name(plane)}, not {plane_name(self.plane)}; it was left out")
 
     def note(self, sentence: str) -> None:
         """Remember what a person should know of the file, and say it in the log."""
@@ -75,7 +124,7 @@ class Reader:
 
         Raises
         ------
-        AnnotationError
+        ShapeError
             For anything but a list of pairs of finite numbers; None counts as an empty list.
         """
         if points is None:
@@ -83,18 +132,24 @@ class Reader:
         try:
             ring = np.asarray(points, dtype=np.float64)
         except (TypeError, ValueError, OverflowError) as error:
-            raise self.error("the coordinates are not pairs of numbers", element=element) from error
+            raise self.bad_shape("the coordinates are not pairs of numbers", element=element) from error
         if ring.size == 0:
             return np.empty((0, 2))
         if ring.ndim != 2 or ring.shape[1] not in (2, 3):
-            raise self.error(f"the coordinates have shape {ring.shape}, not (points, 2)", element=element)
+            raise self.bad_shape(f"the coordinates have shape {ring.shape}, not (points, 2)", element=element)
         ring = ring[:, :2]
         if not np.isfinite(ring).all():
-            raise self.error("a coordinate is not a finite number", element=element)
+            raise self.bad_shape("a coordinate is not a finite number", element=element)
         return ring[:-1] if len(ring) > 1 and (ring[0] == ring[-1]).all() else ring
 
     def area(self, outer: object, holes: Sequence[object] = (), *, element: str) -> Area | None:
-        """Make a valid area of rings; None, and a note, where it has no area. What is repaired is noted too."""
+        """Make a valid area of rings; None, and a note, where it has no area. What is repaired is noted too.
+
+        Raises
+        ------
+        ShapeError
+            If coordinates are not numbers.
+        """
         area = area_with_holes(
             self.points(outer, element=element),
             [self.points(hole, element=f"{element}, hole {number}") for number, hole in enumerate(holes)],
@@ -111,7 +166,9 @@ class Reader:
     def add(self, name: str, classification: str | None, area: Area | None, *, placed: bool = True) -> None:
         """Take one annotation; one without an area was left out before."""
         if area is not None:
-            self.annotations.append(Annotation(name, classification, area, placed))
+            self.annotations.append(
+                Annotation(name=name, classification=classification, polygon=area, placed=placed)
+            )
 
     def cut(self, excluded: Sequence[Area | None], *, start: int = 0) -> None:
         """Subtract areas from the annotations from number ``start`` on.
@@ -154,18 +211,25 @@ class Reader:
     def _unused(self, count: int) -> None:
         """Note excluded areas that have no outline around them."""
         self.left_out["excluded area outside every outline"] += count
-        self.note(f"excluded areas that lie in no outline: {count}; they were left out")
+        self.note(f"excluded areas outside every outline: {count}; they were left out")
 
     def finish(self) -> list[Annotation]:
         """Return the annotations; an error if there were shapes in the file and none had an area."""
         if self.left_out and not self.annotations:
-            kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(self.left_out.items()))
-            planes = set(self.left_out) == {OTHER_PLANE}
+            found = f"it holds no polygon, only {_kinds(self.left_out)}"
+            if self._unreadable is not None:
+                raise self.error(f"{found}. {self._unreadable.what}")
+            planes = all(kind.startswith(_OTHER_PLANE) for kind in self.left_out)
             hint = "Read the plane that they lie on" if planes else "Draw closed outlines around areas"
-            raise self.error(f"there is no polygon in it, only {kinds}", hint=hint)
+            raise self.error(found, hint=hint)
         if not self.annotations:
             logger.warning("%s: there is no annotation in it", self.path)
         return self.annotations
+
+
+def plane_name(plane: tuple[int, int]) -> str:
+    """Name a plane (z, t) for the user: ``z=2, t=0``."""
+    return f"z={plane[0]}, t={plane[1]}"
 
 
 def _lies_in(number: int, others: Sequence[int], outlines: Sequence[Annotation]) -> bool:

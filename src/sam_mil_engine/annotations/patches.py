@@ -12,9 +12,12 @@ from shapely import MultiPolygon, Polygon
 
 from ..errors import DataError
 from ..mil.scores import SlideScores
+from ..training.metrics import auc
 from .model import as_area
 
 Vector = npt.NDArray[np.float64]
+#: Share of a patch from which it counts as inside an annotation.
+_INSIDE_FROM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ def patch_inside(
     return share
 
 
+def mostly_inside(inside: Vector) -> npt.NDArray[np.bool_]:
+    """(N,) which patches count as annotated: those of which half at least is covered."""
+    return inside >= _INSIDE_FROM
+
+
 def patch_agreement(
     scores: SlideScores,
     area_px0: Polygon | MultiPolygon,
@@ -84,7 +92,7 @@ def patch_agreement(
     if name not in scores.classes:
         raise DataError(f"the scores have no class {name!r}", hint=f"Choose one of: {', '.join(scores.classes)}")
     inside = patch_inside(scores.coords_px0, size_px0, [area_px0])
-    truth = inside >= 0.5
+    truth = mostly_inside(inside)
     return PatchAgreement(
         inside=inside,
         attention_auc=None if scores.attention is None else _auc(truth, scores.attention),
@@ -93,6 +101,4 @@ def patch_agreement(
 
 
 def _auc(truth: npt.NDArray[np.bool_], score: npt.NDArray[np.float32]) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, score)) if truth.any() and not truth.all() else None
+    return auc(truth, score) if truth.any() and not truth.all() else None

@@ -1,4 +1,4 @@
-"""Polygons on the segmentation picture."""
+"""Polygons on the segmentation image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rasterise(
     """Return the mask (height, width) of the raster pixels whose centre lies in a valid area.
 
     Even-odd along each row. ``cv2.fillPoly`` would also take every pixel that an outline touches, which biases
-    the area of small annotations on a coarse picture by several per cent.
+    the area of small annotations on a coarse image by several per cent.
     """
     width, height = size_raster
     # one flag at every place where a row passes from outside to inside or back; their running parity is the mask
@@ -45,7 +45,7 @@ def _edges(ring: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.
 
 
 def area_outside(area_px0: Polygon | MultiPolygon, *, frame: Frame, size_raster: tuple[int, int]) -> float:
-    """Return the part of an area beyond the edge of the picture, in raster pixels."""
+    """Return the part of an area beyond the edge of the image, in raster pixels."""
     (left, top), (right, bottom) = frame.to_px0([(0, 0), size_raster])
     outside = shapely.difference(area_px0, shapely.box(left, top, right, bottom)).area
-    return float(outside) / (frame.downsample[0] * frame.downsample[1])
+    return float(frame.area_from_px0(outside))

@@ -16,11 +16,12 @@ from ..slide.place import SlidePlace
 from . import asap, camelyon_json, dsa_json, geojson, imagescope, ndpa
 from .json_items import load_json
 from .model import Annotation
-from .outlines import Reader
-from .unpacking import unpacked
+from .outlines import Reader, plane_name, shapes_summary
+from .unpacking import unpack_file
 
 _KNOWN = (
-    "Known are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and JSON of the Digital Slide"
+    "The supported formats are GeoJSON (QuPath), ASAP XML, ImageScope XML, HALO .annotations, NDPA, and "
+    "JSON of the Digital Slide"
     " Archive and of CAMELYON; QuPath can export its annotations as GeoJSON"
 )
 _XML_STARTS = (b"<", b"\xff\xfe<", b"\xfe\xff\x00<")
@@ -40,24 +41,38 @@ class AnnotationFile:
         Number of repairs: outlines that cross themselves, holes outside their outline, parts that overlap.
     notes
         One sentence for each shape that was left out or repaired.
+    plane
+        Plane (z, t) of the slide that was read.
     """
 
     annotations: tuple[Annotation, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     repaired: int = 0
     notes: tuple[str, ...] = ()
+    plane: tuple[int, int] = (0, 0)
 
     @property
     def summary(self) -> str:
-        """What was left out and repaired, in one sentence; empty where nothing was."""
-        parts = [f"{count} x {kind}" for kind, count in sorted(self.left_out.items())]
-        said = [f"Left out: {', '.join(parts)}."] if parts else []
-        said += [f"Repaired: {self.repaired}."] if self.repaired else []
-        return " ".join(said)
+        """What was left out and repaired, and the plane unless it is the first, in sentences; may be empty."""
+        said = [shapes_summary(self.left_out, self.repaired)]
+        if self.plane != (0, 0):
+            said.append(f"The outlines lie on plane {plane_name(self.plane)}")
+        return " ".join(f"{sentence}." for sentence in said if sentence)
 
 
 def read_annotations(path: str | PathLike[str], *, info: SlideInfo | SlidePlace | None = None) -> list[Annotation]:
-    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out."""
+    """Read the polygons of an annotation file: :func:`read_annotation_file`, without what was left out.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
+    ...     annotations = sme.read_annotations("cohort/annotations/synthetic-001.geojson", info=slide.info)
+    >>> annotations[0].classification, annotations[0].polygon.area > 0
+    ('tumour', True)
+    """
     return list(read_annotation_file(path, info=info).annotations)
 
 
@@ -65,12 +80,13 @@ def read_annotation_file(
     path: str | PathLike[str],
     *,
     info: SlideInfo | SlidePlace | None = None,
-    plane: tuple[int, int] = (0, 0),
+    plane: tuple[int, int] | None = (0, 0),
 ) -> AnnotationFile:
     """Read the polygons of an annotation file, in level-0 pixels, and what was left out or repaired.
 
-    Shapes without an area (points, lines, rulers, accidental clicks) are left out; outlines that cross themselves
-    are repaired. Each is in the result's ``notes`` and in the log of ``sam_mil_engine.annotations``.
+    Shapes without an area (points, lines, rulers, accidental clicks) and shapes whose coordinates are not numbers
+    are left out; outlines that cross themselves are repaired. Each is in the result's ``notes`` and in the log of
+    ``sam_mil_engine.annotations``.
 
     Parameters
     ----------
@@ -81,7 +97,8 @@ def read_annotation_file(
         The slide, or its place. Some formats count from elsewhere than from the corner of the slide's file: without
         the slide, GeoJSON gives annotations that say they are not placed, and NDPA is refused.
     plane
-        Plane (z, t) to read, of formats that have several.
+        Plane (z, t) to read, of formats that have several. None: the first plane of the slide, or of the file where
+        nothing lies on that.
 
     Raises
     ------
@@ -95,7 +112,7 @@ def read_annotation_file(
         data = path.read_bytes()
     except OSError as error:
         raise reader.error(f"it cannot be read ({error.strerror})", hint="Check the path") from error
-    data = unpacked(reader, data)
+    data = unpack_file(reader, data)
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise reader.error("the file is empty")
@@ -104,7 +121,13 @@ def read_annotation_file(
     else:
         _read_json(reader, data, plane)
     found = tuple(reader.finish())
-    return AnnotationFile(found, Counter(reader.left_out), reader.repaired, tuple(reader.notes))
+    return AnnotationFile(
+        annotations=found,
+        left_out=Counter(reader.left_out),
+        repaired=reader.repaired,
+        notes=tuple(reader.notes),
+        plane=reader.plane,
+    )
 
 
 def _read_xml(reader: Reader, data: bytes) -> None:
@@ -127,14 +150,14 @@ def _read_xml(reader: Reader, data: bytes) -> None:
     elif ndpa.fits(root):
         ndpa.read(reader, root)
     else:
-        raise reader.error(f"the XML element <{root.tag}> is of no known annotation format", hint=_KNOWN)
+        raise reader.error(f"the XML element <{root.tag}> is not in a known annotation format", hint=_KNOWN)
 
 
-def _read_json(reader: Reader, data: bytes, plane: tuple[int, int]) -> None:
+def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> None:
     try:
         content: Any = load_json(data)
     except UnicodeDecodeError as error:
-        raise reader.error("it is neither XML nor UTF-8 or UTF-16 text", hint=_KNOWN) from error
+        raise reader.error("it is neither XML nor text in UTF-8 or UTF-16", hint=_KNOWN) from error
     except (ValueError, RecursionError) as error:
         raise reader.error(f"it is not well-formed JSON ({error})") from error
     if camelyon_json.fits(content):
@@ -144,4 +167,4 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int]) -> None:
     elif dsa_json.fits(content):
         dsa_json.read(reader, content)
     else:
-        raise AnnotationError("the JSON is of no known annotation format", where=reader.path, hint=_KNOWN)
+        raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)

@@ -1,4 +1,4 @@
-"""Rings of points -> valid areas, repaired ring by ring; each repair is told in a sentence."""
+"""Rings of points -> valid areas, repaired ring by ring; each repair is described in a sentence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def area_with_holes(outer: Points, holes: Sequence[Points], told: Callable[[str]
             told(f"has a hole (number {number}) without an area, which was left out")
             continue
         if shapely.difference(hole, body).area > _ROUNDING * hole.area:
-            told(f"has a hole (number {number}) outside it, wholly or in part, of which only what is inside counts")
+            told(f"has a hole (number {number}) that lies partly or wholly outside it; only the part inside counts")
         taken.append(hole)
     rest = as_area(shapely.difference(body, shapely.union_all(taken))) if taken else body
     return rest if rest.area > 0 else None
@@ -72,7 +72,7 @@ def joined(parts: Sequence[Area], told: Callable[[str], None]) -> Area | None:
     together = MultiPolygon([polygon for part in parts for polygon in shapely.get_parts(part)])
     if shapely.is_valid(together):
         return together
-    told("has parts that overlap; what any of them covers was taken")
+    told("has overlapping parts; their union was used")
     return as_area(shapely.union_all(list(parts)))
 
 

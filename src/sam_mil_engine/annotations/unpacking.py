@@ -18,7 +18,7 @@ _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
-def unpacked(reader: Reader, data: bytes) -> bytes:
+def unpack_file(reader: Reader, data: bytes) -> bytes:
     """Return the content of a gzip file, or of the one annotation file in a zip archive; all else as it is.
 
     Raises
@@ -55,5 +55,5 @@ def _hidden(name: str) -> bool:
 
 def _limited(reader: Reader, data: bytes) -> bytes:
     if len(data) > MOST_BYTES:
-        raise reader.error(f"it unpacks to more than {MOST_BYTES / 1e9:.1f} GB, which no annotation file has")
+        raise reader.error(f"it unpacks to more than {MOST_BYTES / 1e9:.1f} GB, too much for an annotation file")
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from xml.etree.ElementTree import Element
 
 from .outlines import Reader
@@ -12,12 +13,12 @@ def number_of(reader: Reader, node: Element, name: str, element: str) -> float:
 
     Raises
     ------
-    AnnotationError
+    ShapeError
         If it is not there, or not a number.
     """
     text = node.get(name)
     if text is None:
-        raise reader.error(f"there is no {name}", element=element)
+        raise reader.bad_shape(f"there is no {name}", element=element)
     return parsed(reader, text, element)
 
 
@@ -26,13 +27,16 @@ def parsed(reader: Reader, text: str, element: str) -> float:
 
     Raises
     ------
-    AnnotationError
+    ShapeError
         If it is not a number.
     """
     plain = text.strip()
     if plain.count(",") == 1 and "." not in plain:
         plain = plain.replace(",", ".")
     try:
-        return float(plain)
-    except ValueError as error:
-        raise reader.error(f"{text.strip()!r} is not a number", element=element) from error
+        number = float(plain)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise reader.bad_shape(f"{text.strip()!r} is not a number", element=element)
+    return number

@@ -26,14 +26,14 @@ from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
 from .hdf5_writing import written_hdf5
-from .names import existing_form, file_name
+from .names import file_name, find_existing
 from .torch_files import load_pt, save_pt
 
 
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
     """List the slides whose features lie in ``folder``, which is CLAM's feature folder or one of its two parts.
 
-    ``patches`` is the folder of coordinates; where it is None, ``patches`` inside and beside ``folder`` are tried.
+    ``patches`` is the folder of coordinates; where it is None, ``patches`` inside and next to ``folder`` are tried.
     """
     if folder.is_file():
         return [SlideFiles(folder.stem, folder, find_patches(folder.parent, patches, folder.stem))]
@@ -59,7 +59,7 @@ def find_patches(folder: Path, patches: Path | None, slide_id: str) -> Path | No
     else:
         places = [place / "patches" for place in (folder, folder.parent, folder.parent.parent)]
     names = (f"{slide_id}.h5", f"{slide_id}_patches.h5")
-    files = (existing_form(place / name) for place in places for name in names)
+    files = (find_existing(place / name) for place in places for name in names)
     return next((path for path in files if path.is_file()), None)
 
 
@@ -92,16 +92,17 @@ def read_arrays(files: SlideFiles) -> tuple[npt.NDArray[Any], npt.NDArray[Any], 
                 attributes = {**attributes, **dict(file["coords"].attrs)}
     if coords is None:
         raise BagError(
-            "nothing says where the patches lie",
+            "the coordinates of the patches are missing",
             where=files.features,
             hint="Give the folder of the coordinate files with --patches",
+            window_hint="Import the features together with their coordinate files",
         )
     if len(coords) != len(features):
         raise BagError(
             f"there are {len(features)} features, but {len(coords)} coordinates"
             + (f" in {files.patches}" if files.patches else ""),
             where=files.features,
-            hint="Take the coordinates that the features were extracted with",
+            hint="Use the coordinates that the features were extracted with",
         )
     return coords, features, patch_facts(attributes)
 

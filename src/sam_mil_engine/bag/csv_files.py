@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import BagError, DataError
 from ..files import atomic_write
 from ..tables.reading import read_frame
+from ..tables.writing import csv_frame
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag
 from .names import file_name
@@ -27,7 +28,7 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
 
 
 def read(files: SlideFiles, known: Known) -> ForeignBag:
-    """Read one slide; the column ``group`` is not looked at, since a patch may lie in several.
+    """Read one slide; the column ``group`` is ignored, since a patch may lie in several.
 
     Raises
     ------
@@ -37,12 +38,14 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
     table = _table(files.features)
     columns = [name for name in table.columns if name[:1] == "f" and name[1:].isdecimal()]
     if not columns or not {"x", "y"} <= set(table.columns):
-        raise BagError("its columns are not x, y, f0, f1, ...", where=files.features, hint="Name the columns so")
+        raise BagError("its columns are not x, y, f0, f1, ...", where=files.features, hint="Rename the columns")
     try:
         features = table[columns].to_numpy(dtype=np.float32)
         coords = table[["x", "y"]].to_numpy(dtype=np.float64)
     except ValueError as error:
-        raise BagError(f"a cell is no number ({error})", where=files.features, hint="Correct the table") from error
+        raise BagError(
+            f"a cell is not a number ({error})", where=files.features, hint="Correct the table"
+        ) from error
     return make_bag(files, coords, features, PatchFacts(), known)
 
 
@@ -50,7 +53,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         return read_frame(path)
     except DataError as error:
-        raise BagError(error.what, where=path, hint=error.hint) from error
+        raise BagError(error.what, where=path, hint=error.hint, window_hint=error.window_hint) from error
 
 
 def write(folder: Path, bag: FeatureBag) -> list[Path]:
@@ -71,7 +74,7 @@ def write(folder: Path, bag: FeatureBag) -> list[Path]:
         columns["group"] = groups.group_of_patch
     numbers = pd.DataFrame(bag.features.astype(np.float32), columns=[f"f{d}" for d in range(bag.width)])
     written = [folder / f"{name}{_ENDING}"]
-    atomic_write(written[0], pd.concat([pd.DataFrame(columns), numbers], axis=1).to_csv(index=False))
+    atomic_write(written[0], csv_frame(pd.concat([pd.DataFrame(columns), numbers], axis=1)))
     if groups is not None:
         rows = {
             "group": np.arange(len(groups)),
@@ -81,5 +84,5 @@ def write(folder: Path, bag: FeatureBag) -> list[Path]:
             "area_um2": groups.area_um2,
         }
         written.append(folder / f"{name}.groups.csv")
-        atomic_write(written[1], pd.DataFrame(rows).to_csv(index=False))
+        atomic_write(written[1], csv_frame(pd.DataFrame(rows)))
     return written

@@ -67,7 +67,7 @@ class FeatureBag:
                 hint="Extract the features again",
             )
         if len(self) == 0:
-            raise BagError("the bag is empty", where=where, hint="The slide has no tissue tile; leave it out")
+            raise BagError("the bag is empty", where=where, hint="The slide has no tissue patch; leave it out")
         for name, array in (("features", self.features), ("groups/features", self.group_features)):
             if array is None:
                 continue
@@ -83,7 +83,7 @@ class FeatureBag:
             raise BagError(
                 f"{len(self) - len(unique)} patches have the coordinates of another patch",
                 where=where,
-                hint="Two runs were joined by mistake; extract the features again",
+                hint="Two runs were probably merged by mistake; extract the features again",
             )
         if self.groups is not None:
             self._check_groups(self.groups, where)
@@ -107,7 +107,3 @@ class FeatureBag:
     def with_groups(self, groups: Groups) -> FeatureBag:
         """Attach groups and their mean features (Eq. 3)."""
         return replace(self, groups=groups, group_features=groups.mean_features(self.features))
-
-    def without_groups(self) -> FeatureBag:
-        """Return the same patches without any group."""
-        return replace(self, groups=None, group_features=None)

@@ -1,4 +1,4 @@
-"""What other tools' files say of a slide, on its way into a native bag."""
+"""Facts that other tools' files hold about a slide, for import into a native bag."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SlideFiles:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a person knows and the files may not say; None: not known.
+    """Facts that the user knows and the files may not hold; None: not known.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class PatchFacts:
-    """What a file says of its patches; None where it is silent.
+    """Facts that a file holds about its patches; None where it does not say.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ def make_bag(
     BagError
         If coordinates and features do not fit together, or are no numbers that a bag can hold.
     """
-    coords = whole_coords(coords_px0, where=files.patches or files.features)
+    coords = integer_coords(coords_px0, where=files.patches or files.features)
     grid, said = make_grid(coords, facts, known, where=files.features)
     values = {"encoder": known.encoder, "mpp": known.mpp, "path": str(files.features), **(attrs or {})}
     if known.encoder is not None:
@@ -161,27 +161,35 @@ def make_bag(
     bag = FeatureBag(
         files.slide_id,
         coords,
-        bag_numbers(features, where=files.features),
+        checked_features(features, where=files.features),
         attrs={name: value for name, value in values.items() if value is not None},
     ).check()
-    return ForeignBag(bag, grid, None, facts.power, facts.slide_size_px0, (*notes, *said))
+    return ForeignBag(
+        bag=bag,
+        grid=grid,
+        segments=None,
+        power=facts.power,
+        slide_size_px0=facts.slide_size_px0,
+        notes=(*notes, *said),
+    )
 
 
 def make_grid(
     coords_px0: npt.NDArray[np.int32], facts: PatchFacts, known: Known, *, where: Path
 ) -> tuple[TileGrid, list[str]]:
-    """Lay the patches out, and say what had to be assumed; a :class:`BagError` where nothing tells their size."""
+    """Lay out the patches, and note what had to be assumed; a :class:`BagError` if their size is not known."""
     notes = []
     size = known.patch_size_px0 or facts.size_px0
     if size is None:
         size = _spacing(coords_px0)
         if size is None:
             raise BagError(
-                "nothing tells the size of the patches",
+                "the patch size is not known",
                 where=where,
                 hint="Give the coordinate files with --patches, or the size with --patch-size-px0",
+                window_hint="Import the features together with their coordinate files",
             )
-        notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance of neighbours")
+        notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance between neighbours")
     output = facts.output_size or max(1, round(size))
     step = size - facts.overlap_px0
     mpp = None if known.mpp is None else float(np.mean(known.mpp)) * size / output
@@ -212,14 +220,14 @@ def _spacing(coords_px0: npt.NDArray[np.int32]) -> float | None:
     return float(found[np.argmax(count)]) if len(found) else None
 
 
-def whole_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np.int32]:
-    """Return coordinates (N, 2) as int32; raises :class:`BagError` where they are none."""
+def integer_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np.int32]:
+    """Return coordinates (N, 2) as int32; raises :class:`BagError` if they are not valid."""
     whole = np.issubdtype(coords_px0.dtype, np.integer) or (
         np.issubdtype(coords_px0.dtype, np.floating) and bool((coords_px0 == np.round(coords_px0)).all())
     )
     if not whole or coords_px0.ndim != 2 or coords_px0.shape[1] != 2:
         raise BagError(
-            f"coords have shape {coords_px0.shape} and type {coords_px0.dtype}, not (patches, 2) whole numbers",
+            f"coords have shape {coords_px0.shape} and type {coords_px0.dtype}, not (patches, 2) integers",
             where=where,
             hint="Export the coordinates again",
         )
@@ -228,8 +236,8 @@ def whole_coords(coords_px0: npt.NDArray[Any], *, where: Path) -> npt.NDArray[np
     return coords_px0.astype(np.int32)
 
 
-def bag_numbers(features: npt.NDArray[Any], *, where: Path) -> FloatFeatures:
-    """Return features (N, D) as float16 or float32; raises :class:`BagError` where they are none."""
+def checked_features(features: npt.NDArray[Any], *, where: Path) -> FloatFeatures:
+    """Return features (N, D) as float16 or float32; raises :class:`BagError` if they are not valid."""
     if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
         raise BagError(
             f"features have shape {features.shape} and type {features.dtype}, not (patches, numbers)",

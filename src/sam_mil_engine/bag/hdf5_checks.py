@@ -13,9 +13,9 @@ import h5py
 
 from ..errors import BagError
 
-_ANOTHER = "Copy it again from its source, or move it elsewhere and make it again"
+_ANOTHER = "Copy it again from its source, or move it elsewhere and create it again"
 _WITHOUT_LOCKS = "set the environment variable HDF5_USE_FILE_LOCKING to FALSE and run again"
-_HINT = "The file is damaged or made to do harm; take it from its source again"
+_HINT = "The file is damaged or malicious; copy it again from its source"
 #: DEFLATE, HDF5's usual compression, shrinks at most about a thousand times.
 _MOST_COMPRESSED = 1100
 #: Datasets up to this size may be as sparse as they like.
@@ -23,8 +23,12 @@ _ALWAYS_FINE = 2**20
 
 
 @contextmanager
-def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, after a look at everything that is in it.
+def open_checked(
+    path: Path, *, missing: str = "Check the path", window_hint: str | None = None
+) -> Iterator[h5py.File]:
+    """Check everything in an HDF5 file, then open it for reading.
+
+    ``missing`` and ``window_hint`` say what to do where there is no file.
 
     Raises
     ------
@@ -34,7 +38,7 @@ def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5p
     """
     path = Path(path)
     if not path.is_file():
-        raise BagError("there is no such bag file", where=path, hint=missing)
+        raise BagError("there is no such bag file", where=path, hint=missing, window_hint=window_hint)
     try:
         with h5py.File(path, "r") as file:
             _check_group(file, path, seen=set())
@@ -43,27 +47,29 @@ def open_checked(path: Path, *, missing: str = "Check the path") -> Iterator[h5p
         raise _why(error, path) from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise BagError(f"its content is not that of a bag ({reason})", where=path, hint=_ANOTHER) from error
+        raise BagError(f"it is not a valid bag ({reason})", where=path, hint=_ANOTHER) from error
 
 
 def _why(error: OSError, path: Path) -> BagError:
-    """Say in words why HDF5 could not open or read a file: it may well be whole, and hours of work."""
+    """Explain why HDF5 could not open or read a file, which may well be intact."""
     text = str(error).splitlines()[0]
     code = error.errno or next((int(number) for number in re.findall(r"errno = (\d+)", text)), None)
-    locked = "to lock file" in text
+    locked, in_window = "to lock file" in text, None
     if locked and code in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
         what, hint = "its disk does not support locks", f"Move it to another disk, or {_WITHOUT_LOCKS}"
+        in_window = "Move it to another disk"
     elif locked:
         what, hint = (
             "another program holds the file open",
-            f"Close it and run again. If none does: {_WITHOUT_LOCKS}",
+            f"Close that program and run again. If there is none: {_WITHOUT_LOCKS}",
         )
+        in_window = "Close that program and try again; if there is none, move the file to another disk"
     elif code in (errno.EACCES, errno.EPERM):
-        what, hint = "the permissions of the file do not let it be read", "Ask its owner for the right to read it"
+        what, hint = "you do not have permission to read the file", "Ask its owner for permission to read it"
     elif "signature not found" in text:
-        what, hint = "it is not an HDF5 file, whatever its name says", _ANOTHER
+        what, hint = "it is not an HDF5 file, despite its name", _ANOTHER
     elif "truncated" in text:
-        what, hint = "its end is missing", "A copy may have been interrupted: copy the file again"
+        what, hint = "the file is truncated", "A copy may have been interrupted: copy the file again"
     elif code in (errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO):
         what, hint = (
             f"its disk cannot be read ({os.strerror(code)})",
@@ -71,7 +77,7 @@ def _why(error: OSError, path: Path) -> BagError:
         )
     else:
         what, hint = f"it cannot be read ({text})", _ANOTHER
-    return BagError(what, where=path, hint=hint)
+    return BagError(what, where=path, hint=hint, window_hint=in_window)
 
 
 def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:
@@ -91,11 +97,11 @@ def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:
 
 def _check_dataset(data: h5py.Dataset, path: Path) -> None:
     if data.external or data.is_virtual:
-        raise BagError(f"{data.name} keeps its numbers in another file", where=path, hint=_HINT)
+        raise BagError(f"{data.name} stores its values in another file", where=path, hint=_HINT)
     stored = data.id.get_storage_size()
     if data.nbytes > max(_ALWAYS_FINE, _MOST_COMPRESSED * stored):
         raise BagError(
-            f"{data.name} says to have the shape {data.shape}, but only {stored} bytes of it are stored",
+            f"{data.name} claims the shape {data.shape}, but only {stored} bytes of it are stored",
             where=path,
             hint=_HINT,
         )

@@ -16,7 +16,7 @@ from ..files import atomic_path, writing_error
 
 @contextmanager
 def written_hdf5(path: Path, *, copy_of: Path | None = None) -> Iterator[h5py.File]:
-    """Yield an HDF5 file that is open for writing; it takes the place of ``path`` when the block ends well.
+    """Yield an HDF5 file that is open for writing; it takes the place of ``path`` when the block succeeds.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class _GuardedFile(io.FileIO):
         self.end = 0
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer; what lies behind the end of the file is zero."""
+        """Fill the buffer; what lies beyond the end of the file is zero."""
         view = memoryview(buffer).cast("B")
         done = 0
         while done < len(view) and (count := super().readinto(view[done:])):

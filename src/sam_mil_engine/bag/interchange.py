@@ -9,6 +9,7 @@ from typing import Protocol
 
 import h5py
 
+from .. import layout
 from ..errors import BagError, SettingsError
 from . import clam, csv_files, native, sam_mil, stamp, trident
 from .foreign import ForeignBag, Known, SlideFiles
@@ -19,7 +20,7 @@ class Find(Protocol):
     """List the slides of a folder."""
 
     def __call__(self, folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
-        """``patches`` is where the coordinate files lie, if not beside the features."""
+        """``patches`` is where the coordinate files lie, if not next to the features."""
         ...
 
 
@@ -58,7 +59,7 @@ def find_slides(
     format
         ``clam``, ``trident``, ``sam-mil``, ``stamp``, ``csv``, ``native``, or ``auto``: by what is there.
     patches
-        Where the coordinate files lie, if not beside the features.
+        Where the coordinate files lie, if not next to the features.
 
     Raises
     ------
@@ -76,7 +77,9 @@ def find_slides(
     found = chosen.find(path, patches=patches)
     if not found:
         raise BagError(
-            f"no slide in the format of {chosen.name} is here", where=path, hint="Name the folder of the features"
+            f"there is no slide in the format of {chosen.name} here",
+            where=path,
+            hint="Name the folder of the features",
         )
     return chosen, found
 
@@ -88,7 +91,7 @@ def recognise(path: Path) -> str:
     root = path.parent if path.name in ("h5_files", "pt_files") else path
     inside = [item for item in path.iterdir() if item.is_dir()]
     folders = {
-        "native": (path / "bags").is_dir(),
+        "native": layout.has_bags(path),
         "sam-mil": any((root / name).is_dir() for name in ("sam_info", "seg_files")),
         "clam": any((path / name).is_dir() for name in ("h5_files", "pt_files")),
         "trident": any(trident.is_grid(item) for item in (path, path.parent, *inside)),
@@ -106,7 +109,7 @@ def recognise(path: Path) -> str:
     )
     if not files:
         raise BagError(
-            "neither features of CLAM, TRIDENT, SAM-MIL or STAMP nor bags are here",
+            "there are neither features of CLAM, TRIDENT, SAM-MIL or STAMP nor bags here",
             where=path,
             hint="Name the folder of the features",
         )

@@ -7,7 +7,7 @@ _POWERS = ((0.16, 80.0), (0.2, 60.0), (0.3, 40.0), (0.6, 20.0), (1.2, 10.0), (2.
 
 
 def magnification(mpp: float | None, power: float | None) -> float | None:
-    """Return the slide's own magnification, else the usual one of its micrometres per level-0 pixel, else None."""
+    """Return the slide's own magnification, else the usual one for its resolution, else None."""
     if power is not None or mpp is None:
         return power
     return next((usual for limit, usual in _POWERS if mpp < limit), None)

@@ -1,4 +1,4 @@
-"""Names of slides: what may become the name of a file, and which slide a table means."""
+"""Names of slides: valid file names, and which slide a table means."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
         raise DataError(
             f"the slide's name {name!r} is not a valid file name",
             where=where,
-            hint="Rename the slide to letters, digits, dots, hyphens and underscores",
+            hint="Rename the slide; use only letters, digits, dots, hyphens and underscores",
         )
     return name
 
@@ -87,7 +87,7 @@ def _others(name: str) -> Iterator[str]:
             yield name[: -len(ending)]
 
 
-def existing_form(path: Path) -> Path:
+def find_existing(path: Path) -> Path:
     """Return the path, with the name in the Unicode form of the file that is there, if one is."""
     if path.name.isascii() or path.exists():
         return path

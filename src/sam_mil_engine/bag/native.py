@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from .. import layout
 from ..errors import BagError
 from . import h5
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_grid
@@ -26,8 +27,8 @@ def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
 
 def bags_in(folder: Path) -> list[Path]:
     """Return the bags of a project, or of a folder of bags, sorted; empty for a file and for any other folder."""
-    place = folder / "bags" if (folder / "bags").is_dir() else folder
-    return [path for path in sorted(place.glob("*.h5")) if not path.name.startswith(".")]
+    place = folder / layout.BAGS if layout.has_bags(folder) else folder
+    return [path for path in sorted(place.glob(f"*{layout.BAG_ENDING}")) if not path.name.startswith(".")]
 
 
 def name_of_bag(path: Path) -> str:
@@ -52,10 +53,10 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
     kept = {name: value for name, value in attrs.items() if name not in _OF_GRID}
     kept |= {name: value for name, value in told.items() if value is not None}
     return ForeignBag(
-        replace(bag, slide_id=files.slide_id, attrs={**kept, "path": str(path)}),
-        grid,
-        segments,
-        None if power is None else float(power),
-        (int(size[0]), int(size[1])) if size[0] is not None and size[1] is not None else None,
-        tuple(notes),
+        bag=replace(bag, slide_id=files.slide_id, attrs={**kept, "path": str(path)}),
+        grid=grid,
+        segments=segments,
+        power=None if power is None else float(power),
+        slide_size_px0=(int(size[0]), int(size[1])) if size[0] is not None and size[1] is not None else None,
+        notes=tuple(notes),
     )

@@ -13,10 +13,10 @@ from ..files import atomic_write, writing_error
 
 
 class PartialFeatures:
-    """An append-only file of feature rows with a commit mark beside it.
+    """An append-only file of feature rows with a commit mark next to it.
 
-    The rows lie in ``.SLIDE.features`` beside the bag; ``.SLIDE.features.json`` holds the key of the settings
-    they were made with and how many rows are safe. Rows behind the mark are cut off when the file is opened.
+    The rows lie in ``.SLIDE.features`` next to the bag; ``.SLIDE.features.json`` holds the key of the settings
+    they were made with and how many rows are safe. Rows after the mark are cut off when the file is opened.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class PartialFeatures:
         self._mark.unlink(missing_ok=True)
 
 
-def rows_at_hand(bag_path: Path, *, key: str) -> int:
+def count_saved_rows(bag_path: Path, *, key: str) -> int:
     """Return how many rows of this key an earlier run has left for the bag, without opening them for writing."""
     mark = _files(bag_path)[1]
     found = json.loads(mark.read_text()) if mark.exists() else {}

@@ -23,13 +23,13 @@ import numpy.typing as npt
 from ..errors import BagError
 from ..files import atomic_path
 
-#: Opcodes that reach outside the pickle: classes by number, objects kept elsewhere, buffers beside the stream.
+#: Opcodes that reach outside the pickle: classes by number, objects kept elsewhere, buffers outside the stream.
 _REFUSED = frozenset({"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER", "INST"})
-_HINT = "Only take such files from people you trust; export the segments again with the program that made them"
+_HINT = "Only use such files from people you trust; export the segments again with the program that made them"
 
 
 def load_pickles(path: str | Path) -> list[Any]:
-    """Read all pickles that stand one behind the other in a file.
+    """Read all consecutive pickles in a file.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _check_opcodes(content: bytes) -> None:
             if opcode.name in _REFUSED:
                 raise _Refused(f"it holds the opcode {opcode.name}")
             if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) < count:
-                raise _Refused(f"it wants {argument} memory slots")
+                raise _Refused(f"it requests {argument} memory slots")
 
 
 class _Dtype:

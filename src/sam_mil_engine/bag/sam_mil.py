@@ -9,7 +9,7 @@
                          1 where it lies in none, 0 for a group)
     segments/SLIDE.pkl   the masks, see ``segment_pickles.py``
 
-Group rows stand in the order of their masks, behind the patches.
+Group rows stand in the order of their masks, after the patches.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from . import clam
 from .feature_bag import FeatureBag
 from .foreign import ForeignBag, Known, PatchFacts, SlideFiles, make_bag, without_batch_axis
 from .hdf5_checks import open_checked
-from .names import existing_form, file_name
+from .names import file_name, find_existing
 from .segment_pickles import PickledSegments, read_pickled_segments, write_pickled_segments
 from .torch_files import load_pt
 
 _SEGMENT_FOLDERS = ("segments", "Segments")
-_HINT = "The files do not belong together; make them again with SAM-MIL's second and third script"
+_HINT = "The files do not belong together; create them again with SAM-MIL's second and third scripts"
 
 
 def find(folder: Path, *, patches: Path | None = None) -> list[SlideFiles]:
-    """List the slides whose features lie in ``folder``, with what SAM-MIL wrote beside them."""
+    """List the slides whose features lie in ``folder``, with what SAM-MIL wrote next to them."""
     root = folder.parent if folder.is_file() else folder
     root = root.parent if root.name in ("h5_files", "pt_files") else root
 
     def beside(names: tuple[str, ...], file: str) -> Path | None:
-        files = (existing_form(root / name / file) for name in names)
+        files = (find_existing(root / name / file) for name in names)
         return next((path for path in files if path.is_file()), None)
 
     return [
@@ -65,7 +65,7 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
 
     Without ``seg_files`` the membership follows from the masks, by the released rule; without these from
     ``sam_info``: patches with the same area form a group. The groups' features are then computed as means. Without
-    any of these files the group features are left out, and the result says so.
+    any of these files the group features are left out, and the result notes it.
 
     Raises
     ------
@@ -95,12 +95,11 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
         groups = assign_groups(pickled.segments, patches, found.grid.size_px0, rule="released", mpp=known.mpp)
         return replace(found, bag=found.bag.with_groups(groups))
     if area is not None and (area > 1).any():
-        note = "groups are those of equal area in sam_info, without overlap: there are no seg_files"
+        note = "there are no seg_files: groups are the patches of equal area in sam_info, without overlap"
         return replace(found, bag=found.bag.with_groups(_by_area(area)), notes=(*found.notes, note))
     if is_group.any():
-        note = (
-            f"{int(is_group.sum())} group features are left out: neither seg_files nor sam_info tell their patches"
-        )
+        note = f"{int(is_group.sum())} group features are left out: neither seg_files nor sam_info says "
+        "which patches they hold"
         return replace(found, notes=(*found.notes, note))
     return found
 
@@ -128,7 +127,7 @@ def _relative_area(path: Path, is_group: npt.NDArray[np.bool_]) -> npt.NDArray[n
     """(N,) area of the smallest mask of every patch."""
     with open_checked(path) as file:
         if "relative_area" not in file or file["relative_area"].shape != is_group.shape:
-            raise BagError(f"relative_area is not there for all {len(is_group)} rows", where=path, hint=_HINT)
+            raise BagError(f"relative_area is missing in some of the {len(is_group)} rows", where=path, hint=_HINT)
         area: npt.NDArray[np.float64] = file["relative_area"][:].astype(np.float64)
     return area[~is_group]
 
@@ -174,7 +173,7 @@ def _members(
 
 def _seg_index(name: str, data: object, path: Path) -> int:
     if not isinstance(data, h5py.Dataset):
-        raise BagError(f"/{name} is no dataset", where=path, hint=_HINT)
+        raise BagError(f"/{name} is not a dataset", where=path, hint=_HINT)
     text = str(data.attrs.get("seg_index", name.removeprefix("seg_")))
     if not text.isdecimal():
         raise BagError(f"/{name} names no mask", where=path, hint=_HINT)
@@ -222,7 +221,12 @@ def write(
         If a file cannot be written.
     """
     if bag.groups is None or bag.group_features is None:
-        raise BagError("the bag has no groups", where=bag.slide_id, hint="Run `sam-mil-engine group` first")
+        raise BagError(
+            "the bag has no groups",
+            where=bag.slide_id,
+            hint="Run `sam-mil-engine group` first",
+            window_hint="Press Segment/Classify in the Analyze dock first",
+        )
     name, groups = file_name(bag.slide_id), bag.groups
     area = groups.area_raster
     written = [clam.write_patches(folder, bag, grid, slide_size_px0=slide_size_px0)]

@@ -1,9 +1,9 @@
 """SAM-MIL's ``Segments/SLIDE.pkl`` (Fang et al. 2024, the code released with it), in and out.
 
-A list: first a dictionary that says where the picture lies (``start_x``, ``start_y``, ``stop_x``, ``stop_y``,
-``w``, ``h`` in level-0 pixels; ``vis_level`` and ``downsample_ratio``: the picture is the box at that level, made
-smaller by the ratio), then SAM's own dictionaries, one a mask, whose ``segmentation`` is as large as the picture.
-Several pickles may stand one behind the other in a file. The released code takes whole downsamples; so does this.
+A list: first a dictionary that says where the image lies (``start_x``, ``start_y``, ``stop_x``, ``stop_y``,
+``w``, ``h`` in level-0 pixels; ``vis_level`` and ``downsample_ratio``: the image is the box at that level, made
+smaller by the ratio), then SAM's own dictionaries, one per mask, whose ``segmentation`` is as large as the image.
+A file may hold several pickles, one after the other. The released code takes whole downsamples; so does this.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_pickled_segments(
     Raises
     ------
     BagError
-        If the file is no such list, its masks differ in size, or it holds more than one picture.
+        If the file is not such a list, its masks differ in size, or it holds more than one image.
     """
     info, masks = _parts(load_pickles(path), path)
     shapes = {_mask(item, path).shape for item in masks}
@@ -70,20 +70,20 @@ def read_pickled_segments(
 
 
 def _parts(found: Sequence[Any], path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    """Divide what is in the file into the picture's dictionary and those of the masks."""
+    """Divide what is in the file into the image's dictionary and those of the masks."""
     items = [item for part in found for item in (part if isinstance(part, list) else [part])]
     if not items or not all(isinstance(item, dict) for item in items):
         raise BagError("it is not a list of dictionaries", where=path, hint=_HINT)
     infos = [item for item in items if "segmentation" not in item]
     masks = [item for item in items if "segmentation" in item]
     if items[0] is not (infos[0] if infos else None):
-        raise BagError("it does not begin with the place of its picture", where=path, hint=_HINT)
+        raise BagError("it does not begin with the place of its image", where=path, hint=_HINT)
     for info in infos:
         wrong = [name for name in _FRAME if not _is_number(info.get(name))]
         if wrong or int(info["downsample_ratio"]) < 1:
-            raise BagError(f"{', '.join(wrong) or 'downsample_ratio'} is no number", where=path, hint=_HINT)
+            raise BagError(f"{', '.join(wrong) or 'downsample_ratio'} is not a number", where=path, hint=_HINT)
     if any(info[name] != infos[0][name] for info in infos for name in _FRAME):
-        raise BagError("it holds segments of several pictures", where=path, hint=_HINT)
+        raise BagError("it holds segments of several images", where=path, hint=_HINT)
     return infos[0], masks
 
 
@@ -94,7 +94,7 @@ def _is_number(value: object) -> bool:
 def _mask(item: Mapping[str, Any], path: Path) -> npt.NDArray[np.bool_]:
     mask = item["segmentation"]
     if not isinstance(mask, np.ndarray) or mask.ndim != 2 or mask.dtype.kind not in "bu":
-        raise BagError("one of its masks is no picture", where=path, hint=_HINT)
+        raise BagError("one of its masks is not an image", where=path, hint=_HINT)
     return np.asarray(mask).astype(bool, copy=False)
 
 
@@ -154,7 +154,7 @@ def write_pickled_segments(path: Path, segments: Segments, *, patch_size_px0: in
 
 
 def _whole_frame(segments: Segments) -> tuple[Frame, list[npt.NDArray[np.bool_]]]:
-    """Masks on a picture whose corner and downsample are whole and the same along both axes."""
+    """Masks on an image whose corner and downsample are whole and the same along both axes."""
     frame, (width, height) = segments.frame, segments.size_raster
     factor = max(1, round(float(np.mean(frame.downsample))))
     left, top = (round(side) for side in frame.origin_px0)

@@ -40,18 +40,20 @@ def read(files: SlideFiles, known: Known) -> ForeignBag:
         absent = [name for name in ("feats", "coords") if name not in file]
         if absent or file.attrs.get("feat_type", "tile") != "tile":
             raise BagError(
-                f"there is no /{absent[0]} in it" if absent else "it holds slide features, not those of tiles",
+                f"there is no /{absent[0]} in it" if absent else "it holds slide features, not patch features",
                 where=path,
                 hint="Name the folder that `stamp preprocess` wrote",
+                window_hint="Choose the folder that the preprocessing of STAMP wrote",
             )
         coords, features = (without_batch_axis(file[name][:]) for name in ("coords", "feats"))
         attributes = dict(file.attrs)
     coords_um, tile_um, tile_px = _in_um(coords, attributes, path)
     if known.mpp is None:
         raise BagError(
-            "its coordinates are micrometres, and the slide's micrometres per pixel are not known",
+            "its coordinates are in micrometres, and the resolution of the slide is not known",
             where=path,
             hint="Give the slides with --slides, or their resolution with --source-mpp",
+            window_hint="Import the features together with their slides",
         )
     facts = PatchFacts(size_px0=tile_um / float(np.mean(known.mpp)), output_size=tile_px)
     attrs = {"encoder": attributes.get("extractor")}
@@ -72,5 +74,5 @@ def _in_um(
     if round(float(attributes.get("tile_size", steps.min() if len(steps) else 0))) == _OLD_TILE_PX:
         return coords / _OLD_TILE_PX * _OLD_TILE_UM, _OLD_TILE_UM, _OLD_TILE_PX
     raise BagError(
-        "nothing says the unit of its coordinates", where=path, hint="Extract the features with STAMP 2 or later"
+        "the unit of its coordinates is not stated", where=path, hint="Extract the features with STAMP 2 or later"
     )

@@ -30,7 +30,7 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
         raise BagError(
             f"the features cannot be read ({reason})",
             where=path,
-            hint="A .pt file is read only where it holds nothing but a tensor; copy it again from its source",
+            hint="A .pt file must hold nothing but a tensor; copy it again from its source",
         ) from error
     if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
         raise BagError(
@@ -40,9 +40,9 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise BagError(
-            f"says to have the shape {tuple(tensor.shape)}, but stores fewer numbers",
+            f"claims the shape {tuple(tensor.shape)}, but stores fewer values",
             where=path,
-            hint="The file is damaged or made to do harm; take it from its source again",
+            hint="The file is damaged or malicious; copy it again from its source",
         )
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()

@@ -34,7 +34,7 @@ _FEATURES = "features_"
 
 
 def is_grid(folder: Path) -> bool:
-    """Whether the folder is called as TRIDENT calls the folder of one grid of patches."""
+    """Whether the folder has the name that TRIDENT gives the folder of one grid of patches."""
     return bool(_GRID.match(folder.name))
 
 
@@ -121,9 +121,10 @@ def write(
     level0 = magnification(None if mpp is None else float(mpp[0]), power)
     if level0 is None:
         raise BagError(
-            "neither magnification nor mpp of the slide is known, TRIDENT needs one",
+            "neither the magnification nor the resolution of the slide is known, and TRIDENT needs one of them",
             where=name,
             hint="Process or import the slide with --source-mpp",
+            window_hint="Enter the resolution in the Analyze dock and press Segment/Classify",
         )
     target = level0 * grid.output_size / grid.size_px0[0]
     overlap = round((grid.size_px0[0] - grid.step_px0[0]) * grid.output_size / grid.size_px0[0])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from .comparison_tables import print_comparison, records
 from .console import print_json, print_line
 from .options import Json
@@ -16,12 +17,13 @@ def command(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Runs on the same folds, or one folder of them; the first is compared with.", metavar="RUN..."
+            help="Runs on the same folds, or one folder of them; the others are compared with the first.",
+            metavar="RUN...",
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where comparison.csv goes. (default: nowhere)", metavar="DIR"),
+        typer.Option("--output", "-o", help="Folder for comparison.csv. (default: not written)", metavar="DIR"),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -31,12 +33,12 @@ def command(
 
     Example:  sam-mil-engine compare-models study/runs/first/sam-mil study/runs/first/abmil -o study
     """
-    from ..train.comparison import compare_runs, write_comparison
-    from ..train.run_files import find_runs, read_run
+    from ..training.comparison import compare_runs, write_comparison
+    from ..training.run_files import find_runs, read_run
 
     table = compare_runs({name: read_run(folder) for name, folder in find_runs(runs).items()})
     if output is not None:
-        write_comparison(output / "comparison.csv", table)
+        write_comparison(output / layout.COMPARISON, table)
     if json:
         print_json(records(table))
         return

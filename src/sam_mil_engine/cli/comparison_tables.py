@@ -11,17 +11,17 @@ from .console import print_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..workflow.localisation import Localisation
+    from ..prediction.localisation import Localisation
 
 
 def print_comparison(table: pd.DataFrame, *, title: str) -> None:
-    """Print one row a model with mean ± SD of every figure, then the differences from the first model."""
+    """Print one row per model with mean ± SD of every metric, then the differences from the first model."""
     plain = table[table["test"] != "delong"]
-    figures = list(dict.fromkeys(plain["figure"]))
+    metrics = list(dict.fromkeys(plain["figure"]))
     rows = []
     for model in dict.fromkeys(plain["model"]):
         own = plain[plain["model"] == model].set_index("figure")
-        spread = {name: _spread(own.loc[name, "mean"], own.loc[name, "sd"]) for name in figures}
+        spread = {name: _spread(own.loc[name, "mean"], own.loc[name, "sd"]) for name in metrics}
         auc = own.loc["auc"]
         pooled = f"{auc['pooled']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
         rows.append({"model": model, **spread, "pooled AUC (95%)": pooled})
@@ -29,7 +29,7 @@ def print_comparison(table: pd.DataFrame, *, title: str) -> None:
     against = table[table["test"].notna()]
     differences = [
         {
-            "figure": f"{row['figure']} of mean probabilities" if row["test"] == "delong" else row["figure"],
+            "metric": f"{row['figure']} of mean probabilities" if row["test"] == "delong" else row["figure"],
             "model": row["model"],
             "against": row["against"],
             "difference (95%)": f"{row['difference']:+.3f}"
@@ -40,20 +40,20 @@ def print_comparison(table: pd.DataFrame, *, title: str) -> None:
         for row in against.to_dict("records")
         if row["figure"] in {"auc", "accuracy", "f1"}
     ]
-    print_table(differences, title="differences of the pooled figures")
+    print_table(differences, title="differences of the pooled metrics")
 
 
 def print_localisation(found: Localisation, *, title: str) -> None:
-    """Print one row per figure of the maps."""
+    """Print one row per metric of the maps."""
     rows = []
-    for one in found.figures:
+    for one in found.metrics:
         value = f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if np.isfinite(one.value) else "none"
-        rows.append({"figure": one.name, "value (95%)": value})
+        rows.append({"metric": one.name, "value (95%)": value})
     print_table(rows, title=f"{title}: maps against annotations")
 
 
 def records(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the rows as plain values, None for what is no number."""
+    """Return the rows as plain values, None for what is not a number."""
     return [
         {
             str(name): None if isinstance(value, float) and not np.isfinite(value) else value

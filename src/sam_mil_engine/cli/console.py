@@ -1,4 +1,4 @@
-"""What the commands share on the terminal: errors, tables, JSON and progress. Nothing here computes."""
+"""Terminal output shared by the commands: errors, tables, JSON and progress. Nothing here computes."""
 
 from __future__ import annotations
 

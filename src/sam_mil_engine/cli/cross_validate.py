@@ -46,11 +46,11 @@ def command(
     models: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help=f"{MODELS}; +groups behind a name adds group tokens. Repeatable.", metavar="NAME"
+            "--model", help=f"{MODELS}; +groups after a name adds group tokens. Repeatable.", metavar="NAME"
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping of the paper.")
+        str | None, typer.Option(help=f"{', '.join(PROTOCOLS)}: folds and early stopping as in the paper.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help=f"Folds. (default: the protocol's, else {_plain.folds})")
@@ -60,7 +60,7 @@ def command(
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="Splits from elsewhere; CLAM's splits_K.csv or their folder too."),
+        typer.Option("--splits", help="Existing splits; also CLAM's splits_K.csv or the folder of them."),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
@@ -80,24 +80,24 @@ def command(
     tensorboard: TensorBoard = False,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", help="Folds side by side: local, or a Dask scheduler (tcp://HOST:PORT)."),
+        typer.Option("--scheduler", help="Train folds in parallel: local, or a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     resume: Resume = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train and test models on the same folds; figures with intervals, and every model against the first.
+    """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
-    Several models write one run each and comparison.csv beside them. Variants of models may be named in the
+    Several models write one run each and comparison.csv next to them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.
 
     Example:  sam-mil-engine cross-validate --bags study/bags --labels labels.csv --protocol c16
     --model sam-mil --model abmil+groups -o study/runs/first
     """
-    from ..train.cross_validation import cross_validate
-    from ..train.plan import in_turn
-    from ..workflow.fold_workers import on_cluster
-    from ..workflow.localisation import bags_of_run, localise_run
+    from ..cluster.folds import on_cluster
+    from ..prediction.localisation import bags_of_run, localise_run
+    from ..training.cross_validation import cross_validate
+    from ..training.plan import run_in_sequence
 
     maps = {}
     values = read_config(config)
@@ -131,7 +131,7 @@ def command(
             repeats=repeats,
             splits=splits,
             columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
-            runner=in_turn if scheduler is None else on_cluster(scheduler),
+            runner=run_in_sequence if scheduler is None else on_cluster(scheduler),
             resume=resume,
             progress=report,
         )

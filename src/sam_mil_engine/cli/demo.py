@@ -16,15 +16,15 @@ from .console import err, print_line, print_table, progress
 from .options import Device, Quiet
 
 if TYPE_CHECKING:
-    from ..workflow.demo import DemoResult
+    from ..demo import DemoResult
 
 _demo = DemoSettings()
 
 
 def command(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for everything it makes.", metavar="DIR")
-    ] = Path("sam-mil-demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")] = Path(
+        "sam-mil-demo"
+    ),
     slides: Annotated[int, typer.Option(help="Generated slides.", min=8)] = _demo.slides,
     seed: Annotated[int, typer.Option(help="Seed of the generated slides.")] = _demo.seed,
     window: Annotated[
@@ -33,13 +33,13 @@ def command(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Tell the whole story on generated slides: process, train on slide labels, predict, compare, report, look.
+    """Run the complete workflow on generated slides: process, train on slide labels, predict, compare, report.
 
-    Opens napari on one slide where there is a display; else the same window is saved as a picture.
+    Opens napari with one slide if there is a display; otherwise saves the same window as an image.
 
     Example:  sam-mil-engine demo -o demo
     """
-    from ..workflow.demo import run_demo
+    from ..demo import run_demo
 
     settings = DemoSettings.of(slides=slides, seed=seed)
     with progress(quiet=quiet) as report:
@@ -51,8 +51,8 @@ def command(
 
 def _print(result: DemoResult) -> None:
     print_table(
-        [{"figure": name, "value": value} for name, value in result.figures.items()],
-        title=f"SAM-MIL on {result.test_slides} generated slides that it had not seen",
+        [{"metric": name, "value": value} for name, value in result.metrics.items()],
+        title=f"SAM-MIL on {result.test_slides} unseen generated slides",
     )
     print_line("")
     shown = ("slide_id", "segments", "best_iou", "cover_segments", "cover_iou", "attention_auc", "probability_auc")
@@ -73,11 +73,11 @@ def _print(result: DemoResult) -> None:
 def _open_window(slide: Path, result: DemoResult) -> None:
     """Show the result in napari, in a process of its own: the engine itself never loads a window."""
     if find_spec("napari") is None:
-        print_line("napari is not installed; to look at the slides: pip install 'napari-sam-mil[gui]'")
+        print_line("napari is not installed; to view the slides: pip install 'napari-sam-mil[gui]'")
         return
-    picture = result.folder / "window.png"
+    window_image = result.folder / "window.png"
     arguments = [sys.executable, "-m", "napari_sam_mil.showcase", str(slide)]
-    arguments += ["--project", str(result.project), "--model", str(result.run), "--picture", str(picture)]
+    arguments += ["--project", str(result.project), "--model", str(result.run), "--picture", str(window_image)]
     shown = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) or sys.platform in {
         "win32",
         "darwin",
@@ -85,4 +85,4 @@ def _open_window(slide: Path, result: DemoResult) -> None:
     if subprocess.run([*arguments, "--show"] if shown else arguments, check=False).returncode:
         err.print("The window could not be drawn; see the lines above and `sam-mil-engine doctor`", style="red")
         raise typer.Exit(1)
-    print_line(f"window: {picture}")
+    print_line(f"window: {window_image}")

@@ -15,7 +15,7 @@ def command(json: Json = False) -> None:
 
     Example:  sam-mil-engine doctor
     """
-    from ..workflow.doctor import examine
+    from ..doctor import examine
 
     findings = examine()
     if json:

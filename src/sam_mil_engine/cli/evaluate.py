@@ -21,27 +21,27 @@ def command(
     ],
     bags: Bags,
     labels: Labels,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the figures go.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder for the metrics.", metavar="DIR")],
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
     slide_column: SlideColumn = None,
     allow_seen: Annotated[
-        bool, typer.Option("--allow-seen", help="Also slides with the name of one that the run was trained on.")
+        bool, typer.Option("--allow-seen", help="Allow slides named like those that the run was trained on.")
     ] = False,
     annotations: Annotations = None,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Figures of a trained run on other data: every fold's model, with the threshold it was given in training.
+    """Metrics of a trained run on other data: every fold's model, with the threshold it was given in training.
 
     With --annotations also how well its maps find what is outlined (localisation.csv, localisation.json).
 
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
     """
-    from ..train.comparison import compare_runs
-    from ..workflow.evaluation import evaluate_run
-    from ..workflow.localisation import bags_of_run, localise_evaluation
+    from ..prediction.evaluation import evaluate_run
+    from ..prediction.localisation import bags_of_run, localise_evaluation
+    from ..training.comparison import compare_runs
 
     found = None
     with progress(quiet=quiet) as report:
@@ -67,4 +67,4 @@ def command(
     print_comparison(compare_runs({Path(run).name: result}), title=title)
     if found is not None:
         print_localisation(found, title=title)
-    print_line(f"figures: {output}")
+    print_line(f"metrics: {output}")

@@ -19,16 +19,18 @@ def command(
         Path, typer.Argument(help="A project, a folder of bags, or features of another tool.", metavar="BAGS")
     ],
     to: Annotated[str, typer.Option("--to", help="clam, trident, sam-mil, geojson, csv or ome-zarr.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the files go.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")],
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="Our labels.csv: written as the tool reads it.", metavar="CSV")
+        Path | None, typer.Option("--labels", help="labels.csv, to be written in the tool's format.", metavar="CSV")
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
     slide_column: SlideColumn = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="A run's splits.csv: becomes CLAM's splits_0.csv and so on.", metavar="CSV"),
+        typer.Option(
+            "--splits", help="A run's splits.csv, to be written as CLAM's splits_0.csv and so on.", metavar="CSV"
+        ),
     ] = None,
     slides: Slides = None,
     format: Format = "auto",
@@ -45,7 +47,7 @@ def command(
     sam-mil-engine export study --to trident -o for-trident  ·
     sam-mil-engine export study --to geojson -o for-qupath
     """
-    from ..workflow.exporting import export_slides
+    from ..convert.exporting import export_slides
 
     source = make_source(
         bags,
@@ -61,14 +63,14 @@ def command(
     rows: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        outcomes = export_slides(
+        results = export_slides(
             source, output, to=to, labels=labels, splits=splits, columns=columns, progress=report
         )
-        for outcome in outcomes:
-            rows.append(outcome.row())
-            if outcome.error is not None:
+        for item in results:
+            rows.append(item.row())
+            if item.error is not None:
                 failed += 1
-                print_error(outcome.error)
+                print_error(item.error)
     if json:
         print_json(rows)
     else:

@@ -53,16 +53,16 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Attach SAM groups to features that exist; nothing is extracted again.
+    """Attach SAM groups to existing features; nothing is extracted again.
 
-    Segments are read from --segments, or lie beside the features; where there are none, the segmenter runs on the
+    Segments are read from --segments, or lie next to the features; where there are none, the segmenter runs on the
     slides of --slides. Ends with exit code 1 if some slides failed.
 
     Examples:  sam-mil-engine group features/h5_files -o study --segments Segments/ --slides slides/  ·
     sam-mil-engine group features/pt_files -o study --patches patches/ --segments Segments/  ·
     sam-mil-engine group trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/ --segmenter vit_b
     """
-    from ..workflow.grouping import group_slides
+    from ..convert.grouping import group_slides
 
     source = make_source(
         features,
@@ -78,7 +78,7 @@ def command(
         preset=preset, segmenter=segmenter, rule=rule, config=config, assignments=assignments
     )
     with progress(quiet=quiet) as report:
-        outcomes = group_slides(
+        results = group_slides(
             source, project, segments=segments, settings=settings, device=device, progress=report
         )
-        tell(outcomes, project, quiet=quiet, json=json)
+        tell(results, project, quiet=quiet, json=json)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from ..tables.columns import Columns
 from .console import print_line, progress
 from .imported import tell
@@ -34,7 +35,9 @@ def command(
     process_list: ProcessList = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="Label table of CLAM or SAM-MIL: becomes PROJECT/labels.csv.", metavar="CSV"),
+        typer.Option(
+            "--labels", help="Label table of CLAM or SAM-MIL, to be converted to PROJECT/labels.csv.", metavar="CSV"
+        ),
     ] = None,
     patient_column: PatientColumn = None,
     label_column: LabelColumn = None,
@@ -47,15 +50,15 @@ def command(
 ) -> None:
     """Make bags of features that another tool extracted; nothing is extracted again.
 
-    The format is recognised by the folder. What was imported before is kept; a file that cannot be trusted or does
-    not fit is named and the others go on. Ends with exit code 1 if some failed.
+    The format is recognised by the folder. What was imported before is reused; a file that cannot be trusted or
+    does not fit is named and the others go on. Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine import clam/features -o study --patches clam/patches --encoder resnet50  ·
     sam-mil-engine import trident/20x_256px_0px_overlap/features_uni_v1 -o study --slides slides/  ·
     sam-mil-engine import stamp/uni -o study --slides slides/
     """
-    from ..workflow.clam_tables import import_labels
-    from ..workflow.importing import import_slides
+    from ..convert.clam_tables import import_labels
+    from ..convert.importing import import_slides
 
     source = make_source(
         features,
@@ -67,10 +70,12 @@ def command(
         source_mpp=source_mpp,
         encoder=encoder,
     )
+    labelled: list[str] = []
     with progress(quiet=quiet) as report:
         if labels is not None:
             columns = Columns(slide=slide_column, label=label_column, patient=patient_column)
-            import_labels(labels, project / "labels.csv", columns=columns, progress=report)
+            labelled = import_labels(labels, project / layout.LABELS, columns=columns, progress=report)
             if not json:
                 print_line(f"labels: {project / 'labels.csv'}")
-        tell(import_slides(source, project, progress=report), project, quiet=quiet, json=json)
+        results = import_slides(source, project, labelled=labelled, progress=report)
+        tell(results, project, quiet=quiet, json=json)

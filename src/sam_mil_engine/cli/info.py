@@ -17,7 +17,7 @@ def command(
     slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     json: Json = False,
 ) -> None:
-    """Say of each slide what it is: vendor, size, levels, µm per pixel, power, and what is odd about it.
+    """Describe each slide: vendor, size, levels, µm per pixel, power, and anything unusual about it.
 
     Ends with exit code 1 if a slide could not be opened.
 

@@ -16,21 +16,22 @@ from typer.core import TyperCommand, TyperGroup
 
 #: Command -> what it does in one line. The module ``cli/NAME.py`` holds the function ``command``.
 COMMANDS: dict[str, str] = {
-    "info": "What a slide file is, and what of it can't be read.",
+    "info": "What a slide file contains, and what of it cannot be read.",
     "process": "Slides to bags: tissue, patches, segments, features, groups.",
     "import": "Features of CLAM, TRIDENT, SAM-MIL or STAMP to bags.",
-    "group": "SAM groups for features that exist.",
+    "group": "SAM groups for existing features.",
     "export": "Bags for CLAM, TRIDENT, SAM-MIL or QuPath.",
     "train": "Train a classifier on bags with slide labels alone.",
     "cross-validate": "Train and compare models on the same folds.",
-    "evaluate": "Figures of a trained run on other data.",
-    "compare-models": "Runs on the same folds: differences and their tests.",
+    "evaluate": "Metrics of a trained run on other data.",
+    "compare-models": "Differences between runs on the same folds, with tests.",
     "predict": "Tumour probability of slides or bags, and its evidence.",
     "compare-groups": "Segments against an annotation: purity, recall, overlap.",
     "report": "One HTML page of a project, a run or a prediction.",
     "models": "Models: list, get, verify, add, remove.",
+    "settings": "Every setting: name, default, unit and meaning.",
     "doctor": "What is installed, what is missing, and what to do.",
-    "demo": "The whole story on slides made here, in a few minutes.",
+    "demo": "The complete workflow on generated slides, in a few minutes.",
 }
 
 #: Commands whose own name cannot be a module's.
@@ -81,8 +82,8 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
-    offline: bool = typer.Option(False, "--offline", help="Fetch nothing: use what is on this machine."),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    offline: bool = typer.Option(False, "--offline", help="Download nothing: use only what is on this machine."),
 ) -> None:
     if offline:  # before anything that reads them is imported
         os.environ.update(SAM_MIL_OFFLINE="1", HF_HUB_OFFLINE="1")
@@ -120,5 +121,5 @@ def run() -> None:
         print_error(error)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("Stopped; what was finished is kept.", err=True)
+        typer.echo("Stopped; finished results are saved.", err=True)
         sys.exit(130)

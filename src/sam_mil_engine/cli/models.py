@@ -13,7 +13,7 @@ from .console import print_error, print_json, print_line, print_table, progress
 from .options import Json, Quiet
 
 if TYPE_CHECKING:
-    from ..workflow.model_catalogue import Entry
+    from ..models.catalogue import Entry
 
 
 class Action(StrEnum):
@@ -32,18 +32,19 @@ def command(
         str | None, typer.Argument(help="Name of a model; for add, a file.", metavar="[NAME|FILE]")
     ] = None,
     called: Annotated[
-        str | None, typer.Option("--as", help="With add: the name that the file gets, or must fit.", metavar="NAME")
+        str | None,
+        typer.Option("--as", help="With add: the name for the file, or the model it must match.", metavar="NAME"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List, fetch, verify, add and remove segmenters, encoders and classifiers.
+    """List, fetch, verify, add and remove segmenters, encoders, aggregators and classifiers.
 
-    list: all of them with source, licence, size, checksum, citation and where they are kept (the default).
-    get NAME: fetch one; a fetch that was cut off goes on. Gated ones: hf:OWNER/NAME after `hf auth login`.
+    list: all of them with source, licence, size, checksum, citation and location (the default).
+    get NAME: download one; an interrupted download resumes. Gated ones: hf:OWNER/NAME after `hf auth login`.
     verify [NAME]: compare one, or all that are here, with their checksums; exit code 1 if one is damaged.
     add FILE [--as NAME]: copy a published file that you have, or a SAM of your own, to its place.
-    remove NAME: delete what was fetched or added.
+    remove NAME: delete a downloaded or added file.
 
     Example:  sam-mil-engine models get vit_b
     """
@@ -55,44 +56,46 @@ def command(
         return
     if what is None:
         raise typer.BadParameter("name a file" if action is Action.ADD else "name a model", param_hint="NAME|FILE")
-    from ..workflow import model_store
+    from ..models import store
 
     if action is Action.REMOVE:
-        print_line(f"{what} is removed, {model_store.remove(what) / 1e6:.1f} MB are free again")
+        print_line(f"{what} was removed, {store.remove(what) / 1e6:.1f} MB were freed")
         return
     with progress(quiet=quiet) as report:
         if action is Action.GET:
-            print_line(str(model_store.get(what, progress=report)))
+            print_line(str(store.get(what, progress=report)))
         else:
-            entry = model_store.add(Path(what), name=called, progress=report)
+            entry = store.add(Path(what), name=called, progress=report)
             print_line(f"{entry.name}: {entry.path}")
 
 
 def _list(name: str | None, *, as_json: bool) -> None:
-    from ..model_files import models_folder
-    from ..workflow.model_catalogue import catalogue, find_entry
+    from ..models.card import KINDS
+    from ..models.catalogue import catalogue, find_entries
+    from ..models.files import models_folder
 
-    entries = catalogue() if name is None else [find_entry(name)]
+    entries = catalogue() if name is None else find_entries(name)
     if as_json:
-        roles = {
-            f"{role}s": [e for e in entries if e.role == role] for role in ("segmenter", "encoder", "classifier")
-        }
+        roles = {f"{kind}s": [entry for entry in entries if entry.role == kind] for kind in KINDS}
         listed = {role: [_as_json(entry) for entry in found] for role, found in roles.items()}
         print_json({"folder": str(models_folder()), **listed})
         return
     if name is not None:
-        for title, value in _as_json(entries[0]).items():
-            print_line(f"{title.replace('_', ' ')}: {_in_words(value)}")
+        for entry in entries:
+            for title, value in _as_json(entry).items():
+                print_line(f"{title.replace('_', ' ')}: {_as_text(value)}")
         return
     for role in dict.fromkeys(entry.role for entry in entries):
         rows = [_row(entry) for entry in entries if entry.role == role]
         print_table(rows, title=f"{role.capitalize()}s")
         print_line("")
-    print_line("Encoders also: timm:NAME and hf:OWNER/NAME. `models list NAME` tells source, checksum and citation")
-    print_line(f"Fetched and added files are kept in {models_folder()}")
+    print_line(
+        "Other encoders: timm:NAME and hf:OWNER/NAME. `models list NAME` shows source, checksum and citation"
+    )
+    print_line(f"Downloaded and added files are stored in {models_folder()}")
 
 
-def _in_words(value: object) -> object:
+def _as_text(value: object) -> object:
     return {True: "yes", False: "no", None: ""}[value] if value is None or isinstance(value, bool) else value
 
 
@@ -114,13 +117,12 @@ def _as_json(entry: Entry) -> dict[str, object]:
 
 def _verify(name: str | None, *, as_json: bool) -> None:
     from ..errors import SamMilError
-    from ..workflow.model_catalogue import catalogue, find_entry
-    from ..workflow.model_store import verify
+    from ..models.catalogue import catalogue, find_entries
+    from ..models.store import verify
 
     rows, failed = [], False
-    for one in (
-        [find_entry(name).name] if name is not None else [entry.name for entry in catalogue() if entry.on_disk]
-    ):
+    entries = find_entries(name) if name is not None else [entry for entry in catalogue() if entry.on_disk]
+    for one in dict.fromkeys(entry.name for entry in entries):
         try:
             rows.append({"name": one, "state": "good", "found": verify(one)})
         except SamMilError as error:

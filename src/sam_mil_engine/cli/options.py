@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import DataError
+from ..models.registry import names
 from ..settings import (
     STAGES,
     TISSUE_PRESETS,
@@ -17,9 +18,9 @@ from ..settings import (
     ProcessSettings,
     SegmentSettings,
     TileSettings,
-    tissue_preset,
 )
-from .assignments import assign, merge, read_config
+from ..settings.changes import complete, merge
+from .assignments import assign, read_config
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -38,7 +39,7 @@ Mpp = Annotated[
 ]
 SourceMpp = Annotated[
     float | None,
-    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that don't say."),
+    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that do not state it."),
 ]
 Preset = Annotated[
     str | None,
@@ -48,8 +49,8 @@ SegmenterName = Annotated[
     str | None,
     typer.Option(
         "--segmenter",
-        help="regions, vit_b, vit_l, vit_h, medsam, an added SAM, a checkpoint file, or auto: a SAM on disk,"
-        " else regions."
+        help=f"{', '.join(names('segmenter'))}, an added SAM, a checkpoint file, or auto: a SAM on disk, else"
+        " regions."
         f" (default: {_segments.segmenter})",
     ),
 ]
@@ -57,7 +58,7 @@ EncoderNames = Annotated[
     list[str] | None,
     typer.Option(
         "--encoder",
-        help="efficientnet-lite0, resnet50, plip, timm:NAME or hf:NAME; given several times, the patches are read"
+        help=f"{', '.join(names('encoder'))}; given several times, the patches are read"
         f" once and each further encoder has its bags in bags-NAME. (default: {_features.encoder})",
     ),
 ]
@@ -65,7 +66,7 @@ Precision = Annotated[
     str | None,
     typer.Option(
         "--precision",
-        help=f"What encoders compute in: float32, bfloat16 or float16. (default: {_features.precision})",
+        help=f"Precision of the encoders: float32, bfloat16 or float16. (default: {_features.precision})",
     ),
 ]
 BatchSize = Annotated[
@@ -73,14 +74,20 @@ BatchSize = Annotated[
 ]
 FeatureType = Annotated[
     str | None,
-    typer.Option("--dtype", help=f"Numbers in the bag: float16 or float32. (default: {_features.dtype})"),
+    typer.Option(
+        "--dtype", help=f"Type of the features in the bag: float16 or float32. (default: {_features.dtype})"
+    ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings as TOML; options win over it.", metavar="FILE.toml")
+    Path | None, typer.Option("--config", help="Settings as a TOML file; options override it.", metavar="FILE.toml")
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting by its name. Repeatable.", metavar="NAME=VALUE"),
+    typer.Option(
+        "--set",
+        help="Any setting by its name (sam-mil-engine settings lists them). Repeatable.",
+        metavar="NAME=VALUE",
+    ),
 ]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
@@ -136,17 +143,11 @@ def changed_settings(
     SettingsError
         Naming each value that is unknown or out of range.
     """
-    merged = assign(merge(read_config(config), values), assignments or [], ProcessSettings)
-    if merged.get("tissue") is not None:
-        preset = tissue_preset(str(merged.get("preset", ProcessSettings().preset)))
-        merged["tissue"] = merge(preset.model_dump(), merged["tissue"])
-    settings = ProcessSettings.parse(merged)
-    settings.resolved_tissue  # noqa: B018  (an unknown preset is refused here, before any slide is opened)
-    return settings
+    return complete(assign(merge(read_config(config), values), assignments or [], ProcessSettings))
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:
-    """Files as they are, and every slide below each folder; what is left out there is said.
+    """Files as they are, and every slide below each folder; files that are left out are reported.
 
     Raises
     ------

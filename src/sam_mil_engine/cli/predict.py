@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .assignments import merge, read_config
+from .. import layout
+from ..models.registry import names
+from ..settings.changes import merge
+from .assignments import read_config
 from .console import err, print_error, print_json, print_line, print_table, progress
 from .options import (
     Config,
@@ -29,15 +30,15 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help="A run, a model folder, or a bundled model: colon, demo, lymph-node; auto takes the one that fits"
-            " the slide.",
+            help=f"A run, a model folder, or one of {', '.join(names('classifier'))}; auto takes the bundled one"
+            " that fits the slide.",
             metavar="RUN|MODEL",
         ),
     ],
     inputs: Annotated[
         list[Path], typer.Argument(help="Slides, bags (*.h5), or folders of them.", metavar="SLIDE|BAG...")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.", metavar="DIR")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")],
     segmenter: SegmenterName = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,
@@ -49,17 +50,18 @@ def command(
 ) -> None:
     """Predict slides or bags: class probabilities, and scores of every patch and group.
 
-    Slides are processed first, as the model expects it; --config and --set change that. Writes predictions.csv and,
-    for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and pictures (PNG). Warns where a
-    slide lies outside of what the model was trained on (domain_distance above 1). Ends with exit code 1 if some
-    failed.
+    Slides are processed first, with the settings that the model expects; --config and --set override them.
+    Writes predictions.csv and, for every slide, tables (CSV), groups (GeoJSON for QuPath), maps (OME-Zarr) and
+    images (PNG). Warns where a slide lies outside of what the model was trained on (domain_distance above 1).
+    Ends with exit code 1 if some failed.
 
     Examples:  sam-mil-engine predict auto slide.svs -o result  ·
     sam-mil-engine predict study/runs/first study/bags -o study/predicted
     """
     from ..files import atomic_write
-    from ..train.checkpoint import load_candidates
-    from ..workflow.prediction import predict_paths, settings_for
+    from ..prediction.batch import predict_paths, settings_for
+    from ..tables.writing import csv_records
+    from ..training.checkpoint import load_candidates
 
     models = load_candidates(model, device=device)
     paths = _inputs(inputs)
@@ -67,23 +69,26 @@ def command(
     values = merge(expected.model_dump(exclude_none=True), read_config(config))
     settings = changed_settings(values, config=None, assignments=assignments)
     rows: list[dict[str, object]] = []
+    table: list[dict[str, object]] = []
     failed = 0
     with progress(quiet=quiet) as report:
-        for result in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
-            rows.append(result.row())
-            if result.error is not None:
+        for item in predict_paths(models, paths, output, settings=settings, device=device, progress=report):
+            rows.append(item.row())
+            if item.error is not None:
                 failed += 1
-                print_error(result.error)
-            elif result.scores is not None:
-                if result.scores.warning is not None:
-                    err.print(f"warning: {result.scores.slide_id}: {result.scores.warning}", markup=False)
-                for note in result.scores.attrs.get("notes", ()):
-                    err.print(f"note: {result.scores.slide_id}: {note}", markup=False)
-    atomic_write(output / "predictions.csv", _csv([row for row in rows if "error" not in row]))
+                print_error(item.error)
+            elif item.result is not None:
+                table.append(item.result.row())
+                scores = item.result.scores
+                if scores.warning is not None:
+                    err.print(f"warning: {scores.slide_id}: {scores.warning}", markup=False)
+                for note in scores.attrs.get("notes", ()):
+                    err.print(f"note: {scores.slide_id}: {note}", markup=False)
+    atomic_write(output / layout.PREDICTIONS, csv_records(table))
     if json:
         print_json(rows)
     else:
-        print_table([row for row in rows if "error" not in row], title="Research use only; not for diagnosis")
+        print_table(table, title="Research use only; not for diagnosis")
         print_line(f"results: {output}")
     if failed:
         err.print(f"{failed} of {len(paths)} failed")
@@ -109,12 +114,3 @@ def _inputs(items: list[Path]) -> list[Path]:
         (name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path), path) for path in dict.fromkeys(paths)
     )
     return list(dict.fromkeys(paths))
-
-
-def _csv(rows: list[dict[str, object]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .. import layout
 from .console import err, print_dashboard, print_error, print_json, print_line, progress
 from .options import (
     ALL_STAGES,
@@ -51,15 +52,15 @@ def command(
         typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Only slides that process.csv calls failed.")
+        bool, typer.Option("--retry-failed", help="Only slides marked as failed in process.csv.")
     ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Find tissue, lay patches, segment, encode and group: from slides to bags.
+    """Find tissue, lay out patches, segment, encode and group: from slides to bags.
 
-    What was done before with the same settings is kept; a run that was stopped goes on where it was.
+    Stages that were done before with the same settings are not repeated; a run that was stopped continues.
     Ends with exit code 1 if some slides failed: process.csv says why.
 
     Examples:  sam-mil-engine process slides/ -o study  ·
@@ -67,9 +68,9 @@ def command(
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
-    from ..workflow.process import process_slides
-    from ..workflow.project import Project, side_folder
-    from ..workflow.scheduler import process_on_cluster
+    from ..cluster.slides import process_on_cluster
+    from ..process.batch import process_slides
+    from ..process.project import Project
 
     settings = process_settings(
         preset=preset,
@@ -91,11 +92,11 @@ def command(
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
-            outcomes = process_slides(
+            results = process_slides(
                 paths, project, settings=settings, stages=names, device=device, progress=report
             )
         else:
-            outcomes = process_on_cluster(
+            results = process_on_cluster(
                 paths,
                 project,
                 settings=settings,
@@ -106,18 +107,21 @@ def command(
                 announce=None if quiet else print_dashboard,
             )
         rows: list[dict[str, object]] = []
-        with closing(outcomes):
-            for number, outcome in enumerate(outcomes, start=1):
-                failed += outcome.error is not None
-                rows.append(outcome.row())
-                if outcome.error is not None:
-                    print_error(outcome.error)
+        with closing(results):
+            for number, item in enumerate(results, start=1):
+                failed += item.error is not None
+                rows.append(item.row())
+                if item.error is not None:
+                    print_error(item.error)
                 elif not quiet:
-                    err.print(f"[{number}/{len(paths)}] {outcome.summary()}", markup=False)
+                    err.print(f"[{number}/{len(paths)}] {item.summary()}", markup=False)
     if json:
         print_json(rows)
     else:
-        folders = [project / "bags", *(project / side_folder(name) for name in settings.features.more_encoders)]
+        folders = [
+            project / layout.BAGS,
+            *(project / layout.side_folder(name) for name in settings.features.more_encoders),
+        ]
         print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
         inputs = " ".join(str(item) for item in slides)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..workflow.importing import Source
+    from ..convert.source import Source
 
 Features = Annotated[
     Path,
@@ -22,7 +22,7 @@ Format = Annotated[
 ]
 Patches = Annotated[
     Path | None,
-    typer.Option("--patches", help="Folder of the coordinate files, if not beside the features.", metavar="DIR"),
+    typer.Option("--patches", help="Folder of the coordinate files, if not next to the features.", metavar="DIR"),
 ]
 Slides = Annotated[
     Path | None,
@@ -30,19 +30,19 @@ Slides = Annotated[
 ]
 ProcessList = Annotated[
     Path | None,
-    typer.Option("--process-list", help="CLAM's process_list_autogen.csv: only what it calls processed."),
+    typer.Option("--process-list", help="CLAM's process_list_autogen.csv: only slides that it marks as processed."),
 ]
 PatchSizePx0 = Annotated[
     float | None,
-    typer.Option("--patch-size-px0", help="Side of a patch in level-0 pixels, if no file says it.", min=1),
+    typer.Option("--patch-size-px0", help="Side of a patch in level-0 pixels, if no file states it.", min=1),
 ]
 SourceMpp = Annotated[
     float | None,
-    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, if no slide says it.", min=1e-3),
+    typer.Option("--source-mpp", help="Micrometres per level-0 pixel, if no slide states it.", min=1e-3),
 ]
 EncoderName = Annotated[
     str | None,
-    typer.Option("--encoder", help="Name of the encoder that made the features, if no file says it."),
+    typer.Option("--encoder", help="Name of the encoder that made the features, if no file states it."),
 ]
 
 
@@ -58,7 +58,7 @@ def make_source(
     encoder: str | None,
 ) -> Source:
     """Build the source from what was typed."""
-    from ..workflow.importing import Source
+    from ..convert.source import Source
 
     return Source(
         path,

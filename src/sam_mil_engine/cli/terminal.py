@@ -1,4 +1,4 @@
-"""Terminals that are not UTF-8 (cp932, cp949, gbk, latin-1, ASCII): signs they lack are written in plain ones."""
+"""Terminals that are not UTF-8 (cp932, gbk, latin-1, ASCII): characters they lack are replaced by plain ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import sys
 
 _HANDLER = "sam-mil-plain"
-#: Signs of our messages that many terminals lack, and what is written instead.
+#: Characters in messages that many terminals lack, and their replacements.
 _PLAIN = {
     "µ": "u",
     "μ": "u",
@@ -28,7 +28,7 @@ _PLAIN = {
 
 
 def write_in_any_encoding() -> None:
-    """Let no sign that the terminal lacks end a command with a traceback."""
+    """Prevent characters that the terminal lacks from ending a command with a traceback."""
     codecs.register_error(_HANDLER, _plain)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

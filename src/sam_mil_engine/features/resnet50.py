@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from .folding import with_folded_norms
-from .registry import RESNET50_FILE
+from ..models.encoders import ENCODERS
+from .folding import fold_norms
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
-#: The part of the model behind the feature; its weights may be in the file and are not used.
+#: The part of the model after the feature; its weights may be in the file and are not used.
 _UNUSED = ("layer4.", "fc.")
 
 
@@ -38,12 +38,12 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     EncoderError
         If the weights are missing, damaged or of another model.
     """
-    state, file, digest = find_state(path, RESNET50_FILE)
+    state, file, digest = find_state(path, ENCODERS["resnet50"])
     model = TruncatedResNet50()
     used = {name: value for name, value in state.items() if not name.startswith(_UNUSED)}
     fit_state(model, used, path=file, name="resnet50")
     return TorchEncoder(
-        with_folded_norms(model),
+        fold_norms(model),
         name="resnet50",
         version="1",
         weights_sha256=digest,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import timm
 import timm.data
@@ -12,46 +13,101 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from .hub import HUB_MODELS, HubModel
+from ..models.hub import GATED_IN_WINDOW
 from .torch_encoder import TorchEncoder
 from .weights import state_sha256
 
-Source = Literal["timm", "hf"]
 
-
-def load(name: str, *, source: Source, device: str = "auto", precision: str = "float32") -> TorchEncoder:
-    """Return a timm model with its published weights and its own normalisation, without its classifier.
-
-    Patches keep their size, except for models of one fixed size (most vision transformers), to which they are
-    resized.
+def load_from_timm(name: str, *, device: str = "auto", precision: str = "float32") -> TorchEncoder:
+    """Return a timm model by its name in timm; see :func:`load_from_hub`.
 
     Raises
     ------
     EncoderError
         If there is no such model, or its weights are neither on this machine nor to be had.
     """
-    asked = f"{source}:{name}"
-    if source == "timm" and not timm.is_model(name):
+    if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise EncoderError(
             f"timm has no model {name!r}",
             hint=f"Did you mean {', '.join(near)}?" if near else "timm.list_models() lists the names",
         )
-    known = HUB_MODELS.get(asked)
-    # timm's models have more attributes than torch knows of.
-    model: Any = _pretrained(name if source == "timm" else f"hf-hub:{name}", asked, known)
+    model = create_pretrained(name, f"timm:{name}")
+    fixed = bool(model.pretrained_cfg.get("fixed_input_size"))
+    return _encoder(model, f"timm:{name}", fixed=fixed, device=device, precision=precision)
+
+
+def load_from_hub(
+    name: str,
+    *,
+    arguments: Mapping[str, object] | None = None,
+    fixed_size: bool = False,
+    mean_of_patches: bool = False,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+) -> TorchEncoder:
+    """Return a timm model on the Hugging Face hub with its weights and normalisation, without its classifier.
+
+    Patches keep their size, except for models of one fixed size (most vision transformers), to which they are
+    resized.
+
+    Parameters
+    ----------
+    name
+        ``OWNER/NAME`` on the hub.
+    arguments
+        What its authors tell to pass to ``timm.create_model``; layers by their name.
+    fixed_size
+        Whether it takes patches of one size, whatever its configuration says.
+    mean_of_patches
+        Whether the feature is the class token and the mean of the patch tokens (else what timm pools).
+    mean, std
+        Its normalisation, where its authors state it apart from its configuration.
+    device, precision
+        As :func:`~.loading.load_encoder` has them.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such model, or its weights are neither on this machine nor to be had.
+    """
+    model = create_pretrained(f"hf-hub:{name}", f"hf:{name}", arguments)
+    fixed = fixed_size or bool(model.pretrained_cfg.get("fixed_input_size"))
+    return _encoder(
+        model,
+        f"hf:{name}",
+        fixed=fixed,
+        mean_of_patches=mean_of_patches,
+        mean=mean,
+        std=std,
+        device=device,
+        precision=precision,
+    )
+
+
+def _encoder(
+    model: Any,  # timm's models have more attributes than torch knows of
+    name: str,
+    *,
+    fixed: bool,
+    mean_of_patches: bool = False,
+    mean: tuple[float, float, float] | None = None,
+    std: tuple[float, float, float] | None = None,
+    device: str,
+    precision: str,
+) -> TorchEncoder:
     config = timm.data.resolve_model_data_config(model)
-    fixed = known is not None or bool(model.pretrained_cfg.get("fixed_input_size"))
     dim = int(getattr(model, "head_hidden_size", None) or model.num_features)
-    with_patches = known is not None and known.mean_of_patches
     return TorchEncoder(
-        ClassAndPatches(model) if with_patches else model,
-        name=asked,
+        ClassAndPatches(model) if mean_of_patches else model,
+        name=name,
         version="1",
         weights_sha256=state_sha256(model),
-        dim=2 * dim if with_patches else dim,
-        mean=(known and known.mean) or config["mean"],
-        std=(known and known.std) or config["std"],
+        dim=2 * dim if mean_of_patches else dim,
+        mean=mean or config["mean"],
+        std=std or config["std"],
         side=int(config["input_size"][-1]) if fixed else None,
         device=device,
         precision=precision,
@@ -71,20 +127,20 @@ class ClassAndPatches(nn.Module):
         return torch.cat([tokens[:, 0], tokens[:, self.transformer.num_prefix_tokens :].mean(dim=1)], dim=1)
 
 
-def _pretrained(model_name: str, asked: str, known: HubModel | None) -> nn.Module:
+def create_pretrained(model_name: str, asked: str, arguments: Mapping[str, object] | None = None) -> Any:
+    """Create a model of timm with its published weights; ``asked`` is its name in messages."""
     layers = {"SwiGLUPacked": timm.layers.SwiGLUPacked, "SiLU": nn.SiLU}
-    arguments = {} if known is None else known.arguments
-    named = {name: layers.get(str(value), value) for name, value in arguments.items()}
+    named = {name: layers.get(str(value), value) for name, value in (arguments or {}).items()}
     try:
-        model: nn.Module = timm.create_model(model_name, pretrained=True, num_classes=0, **named)
+        return timm.create_model(model_name, pretrained=True, num_classes=0, **named)
     except Exception as error:  # the hub, its HTTP client and timm raise classes that have no base in common
         raise EncoderError(
             f"the model {asked} cannot be loaded: {' '.join(str(error).split())[:300] or type(error).__name__}",
             hint="Its weights come from the Hugging Face hub: check the name, the network and your access"
             f" (`hf auth login` for gated models). Without a network, run `hf download {_repository(model_name)}`"
             " elsewhere, copy it to ~/.cache/huggingface (or where HF_HOME says), and set HF_HUB_OFFLINE=1",
+            window_hint=GATED_IN_WINDOW,
         ) from error
-    return model
 
 
 def _repository(model_name: str) -> str:

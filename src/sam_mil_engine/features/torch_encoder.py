@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..devices import describe, pick_device
 from ..errors import EncoderError
-from .registry import Promise
+from .encoder import PendingFeatures
 from .transfers import Transfers
 
 UInt8Batch = npt.NDArray[np.uint8]
@@ -43,7 +43,7 @@ class TorchEncoder:
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     precision
-        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and are told in ``version``.
+        ``float32``; ``bfloat16`` or ``float16`` run under torch's autocast and appear in ``version``.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class TorchEncoder:
         """(B, S, S, 3) uint8 RGB -> (B, D) float32; see :meth:`start`."""
         return self.start(batch)()
 
-    def start(self, batch: UInt8Batch) -> Promise:
+    def start(self, batch: UInt8Batch) -> PendingFeatures:
         """Hand over (B, S, S, 3) uint8 RGB; what is returned waits for the (B, D) float32.
 
         Out of memory, half as many patches are tried at once, and this is kept for the batches that follow; where
@@ -118,26 +118,30 @@ class TorchEncoder:
                 f"a batch of patches is (B, S, S, 3) uint8, got {batch.shape} {batch.dtype}",
                 hint="Convert the patches to 8-bit RGB",
             )
-        parts: list[Promise] = []
+        parts: list[PendingFeatures] = []
         start = 0
         while start < len(batch):
             part = batch[start : start + self._at_once(batch)]
-            promise = self._forward_or_none(part)
-            if promise is None:
+            pending = self._forward_or_none(part)
+            if pending is None:
                 self._make_room(len(part), batch.shape)
             else:
-                parts.append(promise)
+                parts.append(pending)
                 start += len(part)
         return lambda: np.concatenate([np.empty((0, self.dim), np.float32), *(self._arrived(one) for one in parts)])
 
-    def _arrived(self, promise: Promise) -> FloatFeatures:
+    def _arrived(self, pending: PendingFeatures) -> FloatFeatures:
         try:
-            return promise()
+            return pending()
         except RuntimeError as error:
             raise self._failed(error) from error
 
     def _failed(self, error: RuntimeError) -> EncoderError:
-        return EncoderError(f"{self.name} fails on {describe(self._device)}: {error}", hint="Try --device cpu")
+        return EncoderError(
+            f"{self.name} fails on {describe(self._device)}: {error}",
+            hint="Try --device cpu",
+            window_hint="Close other programs that use the graphics card, and try again",
+        )
 
     def _at_once(self, batch: UInt8Batch) -> int:
         """Patches of the batch that go through the model together."""
@@ -146,7 +150,7 @@ class TorchEncoder:
         side = self.side or max(batch.shape[1:3])
         return max(1, min(self._largest_batch or len(batch), _CPU_PIXELS // max(1, side * side)))
 
-    def _forward_or_none(self, part: UInt8Batch) -> Promise | None:
+    def _forward_or_none(self, part: UInt8Batch) -> PendingFeatures | None:
         """Begin a part, or return None where memory ran out; what the attempt held is free again then."""
         try:
             return self._forward(part)
@@ -159,7 +163,7 @@ class TorchEncoder:
             ) from error
 
     @torch.inference_mode()
-    def _forward(self, part: UInt8Batch) -> Promise:
+    def _forward(self, part: UInt8Batch) -> PendingFeatures:
         pixels = self._transfers.send(part)
         scaled = (pixels.to(torch.float32) / 255 - self._mean) / self._std
         with self._half_precision():
@@ -167,7 +171,7 @@ class TorchEncoder:
         if not isinstance(output, Tensor) or output.shape != (len(part), self.dim):
             shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise EncoderError(
-                f"{self.name} gave {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
+                f"{self.name} returned {shape} for {len(part)} patches, expected {(len(part), self.dim)}",
                 hint="The model has no pooled feature vector: choose another",
             )
         return self._transfers.fetch(output)
@@ -192,7 +196,7 @@ class TorchEncoder:
         elif self._device.type != "cpu":
             warnings.warn(
                 f"{self.name}: one patch of {shape[1]} x {shape[2]} px does not fit on {describe(self._device)};"
-                " going on with the CPU",
+                " continuing on the CPU",
                 stacklevel=3,
             )
             self._largest_batch = None

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .registry import Promise
+from .encoder import PendingFeatures
 
 
 class Transfers:
@@ -36,7 +36,7 @@ class Transfers:
         there.record_stream(computing)
         return there
 
-    def fetch(self, features: Tensor) -> Promise:
+    def fetch(self, features: Tensor) -> PendingFeatures:
         """(B, D) on the device -> what waits for it, float32."""
         features = features.float()
         if self._sending is None:

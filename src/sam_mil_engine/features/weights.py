@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import EncoderError
-from ..model_files import ModelFile, file_sha256
+from ..models.card import ModelCard
+from ..models.files import file_sha256
+from ..models.weight_files import read_weights
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -22,24 +23,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     EncoderError
         If the file is missing, damaged, or holds something else.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise EncoderError("there is no such file of weights", where=path, hint="Check the path") from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise EncoderError(
-            f"the weights cannot be read: {' '.join(str(error).split())[:300] or type(error).__name__}",
-            where=path,
-            hint="The file is damaged, cut off or no file of weights: fetch it again",
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise EncoderError(
-            "the file holds no plain table of weights", where=path, hint="Save model.state_dict() of the model"
-        )
-    return dict(state)
+    hint = "Fetch the file again, or save model.state_dict() of the model"
+    return read_weights(path, error=EncoderError, what="file of weights", hint=hint)
 
 
-def find_state(path: str, published: ModelFile) -> tuple[dict[str, Tensor], Path, str]:
+def find_state(path: str, published: ModelCard) -> tuple[dict[str, Tensor], Path, str]:
     """Return the weights in ``path``, or the published ones where it is empty; their file and its SHA-256.
 
     Raises
@@ -69,7 +57,7 @@ def fit_state(model: nn.Module, state: Mapping[str, Tensor], *, path: Path, name
         raise EncoderError(
             f"the weights do not fit {name}: {' '.join(str(error).split())[:300]}",
             where=path,
-            hint=f"Give a file of weights of {name}",
+            hint=f"Give a weights file of {name}",
         ) from error
 
 

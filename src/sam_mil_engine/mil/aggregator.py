@@ -1,7 +1,7 @@
-"""The seam between models and everything else: what goes into an aggregator and what comes out.
+"""The interface between models and everything else: what goes into an aggregator and what comes out.
 
-A new model is one file with an :class:`Aggregator` and one line in ``registry.py``. The training loop walks
-through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
+A new model is one file with an :class:`Aggregator` and one card in ``models/aggregators.py``. The training loop
+walks through ``stages``, and in each calls ``enter_stage``, ``prepare_stage``, then ``loss`` and ``after_step``;
 prediction calls ``forward`` and ``patch_logits``. Neither knows a model by name: what a model can say of its
 tokens (attention, evidence, scores and values) it says in its output, and what it cannot is None there.
 """
@@ -18,7 +18,7 @@ from ..errors import SettingsError
 from ..settings import ModelSettings
 from .bag_tensors import BagTensors
 
-__all__ = ["Aggregator", "AggregatorOutput", "BagTensors", "Loss"]
+__all__ = ["Aggregator", "AggregatorOutput", "BagTensors", "Loss", "Pooled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,25 @@ class Loss:
     logits: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A bag as its head sees it, and what it was pooled from.
+
+    Attributes
+    ----------
+    logits
+        (C,).
+    feature
+        (H,) of the bag, in front of the head.
+    attention
+        (heads, T) weights of the tokens.
+    """
+
+    logits: Tensor
+    feature: Tensor
+    attention: Tensor
+
+
 class Aggregator(nn.Module):
     """Base of all aggregators: tokens of one bag -> logits.
 
@@ -104,7 +123,7 @@ class Aggregator(nn.Module):
         self.stage = self.stages[-1]
         if self.group_tokens and not self.accepts_groups:
             raise SettingsError(
-                f"the model {settings.name!r} takes no group tokens",
+                f"the model {settings.name!r} does not take group tokens",
                 where="ModelSettings.groups",
                 hint="Leave groups out, or choose a model that takes them, such as abmil or sam-mil",
             )
@@ -116,6 +135,13 @@ class Aggregator(nn.Module):
     def forward(self, bag: BagTensors) -> AggregatorOutput:
         """Predict one bag; called in evaluation mode."""
         raise TypeError(f"{type(self).__name__} does not implement forward")
+
+    def pooled(self, bag: BagTensors) -> Pooled:
+        """Pool one bag: a teacher of MHIM-MIL needs the feature of the bag and the attention behind it."""
+        output = self(bag)
+        if output.attention is None:
+            raise TypeError(f"{type(self).__name__} does not implement pooled")
+        return Pooled(output.logits, output.attention @ output.embeddings, output.attention[None])
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C) logits of the single patches: the head applied to each patch embedding."""

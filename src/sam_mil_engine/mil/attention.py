@@ -64,3 +64,23 @@ def pooled_output(embeddings: Tensor, scores: Tensor, values: Tensor, bias: Tens
         scores=scores,
         values=values,
     )
+
+
+def output_by_class(embeddings: Tensor, attention: Tensor, *, evidence: Tensor, bias: Tensor) -> AggregatorOutput:
+    """Sum the evidence of a model whose classes have an attention each, and show that of the largest logit.
+
+    Parameters
+    ----------
+    embeddings, attention, evidence, bias
+        (T, H), (T, C), (T, C) and (C,). There is no one softmax, so the output has no ``scores``.
+    """
+    logits = evidence.sum(dim=0) + bias
+    shown = logits.argmax()
+    return AggregatorOutput(
+        logits=logits,
+        attention=attention[:, shown],
+        embeddings=embeddings,
+        evidence=evidence,
+        bias=bias,
+        attention_class=shown,
+    )

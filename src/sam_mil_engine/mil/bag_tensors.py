@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from ..bag.feature_bag import FeatureBag
-
-#: Numbers that are copied at once when features are summed.
-_BLOCK = 4_000_000
+from .group_means import GroupMeans
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class BagTensors:
     tokens
         (N + L, D): patches, then groups; (N, D) where the bag has no groups or the model is to see none.
     coords_px0
-        (N, 2) int64 positions, for models that look at neighbourhoods.
+        (N, 2) int64 positions, for models that use neighbourhoods.
     group_of_patch
         (N,) int64: the smallest group of every patch, -1 = unsegmented.
     group_area
@@ -95,10 +93,6 @@ class BagTensors:
             rounding=torch.float16 if bag.features.dtype == np.float16 else torch.float32,
         )
 
-    def without_group_tokens(self) -> BagTensors:
-        """Return the same patches and partition, without group features as tokens."""
-        return replace(self, tokens=self.features)
-
     def keeping(self, stays: Tensor) -> BagTensors:
         """Return the bag of the patches that stay, as if the others had never been in it.
 
@@ -117,7 +111,7 @@ class BagTensors:
         parts = [self.features[stays]]
         if len(self.tokens) > n:
             own, changed = self.group_features.clone(), torch.nonzero(alive & (left < before)).flatten()
-            own[changed] = self.mean_features(stays[None], torch.zeros_like(changed), changed)
+            own[changed] = self.group_means().of(stays[None], torch.zeros_like(changed), changed)
             parts.append(own[alive])
         new_patch, new_group = stays.cumsum(0) - 1, alive.cumsum(0) - 1
         of_patch = self.group_of_patch[stays]
@@ -131,34 +125,6 @@ class BagTensors:
             member_patch=new_patch[self.member_patch[pairs]],
         )
 
-    def mean_features(self, stays: Tensor, row: Tensor, group: Tensor) -> Tensor:
-        """(P, D): mean feature of the patches of ``group[p]`` that stay in row ``row[p]`` of ``stays`` (B, N).
-
-        Whichever are fewer are summed, the patches that stay or those that go: nothing is lost to cancellation.
-        """
-        sizes = torch.bincount(self.member_group, minlength=self.n_groups)
-        starts = sizes.cumsum(0) - sizes
-        by_group = self.member_patch[torch.argsort(self.member_group, stable=True)]
-        pair = torch.repeat_interleave(torch.arange(len(group), device=group.device), sizes[group])
-        rank = torch.arange(len(pair), device=group.device) - (sizes[group].cumsum(0) - sizes[group])[pair]
-        patch = by_group[starts[group][pair] + rank]
-        kept = stays[row[pair], patch]
-        count = torch.bincount(pair[kept], minlength=len(group))
-        by_what_stays = 2 * count <= sizes[group]
-        summed = kept == by_what_stays[pair]
-        sums = self._sums(pair[summed], patch[summed], len(group))
-        others = torch.nonzero(~by_what_stays).flatten()
-        if len(others):
-            whole = self._sums(self.member_group, self.member_patch, self.n_groups)
-            sums[others] = whole[group[others]] - sums[others]
-        means: Tensor = (sums / count[:, None]).to(self.rounding).float()
-        return means
-
-    def _sums(self, row: Tensor, patch: Tensor, n_rows: int) -> Tensor:
-        """(R, D): sums of the features of the patches of each row."""
-        sums = self.tokens.new_zeros((n_rows, self.width))
-        step = max(1, _BLOCK // self.width)
-        for first in range(0, len(row), step):
-            part = slice(first, first + step)
-            sums.index_add_(0, row[part], self.tokens[patch[part]])
-        return sums
+    def group_means(self) -> GroupMeans:
+        """Prepare the mean features of groups that lost patches; one preparation serves any number of parts."""
+        return GroupMeans(self.features, self.member_group, self.member_patch, self.n_groups, self.rounding)

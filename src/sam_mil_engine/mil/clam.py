@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from .attention import AttentionScores, pooled_output
+from .attention import AttentionScores, output_by_class, pooled_output
 
 
 class _Clam(Aggregator):
@@ -96,17 +96,7 @@ class ClamMb(_Clam):
         """Predict one bag."""
         embeddings, scores, values = self.score_tokens(bag)
         attention = torch.softmax(scores, dim=0)  # (T, C)
-        evidence = attention * values
-        logits = evidence.sum(dim=0) + self.head.bias
-        shown = logits.argmax()
-        return AggregatorOutput(
-            logits=logits,
-            attention=attention[:, shown],
-            embeddings=embeddings,
-            evidence=evidence,
-            bias=self.head.bias,
-            attention_class=shown,
-        )
+        return output_by_class(embeddings, attention, evidence=attention * values, bias=self.head.bias)
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C): the head on each embedding, that is, the logits of the patch as a bag of its own."""

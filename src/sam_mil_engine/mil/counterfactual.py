@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .aggregator import Aggregator, AggregatorOutput, BagTensors
 from .attention import masked_softmax
+from .group_means import GroupMeans
 
 #: Numbers in the largest array at once: bounds the memory for slides with many groups.
 _BLOCK = 2_000_000
@@ -62,12 +63,14 @@ def logits_of_parts(
     n_tokens = len(output.embeddings)
     rows = max(1, _BLOCK // n_tokens)
     blocks = [output.bias.new_zeros((0, len(output.bias)))]
+    means = bag.group_means()
     for first in range(0, len(sets), rows):
         stays = torch.stack([_members(bag, groups) == only for groups in sets[first : first + rows]])
         if output.scores is None or output.values is None:
             blocks.append(_run_again(model, bag, output, stays))
         else:
-            blocks.append(_pooled(model, bag, output.scores, output.values, stays) + output.bias)
+            pooled = _pooled(model, bag, output.scores, output.values, stays=stays, means=means)
+            blocks.append(pooled + output.bias)
         blocks[-1][~stays.any(dim=1)] = torch.nan
     return torch.cat(blocks)
 
@@ -89,7 +92,9 @@ def _run_again(model: Aggregator, bag: BagTensors, output: AggregatorOutput, sta
     return logits
 
 
-def _pooled(model: Aggregator, bag: BagTensors, scores: Tensor, values: Tensor, stays: Tensor) -> Tensor:
+def _pooled(
+    model: Aggregator, bag: BagTensors, scores: Tensor, values: Tensor, *, stays: Tensor, means: GroupMeans
+) -> Tensor:
     """(B, C) softmax(scores) @ values over the tokens of every part; ``stays`` is (B, N)."""
     n = len(bag)
     if len(scores) == n:
@@ -104,7 +109,7 @@ def _pooled(model: Aggregator, bag: BagTensors, scores: Tensor, values: Tensor, 
     step = max(1, _BLOCK // largest)
     for first in range(0, len(changed), step):
         at = changed_row[first : first + step], changed[first : first + step]
-        found = model.pooling_parts(bag.mean_features(stays, *at))
+        found = model.pooling_parts(means.of(stays, *at))
         if found is None:
             raise TypeError(f"{type(model).__name__} takes group tokens and does not implement pooling_parts")
         all_scores[at[0], n + at[1]], own_values[at] = found

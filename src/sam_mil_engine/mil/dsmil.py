@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
+from .attention import output_by_class
 
 
 class DsMil(Aggregator):
@@ -49,16 +50,7 @@ class DsMil(Aggregator):
             won = (instance - self.instance.bias).gather(0, critical)
             evidence = (evidence + torch.zeros_like(evidence).scatter(0, critical, won)) / 2
             bias = (bias + self.instance.bias) / 2
-        logits = evidence.sum(dim=0) + bias
-        shown = logits.argmax()
-        return AggregatorOutput(
-            logits=logits,
-            attention=attention[:, shown],
-            embeddings=embeddings,
-            evidence=evidence,
-            bias=bias,
-            attention_class=shown,
-        )
+        return output_by_class(embeddings, attention, evidence=evidence, bias=bias)
 
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C): the instance stream's own classifier."""

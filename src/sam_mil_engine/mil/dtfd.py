@@ -40,10 +40,10 @@ class Dtfd(Aggregator):
         self.bag_head = nn.Linear(hidden, n_classes)
 
     def forward(self, bag: BagTensors) -> AggregatorOutput:
-        """Predict one bag; its pseudo-bags are drawn at random once and for all (:func:`settled_pseudo_bags`)."""
+        """Predict one bag; its pseudo-bags are drawn at random once and for all (:func:`fixed_pseudo_bags`)."""
         tokens = self.tokens(bag)
         embeddings = self.project(tokens)
-        _, selection = self._first_tier(embeddings, settled_pseudo_bags(tokens, self.settings.dtfd.pseudo_bags))
+        _, selection = self._first_tier(embeddings, fixed_pseudo_bags(tokens, self.settings.dtfd.pseudo_bags))
         return self._second_tier(embeddings, selection)
 
     def loss(self, bag: BagTensors, label: Tensor) -> Loss:
@@ -102,7 +102,7 @@ class Dtfd(Aggregator):
         )
 
 
-def settled_pseudo_bags(tokens: Tensor, parts: int) -> Tensor:
+def fixed_pseudo_bags(tokens: Tensor, parts: int) -> Tensor:
     """Divide a bag at random, but the same tokens always in the same way, in whatever order they come.
 
     The random numbers are fixed and go to the tokens by the rank of their sum of features.

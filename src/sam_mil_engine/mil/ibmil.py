@@ -1,4 +1,4 @@
-"""IBMIL: a backdoor adjustment for what bags share beside their label (Lin et al. 2023)."""
+"""IBMIL: a backdoor adjustment for what bags share besides their label (Lin et al. 2023)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch.nn.functional import linear
 
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from .registry import build_aggregator
+from .building import build_aggregator
 
 
 class IbMil(Aggregator):
     """A softmax pooling, trained as it is in stage 1 and again, from fresh weights, in stage 2 with confounders.
 
     Between the stages k-means of the bag features M = sum_i a_i h_i of the training bags gives the dictionary of
-    confounders c_k. Stage 2 puts beside the bag feature what it shares with them (paper Eq. 6; released code):
+    confounders c_k. Stage 2 joins to the bag feature what it shares with them (paper Eq. 6; released code):
 
         z(M) = sum_k softmax_k(W_q M . W_k c_k / sqrt(joint)) c_k,    logits = W [M, z(M)] + b
 

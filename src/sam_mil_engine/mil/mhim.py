@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from ..settings import MhimSettings, ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
-from .registry import build_aggregator
-from .transmil import TransMil
+from .building import build_aggregator
 
 
 class Mhim(Aggregator):
@@ -74,10 +73,10 @@ class Mhim(Aggregator):
             return self.student.loss(bag, label)
         options = self.settings.mhim
         with torch.no_grad():
-            taught = look(self.teacher, bag)
+            taught = self.teacher.pooled(bag)
             masked = masked_patches(taught.attention[:, : len(bag)], options, high=self.high_ratio())
             target = torch.softmax(taught.feature / options.temperature, dim=-1)
-        learnt = look(self.student, _without(bag, masked))
+        learnt = self.student.pooled(_without(bag, masked))
         terms = {"bag": cross_entropy(learnt.logits[None], label[None])}
         if options.consistency:
             terms["consistency"] = options.consistency * cross_entropy(learnt.feature[None], target[None])
@@ -102,26 +101,6 @@ class Mhim(Aggregator):
     def _fresh_base(self) -> Aggregator:
         settings = self.settings.model_copy(update={"name": self.settings.mhim.base})
         return build_aggregator(settings, dim=self.dim, n_classes=self.n_classes)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What MHIM needs of a base: logits (C,), bag feature in front of the head (H,), attention (heads, T)."""
-
-    logits: Tensor
-    feature: Tensor
-    attention: Tensor
-
-
-def look(model: Aggregator, bag: BagTensors) -> Look:
-    """Run a base: AB-MIL, or TransMIL, whose bag feature is the class token and whose first layer is watched."""
-    if isinstance(model, TransMil):
-        states, weights = model.encode(model.project(model.tokens(bag)), watch=0)
-        if weights is None:
-            raise TypeError("a watched layer gives its weights")
-        return Look(model.head(states[0]).float(), states[0], weights)
-    output = model(bag)
-    return Look(output.logits, output.attention @ output.embeddings, output.attention[None])
 
 
 def masked_patches(attention: Tensor, settings: MhimSettings, *, high: float) -> Tensor:
@@ -162,7 +141,7 @@ def _voted(scores: Tensor, count: int) -> Tensor:
 
 
 def _without(bag: BagTensors, masked: Tensor) -> BagTensors:
-    """Return the bag without the masked patches and without memberships, which no base looks at."""
+    """Return the bag without the masked patches and without memberships, which no base uses."""
     stays = ~masked
     tokens = torch.cat([stays, stays.new_ones(len(bag.tokens) - len(bag))])
     return replace(

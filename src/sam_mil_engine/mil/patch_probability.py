@@ -26,7 +26,7 @@ def class_activation_probability(model: Aggregator, output: AggregatorOutput, n_
     Returns
     -------
     Tensor or None
-        None where the model is no softmax pooling with a linear head, and has none inside.
+        None where the model is not a softmax pooling with a linear head, and has none inside.
     """
     parts = model.activation_parts(output)
     if parts is None:

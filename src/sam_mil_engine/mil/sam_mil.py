@@ -79,7 +79,7 @@ def pseudo_bags(n_tokens: int, parts: int, *, device: torch.device) -> Tensor:
 
 
 def consistency(scores: Tensor, bag: BagTensors) -> Tensor:
-    """How far the patches of a group disagree in attention (supplement §6).
+    """Spatial consistency of attention (Eq. 7): how far the patches of a group disagree (supplement §6).
 
     L_con = sum_k 1/n_k sum_{i in group k} (a_i - mean_k)^2, with a = softmax of the patch scores (N,) and the
     groups a partition; patches of no segment have no spatial claim and are left out. O(N), no N x N matrix.

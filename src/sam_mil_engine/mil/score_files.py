@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import atomic_write
 from ..tables.reading import read_frame
+from ..tables.writing import csv_frame
 from .patch_calibration import CalibratedPatches
 from .scores import FloatVector, GroupScores, SlideScores
 
@@ -79,10 +80,10 @@ def save_scores(scores: SlideScores, folder: str | Path) -> Path:
     folder, name = Path(folder), scores.slide_id
     if name in {"", ".", ".."} or Path(name).name != name or "\\" in name:
         raise DataError(f"the slide_id {name!r} is not a valid file name", hint="Rename the slide in its bag")
-    atomic_write(folder / f"{name}.patches.csv", patch_table(scores).to_csv(index=False))
+    atomic_write(folder / f"{name}.patches.csv", csv_frame(patch_table(scores)))
     groups = group_table(scores)
     if groups is not None:
-        atomic_write(folder / f"{name}.groups.csv", groups.to_csv(index=False))
+        atomic_write(folder / f"{name}.groups.csv", csv_frame(groups))
     description = {
         "slide_id": name,
         "classes": scores.classes,

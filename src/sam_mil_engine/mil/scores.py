@@ -14,6 +14,10 @@ from .patch_calibration import CalibratedPatches
 FloatVector = npt.NDArray[np.float32]
 
 
+#: Probability of the last class from which a slide is called positive, where no threshold was chosen.
+THRESHOLD = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class GroupScores:
     """Scores of the L groups of a slide (methods §3).
@@ -72,7 +76,7 @@ class SlideScores:
         Probability of the last class from which the slide is called positive (two classes), from validation data.
     domain_distance
         How far the slide's features lie from those the model was trained on, in units of the limit that validation
-        slides set: above 1 the slide is outside. None where the model does not keep its domain.
+        slides set: above 1 the slide is outside. None where the model has no saved domain.
     patch_score
         (N,) log odds of tumour in a positive slide, by which patches are ranked; None where not calibrated.
     calibration
@@ -91,7 +95,7 @@ class SlideScores:
     logits: FloatVector
     bias: FloatVector
     groups: GroupScores | None = None
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     domain_distance: float | None = None
     patch_score: FloatVector | None = None
     calibration: CalibratedPatches | None = None
@@ -127,7 +131,7 @@ class SlideScores:
         if self.domain_distance is None or self.domain_distance <= 1:
             return None
         return (
-            "outside of what the model was trained on: the features lie"
+            "outside the data that the model was trained on: the features lie"
             f" {self.domain_distance:.1f} times as far from its training slides as the limit;"
             " do not rely on class and probability"
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from ..settings import ModelSettings
-from .aggregator import Aggregator, AggregatorOutput, BagTensors
+from .aggregator import Aggregator, AggregatorOutput, BagTensors, Pooled
 from .nystrom import NystromAttention
 
 #: Patches scored together as bags of their own: bounds the memory for large bags.
@@ -71,6 +71,13 @@ class TransMil(Aggregator):
             bias=self.head.bias,
         )
 
+    def pooled(self, bag: BagTensors) -> Pooled:
+        """Pool one bag: its feature is the class token, and the first attention layer is watched."""
+        states, weights = self.encode(self.project(self.tokens(bag)), watch=0)
+        if weights is None:
+            raise TypeError("a watched layer gives its weights")
+        return Pooled(self.head(states[0]).float(), states[0], weights)
+
     def encode(self, embeddings: Tensor, *, watch: int | None = None) -> tuple[Tensor, Tensor | None]:
         """(T, H) projected tokens -> normalised states (1 + T, H), class token first.
 
@@ -82,8 +89,8 @@ class TransMil(Aggregator):
         states = torch.cat([self.class_token, embeddings, embeddings[: side**2 - count]])
         mixed, first = self.layers[0](self.norms[0](states), row=0 if watch == 0 else None)
         states = states + mixed
-        picture = self.position(states[1:].T.reshape(1, -1, side, side))
-        states = torch.cat([states[:1], picture.flatten(2)[0].T])
+        image = self.position(states[1:].T.reshape(1, -1, side, side))
+        states = torch.cat([states[:1], image.flatten(2)[0].T])
         mixed, last = self.layers[1](self.norms[1](states), row=0 if watch == 1 else None)
         states = self.norms[2]((states + mixed)[: 1 + count])
         weights = last if first is None else first
@@ -107,7 +114,7 @@ class TransMil(Aggregator):
 
 
 class PositionEncoding(nn.Module):
-    """PPEG: the tokens as a square picture, plus its depthwise convolutions of sides 7, 5 and 3."""
+    """PPEG: the tokens as a square image, plus its depthwise convolutions of sides 7, 5 and 3."""
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -115,15 +122,15 @@ class PositionEncoding(nn.Module):
             nn.Conv2d(hidden, hidden, size, padding=size // 2, groups=hidden) for size in (7, 5, 3)
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """(B, H, side, side) -> the same."""
-        total = picture
+        total = image
         for convolution in self.convolutions:
-            total = total + convolution(picture)
+            total = total + convolution(image)
         return total
 
     def single(self, tokens: Tensor) -> Tensor:
-        """(B, H) -> (B, H): each a picture of side 1, where only the middle of every kernel meets a token."""
+        """(B, H) -> (B, H): each an image of side 1, where only the middle of every kernel covers a token."""
         total = tokens
         for name, value in self.convolutions.named_parameters():
             middle = value.shape[-1] // 2

@@ -1,1 +1,1 @@
-"""Pictures and the self-contained HTML page."""
+"""The self-contained HTML page, its charts, and the figure for print."""

@@ -1,4 +1,4 @@
-"""A person's annotation beside the prediction: what a slide's section shows of it."""
+"""A person's annotation next to the prediction: what a slide's section shows of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shapely import Polygon as ShapelyPolygon
 
 from ..annotations.compare import Comparison, compare_groups
 from ..annotations.model import Annotation, polygons_of, union_px0
+from ..drawing.images import Polygon
 from .content import SlideSection
-from .pictures import Polygon
 
 
 def with_annotations(section: SlideSection, annotations: Sequence[Annotation]) -> SlideSection:
-    """Add the outlines of one class, each group's agreement with them, and the figures of the comparison.
+    """Add the outlines of one class, each group's agreement with them, and the metrics of the comparison.
 
     Parameters
     ----------

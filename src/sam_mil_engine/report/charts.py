@@ -1,15 +1,31 @@
-"""Line charts as inline SVG: training curves."""
+"""Line charts of training as inline SVG, drawn by matplotlib."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Size of a chart in points, and what its axes leave free of it.
 _WIDTH, _HEIGHT = 520, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 12, 38
+_TEXT_SIZE = 11
+#: Colours that matplotlib draws -> those of the page, which are others in the dark and in print.
+_INK, _SOFT, _LINE = "#010203", "#010204", "#010205"
+_PAGE_COLOURS = {_INK: "var(--ink)", _SOFT: "var(--soft)", _LINE: "var(--line)"}
+#: Text stays text, in the page's font; the axes end at round values.
+_STYLE = {"svg.fonttype": "none", "axes.autolimit_mode": "round_numbers", "font.size": _TEXT_SIZE}
+_SVG = "{http://www.w3.org/2000/svg}"
+_LINK = "{http://www.w3.org/1999/xlink}href"
 #: Colours that stay apart for colour-blind eyes on white and on black; dashes tell them apart in print.
 _STROKES = (
     ("#1f77b4", ""),
@@ -32,7 +48,7 @@ class Series:
     name
         What it is.
     runs
-        Tuple of (x, y), each (n,), one a run; values of y that are not finite leave a gap.
+        Tuple of (x, y), each (n,), one per run; values of y that are not finite leave a gap.
     """
 
     name: str
@@ -69,34 +85,13 @@ class Chart:
     y_limits: tuple[float, float] | None = None
 
 
-def nice_ticks(low: float, high: float, *, count: int = 5) -> FloatVector:
-    """Return about ``count`` round values from ``low`` to ``high``, both of them within the ticks' span."""
-    if not high > low:
-        pad = abs(low) * 0.1 or 1.0
-        low, high = low - pad, high + pad
-    raw = (high - low) / max(count - 1, 1)
-    decade = 10.0 ** np.floor(np.log10(raw))
-    step = next(factor * decade for factor in (1, 2, 2.5, 5, 10) if factor * decade >= raw * (1 - 1e-9))
-    ticks: FloatVector = np.arange(np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9) + 1) * step
-    return ticks
-
-
 def line_chart(chart: Chart) -> Markup:
     """Draw a chart; several runs of a series are thin lines under their thick mean.
 
-    A chart without a finite value says so in words.
+    The same chart gives the same text. A chart without a finite value says so in words.
     """
-    ys = [y[np.isfinite(y)] for series in chart.series for _, y in series.runs]
-    values = np.concatenate(ys) if ys else np.zeros(0)
-    if len(values) == 0:
+    if not any(np.isfinite(y).any() for series in chart.series for _, y in series.runs):
         return Markup('<p class="note">No values for “{}”.</p>').format(chart.title)
-    xs = np.concatenate([x for series in chart.series for x, _ in series.runs])
-    y_ticks = nice_ticks(*(chart.y_limits or (float(values.min()), float(values.max()))), count=6)
-    x_ticks = nice_ticks(float(xs.min()), float(xs.max()), count=6)
-    x_low, x_high = (float(xs.min()), float(xs.max())) if np.ptp(xs) else (float(x_ticks[0]), float(x_ticks[-1]))
-    axes = _Axes((x_low, x_high), (float(y_ticks[0]), float(y_ticks[-1])))
-    drawn = [_axes_markup(chart, axes, x_ticks, y_ticks)]
-    drawn += [_series_markup(series, axes, number) for number, series in enumerate(chart.series) if series.runs]
     summary = f"{chart.title}: " + ", ".join(series.name for series in chart.series)
     keys = [
         Markup(
@@ -109,79 +104,88 @@ def line_chart(chart: Chart) -> Markup:
         '<figure class="chart"><figcaption>{}</figcaption>'
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
         '<ul class="key">{}</ul></figure>'
-    ).format(chart.title, _WIDTH, _HEIGHT, summary, Markup("").join(drawn), Markup("").join(keys))
+    ).format(chart.title, _WIDTH, _HEIGHT, summary, Markup(_drawn(chart)), Markup("").join(keys))
 
 
-@dataclass(frozen=True, slots=True)
-class _Axes:
-    x: tuple[float, float]
-    y: tuple[float, float]
+def _drawn(chart: Chart) -> str:
+    """Return what stands inside the ``svg`` element; the chart has a finite value."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    def place(self, xs: FloatVector, ys: FloatVector) -> tuple[FloatVector, FloatVector]:
-        """Values -> positions in the drawing."""
-        across = (xs - self.x[0]) / (self.x[1] - self.x[0])
-        up = (ys - self.y[0]) / (self.y[1] - self.y[0])
-        return _LEFT + across * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
-
-
-def _axes_markup(chart: Chart, axes: _Axes, x_ticks: FloatVector, y_ticks: FloatVector) -> Markup:
-    x_ticks = x_ticks[(x_ticks >= axes.x[0]) & (x_ticks <= axes.x[1])]
-    across, _ = axes.place(x_ticks, np.full(len(x_ticks), axes.y[0]))
-    _, up = axes.place(np.full(len(y_ticks), axes.x[0]), y_ticks)
-    base = _HEIGHT - _BOTTOM
-    parts = [
-        Markup(
-            '<line class="grid" x1="{0}" x2="{1}" y1="{2:.1f}" y2="{2:.1f}"/>'
-            '<text x="{3}" y="{2:.1f}" text-anchor="end" dominant-baseline="central">{4:g}</text>'
-        ).format(_LEFT, _WIDTH - _RIGHT, y, _LEFT - 6, round(float(tick), 10))
-        for tick, y in zip(y_ticks, up, strict=True)
-    ]
-    parts += [
-        Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
-            x, base + 15, round(float(tick), 10)
-        )
-        for tick, x in zip(x_ticks, across, strict=True)
-    ]
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(
-        Markup('<text x="{}" y="{}" text-anchor="middle" class="name">{}</text>').format(
-            middle, _HEIGHT - 5, chart.x_label
-        )
-    )
-    upright = (_TOP + base) / 2
-    parts.append(
-        Markup('<text transform="translate(11 {}) rotate(-90)" text-anchor="middle" class="name">{}</text>').format(
-            upright, chart.y_label
-        )
-    )
-    return Markup("").join(parts)
+    # a salt of its own: two charts of a page share no id
+    with rc_context({**_STYLE, "svg.hashsalt": repr(chart.title)}):
+        figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), dpi=72)
+        axes = _axes(figure, chart)
+        for number, series in enumerate(chart.series):
+            if series.runs:
+                _draw_series(axes, series, number)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True)
+    return _for_page(text.getvalue())
 
 
-def _series_markup(series: Series, axes: _Axes, number: int) -> Markup:
+def _axes(figure: Figure, chart: Chart) -> Axes:
+    """Add empty axes with labels, round ticks and lines across."""
+    from matplotlib.ticker import MaxNLocator
+
+    size = ((_WIDTH - _LEFT - _RIGHT) / _WIDTH, (_HEIGHT - _TOP - _BOTTOM) / _HEIGHT)
+    axes = figure.add_axes((_LEFT / _WIDTH, _BOTTOM / _HEIGHT, *size))
+    axes.spines[:].set_visible(False)
+    axes.margins(0, tight=False)
+    axes.grid(axis="y", color=_LINE, linewidth=1, clip_on=False)
+    axes.tick_params(bottom=False, left=False, labelcolor=_INK, pad=4)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    for axis, label in ((axes.xaxis, chart.x_label), (axes.yaxis, chart.y_label)):
+        axis.set_major_formatter("{x:g}")
+        axis.set_label_text(_printable(label), color=_SOFT, parse_math=False)
+    xs = np.concatenate([x for series in chart.series for x, _ in series.runs])
+    beside = 0 if np.ptp(xs) else 1
+    axes.set_xlim(float(xs.min()) - beside, float(xs.max()) + beside)
+    if chart.y_limits:
+        axes.set_ylim(chart.y_limits)
+    return axes
+
+
+def _draw_series(axes: Axes, series: Series, number: int) -> None:
     stroke, dash = _STROKES[number % len(_STROKES)]
-    parts = []
     if len(series.runs) > 1:
-        parts = [_line(axes, x, y, stroke=stroke, dash="", width=0.8, opacity=0.35) for x, y in series.runs]
+        for x, y in series.runs:
+            axes.plot(x, y, color=stroke, linewidth=0.8, alpha=0.35, clip_on=False)
     x, y = series.mean()
     if len(x) == 1:
-        (cx,), (cy,) = axes.place(x, y)
-        parts.append(Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5" fill="{}"/>').format(cx, cy, stroke))
+        axes.plot(x, y, "o", color=stroke, markersize=7, clip_on=False)
     elif len(x):
         # With one run the line itself keeps its gaps; the mean of several has none.
         x, y = series.runs[0] if len(series.runs) == 1 else (x, y)
-        parts.append(_line(axes, x, y, stroke=stroke, dash=dash, width=2.2, opacity=1))
-    return Markup("").join(parts)
+        # matplotlib counts dashes in widths of the line
+        dashes = [float(part) / 2.2 for part in dash.split()]
+        axes.plot(x, y, color=stroke, linewidth=2.2, dashes=dashes or (None, None), clip_on=False)
 
 
-def _line(
-    axes: _Axes, xs: FloatVector, ys: FloatVector, *, stroke: str, dash: str, width: float, opacity: float
-) -> Markup:
-    commands, pen_down = [], False
-    for x, y in zip(*axes.place(xs, ys), strict=True):
-        if np.isfinite(y):
-            commands.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
-        pen_down = bool(np.isfinite(y))
-    return Markup(
-        '<path d="{}" fill="none" stroke="{}" stroke-dasharray="{}" stroke-width="{}" stroke-opacity="{}"'
-        ' stroke-linejoin="round"/>'
-    ).format(" ".join(commands), stroke, dash, width, opacity)
+def _printable(text: str) -> str:
+    """Replace what no font draws and no XML holds."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _for_page(svg: str) -> str:
+    """Return the content of matplotlib's file as it can stand in a page: without styles and ids for others."""
+    root = ElementTree.fromstring(svg)
+    used = {element.get(_LINK, "")[1:] for element in root.iter(f"{_SVG}use")}
+    for parent in list(root.iter()):
+        parent.tag = parent.tag.removeprefix(_SVG)
+        for name in ("metadata", "style"):
+            for element in parent.findall(f"{_SVG}{name}"):
+                parent.remove(element)
+        if parent.get("id") not in used:
+            parent.attrib.pop("id", None)
+        if _LINK in parent.attrib:
+            parent.set("href", parent.attrib.pop(_LINK))
+    for element in root.iter("text"):
+        # the rest of the style is the font, which is the page's
+        parts = [part for part in element.get("style", "").split("; ") if not part.startswith("font")]
+        element.set("style", "; ".join(parts))
+    text = "".join(ElementTree.tostring(element, encoding="unicode") for element in root)
+    for colour, name in _PAGE_COLOURS.items():
+        text = text.replace(colour, name)
+    return text

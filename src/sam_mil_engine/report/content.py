@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing.images import Polygon, RgbImage
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
@@ -18,7 +19,6 @@ from ..slide.info import SlideInfo
 from ..slide.place import UNKNOWN_PLACE, SlidePlace
 from ..slide.tissue_regions import TissueRegions
 from .charts import Chart
-from .pictures import Picture, Polygon
 
 Mark = Literal["", "right", "wrong", "warn"]
 
@@ -68,7 +68,7 @@ class Table:
     title, note
         Above and below the table.
     columns, rows
-        Every row has one cell a column.
+        Every row has one cell per column.
     """
 
     title: str
@@ -85,8 +85,8 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure of merit: its mean, and over ``count`` > 1 runs its standard deviation; ``interval`` is 95%."""
+class Metric:
+    """A metric: its mean, and over ``count`` > 1 runs its standard deviation; ``interval`` is 95%."""
 
     mean: float
     sd: float | None = None
@@ -94,7 +94,7 @@ class Figure:
     interval: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Figure:
+    def of(cls, values: Sequence[float]) -> Metric:
         """Mean and sample standard deviation of the finite values; NaN where there is none."""
         finite = np.asarray([value for value in values if np.isfinite(value)], dtype=np.float64)
         if len(finite) == 0:
@@ -104,11 +104,11 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFigures:
-    """The figures of one model: name of the figure (``auc``, ``accuracy`` ...) -> :class:`Figure`."""
+class ModelMetrics:
+    """The metrics of one model: name of the metric (``auc``, ``accuracy`` ...) -> :class:`Metric`."""
 
     model: str
-    figures: tuple[tuple[str, Figure], ...]
+    metrics: tuple[tuple[str, Metric], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,8 @@ class SlideSection:
     ----------
     slide_id
         Name of the slide.
-    picture, frame
-        A picture of the whole slide and where it lies; None where the slide file is gone.
+    image, frame
+        An image of the whole slide and where it lies; None where the slide file is gone.
     info
         Facts of the file.
     mpp
@@ -170,7 +170,7 @@ class SlideSection:
     """
 
     slide_id: str
-    picture: Picture | None = None
+    image: RgbImage | None = None
     frame: Frame | None = None
     info: SlideInfo | None = None
     mpp: tuple[float, float] | None = None
@@ -209,8 +209,8 @@ class ReportContent:
         (name, value) at the head: what was run on what.
     settings
         (name, value): the resolved settings and versions.
-    figures
-        Figures of every model.
+    metrics
+        Metrics of every model.
     charts
         Training curves.
     predictions
@@ -228,7 +228,7 @@ class ReportContent:
     subtitle: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
-    figures: tuple[ModelFigures, ...] = ()
+    metrics: tuple[ModelMetrics, ...] = ()
     charts: tuple[Chart, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     tables: tuple[Table, ...] = ()

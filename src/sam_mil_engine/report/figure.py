@@ -1,4 +1,4 @@
-"""One picture for print: scale bar on it, legend and caption below it; PNG or PDF."""
+"""One image for print: scale bar on it, legend and caption below it; PNG or PDF."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..drawing.colours import RGB, css
+from ..drawing.images import RgbImage
 from ..errors import SettingsError
 from ..files import atomic_path
 from ..geometry import Frame
-from .colours import RGB, css
 from .legends import scale_bar
-from .pictures import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MM_PER_INCH = 25.4
 #: What a PNG or a PDF can be asked for, so that a slip of the finger does not fill the memory.
 DPI_RANGE, WIDTH_RANGE_MM = (72, 1200), (40.0, 400.0)
+#: What journals ask for, and the width of a page.
+DPI, WIDTH_MM = 300, 170.0
 _SUFFIXES = (".png", ".pdf")
-#: Heights below the picture, in inches: a row of colour bars, a row of the key, a line of the caption.
+#: Heights below the image, in inches: a row of colour bars, a row of the key, a line of the caption.
 _BAR, _KEY, _LINE = 0.52, 0.22, 0.145
 _POINTS = 7.5
 
@@ -50,15 +52,15 @@ class Entry:
 
 def write_figure(
     path: Path,
-    picture: Picture,
+    image: RgbImage,
     frame: Frame,
     *,
     mpp: tuple[float, float] | None = None,
     bars: Sequence[Bar] = (),
     entries: Sequence[Entry] = (),
     caption: str = "",
-    width_mm: float = 170.0,
-    dpi: int = 300,
+    width_mm: float = WIDTH_MM,
+    dpi: int = DPI,
 ) -> Path:
     """Write a figure that is ``width_mm`` wide in print.
 
@@ -66,14 +68,14 @@ def write_figure(
     ----------
     path
         ``.png`` or ``.pdf``; a PDF holds its text as text.
-    picture, frame
+    image, frame
         RGB (height, width, 3) with everything drawn on it, and the frame it lies in.
     mpp
         Micrometres per level-0 pixel (x, y): gives the scale bar; None leaves it out.
     bars, entries, caption
-        What stands below the picture.
+        What stands below the image.
     dpi
-        Pixels an inch of a PNG, and of the picture in a PDF.
+        Pixels per inch of a PNG, and of the image in a PDF.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def write_figure(
     from matplotlib import rc_context
 
     figure = _compose(
-        *(picture, frame),
+        *(image, frame),
         mpp=mpp,
         bars=bars,
         entries=entries,
@@ -98,8 +100,8 @@ def write_figure(
     return path
 
 
-def picture_width(width_mm: float, dpi: int) -> int:
-    """Pixels that the picture of a figure needs in width."""
+def image_width(width_mm: float, dpi: int) -> int:
+    """Pixels that the image of a figure needs in width."""
     return round(width_mm / MM_PER_INCH * dpi)
 
 
@@ -112,7 +114,7 @@ def _check(path: Path, width_mm: float, dpi: int) -> None:
 
 
 def _compose(
-    picture: Picture,
+    image: RgbImage,
     frame: Frame,
     *,
     mpp: tuple[float, float] | None,
@@ -125,7 +127,7 @@ def _compose(
     from matplotlib.figure import Figure
 
     lines = textwrap.wrap(caption, round(width * 16.5)) if caption else []
-    tall = width * picture.shape[0] / picture.shape[1]
+    tall = width * image.shape[0] / image.shape[1]
     rows = [
         tall,
         _BAR * -(-len(bars) // 2),
@@ -136,10 +138,10 @@ def _compose(
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 1 - tall / height, 1, tall / height))
-    axes.imshow(picture, aspect="auto", interpolation="antialiased")
+    axes.imshow(image, aspect="auto", interpolation="antialiased")
     axes.set_axis_off()
     if mpp is not None:
-        _draw_scale(axes, picture, frame, mpp, points_wide=width * 72)
+        _draw_scale(axes, image, frame, mpp, points_wide=width * 72)
     top = height - tall
     for number, bar in enumerate(bars):
         left = 0.02 + 0.5 * (number % 2)
@@ -154,10 +156,10 @@ def _compose(
     return figure
 
 
-def _draw_scale(axes: Any, picture: Picture, frame: Frame, mpp: tuple[float, float], *, points_wide: float) -> None:
+def _draw_scale(axes: Any, image: RgbImage, frame: Frame, mpp: tuple[float, float], *, points_wide: float) -> None:
     from matplotlib.patches import Rectangle
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     bar = scale_bar(frame, mpp, width, share=0.22)
     point = width / points_wide
     x, y = width - 12 * point - bar.pixels, height - 12 * point

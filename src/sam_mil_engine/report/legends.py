@@ -1,4 +1,4 @@
-"""What explains a picture: colour bars, keys and scale bars, as inline SVG."""
+"""What explains an image: colour bars, keys and scale bars, as inline SVG."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from ..drawing.colours import RGB, css, legend_table
 from ..geometry import Frame
-from .colours import RGB, css, legend_table
 
 _BAR_WIDTH, _BAR_HEIGHT, _BAR_STEPS = 260, 12, 64
 _ROUND = (1, 2, 5)
@@ -24,7 +24,7 @@ class ScaleBar:
     length_um
         Micrometres it stands for.
     pixels
-        Its length on the picture.
+        Its length on the image.
     label
         The length as one reads it: ``500 µm``, ``2 mm``.
     """
@@ -35,8 +35,8 @@ class ScaleBar:
 
 
 def scale_bar(frame: Frame, mpp: tuple[float, float], width: int, *, share: float = 0.25) -> ScaleBar:
-    """Return the longest bar of 1, 2 or 5 times a power of ten µm within ``share`` of a picture's width."""
-    um_per_pixel = float(frame.downsample[0] * mpp[0])
+    """Return the longest bar of 1, 2 or 5 times a power of ten µm within ``share`` of an image's width."""
+    um_per_pixel = float(frame.um_per_pixel(mpp)[0])
     room = um_per_pixel * width * share
     decade = 10.0 ** np.floor(np.log10(room))
     length = max(step * decade for step in _ROUND if step * decade <= room * (1 + 1e-9))
@@ -90,9 +90,9 @@ def key(entries: Sequence[tuple[RGB, str, str]]) -> Markup:
 def overlay(
     size: tuple[int, int], *, bar: ScaleBar | None = None, marks: Sequence[tuple[float, float, str]] = ()
 ) -> Markup:
-    """Draw what lies over a picture of (width, height): a scale bar and texts at (x, y).
+    """Draw what lies over an image of (width, height): a scale bar and texts at (x, y).
 
-    Coordinates are pixels of the picture; text keeps a size that is read at any width of the page.
+    Coordinates are pixels of the image; text keeps a size that is read at any width of the page.
     """
     width, height = size
     if bar is None and not marks:

@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from .. import layout
 from ..errors import DataError
 from .content import Cell, Column, Table
 from .tables import number
 
 
 def localisation_table(runs: Mapping[str, Path]) -> Table | None:
-    """Return one row per figure and one column per run (name -> folder); None where no run was compared."""
-    files = {name: folder / "localisation.json" for name, folder in runs.items()}
-    read = {name: _figures(file) for name, file in files.items() if file.is_file()}
+    """Return one row per metric and one column per run (name -> folder); None where no run was compared."""
+    files = {name: folder / layout.LOCALISATION for name, folder in runs.items()}
+    read = {name: _metrics(file) for name, file in files.items() if file.is_file()}
     if not read:
         return None
-    figures = list(next(iter(read.values())))
-    columns = (Column("Figure", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
+    metrics = list(next(iter(read.values())))
+    columns = (Column("Metric", numeric=False), *(Column(name, help="with its 95% interval") for name in read))
     rows = tuple(
-        (Cell(figure, figure), *(_cell(found.get(figure)) for found in read.values())) for figure in figures
+        (Cell(metric, metric), *(_cell(found.get(metric)) for found in read.values())) for metric in metrics
     )
     note = (
         "Patches at or above the operating point are marked. Sensitivity is that of lesions, at so many false"
@@ -29,7 +30,7 @@ def localisation_table(runs: Mapping[str, Path]) -> Table | None:
     return Table("Maps against annotations", columns, rows, note=note)
 
 
-def _figures(file: Path) -> dict[str, dict[str, float | None]]:
+def _metrics(file: Path) -> dict[str, dict[str, float | None]]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8"))["figures"])
     except (OSError, ValueError, KeyError, TypeError) as error:

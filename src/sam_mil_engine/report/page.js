@@ -25,7 +25,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-for (const button of document.querySelectorAll("button.picture")) {
+for (const button of document.querySelectorAll("button.image")) {
   button.addEventListener("click", () => {
     const wide = button.closest("figure").classList.toggle("wide");
     button.setAttribute("aria-expanded", String(wide));

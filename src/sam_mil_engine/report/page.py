@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_write
+from ..geometry import area_um2
 from .charts import line_chart
 from .content import Cell, ReportContent, SlideSection
-from .panels import panels_of
-from .tables import anchor, figures_table, groups_table, predictions_table
+from .panels import make_panels
+from .tables import anchor, groups_table, metrics_table, predictions_table
 
 #: Longest side of a panel, and the smaller one that keeps a page of many slides small.
 PANEL_SIDE, SMALL_PANEL_SIDE = 900, 640
@@ -62,7 +63,7 @@ def render(content: ReportContent) -> str:
     linked = frozenset(section.slide_id for section in content.slides)
     page = environment.get_template("page.html.j2").render(
         content=content,
-        figures=figures_table(content.figures) if content.figures else None,
+        metrics=metrics_table(content.metrics) if content.metrics else None,
         charts=[line_chart(chart) for chart in content.charts],
         predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
         slides=[_slide(section, side) for section in content.slides],
@@ -78,7 +79,7 @@ def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:
         "section": section,
         "anchor": anchor(section.slide_id),
         "facts": _facts(section),
-        "panels": panels_of(section, max_side=max_side),
+        "panels": make_panels(section, max_side=max_side),
         "groups": groups_table(section),
         "classes": classes,
         "right": None if scores is None or section.label is None else scores.predicted == section.label,
@@ -103,7 +104,9 @@ def _facts(section: SlideSection) -> list[tuple[str, str]]:
         facts.append(("Resolution", "not in the file"))
     if section.tissue is not None:
         area = float(section.tissue.area_px0.sum())
-        text = f"{area:,.0f} px²".replace(",", " ") if mpp is None else f"{area * mpp[0] * mpp[1] / 1e6:.2f} mm²"
+        text = (
+            f"{area:,.0f} px²".replace(",", " ") if mpp is None else f"{float(area_um2(area, mpp)) / 1e6:.2f} mm²"
+        )
         facts.append(("Tissue", text))
     if section.coords_px0 is not None:
         facts.append(("Patches", f"{len(section.coords_px0):,}".replace(",", " ")))

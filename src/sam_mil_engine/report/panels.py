@@ -8,28 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from ..geometry import Frame
-from .colours import ANNOTATION, ATTENTION_MAP, HOLE, POSITIVE, PROBABILITY_MAP, TISSUE
-from .content import SlideSection
-from .legends import colour_bar, key, overlay, scale_bar
-from .pictures import (
-    Picture,
+from ..drawing.colours import ANNOTATION, ATTENTION_MAP, HOLE, POSITIVE, PROBABILITY_MAP, TISSUE
+from ..drawing.images import (
+    RgbImage,
     attention_limit,
     draw_map,
     draw_outlines,
     draw_patches,
     draw_segments,
     draw_tissue,
-    encode_picture,
+    encode_image,
     segment_labels,
     soften,
 )
+from ..geometry import Frame
+from .content import SlideSection
+from .legends import colour_bar, key, overlay, scale_bar
 
 _NOTHING = Markup("")
 _NAMED_GROUPS = 10
-#: Share of the picture's side that a segment must measure around its number.
+#: Share of the image's side that a segment must measure around its number.
 _THIN = 0.012
-_MAP_OPACITY = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,11 @@ class Panel:
     title, caption, alt
         Texts; escaped when drawn.
     uri
-        The picture as a ``data:`` URI.
+        The image as a ``data:`` URI.
     size
-        Width and height of the picture.
+        Width and height of the image.
     over, legend
-        SVG and HTML on and below the picture.
+        SVG and HTML on and below the image.
     """
 
     title: str
@@ -57,36 +56,36 @@ class Panel:
     legend: Markup = _NOTHING
 
 
-def jpeg_uri(picture: Picture) -> str:
-    """Encode a picture as a ``data:image/jpeg`` URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(encode_picture(picture, ".jpg")).decode()
+def jpeg_uri(image: RgbImage) -> str:
+    """Encode an image as a ``data:image/jpeg`` URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(encode_image(image, ".jpg")).decode()
 
 
-def fit(picture: Picture, frame: Frame, max_side: int) -> tuple[Picture, Frame]:
-    """Shrink a picture so that its longer side is at most ``max_side``; smaller ones stay as they are."""
+def fit(image: RgbImage, frame: Frame, max_side: int) -> tuple[RgbImage, Frame]:
+    """Shrink an image so that its longer side is at most ``max_side``; smaller ones stay as they are."""
     import cv2
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     factor = max_side / max(height, width)
     if factor >= 1:
-        return picture, frame
+        return image, frame
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    small: Picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small: RgbImage = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     ratio = frame.sizes_to_px0((width / size[0], height / size[1]))
     return small, Frame(frame.origin_px0, (float(ratio[0]), float(ratio[1])))
 
 
-def panels_of(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
-    """Draw every figure that the section has data for; none where it has no picture."""
-    if section.picture is None or section.frame is None:
+def make_panels(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
+    """Draw every figure that the section has data for; none where it has no image."""
+    if section.image is None or section.frame is None:
         return ()
-    picture, frame = fit(section.picture, section.frame, max_side)
+    image, frame = fit(section.image, section.frame, max_side)
     candidates = (
-        _tissue_panel(section, picture, frame),
-        _segments_panel(section, picture, frame),
-        _attention_panel(section, picture, frame),
-        _probability_panel(section, picture, frame),
-        _annotation_panel(section, picture, frame),
+        _tissue_panel(section, image, frame),
+        _segments_panel(section, image, frame),
+        _attention_panel(section, image, frame),
+        _probability_panel(section, image, frame),
+        _annotation_panel(section, image, frame),
     )
     return tuple(panel for panel in candidates if panel is not None)
 
@@ -94,23 +93,25 @@ def panels_of(section: SlideSection, *, max_side: int) -> tuple[Panel, ...]:
 def _panel(
     section: SlideSection,
     frame: Frame,
-    picture: Picture,
+    image: RgbImage,
     *,
     title: str,
     caption: str,
     legend: Markup = _NOTHING,
     marks: tuple[tuple[float, float, str], ...] = (),
 ) -> Panel:
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     bar = None if section.mpp is None else scale_bar(frame, section.mpp, width)
     alt = f"{title}: {section.slide_id}. {caption}"
     over = overlay((width, height), bar=bar, marks=marks)
-    return Panel(title, caption, alt, jpeg_uri(picture), (width, height), over, legend)
+    return Panel(
+        title=title, caption=caption, alt=alt, uri=jpeg_uri(image), size=(width, height), over=over, legend=legend
+    )
 
 
-def _tissue_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel:
+def _tissue_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel:
     if section.tissue is None:
-        return _panel(section, frame, picture, title="Slide", caption="Overview.")
+        return _panel(section, frame, image, title="Slide", caption="Overview.")
     tissue = section.tissue
     holes = sum(len(rings) for _, rings in tissue.polygons_px0)
     pieces = f"{len(tissue)} piece{'' if len(tissue) == 1 else 's'} of tissue"
@@ -119,19 +120,19 @@ def _tissue_panel(section: SlideSection, picture: Picture, frame: Frame) -> Pane
         smaller = f"{len(tissue.left_out_px0)} smaller piece{'' if len(tissue.left_out_px0) == 1 else 's'}"
         caption += f" Left out: {smaller}, {tissue.left_out_share:.0%} of the tissue."
     entries = [(TISSUE, "tissue", "line"), *([(HOLE, "hole", "line")] if holes else [])]
-    drawn = draw_tissue(picture, frame, tissue)
+    drawn = draw_tissue(image, frame, tissue)
     return _panel(section, frame, drawn, title="Slide and tissue", caption=caption, legend=key(entries))
 
 
-def _segments_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel | None:
+def _segments_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel | None:
     segments = section.segments
     if segments is None:
         return None
     caption = f"{len(segments)} segments, small ones drawn over large ones."
-    marks = _group_names(section, frame, (picture.shape[1], picture.shape[0]))
+    marks = _group_names(section, frame, (image.shape[1], image.shape[0]))
     if marks:
         caption += " Numbers name the groups in the table."
-    drawn = draw_segments(soften(picture, colour=0.35, contrast=0.85), frame, segments)
+    drawn = draw_segments(soften(image, colour=0.35, contrast=0.85), frame, segments)
     return _panel(section, frame, drawn, title="Segments", caption=caption, marks=marks)
 
 
@@ -160,7 +161,7 @@ def _group_names(
     return tuple(marks)
 
 
-def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel | None:
+def _attention_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel | None:
     scores, size = section.scores, section.patch_size_px0
     attention = None if scores is None else scores.relative_attention
     if scores is None or attention is None or size is None:
@@ -168,10 +169,9 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
     finite = attention[np.isfinite(attention)]
     top = attention_limit(attention)
     drawn = draw_map(
-        *(soften(picture), frame, scores.coords_px0, size, attention),
+        *(soften(image), frame, scores.coords_px0, size, attention),
         colormap=ATTENTION_MAP,
         limits=(0, top),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     peak = float(finite.max()) if len(finite) else float("nan")
@@ -181,17 +181,16 @@ def _attention_panel(section: SlideSection, picture: Picture, frame: Frame) -> P
     return _panel(section, frame, drawn, title="Attention", caption=caption, legend=bar)
 
 
-def _probability_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel | None:
+def _probability_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel | None:
     scores, size = section.scores, section.patch_size_px0
     if scores is None or size is None:
         return None
     name = scores.classes[section.shown_class]
     values = scores.patch_probability[:, section.shown_class]
     drawn = draw_map(
-        *(soften(picture), frame, scores.coords_px0, size, values),
+        *(soften(image), frame, scores.coords_px0, size, values),
         colormap=PROBABILITY_MAP,
         limits=(0, 1),
-        opacity=_MAP_OPACITY,
         tissue=section.tissue,
     )
     ticks = [(0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1")]
@@ -212,15 +211,15 @@ def _of_normal(section: SlideSection) -> str:
     if threshold != scores.calibration.operating_point:
         return ""
     share = scores.calibration.normal_share(threshold)
-    return f", the operating point: of normal tissue, {share:.1%} would be marked"
+    return f", the operating point: {share:.1%} of normal tissue would be marked"
 
 
-def _annotation_panel(section: SlideSection, picture: Picture, frame: Frame) -> Panel | None:
+def _annotation_panel(section: SlideSection, image: RgbImage, frame: Frame) -> Panel | None:
     if not section.annotation:
         return None
     scores, size = section.scores, section.patch_size_px0
     entries = [(ANNOTATION, "annotation", "line")]
-    drawn, caption = picture, "The annotation."
+    drawn, caption = image, "The annotation."
     if scores is not None and size is not None:
         threshold = scores.patch_threshold(section.shown_class)
         chosen = scores.patch_probability[:, section.shown_class] >= threshold

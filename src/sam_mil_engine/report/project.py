@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import layout
 from ..annotations.model import Annotation, by_class
 from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
-from ..bag.names import existing_form
+from ..bag.names import find_existing
+from ..bag.native import bags_in
 from ..errors import BagError, DataError
 from ..mil.score_files import read_scores
 from ..mil.scores import SlideScores
@@ -20,26 +22,26 @@ from .content import PredictionRow, ReportContent, SlideSection
 from .localisation import localisation_table
 from .process_list import process_table, read_process_list
 from .runs import (
-    charts_beside,
-    charts_of,
+    compare_charts,
     differences_table,
-    figures_of,
     flat,
+    make_charts,
+    metrics_of,
     model_name,
     predictions_of,
     read_settings,
 )
-from .sections import section_of_bag, section_of_scores
+from .sections import section_from_bag, section_from_scores
 
 if TYPE_CHECKING:
-    from ..train.run_files import TrainResult
+    from ..training.run_files import TrainResult
 
-#: Slides with pictures on one page, so that it stays small enough to send.
+#: Slides with images on one page, so that it stays small enough to send.
 MAX_SLIDES = 8
 _MAX_RUN_SLIDES = 4
 
 
-def report_of(
+def build_report(
     path: str | Path,
     *,
     annotations: Mapping[str, Path] | None = None,
@@ -55,13 +57,13 @@ def report_of(
         A PROJECT (``bags/`` and ``process.csv``), a RUN (``metrics.json``), a folder of RUNs of several models,
         or a PREDICTION (what ``predict`` wrote).
     annotations
-        slide_id -> annotation file, shown beside the prediction.
+        slide_id -> annotation file, shown next to the prediction.
     labels
         slide_id -> true class, where the folder does not know it.
     max_slides
-        Slides that get pictures; the tables list all.
+        Slides that get images; the tables list all.
     progress
-        Called once a slide; raising in it stops.
+        Called once per slide; raising in it stops.
 
     Raises
     ------
@@ -72,12 +74,12 @@ def report_of(
     if not folder.is_dir():
         raise DataError("there is no such folder", where=folder, hint="Give a project, a run or a prediction")
     builder = _Builder(annotations or {}, labels or {}, max_slides, progress)
-    if (folder / "metrics.json").is_file():
+    if layout.is_finished_run(folder):
         return builder.run(folder, [folder])
-    if (folder / "process.csv").is_file() or any((folder / "bags").glob("*.h5")):
+    if layout.is_project(folder):
         return builder.project(folder)
-    if any(folder.glob("*/metrics.json")):
-        from ..train.run_files import runs_in
+    if any(folder.glob(f"*/{layout.METRICS}")):
+        from ..training.run_files import runs_in
 
         runs = runs_in(folder)
         return builder.run(folder, runs)
@@ -85,7 +87,7 @@ def report_of(
     if files:
         return builder.prediction(folder, files)
     raise DataError(
-        "this is no project, no finished run and no prediction",
+        "this is not a project, a finished run or a prediction",
         where=folder,
         hint="Give the folder that process, train or predict wrote; an unfinished run must be resumed first",
     )
@@ -105,14 +107,14 @@ class _Builder:
         self._max, self._progress = max_slides, progress
 
     def project(self, folder: Path) -> ReportContent:
-        rows = read_process_list(folder / "process.csv")
-        bags = sorted((folder / "bags").glob("*.h5"))
+        rows = read_process_list(folder / layout.PROCESS_LIST)
+        bags = bags_in(folder)
         notes: list[str] = []
         sections: list[SlideSection] = []
         for done, bag in enumerate(bags[: self._max]):
-            self._progress(Progress("report", done, min(len(bags), self._max), "slides", bag.stem))
+            self._progress(Progress("report", done, min(len(bags), self._max), unit="slides", message=bag.stem))
             try:
-                sections.append(self._annotated(section_of_bag(bag, label=self._labels.get(bag.stem))))
+                sections.append(self._annotated(section_from_bag(bag, label=self._labels.get(bag.stem))))
             except BagError as error:
                 notes.append(str(error))
         settings = read_settings(folder)
@@ -132,7 +134,7 @@ class _Builder:
         )
 
     def run(self, folder: Path, runs: Sequence[Path]) -> ReportContent:
-        from ..train.run_files import read_run
+        from ..training.run_files import read_run
 
         results = [read_run(run) for run in runs]
         settings = [read_settings(run) for run in runs]
@@ -156,7 +158,7 @@ class _Builder:
         if parts != ["test"]:
             notes.append("Some slides below are validation slides: the run has no test slides for them.")
         sections, why_none = self._run_slides(runs[0], first) if single and evaluated is None else ([], [])
-        differences = None if single else differences_table(folder / "comparison.csv")
+        differences = None if single else differences_table(folder / layout.COMPARISON)
         maps = localisation_table(dict(zip(names, runs, strict=True)))
         return ReportContent(
             title=_name(folder),
@@ -164,8 +166,8 @@ class _Builder:
             subtitle="Training and evaluation" if evaluated is None else "Evaluation on other data",
             facts=tuple(facts),
             settings=_settings(settings[0]) if single else (),
-            figures=tuple(figures_of(name, result) for name, result in zip(names, results, strict=True)),
-            charts=charts_of(first.history) if single else charts_beside(dict(zip(names, results, strict=True))),
+            metrics=tuple(metrics_of(name, result) for name, result in zip(names, results, strict=True)),
+            charts=make_charts(first.history) if single else compare_charts(dict(zip(names, results, strict=True))),
             predictions=predictions_of(first) if single else (),
             tables=tuple(table for table in (differences, maps) if table is not None),
             slides=tuple(sections),
@@ -174,12 +176,12 @@ class _Builder:
 
     def _run_slides(self, folder: Path, run: TrainResult) -> tuple[list[SlideSection], list[str]]:
         """Predict some unseen slides of the first split again, the wrong ones first, to show where it looked."""
-        from ..predict import predict
-        from ..train.checkpoint import load_model
+        from ..prediction.slide import predict
+        from ..training.checkpoint import load_model
 
-        home = next((parent for parent in folder.resolve().parents[:4] if (parent / "bags").is_dir()), None)
+        home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
         if home is None:
-            return [], ["The bags are not in a folder above the run: there are no pictures of slides."]
+            return [], ["The bags are not in a folder above the run: there are no images of slides."]
         table = run.predictions
         one = table[(table["repeat"] == table["repeat"].iloc[0]) & (table["fold"] == table["fold"].iloc[0])]
         one = one.assign(right=one["label"] == one["predicted"], p=one[f"p_{run.classes[-1]}"])
@@ -187,15 +189,15 @@ class _Builder:
         model = load_model(run.model_dir, device="cpu")
         sections, notes = [], []
         for done, row in enumerate(chosen.to_dict("records")):
-            bag = existing_form(home / "bags" / f"{row['slide_id']}.h5")
-            self._progress(Progress("report", done, len(chosen), "slides", bag.stem))
+            bag = find_existing(home / layout.BAGS / f"{row['slide_id']}{layout.BAG_ENDING}")
+            self._progress(Progress("report", done, len(chosen), unit="slides", message=bag.stem))
             if not bag.is_file():
                 notes.append(f"{row['slide_id']}: the bag is no longer in {bag.parent}.")
                 continue
             scores = predict(model, read_bag(bag))
-            sections.append(self._annotated(section_of_bag(bag, scores=scores, label=str(row["label"]))))
+            sections.append(self._annotated(section_from_bag(bag, scores=scores, label=str(row["label"]))))
         notes.append(
-            f"Pictures show {len(sections)} of {len(one)} unseen slides of the first split, wrong ones first."
+            f"Images show {len(sections)} of {len(one)} unseen slides of the first split, misclassified ones first."
         )
         return sections, notes
 
@@ -206,9 +208,11 @@ class _Builder:
         sections: list[SlideSection] = []
         for done, k in enumerate(order[: self._max]):
             item = scores[k]
-            self._progress(Progress("report", done, min(len(order), self._max), "slides", item.slide_id))
+            self._progress(
+                Progress("report", done, min(len(order), self._max), unit="slides", message=item.slide_id)
+            )
             label = self._labels.get(item.slide_id)
-            sections.append(self._annotated(section_of_scores(item, label=label)))
+            sections.append(self._annotated(section_from_scores(item, label=label)))
         models = sorted({str(item.attrs.get("model", "unknown")) for item in scores})
         encoders = sorted({str(item.attrs["encoder"]) for item in scores if "encoder" in item.attrs})
         facts = [("Model", ", ".join(models)), ("Slides", str(len(scores)))]
@@ -226,11 +230,11 @@ class _Builder:
     def _prediction_row(self, scores: SlideScores) -> PredictionRow:
         positive = 1 if len(scores.classes) == 2 else int(scores.probabilities.argmax())
         return PredictionRow(
-            scores.slide_id,
-            self._labels.get(scores.slide_id),
-            float(scores.probabilities[positive]),
-            scores.predicted,
-            scores.classes[positive],
+            slide_id=scores.slide_id,
+            label=self._labels.get(scores.slide_id),
+            probability=float(scores.probabilities[positive]),
+            predicted=scores.predicted,
+            positive=scores.classes[positive],
         )
 
     def _annotated(self, section: SlideSection) -> SlideSection:
@@ -257,7 +261,7 @@ def _settings(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _more(count: int, shown: int) -> tuple[str, ...]:
-    return (f"Pictures show {shown} of {count} slides; the tables list all.",) if count > shown else ()
+    return (f"Images show {shown} of {count} slides; the tables list all.",) if count > shown else ()
 
 
 def _name(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a RUN folder says: figures, training curves, predictions."""
+"""What a RUN folder says: metrics, training curves, predictions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import layout
 from ..errors import DataError
 from ..tables.reading import read_frame
 from .charts import Chart, Series
-from .content import Cell, Column, Figure, ModelFigures, PredictionRow, Table
-from .tables import FIGURE_NAMES, number
+from .content import Cell, Column, Metric, ModelMetrics, PredictionRow, Table
+from .tables import METRIC_NAMES, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..train.run_files import TrainResult
+    from ..training.run_files import TrainResult
 
 
 def model_name(settings: Mapping[str, Any]) -> str:
@@ -30,7 +31,7 @@ def model_name(settings: Mapping[str, Any]) -> str:
 
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read ``settings.json``; raises :class:`DataError` where it is not readable."""
-    file = folder / "settings.json"
+    file = folder / layout.SETTINGS
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -55,21 +56,21 @@ def flat(values: Mapping[str, Any], *, prefix: str = "") -> tuple[tuple[str, str
     return tuple(rows)
 
 
-def figures_of(name: str, run: TrainResult) -> ModelFigures:
+def metrics_of(name: str, run: TrainResult) -> ModelMetrics:
     """Mean and deviation over the folds, on test slides, or on validation slides where there is no test part.
 
     With one fold, its 95% interval instead of a deviation.
     """
     folds = [fold["test"] if fold["test"] is not None else fold["val"] for fold in run.folds]
-    names = list(dict.fromkeys(figure for fold in folds for figure in fold))
-    values = {figure: [np.nan if fold.get(figure) is None else fold[figure] for fold in folds] for figure in names}
-    order = sorted(names, key=lambda figure: (figure != "auc", figure != "accuracy", names.index(figure)))
+    names = list(dict.fromkeys(metric for fold in folds for metric in fold))
+    values = {metric: [np.nan if fold.get(metric) is None else fold[metric] for fold in folds] for metric in names}
+    order = sorted(names, key=lambda metric: (metric != "auc", metric != "accuracy", names.index(metric)))
     if len(folds) > 1:
-        return ModelFigures(name, tuple((figure, Figure.of(values[figure])) for figure in order))
+        return ModelMetrics(name, tuple((metric, Metric.of(values[metric])) for metric in order))
     pooled = run.summary["pooled"]
-    return ModelFigures(
+    return ModelMetrics(
         name,
-        tuple((figure, replace(Figure.of(values[figure]), interval=_interval(pooled[figure]))) for figure in order),
+        tuple((metric, replace(Metric.of(values[metric]), interval=_interval(pooled[metric]))) for metric in order),
     )
 
 
@@ -95,7 +96,7 @@ def predictions_of(run: TrainResult) -> tuple[PredictionRow, ...]:
     )
 
 
-def charts_beside(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
+def compare_charts(runs: Mapping[str, TrainResult]) -> tuple[Chart, ...]:
     """Draw validation loss and AUC of several models, the mean over the folds of each."""
     wanted = {"val_loss": ("Validation loss", "loss", None), "val_auc": ("Validation AUC", "AUC", (0.0, 1.0))}
     known = {name: run.history for name, run in runs.items() if "epoch" in run.history}
@@ -119,7 +120,7 @@ def differences_table(file: Path) -> Table | None:
         table = read_frame(file, text=("figure", "model"))
         rows = [
             (
-                Cell(FIGURE_NAMES.get(row["figure"], row["figure"]), row["figure"]),
+                Cell(METRIC_NAMES.get(row["figure"], row["figure"]), row["figure"]),
                 Cell(row["model"], row["model"]),
                 Cell(row["against"], row["against"]),
                 Cell(
@@ -132,12 +133,12 @@ def differences_table(file: Path) -> Table | None:
             for row in table[table["test"].notna()].to_dict("records")
         ]
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"not readable ({error})", where=file, hint="Make it again: compare-models") from error
+        raise DataError(f"not readable ({error})", where=file, hint="Create it again: compare-models") from error
     columns = (
-        Column("Figure", numeric=False),
+        Column("Metric", numeric=False),
         Column("Model", numeric=False),
         Column("Against", numeric=False),
-        Column("Difference", help="of the pooled figures, with its 95% interval"),
+        Column("Difference", help="of the pooled metrics, with its 95% interval"),
         Column("p", help="two-sided, not corrected for the number of models"),
         Column(
             "Test",
@@ -145,12 +146,12 @@ def differences_table(file: Path) -> Table | None:
             numeric=False,
         ),
     )
-    note = "Pooled: all predictions of all folds together, as each fold's threshold called them."
+    note = "Pooled: all predictions of all folds together, each classified with the threshold of its fold."
     return Table("Differences between models", columns, tuple(rows), note=note) if rows else None
 
 
-def charts_of(history: pd.DataFrame) -> tuple[Chart, ...]:
-    """Training loss with its terms, validation loss, validation AUC, over the epochs; one line a fold."""
+def make_charts(history: pd.DataFrame) -> tuple[Chart, ...]:
+    """Training loss with its terms, validation loss, validation AUC, over the epochs; one line per fold."""
     if history.empty or "epoch" not in history:
         return ()
     terms = [name for name in history if str(name).startswith("train_") and name != "train_loss"]

@@ -9,27 +9,28 @@ from typing import Any
 
 import numpy as np
 
+from .. import layout
 from ..bag.feature_bag import FeatureBag
 from ..bag.h5 import read_attributes, read_bag, read_grid, read_place, read_segments, read_stages, read_tissue
+from ..drawing.images import RgbImage
 from ..errors import SamMilError
 from ..geometry import Frame
 from ..mil.scores import SlideScores
 from ..slide.reader import open_slide
 from ..tables.cells import nfc
 from .content import SlideSection
-from .pictures import Picture
 
-#: Longest side of the pictures that are read; panels may be smaller.
-PICTURE_SIDE = 900
+#: Longest side of the images that are read; panels may be smaller.
+IMAGE_SIDE = 900
 
 
-def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str | None = None) -> SlideSection:
-    """Collect what a bag knows, and a picture of its slide.
+def section_from_bag(path: Path, *, scores: SlideScores | None = None, label: str | None = None) -> SlideSection:
+    """Collect what a bag knows, and an image of its slide.
 
     Parameters
     ----------
     path
-        The native bag. Where the slide file is no longer at the place that the bag names, the picture in the
+        The native bag. Where the slide file is no longer at the place that the bag names, the image in the
         project's ``masks`` is used, and the section says so.
     scores
         Of this slide; where they are of other patches or groups than the bag's, they win and a note says so.
@@ -60,15 +61,15 @@ def section_of_bag(path: Path, *, scores: SlideScores | None = None, label: str 
     )
     if scores is not None:
         section = _with_scores(section, bag, scores)
-    return _with_picture(section, path, attrs)
+    return _with_image(section, path, attrs)
 
 
-def section_of_scores(scores: SlideScores, *, label: str | None = None) -> SlideSection:
+def section_from_scores(scores: SlideScores, *, label: str | None = None) -> SlideSection:
     """Collect a section from the bag that the scores were made from, or from the scores alone if it is gone."""
     notes = tuple(str(note) for note in scores.attrs.get("notes", ()))
     bag = scores.attrs.get("path")
     if bag is not None and Path(bag).is_file():
-        section = section_of_bag(Path(bag), scores=scores, label=label)
+        section = section_from_bag(Path(bag), scores=scores, label=label)
         return replace(section, notes=(*section.notes, *notes))
     missing = "The bag of this slide is not known" if bag is None else f"The bag is no longer at {bag}"
     return SlideSection(
@@ -78,7 +79,7 @@ def section_of_scores(scores: SlideScores, *, label: str | None = None) -> Slide
         patch_size_px0=_pair(scores.attrs.get("size_px0")),
         scores=scores,
         label=label,
-        notes=(f"{missing}: there are no pictures, segments or groups.", *notes),
+        notes=(f"{missing}: there are no images, segments or groups.", *notes),
     )
 
 
@@ -93,26 +94,26 @@ def _with_scores(section: SlideSection, bag: FeatureBag | None, scores: SlideSco
     return replace(section, scores=scores, coords_px0=scores.coords_px0)
 
 
-def _with_picture(section: SlideSection, path: Path, attrs: Mapping[str, Any]) -> SlideSection:
+def _with_image(section: SlideSection, path: Path, attrs: Mapping[str, Any]) -> SlideSection:
     slide_path = attrs.get("slide_path")
     reason = "The bag does not say where its slide file is"
     if slide_path is not None:
         try:
             with open_slide(str(slide_path)) as slide:
-                picture, frame = slide.picture(max_side=PICTURE_SIDE)
-                return replace(section, picture=picture, frame=frame, info=slide.info)
+                image, frame = slide.read_image(max_side=IMAGE_SIDE)
+                return replace(section, image=image, frame=frame, info=slide.info)
         except SamMilError as error:
             reason = f"The slide file could not be read ({error.what}: {slide_path})"
-    mask = path.parent.parent / "masks" / f"{path.stem}.jpg"
-    found = _mask_picture(mask, attrs.get("level_dim"))
+    mask = path.parent.parent / layout.MASKS / f"{path.stem}.jpg"
+    found = _mask_image(mask, attrs.get("level_dim"))
     if found is None:
-        return replace(section, notes=(*section.notes, f"{reason}: there are no pictures."))
-    note = f"{reason}: pictures are made from masks/{mask.name}, on which the tissue is outlined."
-    return replace(section, picture=found[0], frame=found[1], notes=(*section.notes, note))
+        return replace(section, notes=(*section.notes, f"{reason}: there are no images."))
+    note = f"{reason}: images are made from {layout.MASKS}/{mask.name}, on which the tissue is outlined."
+    return replace(section, image=found[0], frame=found[1], notes=(*section.notes, note))
 
 
-def _mask_picture(mask: Path, size_px0: Any) -> tuple[Picture, Frame] | None:
-    """Return the picture of the tissue that ``process`` made of the whole slide, and its frame."""
+def _mask_image(mask: Path, size_px0: Any) -> tuple[RgbImage, Frame] | None:
+    """Return the image of the tissue that ``process`` made of the whole slide, and its frame."""
     import cv2
 
     data = cv2.imread(str(mask)) if mask.is_file() and size_px0 is not None else None

@@ -1,4 +1,4 @@
-"""The tables of the report: figures of merit, predictions, groups."""
+"""The tables of the report: metrics, predictions, groups."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ..drawing.colours import css, segment_colours
 from ..mil.scores import GroupScores, SlideScores
-from .colours import css, segment_colours
-from .content import Cell, Column, Figure, ModelFigures, PredictionRow, SlideSection, Table
+from .content import Cell, Column, Metric, ModelMetrics, PredictionRow, SlideSection, Table
 
-#: How a figure of merit is written; others keep their own name.
-FIGURE_NAMES = {
+#: Titles of metrics; others keep their own name.
+METRIC_NAMES = {
     "auc": "AUC",
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -35,43 +35,43 @@ def number(value: float, *, digits: int = 3, swatch: str = "") -> Cell:
     return Cell(f"{value:,.{digits}f}".replace(",", " "), float(value), swatch=swatch)
 
 
-def figure_text(figure: Figure) -> str:
-    """Write ``0.961 ± 0.013`` or ``0.961 (0.91–0.99)``; a dash where there is no figure."""
-    if not np.isfinite(figure.mean):
+def metric_text(metric: Metric) -> str:
+    """Write ``0.961 ± 0.013`` or ``0.961 (0.91–0.99)``; a dash where there is none."""
+    if not np.isfinite(metric.mean):
         return "–"
-    text = f"{figure.mean:.3f}"
-    if figure.sd is not None:
-        text += f" ± {figure.sd:.3f}"
-    if figure.interval is not None:
-        text += f" ({figure.interval[0]:.3f}–{figure.interval[1]:.3f})"
+    text = f"{metric.mean:.3f}"
+    if metric.sd is not None:
+        text += f" ± {metric.sd:.3f}"
+    if metric.interval is not None:
+        text += f" ({metric.interval[0]:.3f}–{metric.interval[1]:.3f})"
     return text
 
 
-def figures_table(models: Sequence[ModelFigures]) -> Table:
-    """Return one row a model, one column a figure of merit, in the order of their first appearance."""
-    names = list(dict.fromkeys(name for model in models for name, _ in model.figures))
-    several = any(figure.count > 1 for model in models for _, figure in model.figures)
+def metrics_table(models: Sequence[ModelMetrics]) -> Table:
+    """Return one row per model and one column per metric, in the order of first appearance."""
+    names = list(dict.fromkeys(name for model in models for name, _ in model.metrics))
+    several = any(metric.count > 1 for model in models for _, metric in model.metrics)
     rows = []
     for model in models:
-        known = dict(model.figures)
+        known = dict(model.metrics)
         cells = [Cell(model.model, model.model)]
         for name in names:
-            figure = known.get(name, Figure(mean=float("nan"), count=0))
-            cells.append(Cell(figure_text(figure), figure.mean if np.isfinite(figure.mean) else None))
+            metric = known.get(name, Metric(mean=float("nan"), count=0))
+            cells.append(Cell(metric_text(metric), metric.mean if np.isfinite(metric.mean) else None))
         if several:
-            count = max((figure.count for figure in known.values()), default=0)
+            count = max((metric.count for metric in known.values()), default=0)
             cells.append(Cell(str(count), float(count)))
         rows.append(tuple(cells))
-    columns = [Column("Model", numeric=False), *(Column(FIGURE_NAMES.get(name, name)) for name in names)]
-    columns += [Column("Runs", help="folds and repeats the figures are taken over")] if several else []
-    intervals = any(figure.interval is not None for model in models for _, figure in model.figures)
+    columns = [Column("Model", numeric=False), *(Column(METRIC_NAMES.get(name, name)) for name in names)]
+    columns += [Column("Runs", help="number of folds and repeats")] if several else []
+    intervals = any(metric.interval is not None for model in models for _, metric in model.metrics)
     note = "Mean ± standard deviation over the runs." if several else ""
     note += " In brackets the 95% interval." if intervals else ""
-    return Table("Figures on unseen slides", tuple(columns), tuple(rows), note=note.strip())
+    return Table("Metrics on unseen slides", tuple(columns), tuple(rows), note=note.strip())
 
 
 def predictions_table(predictions: Sequence[PredictionRow], *, linked: frozenset[str] = frozenset()) -> Table:
-    """Return one row a prediction; ids in ``linked`` (see ``anchor``) lead to the slide's section."""
+    """Return one row per prediction; ids in ``linked`` (see ``anchor``) lead to the slide's section."""
     runs = any(row.run for row in predictions)
     positives = {row.positive for row in predictions}
     rows = []
@@ -113,7 +113,7 @@ def groups_table(section: SlideSection) -> Table | None:
     many = max(len(groups), int(groups.segment_of_group.max()) + 1)
     colours = segment_colours(many if section.segments is None else len(section.segments))
     columns = [
-        Column("Group", help="number and colour of the segment in the picture"),
+        Column("Group", help="number and colour of the segment in the image"),
         Column("Area", unit=unit),
         Column("Patches"),
     ]
@@ -168,7 +168,7 @@ def _score_columns(slide: SlideScores, scores: GroupScores, shown: int) -> Itera
             [number(float(v)) for v in alone],
         )
     change = without - float(slide.probabilities[shown])
-    meaning = "what leaving the group out does to the probability"
+    meaning = "change of the probability if the group is left out"
     yield Column("Change", help=meaning), [_signed(float(v)) for v in change]
 
 

@@ -1,4 +1,4 @@
-"""Everything at once: SAM's automatic masks of a picture, as the paper runs it (SAM-MIL §4.1).
+"""SAM's automatic masks of an image, as the paper runs it (SAM-MIL §4.1).
 
 The masks are those of ``segment_anything.SamAutomaticMaskGenerator`` with the same weights and settings; how they
 are computed is in ``point_grid``, ``fast_encoder``, ``fast_decoder``, ``mask_filters`` and ``candidates``.
@@ -15,17 +15,20 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from ..errors import SegmentError
+from ..models.segmenters import TISSUE_SAM
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
-from .candidates import Candidate, CropCandidates, FoundMask, masks_of_picture, without_small_regions
+from .candidates import Candidate, CropCandidates, FoundMask, merge_crop_masks, without_small_regions
 from .cores import Cores
-from .fast_decoder import FastDecoder, PlainDecoder, decoder_of
-from .fast_encoder import FastEncoder, PlainEncoder, encoder_of
+from .fast_decoder import FastDecoder, PlainDecoder, build_decoder
+from .fast_encoder import FastEncoder, PlainEncoder, build_encoder
 from .image import SegmentationImage
 from .mask_filters import FullResolution
-from .point_grid import Crop, crops_of
-from .predictor import check_picture
+from .named_sams import load_named_sam
+from .point_grid import Crop, make_crops
+from .predictor import check_image
 from .segments import Segments
+from .tissue_sam.bundle import with_bundled_thresholds
 
 #: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
 _PROMPTS_CPU, _PROMPTS_GPU = 4, 64
@@ -34,8 +37,22 @@ _CROPS_CPU, _CROPS_GPU = 1, 4
 Result = TypeVar("Result")
 
 
+def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> AutomaticSegmenter:
+    """Return the segmenter that asks the SAM called ``name``: a published or an added one, or a checkpoint's path.
+
+    Raises
+    ------
+    SegmentError
+        If there is none, or its weights are missing, damaged or of another shape.
+    """
+    found = load_named_sam(name, device=device)
+    if found.name == TISSUE_SAM:
+        settings = with_bundled_thresholds(settings)
+    return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
+
+
 class AutomaticSegmenter:
-    """SAM prompted with a grid of points on the picture and on its crops; masks may overlap and nest.
+    """SAM prompted with a grid of points on the image and on its crops; masks may overlap and nest.
 
     Parameters
     ----------
@@ -54,9 +71,9 @@ class AutomaticSegmenter:
         self._sam = sam
         dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
         with torch.inference_mode():
-            self._encoder, self._decoder = encoder_of(sam, dtype=dtype), decoder_of(sam, dtype=dtype)
+            self._encoder, self._decoder = build_encoder(sam, dtype=dtype), build_decoder(sam, dtype=dtype)
 
-    def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
+    def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
         """Find all masks that touch tissue; ``progress`` is called before every layer and batch of points.
 
         Returns
@@ -67,22 +84,22 @@ class AutomaticSegmenter:
         Raises
         ------
         SegmentError
-            If SAM cannot take the picture, or the device runs out of memory even with one point at a time.
+            If SAM cannot take the image, or the device runs out of memory even with one point at a time.
         """
-        check_picture(picture.image)
-        if not picture.tissue.any():
-            return Segments.empty(picture.frame, picture.size_raster)
+        check_image(image.rgb)
+        if not image.tissue.any():
+            return Segments.empty(image.frame, image.size_raster)
         minimum = self.settings.min_mask_region_area
         with torch.inference_mode(), Cores(self._sam.device) as cores:
             parts = (self._sam, self._encoder, self._decoder, cores)
-            masks = _Run(*parts, settings=self.settings, picture=picture, progress=progress).masks()
+            masks = _Run(*parts, settings=self.settings, image=image, progress=progress).masks()
         if minimum:
-            masks = without_small_regions(masks, size=picture.image.shape[:2], min_area=minimum)
-        return _segments_on_tissue(masks, picture)
+            masks = without_small_regions(masks, size=image.rgb.shape[:2], min_area=minimum)
+        return _segments_on_tissue(masks, image)
 
 
 class _Run:
-    """One picture on its way through the model, and how far it is."""
+    """One image on its way through the model, and how far it is."""
 
     def __init__(
         self,
@@ -92,29 +109,29 @@ class _Run:
         cores: Cores,
         *,
         settings: SegmentSettings,
-        picture: SegmentationImage,
+        image: SegmentationImage,
         progress: ProgressCallback,
     ):
         self._sam, self._encoder, self._decoder, self._cores = sam, encoder, decoder, cores
-        self._settings, self._picture, self._progress = settings, picture, progress
-        self._crops = crops_of(picture, settings, input_side=sam.image_encoder.img_size)
+        self._settings, self._image, self._progress = settings, image, progress
+        self._crops = make_crops(image, settings, input_side=sam.image_encoder.img_size)
         self._done, self._total = 0, sum(len(crop.points) for crop in self._crops)
 
     def masks(self) -> list[FoundMask]:
-        """All masks of the picture."""
+        """All masks of the image."""
         on_cpu = self._sam.device.type == "cpu"
         prompts = self._settings.points_per_batch or (_PROMPTS_CPU if on_cpu else _PROMPTS_GPU)
         found = []
         for encoded in in_batches(self._encode, self._crops, _CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops"):
             for crop, embedding in encoded:
                 found.append(self._decode(crop, embedding, prompts))
-        return masks_of_picture(found, threshold=self._sam.mask_threshold)
+        return merge_crop_masks(found, threshold=self._sam.mask_threshold)
 
     def _encode(self, crops: Sequence[Crop]) -> list[tuple[Crop, Tensor]]:
         """Compute the embedding (C, h, w) of each crop."""
         inputs = []
         for crop in crops:
-            pixels = torch.as_tensor(crop.scaled(self._picture.image), device=self._sam.device)
+            pixels = torch.as_tensor(crop.scaled(self._image.rgb), device=self._sam.device)
             inputs.append(self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()))
         return list(zip(crops, self._encoder(torch.stack(inputs), self._cores, self._report), strict=True))
 
@@ -124,7 +141,7 @@ class _Run:
             4 * embedding.shape[1], crop.input_side, crop.input_size, crop.size, embedding.device
         )
         decode_points = self._decoder.on(embedding)
-        candidates = CropCandidates(crop, resolution, self._picture.image.shape[:2])
+        candidates = CropCandidates(crop, resolution, self._image.rgb.shape[:2])
 
         def decode(points: Tensor) -> tuple[int, list[Candidate]]:
             masks = decode_points(points, needed=resolution.needed, min_iou=self._settings.pred_iou_thresh)
@@ -177,18 +194,18 @@ def in_batches(run: Callable[[Any], Result], items: Any, size: int, *, unit: str
         yield result
 
 
-def _segments_on_tissue(masks: list[FoundMask], picture: SegmentationImage) -> Segments:
+def _segments_on_tissue(masks: list[FoundMask], image: SegmentationImage) -> Segments:
     kept = []
     for mask in masks:
         x0, y0, x1, y1 = mask.box_raster
-        if (mask.pixels & picture.tissue[y0 : y1 + 1, x0 : x1 + 1]).any():
+        if (mask.pixels & image.tissue[y0 : y1 + 1, x0 : x1 + 1]).any():
             kept.append(mask)
     boxes = [(x0, y0, x1 - x0 + 1, y1 - y0 + 1) for x0, y0, x1, y1 in (mask.box_raster for mask in kept)]
     return Segments.from_crops(
         [mask.pixels for mask in kept],
         boxes,
-        frame=picture.frame,
-        size_raster=picture.size_raster,
+        frame=image.frame,
+        size_raster=image.size_raster,
         predicted_iou=[mask.predicted_iou for mask in kept],
         stability=[mask.stability for mask in kept],
     )

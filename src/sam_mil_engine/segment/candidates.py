@@ -28,7 +28,7 @@ class Candidate:
     Attributes
     ----------
     box_raster
-        First and last x and y in pixels of the picture.
+        First and last x and y in pixels of the image.
     predicted_iou, stability
         SAM's scores.
     logits, row, column
@@ -49,7 +49,7 @@ class CropCandidates:
 
     crop: Crop
     resolution: FullResolution
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     masks: list[Candidate] = field(default_factory=list)
 
     def passing(self, found: DecodedMasks, *, threshold: float, min_stability: float) -> list[Candidate]:
@@ -57,7 +57,7 @@ class CropCandidates:
         if not len(found.logits):
             return []
         measured = self.resolution.measure(found.logits, threshold=threshold)
-        height, width = self.picture_size
+        height, width = self.image_size
         keep = ~is_box_near_crop_edge(measured.boxes, list(self.crop.box_raster), [0, 0, width, height])
         if min_stability > 0:
             keep &= measured.stability >= min_stability
@@ -68,9 +68,17 @@ class CropCandidates:
         candidates = []
         for number in numbers:
             x0, y0, x1, y1 = boxes[number]
-            kept = self.resolution.crop(found.logits[number], (x0, y0, x1, y1))
-            box_raster = (x0 + left, y0 + top, x1 + left, y1 + top)
-            candidates.append(Candidate(box_raster, predicted_iou[number], stability[number], *kept))
+            logits, row, column = self.resolution.crop(found.logits[number], (x0, y0, x1, y1))
+            candidates.append(
+                Candidate(
+                    box_raster=(x0 + left, y0 + top, x1 + left, y1 + top),
+                    predicted_iou=predicted_iou[number],
+                    stability=stability[number],
+                    logits=logits,
+                    row=row,
+                    column=column,
+                )
+            )
         return candidates
 
     def drop_duplicates(self) -> None:
@@ -90,7 +98,7 @@ class CropCandidates:
 
 @dataclass(frozen=True, slots=True)
 class FoundMask:
-    """A mask of the picture: the pixels (h, w) of its box (first and last x and y), and SAM's scores."""
+    """A mask of the image: the pixels (h, w) of its box (first and last x and y), and SAM's scores."""
 
     pixels: npt.NDArray[np.bool_]
     box_raster: tuple[int, int, int, int]
@@ -98,7 +106,7 @@ class FoundMask:
     stability: float
 
 
-def masks_of_picture(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
+def merge_crop_masks(crops: Sequence[CropCandidates], *, threshold: float) -> list[FoundMask]:
     """Join the masks that the crops have left: of duplicates the one from the smaller crop stays."""
     all_of_them = [(crop, mask) for crop in crops for mask in crop.masks]
     kept = list(range(len(all_of_them)))
@@ -106,13 +114,18 @@ def masks_of_picture(crops: Sequence[CropCandidates], *, threshold: float) -> li
         areas = [crop.crop.size[0] * crop.crop.size[1] for crop, _ in all_of_them]
         kept = _without_duplicates([mask.box_raster for _, mask in all_of_them], [1 / area for area in areas])
     return [
-        FoundMask(crop.mask(mask, threshold=threshold), mask.box_raster, mask.predicted_iou, mask.stability)
+        FoundMask(
+            pixels=crop.mask(mask, threshold=threshold),
+            box_raster=mask.box_raster,
+            predicted_iou=mask.predicted_iou,
+            stability=mask.stability,
+        )
         for crop, mask in (all_of_them[number] for number in kept)
     ]
 
 
 def without_small_regions(masks: list[FoundMask], *, size: tuple[int, int], min_area: int) -> list[FoundMask]:
-    """Fill holes and drop islands of fewer than ``min_area`` pixels, on a picture of ``size`` rows and columns.
+    """Fill holes and drop islands of fewer than ``min_area`` pixels, on an image of ``size`` rows and columns.
 
     Where that makes duplicates, a mask that needed no change stays.
     """
@@ -132,7 +145,12 @@ def without_small_regions(masks: list[FoundMask], *, size: tuple[int, int], min_
 def _found(full: npt.NDArray[np.bool_], before: FoundMask) -> FoundMask:
     x, y, width, height = Segments.tight_box(full)
     pixels = np.ascontiguousarray(full[y : y + height, x : x + width])
-    return FoundMask(pixels, (x, y, x + width - 1, y + height - 1), before.predicted_iou, before.stability)
+    return FoundMask(
+        pixels=pixels,
+        box_raster=(x, y, x + width - 1, y + height - 1),
+        predicted_iou=before.predicted_iou,
+        stability=before.stability,
+    )
 
 
 def _without_duplicates(boxes: Sequence[tuple[int, int, int, int]], scores: Sequence[float]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Many small pieces of work on a processor's cores: a piece a core, not every product cut among all of them."""
+"""Many small pieces of work on a processor's cores: one piece per core, not every product cut among all of them."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class _Folded:
 
 
 class TokenToImage(_Folded):
-    """Tokens look at the image.
+    """Tokens attend to the image.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class TokenToImage(_Folded):
         return SharedKeys(self.columns(self.attention.k_proj(image + self._position)), values)
 
     def shared(self, tokens: Tensor, image: SharedKeys) -> Tensor:
-        """(B, T, C) -> (B, T, C), all prompts looking at the same image."""
+        """(B, T, C) -> (B, T, C), all prompts attending to the same image."""
         weights = torch.softmax(self.heads_first(self._queries(tokens), image.keys), dim=-1)
         seen = torch.unflatten(torch.bmm(weights.flatten(1, 2), image.values), 1, weights.shape[1:3])
         return self._joined(seen.transpose(0, 1).float())
@@ -136,7 +136,7 @@ class TokenToImage(_Folded):
 
 
 class ImageToToken(_Folded):
-    """The image looks at the tokens; parameters as for :class:`TokenToImage`."""
+    """The image attends to the tokens; parameters as for :class:`TokenToImage`."""
 
     def __init__(self, attention: Attention, position: Tensor, dtype: torch.dtype):
         super().__init__(attention, dtype)

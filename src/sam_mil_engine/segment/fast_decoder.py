@@ -1,4 +1,4 @@
-"""SAM's mask decoder for many single-point prompts on one picture: the same logits, a third of the work."""
+"""SAM's mask decoder for many single-point prompts on one image: the same logits, a third of the work."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class DecodedMasks:
     def above(cls, predicted_iou: Tensor, logits: Callable[[Tensor], Tensor], min_iou: float) -> DecodedMasks:
         """Ask for the logits of those masks only that pass; a ``min_iou`` of 0 lets all pass, as SAM's filter does.
 
-        ``predicted_iou`` is (B, masks a prompt), ``logits`` maps a bool array of that shape to (M, h, w).
+        ``predicted_iou`` is (B, masks per prompt), ``logits`` maps a bool array of that shape to (M, h, w).
         """
         passed = predicted_iou > min_iou if min_iou > 0 else torch.ones_like(predicted_iou, dtype=torch.bool)
         return cls(predicted_iou[passed], logits(passed))
 
 
-class PromptedPicture(Protocol):
-    """A picture that takes prompts."""
+class PromptedImage(Protocol):
+    """An image that takes prompts."""
 
     def __call__(self, points: Tensor, *, needed: tuple[int, int], min_iou: float) -> DecodedMasks:
-        """Decode B prompts of one point each: three masks a prompt, without those with too low a predicted IoU.
+        """Decode B prompts of one point each: three masks per prompt, without those with too low a predicted IoU.
 
         Parameters
         ----------
         points
             (B, 2) float32 x, y in pixels of SAM's input.
         needed
-            Rows and columns of the logits that the picture covers; the rest of SAM's square input is padding.
+            Rows and columns of the logits that the image covers; the rest of SAM's square input is padding.
         min_iou
             Masks must exceed it, if it is above 0.
         """
@@ -53,14 +53,14 @@ class PromptedPicture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _SharedImage:
-    """What all prompts on one picture have in common: image tokens (N, C) and the first layer's projections."""
+    """What all prompts on one image have in common: image tokens (N, C) and the first layer's projections."""
 
     tokens: Tensor
     keys: SharedKeys
     queries: Tensor
 
 
-def decoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
+def build_decoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.mask_decoder) is MaskDecoder
     return FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)
@@ -72,8 +72,8 @@ class PlainDecoder:
     def __init__(self, sam: Sam):
         self._sam = sam
 
-    def on(self, embedding: Tensor) -> PromptedPicture:
-        """Take prompts on a picture, given its embedding (C, h, w)."""
+    def on(self, embedding: Tensor) -> PromptedImage:
+        """Take prompts on an image, given its embedding (C, h, w)."""
         return partial(self._decode, image=embedding[None])
 
     def _decode(self, points: Tensor, *, needed: tuple[int, int], min_iou: float, image: Tensor) -> DecodedMasks:
@@ -117,8 +117,8 @@ class FastDecoder:
         self._upscaling = _Upscaling(sam.mask_decoder, dtype)
         self._grid: tuple[int, int] = self._prompts.image_embedding_size
 
-    def on(self, embedding: Tensor) -> PromptedPicture:
-        """Compute once, from its embedding (C, h, w), what all prompts on a picture share, and take these."""
+    def on(self, embedding: Tensor) -> PromptedImage:
+        """Compute once, from its embedding (C, h, w), what all prompts on an image share, and take these."""
         tokens = embedding.float().flatten(1).T.contiguous() + self._prompts.no_mask_embed.weight
         queries = self._to_tokens[0].share(tokens)
         image = _SharedImage(tokens.to(self._dtype), self._to_image[0].share(tokens), queries)

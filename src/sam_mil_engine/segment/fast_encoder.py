@@ -23,7 +23,7 @@ _ROWS = 256
 _STRIP = 16
 
 
-def encoder_of(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
+def build_encoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.image_encoder) is ImageEncoderViT
     return FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)
@@ -58,9 +58,9 @@ class FastEncoder:
         self._blocks = [_FastBlock(block, dtype) for block in self._encoder.blocks]
 
     def __call__(self, pixels: Tensor, cores: Cores, report: Callable[[], None]) -> Tensor:
-        """Normalised, padded pictures (B, 3, S, S) -> embeddings (B, C, S / 16, S / 16) float32.
+        """Normalised, padded images (B, 3, S, S) -> embeddings (B, C, S / 16, S / 16) float32.
 
-        ``report`` is called before every layer: cancelling need not wait for a whole picture.
+        ``report`` is called before every layer: cancelling need not wait for a whole image.
         """
         x = self._encoder.patch_embed(pixels)
         if self._encoder.pos_embed is not None:
@@ -119,11 +119,11 @@ class _FastBlock:
         bias = None if relative is None else (relative[0][..., None] + relative[1][..., None, :]).flatten(-2)
         seen = nnf.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self._block.attn.scale)
         seen = seen.transpose(1, 2).reshape(batch, down, across, side, side, -1).transpose(2, 3)
-        # Without gaps: else the linear layer behind copies its weights for every row of the picture.
+        # Without gaps: else the linear layer behind copies its weights for every row of the image.
         return seen.reshape(batch, down * side, across * side, -1)[:, :height, :width].contiguous()
 
     def _everywhere(self, qkv: Tensor, cores: Cores) -> Tensor:
-        """(B, h, w, 3 C) -> (B, h, w, C), some rows of a head at a time; on a GPU all heads of a picture."""
+        """(B, h, w, 3 C) -> (B, h, w, C), some rows of a head at a time; on a GPU all heads of an image."""
         batch, height, width, _ = qkv.shape
         q, k, v = torch.unflatten(qkv.flatten(1, 2), -1, (3, self._heads, -1)).permute(2, 0, 3, 1, 4).flatten(1, 2)
         relative = self._relative(q, height, width)

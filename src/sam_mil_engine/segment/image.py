@@ -1,4 +1,4 @@
-"""The picture that is segmented: all tissue of a slide, small enough for SAM (SAM-MIL §4.1)."""
+"""The image that is segmented: all tissue of a slide, small enough for SAM (SAM-MIL §4.1)."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentationImage:
-    """A downsampled picture of the tissue's bounding box.
+    """A downsampled image of the tissue's bounding box.
 
     Attributes
     ----------
-    image
+    rgb
         (h, w, 3) uint8 RGB.
     frame
-        Where the picture lies on the slide.
+        Where the image lies on the slide.
     tissue
         (h, w) bool: pixels that a tissue polygon covers, holes left out.
     """
 
-    image: npt.NDArray[np.uint8]
+    rgb: npt.NDArray[np.uint8]
     frame: Frame
     tissue: npt.NDArray[np.bool_]
 
     @property
     def size_raster(self) -> tuple[int, int]:
         """Width and height."""
-        return self.image.shape[1], self.image.shape[0]
+        return self.rgb.shape[1], self.rgb.shape[0]
 
 
 def segmentation_image(slide: Slide, tissue: TissueRegions, settings: SegmentSettings) -> SegmentationImage:
@@ -61,9 +61,9 @@ def segmentation_image(slide: Slide, tissue: TissueRegions, settings: SegmentSet
     longest, downsample = max(right - left, bottom - top), 1
     while longest > settings.max_side * downsample:
         downsample *= 2
-    image, frame = slide.picture(bounds_px0=(left, top, right, bottom), downsample=downsample)
+    image, frame = slide.read_image(bounds_px0=(left, top, right, bottom), downsample=downsample)
     height, width = image.shape[:2]
-    return SegmentationImage(image=image, frame=frame, tissue=tissue_mask(tissue, frame, (width, height)))
+    return SegmentationImage(rgb=image, frame=frame, tissue=tissue_mask(tissue, frame, (width, height)))
 
 
 def _whole_pixels(

@@ -1,14 +1,15 @@
 """Size, stability and box of masks at full resolution, exactly, without making them at full resolution.
 
 SAM enlarges its logits twice by bilinear interpolation: to its square input, and from there, without the padding,
-to the picture. Both are linear along each axis, so a pixel is a weighted mean of a few logits: if all of these
+to the image. Both are linear along each axis, so a pixel is a weighted mean of a few logits: if all of these
 exceed a threshold, so does the pixel. Only pixels whose logits lie on both sides, along outlines, need computing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,14 +21,14 @@ _CELLS = 2**14
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """How n logits along one axis become the picture's pixels; K logits make a pixel.
+    """How n logits along one axis become the image's pixels; K logits make a pixel.
 
     Attributes
     ----------
     weights
         (pixels, n): the whole interpolation.
     needed
-        Number of logits that reach into the picture.
+        Number of logits that reach into the image.
     start_of_pixel
         (pixels,) first of the K logits that make a pixel.
     per_start
@@ -37,7 +38,7 @@ class Axis:
     groups, first_group
         (needed - K + 1,) number of groups that begin here, and the first of them.
     tile
-        (R, K, G) their weights; not a number where a group has fewer pixels.
+        (R, K, G) their weights; NaN where a group has fewer pixels.
     """
 
     weights: Tensor
@@ -69,7 +70,7 @@ class Axis:
         needed = int(last.max()) + 1
         first = first.clamp(max=needed - reach)
         per_start = torch.bincount(first, minlength=needed - reach + 1).float()
-        # A group as large as the pixels beside an edge, which are more, would make all of them slower.
+        # A group as large as the pixels next to an edge, which are more, would make all of them slower.
         most = max(1, round(length / len(torch.unique(first))))
         _, run, lengths = torch.unique_consecutive(first, return_inverse=True, return_counts=True)
         inside = torch.arange(length) - (lengths.cumsum(0) - lengths)[run]
@@ -81,13 +82,25 @@ class Axis:
             tile[: end - begin, :, group] = weights[begin:end, start[group] : start[group] + reach]
         groups = torch.bincount(start, minlength=len(per_start))
         first_group = groups.cumsum(0) - groups
-        return cls(weights, needed, first, per_start, start, first_pixel, groups, first_group, tile)
+        return cls(
+            weights=weights,
+            needed=needed,
+            start_of_pixel=first,
+            per_start=per_start,
+            start=start,
+            first_pixel=first_pixel,
+            groups=groups,
+            first_group=first_group,
+            tile=tile,
+        )
 
     def to(self, device: torch.device) -> Axis:
         """Return the same on another device."""
-        groups = (self.start, self.first_pixel, self.groups, self.first_group, self.tile)
-        rest = (values.to(device) for values in (self.start_of_pixel, self.per_start, *groups))
-        return Axis(self.weights.to(device), self.needed, *rest)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def cells(self, places: Tensor, column: int) -> Tensor:
         """Repeat rows (P, 3) whose ``column`` says where K logits begin for each group, and put the group there."""
@@ -108,7 +121,7 @@ class Measured:
 
 
 class FullResolution:
-    """From SAM's logits to the pixels of a picture.
+    """From SAM's logits to the pixels of an image.
 
     Parameters
     ----------
@@ -117,7 +130,7 @@ class FullResolution:
     side
         Side of SAM's square input in pixels.
     used, size
-        Rows and columns of the input that the picture covers, and of the picture itself.
+        Rows and columns of the input that the image covers, and of the image itself.
     device
         Where the logits are.
     """
@@ -132,23 +145,23 @@ class FullResolution:
 
     @property
     def needed(self) -> tuple[int, int]:
-        """Rows and columns of logits that reach into the picture."""
+        """Rows and columns of logits that reach into the image."""
         return self._rows.needed, self._columns.needed
 
     def measure(self, logits: Tensor, *, threshold: float, offset: float = 1.0) -> Measured:
         """Stability and boxes of M masks, from their needed logits (M, rows, columns) float32.
 
         The stability (Kirillov et al. 2023) is the ratio of the areas above threshold + offset and above
-        threshold - offset; not a number where the latter is empty.
+        threshold - offset; NaN where the latter is empty.
         """
         levels = (threshold - offset, threshold, threshold + offset)
         # For each level, where all of the K x K logits are above it, and where some are and some are not.
         above, crossed = zip(*(self._above(logits > level) for level in levels), strict=True)
         rows = [each.float() @ self._columns.per_start for each in above]
-        # The pixels of a row of cells are few enough for float32, those of a picture are not.
+        # The pixels of a row of cells are few enough for float32, those of an image are not.
         areas = [row.double() @ self._rows.per_start.double() for row in rows]
         columns = self._rows.per_start @ above[1].float()
-        # Where a picture is smaller than its logits, some begin no pixel.
+        # Where an image is smaller than its logits, some begin no pixel.
         hit_rows = ((rows[1] > 0) & (self._rows.per_start > 0))[:, self._rows.start_of_pixel]
         hit_columns = ((columns > 0) & (self._columns.per_start > 0))[:, self._columns.start_of_pixel]
         places = (crossed[0] | crossed[1] | crossed[2]).nonzero()
@@ -197,7 +210,7 @@ class FullResolution:
         return every, some ^ every
 
     def _pixels(self, logits: Tensor, mask: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Pixels (R, R, Q) of Q cells; those beyond a cell are not a number, which exceeds nothing."""
+        """Pixels (R, R, Q) of Q cells; those beyond a cell are NaN, which exceeds nothing."""
         _, height, width = logits.shape
         corner = (mask * height + self._rows.start[row]) * width + self._columns.start[column]
         row_weights, column_weights = self._rows.tile[:, :, row], self._columns.tile[:, :, column]

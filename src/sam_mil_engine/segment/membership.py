@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..geometry import Frame
+from ..geometry import Frame, area_um2
 from .groups import UNSEGMENTED, Groups
 from .segments import Segments
 
@@ -67,12 +67,11 @@ def assign_groups(
     sizes = np.array([len(patches) for patches in lists], dtype=np.int64)
     indices = np.concatenate(lists).astype(np.int32) if lists else np.zeros(0, dtype=np.int32)
     area = segments.area[kept].astype(np.float64)
-    px0_to_um2 = np.nan if mpp is None else mpp[0] * mpp[1]
     return Groups(
         indptr=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         indices=indices,
         area_raster=area,
-        area_um2=segments.frame.area_to_px0(area) * px0_to_um2,
+        area_um2=area_um2(segments.frame.area_to_px0(area), mpp),
         group_of_patch=smallest_group(area, sizes, indices, len(coords)),
         segment_of_group=kept,
     )
@@ -95,7 +94,7 @@ def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segme
         end = np.maximum(end, start + 1)
     limits = np.asarray(segments.size_raster)
     both = np.concatenate([np.clip(start, 0, limits), np.clip(end, 0, limits)], axis=1)
-    return np.ascontiguousarray(both.T)  # one row a coordinate: every mask compares whole rows
+    return np.ascontiguousarray(both.T)  # one row per coordinate: every mask compares whole rows
 
 
 def _snapped(points_raster: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from segment_anything.modeling import Sam
 
-from .checkpoints import load_sam
-from .published import sam_files
-from .registry import find_checkpoint
-from .tissue_sam.bundle import NAME, digest
+from ..models.segmenters import TISSUE_SAM
+from .checkpoints import find_checkpoint, load_sam
+from .tissue_sam.bundle import digest
 from .tissue_sam.model import load_tissue_sam
 
 
@@ -30,8 +29,7 @@ def load_named_sam(name: str, *, device: str = "auto") -> NamedSam:
     SegmentError
         If there is none, or its weights are missing, damaged or of another shape.
     """
-    if name == NAME:
-        return NamedSam(load_tissue_sam(device=device), NAME, digest()[:16])
-    path, sha256 = find_checkpoint(name)
-    called = name if name in sam_files() else path.stem
-    return NamedSam(load_sam(path, device=device), called, sha256[:16])
+    if name == TISSUE_SAM:
+        return NamedSam(load_tissue_sam(device=device), name, digest()[:16])
+    checkpoint = find_checkpoint(name)
+    return NamedSam(load_sam(checkpoint.path, device=device), checkpoint.name, checkpoint.sha256[:16])

@@ -68,7 +68,7 @@ def estimate_mpp(slide: Slide, tissue: TissueRegions) -> MppEstimate | None:
     if counts < _FEWEST:
         return None
     mpp = NUCLEUS_UM / float(np.median(diameters))
-    return MppEstimate(mpp, mpp / UNCERTAINTY, mpp * UNCERTAINTY, counts)
+    return MppEstimate(mpp=mpp, low=mpp / UNCERTAINTY, high=mpp * UNCERTAINTY, nuclei=counts)
 
 
 def nucleus_diameter_px(image: npt.NDArray[np.uint8]) -> tuple[float, int] | None:
@@ -104,8 +104,8 @@ def _places(slide: Slide, tissue: TissueRegions) -> list[tuple[int, int]]:
     """Return corners of squares of level 0 in the tissue, the most strongly stained ones first."""
     from skimage.color import rgb2hed
 
-    picture, frame = slide.picture(max_side=512)
-    stain = rgb2hed(picture)[..., 0]
+    image, frame = slide.read_image(max_side=512)
+    stain = rgb2hed(image)[..., 0]
     width, height = slide.info.size_px0
     inside = np.zeros(stain.shape, dtype=bool)
     for outer, _ in tissue.polygons_px0:

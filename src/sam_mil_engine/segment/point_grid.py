@@ -1,4 +1,4 @@
-"""Where SAM is prompted: the picture, its crops, and a grid of points on each (Kirillov et al. 2023, §B)."""
+"""Where SAM is prompted: the image, its crops, and a grid of points on each (Kirillov et al. 2023, §B)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from segment_anything.utils.transforms import ResizeLongestSide
 from ..settings import SegmentSettings
 from .image import SegmentationImage
 
-#: Crops below this side in pixels show nothing that the whole picture does not: their layer is left out.
+#: Crops below this side in pixels show nothing that the whole image does not: their layer is left out.
 _SMALLEST_CROP = 16
-#: Overlap of crops as a share of the picture's short side: Meta's default.
+#: Overlap of crops as a share of the image's short side: Meta's default.
 _OVERLAP = 512 / 1500
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of the picture that SAM sees as one image.
+    """A rectangle of the image that SAM sees as one image.
 
     Attributes
     ----------
@@ -58,19 +58,19 @@ class Crop:
         return scaled
 
     def scaled(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Cut the crop out of the picture (h, w, 3) and scale it to :attr:`input_size`."""
+        """Cut the crop out of the image (h, w, 3) and scale it to :attr:`input_size`."""
         left, top, right, bottom = self.box_raster
         cut = np.ascontiguousarray(image[top:bottom, left:right])
         out: npt.NDArray[np.uint8] = ResizeLongestSide(self.input_side).apply_image(cut)
         return out
 
 
-def crops_of(picture: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
-    """List the picture and its crops in Meta's order; layer n has 4^n crops and a coarser grid.
+def make_crops(image: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
+    """List the image and its crops in Meta's order; layer n has 4^n crops and a coarser grid.
 
-    With ``prompts_on_tissue`` the points beside the tissue are left out, and crops that have no other.
+    With ``prompts_on_tissue`` the points outside the tissue are left out, and crops that have no other.
     """
-    width, height = picture.size_raster
+    width, height = image.size_raster
     layers = settings.crop_n_layers
     while layers and min(width, height) < _SMALLEST_CROP * 2**layers:
         layers -= 1
@@ -82,7 +82,7 @@ def crops_of(picture: SegmentationImage, settings: SegmentSettings, *, input_sid
         points = grids[layer] * (right - left, bottom - top)
         if settings.prompts_on_tissue:
             x, y = np.floor(points).astype(int).T
-            points = points[picture.tissue[top + y, left + x]]
+            points = points[image.tissue[top + y, left + x]]
         if len(points):
             crops.append(Crop((left, top, right, bottom), points, input_side))
     return crops

@@ -1,4 +1,4 @@
-"""Prompts: points and boxes on a picture -> masks, through Meta's ``SamPredictor``."""
+"""Prompts: points and boxes on an image -> masks, through Meta's ``SamPredictor``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from ..errors import SegmentError
+from ..models.segmenters import TISSUE_SAM, largest_of_metas
 from .cores import Cores
-from .fast_encoder import encoder_of
+from .fast_encoder import build_encoder
 from .named_sams import load_named_sam
-from .published import largest_of_metas
-from .tissue_sam.bundle import NAME as TISSUE_SAM
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -36,19 +35,19 @@ def load_prompter(name: str = "auto", *, device: str = "auto") -> SamPrompter:
 
 
 def _nothing() -> None:
-    """Report to nobody."""
+    """Ignore the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """What a SAM keeps of one picture.
+    """What a SAM keeps of one image.
 
     Attributes
     ----------
     features
         (1, C, H, W) on the SAM's device.
     original_size, input_size
-        Height and width of the picture, and of what the image encoder saw.
+        Height and width of the image, and of what the image encoder saw.
     """
 
     features: torch.Tensor = field(repr=False)
@@ -57,7 +56,7 @@ class Embedding:
 
 
 class SamPrompter:
-    """A SAM that holds the embedding of one picture and answers prompts on it.
+    """A SAM that holds the embedding of one image and answers prompts on it.
 
     Parameters
     ----------
@@ -71,19 +70,19 @@ class SamPrompter:
         self.name = name
         self.version = version
         self._predictor = SamPredictor(sam)
-        self._encoder = encoder_of(sam)
+        self._encoder = build_encoder(sam)
 
     def set_image(self, image: npt.NDArray[np.uint8], *, report: Callable[[], None] = _nothing) -> None:
-        """Compute the embedding of an RGB picture (h, w, 3) uint8: seconds; prompts are then fast.
+        """Compute the embedding of an RGB image (h, w, 3) uint8: seconds; prompts are then fast.
 
         ``report`` is called before every layer of the image encoder; what it raises ends the work.
 
         Raises
         ------
         SegmentError
-            If it is no such picture.
+            If it is not such an image.
         """
-        check_picture(image)
+        check_image(image)
         sam = self._predictor.model
         scaled = torch.as_tensor(self._predictor.transform.apply_image(image), device=sam.device)
         with torch.inference_mode(), Cores(sam.device) as cores:
@@ -99,7 +98,7 @@ class SamPrompter:
         return Embedding(found.get_image_embedding(), found.original_size, found.input_size)
 
     def use(self, embedding: Embedding) -> None:
-        """Answer prompts on the picture of an earlier :meth:`embed` of the same SAM, at no cost."""
+        """Answer prompts on the image of an earlier :meth:`embed` of the same SAM, at no cost."""
         self._predictor.features = embedding.features
         self._predictor.original_size = embedding.original_size
         self._predictor.input_size = embedding.input_size
@@ -116,7 +115,7 @@ class SamPrompter:
         Parameters
         ----------
         points_raster
-            (P, 2) points x, y on the picture.
+            (P, 2) points x, y on the image.
         labels
             (P,) 1 where the point is in the object, 0 where it is not; all 1 if left out.
         box_raster
@@ -132,10 +131,10 @@ class SamPrompter:
         Raises
         ------
         SegmentError
-            If no picture is set, nothing is prompted, or the arrays have other shapes.
+            If no image is set, nothing is prompted, or the arrays have other shapes.
         """
         if not self._predictor.is_image_set:
-            raise SegmentError("no picture is set to prompt on", hint="Call set_image first")
+            raise SegmentError("no image is set for prompting", hint="Call set_image first")
         points, point_labels = _points(points_raster, labels)
         box = None if box_raster is None else np.asarray(box_raster, dtype=np.float32)
         if box is not None and (box.shape != (4,) or not np.isfinite(box).all()):
@@ -166,15 +165,15 @@ def _points(
     return points, which
 
 
-def check_picture(image: npt.NDArray[np.uint8]) -> None:
-    """Raise :class:`SegmentError` unless SAM can take the picture: (h, w, 3) uint8, not thinner than 1 : 1024."""
+def check_image(image: npt.NDArray[np.uint8]) -> None:
+    """Raise :class:`SegmentError` unless SAM can take the image: (h, w, 3) uint8, not thinner than 1 : 1024."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise SegmentError(
-            f"the picture has shape {image.shape} and type {image.dtype}, expected (h, w, 3) uint8",
-            hint="Convert grey or RGBA pictures to RGB",
+            f"the image has shape {image.shape} and type {image.dtype}, expected (h, w, 3) uint8",
+            hint="Convert grey or RGBA images to RGB",
         )
     if max(image.shape[:2]) > 1024 * min(image.shape[:2]):
         raise SegmentError(
-            f"the picture is {image.shape[1]} x {image.shape[0]} pixels, too thin for SAM",
+            f"the image is {image.shape[1]} x {image.shape[0]} pixels, too thin for SAM",
             hint="Segment a region that is less thin",
         )

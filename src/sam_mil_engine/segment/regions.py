@@ -27,37 +27,37 @@ _STEPS = 3
 
 @dataclass(frozen=True, slots=True)
 class RegionSegmenter:
-    """Nested regions of like colour, without weights and without chance: equal pictures give equal segments."""
+    """Nested regions of like colour, without weights and without chance: equal images give equal segments."""
 
     settings: SegmentSettings = field(default_factory=SegmentSettings)
     name: str = "regions"
     version: str = "2"
 
-    def segment(self, picture: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
-        """Cut the tissue of a picture into nested regions.
+    def segment(self, image: SegmentationImage, *, progress: ProgressCallback = silent) -> Segments:
+        """Cut the tissue of an image into nested regions.
 
         Returns
         -------
         Segments
             Those of the coarsest cut first; no two are equal, any two are disjoint or one holds the other.
-            Empty where the picture holds no tissue.
+            Empty where the image holds no tissue.
         """
-        if not picture.tissue.any():
-            return Segments.empty(picture.frame, picture.size_raster)
+        if not image.tissue.any():
+            return Segments.empty(image.frame, image.size_raster)
         progress(Progress("segments", 0, _STEPS, message="superpixels"))
-        lab = _lab(picture.image)
-        labels = tissue_superpixels(lab, picture.tissue, self.settings.superpixels)
+        lab = _lab(image.rgb)
+        labels = tissue_superpixels(lab, image.tissue, self.settings.superpixels)
         progress(Progress("segments", 1, _STEPS, message="merging"))
         pairs = adjacency(labels)
-        tree = merge_tree(self._statistics(picture, lab, labels, pairs), pairs)
+        tree = merge_tree(self._statistics(image, lab, labels, pairs), pairs)
         progress(Progress("segments", 2, _STEPS, message="cutting"))
-        segments = _cut_into_segments(tree, labels, picture, self.settings.cuts)
+        segments = _cut_into_segments(tree, labels, image, self.settings.cuts)
         progress(Progress("segments", _STEPS, _STEPS))
         return segments
 
     def _statistics(
         self,
-        picture: SegmentationImage,
+        image: SegmentationImage,
         lab: npt.NDArray[np.float32],
         labels: Labels,
         pairs: npt.NDArray[np.int64],
@@ -75,7 +75,7 @@ class StainRegionSegmenter(RegionSegmenter):
 
     def _statistics(
         self,
-        picture: SegmentationImage,
+        image: SegmentationImage,
         lab: npt.NDArray[np.float32],
         labels: Labels,
         pairs: npt.NDArray[np.int64],
@@ -83,7 +83,19 @@ class StainRegionSegmenter(RegionSegmenter):
         from .stain_statistics import stain_statistics
 
         side = sqrt(labels.size / self.settings.superpixels)
-        return stain_statistics(picture.image, picture.tissue, labels, pairs, side=side)
+        return stain_statistics(image.rgb, image.tissue, labels, pairs, side=side)
+
+
+def build_regions(*, settings: SegmentSettings, device: str) -> RegionSegmenter:
+    """Return ``regions``; they are found on the CPU, whatever the device."""
+    del device
+    return RegionSegmenter(settings)
+
+
+def build_stain_regions(*, settings: SegmentSettings, device: str) -> StainRegionSegmenter:
+    """Return ``stain-regions``; they are found on the CPU, whatever the device."""
+    del device
+    return StainRegionSegmenter(settings)
 
 
 def _lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -160,7 +172,7 @@ def adjacency(labels: Labels) -> npt.NDArray[np.int64]:
         ]
     )
     pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs.min(axis=1) != OUTSIDE)], axis=1)
-    # One number a pair sorts faster than rows do.
+    # One number per pair sorts faster than rows do.
     number = int(labels.max()) + 1
     codes = np.unique(pairs[:, 0] * number + pairs[:, 1])
     return np.stack([codes // number, codes % number], axis=1)
@@ -168,7 +180,7 @@ def adjacency(labels: Labels) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class MergeTree:
-    """A forest of merges over n superpixels, one tree a connected piece of tissue.
+    """A forest of merges over n superpixels, one tree per connected piece of tissue.
 
     Attributes
     ----------
@@ -247,7 +259,7 @@ def _global_children(
 
 
 def _cut_into_segments(
-    tree: MergeTree, labels: Labels, picture: SegmentationImage, cuts: tuple[int, ...]
+    tree: MergeTree, labels: Labels, image: SegmentationImage, cuts: tuple[int, ...]
 ) -> Segments:
     seen: set[int] = set()
     found: list[tuple[tuple[int, int, int, int], npt.NDArray[np.bool_]]] = []
@@ -260,8 +272,8 @@ def _cut_into_segments(
     return Segments.from_crops(
         [crop for _, crop in found],
         [box for box, _ in found],
-        frame=picture.frame,
-        size_raster=picture.size_raster,
+        frame=image.frame,
+        size_raster=image.size_raster,
     )
 
 

@@ -1,4 +1,4 @@
-"""The segments of a slide: possibly overlapping and nested masks on one picture."""
+"""The segments of a slide: possibly overlapping and nested masks on one image."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Segments:
         for number, (box, crop) in enumerate(zip(self.boxes_raster, self.crops, strict=True)):
             x, y, width, height = (int(value) for value in box)
             if crop.shape != (height, width):
-                raise SegmentError(f"mask {number} has shape {crop.shape}, its box says {(height, width)}")
+                raise SegmentError(f"mask {number} has shape {crop.shape}, but its box says {(height, width)}")
             if x < 0 or y < 0 or x + width > self.size_raster[0] or y + height > self.size_raster[1]:
-                raise SegmentError(f"the box of mask {number} leaves the segmentation image")
+                raise SegmentError(f"the box of mask {number} extends beyond the segmentation image")
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -130,7 +130,7 @@ class Segments:
         return full
 
     def label_image(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
-        """Paint all masks into one picture (height, width), small ones over large ones; 0 is background.
+        """Paint all masks into one image (height, width), small ones over large ones; 0 is background.
 
         Label k + 1 is mask k. The smallest dtype that fits is used.
         """

@@ -1,7 +1,7 @@
 """What superpixels are told apart by: amounts of stain and texture, with what lies around.
 
 Colour as it is depends on the laboratory and on shading; nuclei, goblets and fibres make one tissue many colours.
-So: stains on the scale of their own picture, smoothed over part of a superpixel; the texture that smoothing takes
+So: stains on the scale of their own image, smoothed over part of a superpixel; the texture that smoothing takes
 away as a feature of its own, and half of each superpixel's numbers from its neighbours. ``training/tissue_sam``
 holds the table of what was tried.
 """
@@ -68,6 +68,7 @@ def stain_amounts(image: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
     stains = np.array(_STAINS)
     vectors = np.stack([*stains, np.cross(*stains)])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # not skimage.color.separate_stains, which sets negative amounts to 0: the third one here has both signs
     # a table of the 256 logarithms instead of one for each pixel
     density = -np.log10(np.clip(np.arange(256) / _GLASS, 1 / 255, 1))
     amounts = density[image].astype(np.float32) @ np.linalg.inv(vectors).astype(np.float32)
@@ -77,7 +78,7 @@ def stain_amounts(image: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
 
 
 def smoothed(field: Field, tissue: npt.NDArray[np.bool_], sigma: float) -> Field:
-    """Smooth (h, w, c) with a Gaussian inside the tissue: the glass beside it makes no ring."""
+    """Smooth (h, w, c) with a Gaussian inside the tissue: the glass around it makes no ring."""
     import cv2
 
     inside = tissue.astype(np.float32)

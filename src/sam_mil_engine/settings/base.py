@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import SettingsError
-
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Settings(BaseModel):
@@ -41,3 +38,22 @@ def key(*parts: object) -> str:
     """Twelve hexadecimal digits that change when any part (settings, strings, numbers) changes."""
     plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def setting(default: Any, title: str, text: str, *, unit: str = "", **limits: Any) -> Any:
+    """Return the field of a setting with everything that the user is told about it.
+
+    Parameters
+    ----------
+    default
+        The only place where it stands.
+    title
+        What a form calls it.
+    text
+        A sentence or two: what it does.
+    unit
+        Of the value, for example ``µm per pixel``.
+    limits
+        Of pydantic's ``Field``: ``ge``, ``le``, ``gt``, ``lt``, ``min_length``.
+    """
+    return Field(default, title=title, description=text, json_schema_extra={"unit": unit}, **limits)

@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from .base import Fraction, Positive, Settings
+from .base import Settings, setting
 
 
 class DsmilSettings(Settings):
     """DSMIL (Li et al. 2021)."""
 
-    #: Width of the queries.
-    query: Annotated[int, Field(ge=1)] = 128
-    #: ``linear``: W_q h, as in the paper; ``tanh``: tanh(W_2 relu(W_1 h)), as released.
-    query_layers: Literal["linear", "tanh"] = "linear"
-    #: ``linear``: W_v h, as in the paper; ``identity``: h itself, as released.
-    value_layers: Literal["linear", "identity"] = "linear"
-    #: What the slide's logits are: the mean of both streams, as in the paper, or the bag stream, as released.
-    score: Literal["mean", "bag"] = "mean"
+    query: int = setting(128, "Query width", "Width of the queries.", ge=1)
+    query_layers: Literal["linear", "tanh"] = setting(
+        "linear", "Query layers", "linear: W_q h, as in the paper; tanh: tanh(W_2 relu(W_1 h)), as released."
+    )
+    value_layers: Literal["linear", "identity"] = setting(
+        "linear", "Value layers", "linear: W_v h, as in the paper; identity: h itself, as released."
+    )
+    score: Literal["mean", "bag"] = setting(
+        "mean",
+        "Slide score",
+        "The slide's logits: the mean of both streams, as in the paper, or the bag stream, as released.",
+    )
 
 
 class ClamSettings(Settings):
     """CLAM (Lu et al. 2021); the size called small."""
 
-    attention: Annotated[int, Field(ge=1)] = 256
-    gated: bool = True
-    #: Patches with the most and with the least attention that an instance classifier learns from.
-    instances: Annotated[int, Field(ge=1)] = 8
-    #: Whether the classes exclude each other, so that the most attended patches are negatives of every other
-    #: class; None: beyond two classes.
-    subtyping: bool | None = None
-    #: Weight of the slide's loss; the instances' loss has the rest.
-    bag_weight: Fraction = 0.7
+    attention: int = setting(256, "Attention width", "Width of the attention network.", ge=1)
+    gated: bool = setting(True, "Gated attention", "Whether the attention network has a gate.")
+    instances: int = setting(
+        8,
+        "Instances",
+        "Patches with the most and with the least attention that an instance classifier learns from.",
+        ge=1,
+    )
+    subtyping: bool | None = setting(
+        None,
+        "Subtyping",
+        "Whether classes exclude each other, so that the most attended patches are negatives of every other class;"
+        " without it, beyond two classes.",
+    )
+    bag_weight: float = setting(
+        0.7, "Weight of the slide", "Weight of the slide's loss; the instances' loss gets the rest.", ge=0, le=1
+    )
 
 
 class TransmilSettings(Settings):
     """TransMIL (Shao et al. 2021)."""
 
-    heads: Annotated[int, Field(ge=1)] = 8
-    landmarks: Annotated[int, Field(ge=3)] = 256
-    #: Iterations towards the pseudo-inverse.
-    iterations: Annotated[int, Field(ge=0)] = 6
-    #: Tokens under the convolution of the values.
-    kernel: Annotated[int, Field(ge=1)] = 33
-    #: Behind each attention layer.
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    heads: int = setting(8, "Heads", "Attention heads.", ge=1)
+    landmarks: int = setting(256, "Landmarks", "Landmarks of the Nyström attention.", ge=3)
+    iterations: int = setting(6, "Iterations", "Iterations towards the pseudo-inverse.", ge=0)
+    kernel: int = setting(
+        33, "Kernel", "Tokens under the convolution of the values; an odd number.", unit="tokens", ge=1
+    )
+    dropout: float = setting(0.1, "Dropout", "Dropout after each attention layer.", ge=0, lt=1)
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:
@@ -58,25 +69,27 @@ class TransmilSettings(Settings):
 class DtfdSettings(Settings):
     """DTFD-MIL (Zhang et al. 2022)."""
 
-    #: The paper takes 4 to 8: 5 for CAMELYON-16, 8 for TCGA.
-    pseudo_bags: Annotated[int, Field(ge=1, le=64)] = 5
-    distill: Literal["AFS", "MaxS", "MaxMinS", "MAS"] = "AFS"
-    #: MaxS, MaxMinS, MAS: instances taken from a pseudo-bag (MaxMinS: from either end).
-    instances: Annotated[int, Field(ge=1)] = 1
-    #: Both tiers score with gates, as released.
-    gated: bool = True
+    pseudo_bags: int = setting(
+        5, "Pseudo-bags", "The paper takes 4 to 8: 5 for CAMELYON-16, 8 for TCGA.", ge=1, le=64
+    )
+    distill: Literal["AFS", "MaxS", "MaxMinS", "MAS"] = setting(
+        "AFS", "Distillation", "Features that the first tier gives to the second, as the paper names them."
+    )
+    instances: int = setting(
+        1, "Instances", "MaxS, MaxMinS and MAS: instances taken from a pseudo-bag (MaxMinS: from either end).", ge=1
+    )
+    gated: bool = setting(True, "Gated attention", "Both tiers score with gates, as released.")
 
 
 class IbmilSettings(Settings):
     """IBMIL (Lin et al. 2023)."""
 
-    #: The softmax pooling that both stages train.
-    base: Literal["abmil", "mean"] = "abmil"
-    #: Centres that k-means looks for (2, 4, 8 and 16 in the paper); for each predicted class with ``per_class``.
-    confounders: Annotated[int, Field(ge=1, le=1024)] = 8
-    per_class: bool = False
-    #: Width of the space in which bag and confounders are compared.
-    joint: Annotated[int, Field(ge=1)] = 128
+    base: Literal["abmil", "mean"] = setting("abmil", "Base model", "The softmax pooling that both stages train.")
+    confounders: int = setting(
+        8, "Confounders", "Centres that k-means looks for (2, 4, 8 and 16 in the paper).", ge=1, le=1024
+    )
+    per_class: bool = setting(False, "Per class", "Look for the centres in each predicted class.")
+    joint: int = setting(128, "Joint width", "Width of the space in which bag and confounders are compared.", ge=1)
 
 
 class MhimSettings(Settings):
@@ -86,42 +99,68 @@ class MhimSettings(Settings):
     high 0.02 with share 1, consistency 0.5.
     """
 
-    base: Literal["abmil", "transmil"] = "abmil"
-    #: Moving average of the teacher.
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.9999
-    #: Share of the patches masked at random, with the lowest and with the highest attention of the teacher.
-    random: Fraction = 0.5
-    low: Fraction = 0.0
-    high: Fraction = 0.01
-    #: Those with the highest attention are drawn from ``high / high_share`` of all patches; 1: none is drawn.
-    high_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    #: Epochs within which ``high`` falls to zero with a cosine; 0: it stays.
-    high_decay_epochs: Annotated[int, Field(ge=0)] = 200
-    consistency: Annotated[float, Field(ge=0)] = 0.1
-    #: Temperature of the teacher's target.
-    temperature: Positive = 0.1
-    #: What the student takes over from the trained baseline; the teacher takes everything.
-    student_init: Literal["none", "projection", "all"] = "projection"
+    base: Literal["abmil", "transmil"] = setting(
+        "abmil", "Base model", "The model that is trained with masked instances."
+    )
+    momentum: float = setting(
+        0.9999, "Teacher's momentum", "Momentum of the moving average that makes the teacher.", ge=0, le=1
+    )
+    random: float = setting(0.5, "Masked at random", "Share of the patches.", ge=0, le=1)
+    low: float = setting(
+        0.0,
+        "Masked with low attention",
+        "Share of the patches with the lowest attention of the teacher.",
+        ge=0,
+        le=1,
+    )
+    high: float = setting(
+        0.01,
+        "Masked with high attention",
+        "Share of the patches with the highest attention of the teacher.",
+        ge=0,
+        le=1,
+    )
+    high_share: float = setting(
+        0.5,
+        "Share of high attention",
+        "Patches with high attention are drawn from high / high_share of all patches; 1: none is drawn.",
+        gt=0,
+        le=1,
+    )
+    high_decay_epochs: int = setting(
+        200,
+        "Decay of high",
+        "Epochs within which high falls to zero with a cosine; 0: it stays.",
+        unit="epochs",
+        ge=0,
+    )
+    consistency: float = setting(0.1, "Consistency", "Weight of the distance between student and teacher.", ge=0)
+    temperature: float = setting(0.1, "Temperature", "Temperature of the teacher's target.", gt=0)
+    student_init: Literal["none", "projection", "all"] = setting(
+        "projection",
+        "Student starts from",
+        "What the student takes over from the trained baseline; the teacher takes everything.",
+    )
 
 
 class SrmilSettings(Settings):
     """SRMIL (Wu et al. 2026, arXiv 2602.19487)."""
 
-    #: Side of the window of neighbours, in patches.
-    window: Annotated[int, Field(ge=1, le=31)] = 5
-    #: Width of the linear layer in front of the graph.
-    width: Annotated[int, Field(ge=1)] = 1024
-    heads: Annotated[int, Field(ge=1)] = 4
-    head_width: Annotated[int, Field(ge=1)] = 64
-    mask_ratio: Fraction = 0.7
-    feature_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.11
-    attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    #: Hidden width and dropout of the classifier.
-    classifier: Annotated[int, Field(ge=1)] = 128
-    classifier_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.059
-    #: Weight of both cross-entropies, and of the reconstruction.
-    classification_weight: Annotated[float, Field(ge=0)] = 0.2
-    reconstruction_weight: Annotated[float, Field(ge=0)] = 1.8
+    window: int = setting(
+        5, "Window", "Side of the window of neighbours; an odd number.", unit="patches", ge=1, le=31
+    )
+    width: int = setting(1024, "Width", "Width of the linear layer before the graph.", ge=1)
+    heads: int = setting(4, "Heads", "Attention heads.", ge=1)
+    head_width: int = setting(64, "Head width", "Width of an attention head.", ge=1)
+    mask_ratio: float = setting(
+        0.7, "Masked", "Share of the patches that are masked and reconstructed.", ge=0, le=1
+    )
+    feature_dropout: float = setting(0.11, "Feature dropout", "Dropout of the features.", ge=0, lt=1)
+    attention_dropout: float = setting(0.15, "Attention dropout", "Dropout of the attention weights.", ge=0, lt=1)
+    classifier: int = setting(128, "Classifier width", "Hidden width of the classifier.", ge=1)
+    classifier_dropout: float = setting(0.059, "Classifier dropout", "Dropout of the classifier.", ge=0, lt=1)
+    classification_weight: float = setting(0.2, "Classification weight", "Weight of both cross-entropies.", ge=0)
+    reconstruction_weight: float = setting(1.8, "Reconstruction weight", "Weight of the reconstruction.", ge=0)
 
     @model_validator(mode="after")
     def _odd_window(self) -> Self:
@@ -133,29 +172,47 @@ class SrmilSettings(Settings):
 class ModelSettings(Settings):
     """The aggregator and its shape (methods §2)."""
 
-    name: str = "sam-mil"
-    hidden: Annotated[int, Field(ge=1)] = 512
-    attention: Annotated[int, Field(ge=1)] = 128
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    gated: bool = False
-    #: Group features join the patches as tokens (Eq. 4); None leaves it to the model (on for ``sam-mil``).
-    groups: bool | None = None
-    #: SG2M and the other mask strategies of the paper's Figure 3.
-    mask: Literal["sg2m", "none", "random", "random-patches"] = "sg2m"
-    mask_ratio: Fraction = 0.9
-    mask_a: float = 5e-4
-    mask_b: float = -2.5
-    pseudo_bags: Annotated[int, Field(ge=0, le=64)] = 5
-    pseudo_bag_weight: Annotated[float, Field(ge=0)] = 0.5
-    consistency_weight: Annotated[float, Field(ge=0)] = 1000.0
-    #: Patches of the bags that the weight is meant for. The term is a sum of squared attention weights and falls
-    #: with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is fixed, as the
-    #: paper prints it; in bags of some hundred patches the term then outweighs the class (studies/demo_cohort.md).
-    consistency_patches: Annotated[int, Field(ge=0)] = 8000
-    #: ``sam-mil`` as the code released with the paper behaves, for comparison only (mil/sam_mil.py).
-    as_released: bool = False
-    #: Derivation of a patch's class probability (mil/patch_probability.py).
-    patch_probability: Literal["instance", "class-activation"] = "instance"
+    name: str = setting("sam-mil", "Model", "Name of the aggregator; +groups after it adds group tokens.")
+    hidden: int = setting(512, "Hidden width", "Width of the patch embedding.", ge=1)
+    attention: int = setting(128, "Attention width", "Width of the attention network.", ge=1)
+    dropout: float = setting(0.25, "Dropout", "Dropout of the patch embedding.", ge=0, lt=1)
+    gated: bool = setting(False, "Gated attention", "Whether the attention network has a gate.")
+    groups: bool | None = setting(
+        None,
+        "Group tokens",
+        "Group features join the patches as tokens (Eq. 4); without it the model decides (on for sam-mil).",
+    )
+    mask: Literal["sg2m", "none", "random", "random-patches"] = setting(
+        "sg2m", "Mask", "SG2M and the other mask strategies of the paper's Figure 3."
+    )
+    mask_ratio: float = setting(0.9, "Masked groups", "Share of the groups that are masked at most.", ge=0, le=1)
+    mask_a: float = setting(
+        5e-4, "Mask a", "Slope of the share of masked patches over the size of a group (Eq. 5)."
+    )
+    mask_b: float = setting(-2.5, "Mask b", "Offset of the share of masked patches (Eq. 5).")
+    pseudo_bags: int = setting(5, "Pseudo-bags", "Pseudo-bags per slide and step; 0 makes none.", ge=0, le=64)
+    pseudo_bag_weight: float = setting(0.5, "Pseudo-bag weight", "Weight of the loss of pseudo-bags.", ge=0)
+    consistency_weight: float = setting(
+        1000.0, "Consistency weight", "Weight of the spatial consistency (Eq. 7).", ge=0
+    )
+    consistency_patches: int = setting(
+        8000,
+        "Consistency patches",
+        "Size of the bags for which the weight is meant. The term is a sum of squared attention weights and falls"
+        " with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is fixed, as"
+        " the paper prints it; in bags of a few hundred patches the term then outweighs the class"
+        " (studies/demo_cohort.md).",
+        unit="patches",
+        ge=0,
+    )
+    as_released: bool = setting(
+        False,
+        "As released",
+        "sam-mil as the code released with the paper behaves, for comparison only (mil/sam_mil.py).",
+    )
+    patch_probability: Literal["instance", "class-activation"] = setting(
+        "instance", "Patch probability", "How a patch's class probability is derived (mil/patch_probability.py)."
+    )
     dsmil: DsmilSettings = DsmilSettings()
     clam: ClamSettings = ClamSettings()
     transmil: TransmilSettings = TransmilSettings()

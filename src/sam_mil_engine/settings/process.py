@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ..errors import SettingsError
-from .base import Fraction, Positive, Settings
+from .base import Settings, setting
 
 #: The stages of ``process`` in the order in which they run.
 STAGES: tuple[str, ...] = ("tissue", "tiles", "segments", "features", "groups")
@@ -25,15 +25,28 @@ MPP_RANGE = (0.02, 40.0)
 class TissueSettings(Settings):
     """CLAM's tissue segmentation (Lu et al. 2021); areas count 512 x 512 level-0 pixels, as CLAM's do."""
 
-    saturation_threshold: Annotated[int, Field(ge=0, le=255)] = 8
-    median_blur: Annotated[int, Field(ge=1, le=99)] = 7
-    close_size: Annotated[int, Field(ge=0, le=99)] = 4
-    otsu: bool = False
-    min_tissue_area: Annotated[float, Field(ge=0)] = 100.0
-    min_hole_area: Annotated[float, Field(ge=0)] = 16.0
-    max_holes: Annotated[int, Field(ge=0)] = 8
-    #: If these settings find nothing, try Otsu and smaller areas, and record which attempt succeeded.
-    fallback: bool = True
+    saturation_threshold: int = setting(
+        8, "Saturation threshold", "Pixels with a higher saturation are tissue.", unit="0 to 255", ge=0, le=255
+    )
+    median_blur: int = setting(
+        7, "Median blur", "Side of the median filter before the threshold; an odd number.", unit="px", ge=1, le=99
+    )
+    close_size: int = setting(
+        4, "Closing", "Gaps in the tissue up to this size are closed; 0 closes none.", unit="px", ge=0, le=99
+    )
+    otsu: bool = setting(False, "Otsu's threshold", "Compute the threshold from the slide instead.")
+    min_tissue_area: float = setting(
+        100.0, "Smallest tissue", "Smaller pieces of tissue are left out.", unit="512 x 512 px at level 0", ge=0
+    )
+    min_hole_area: float = setting(
+        16.0, "Smallest hole", "Smaller holes count as tissue.", unit="512 x 512 px at level 0", ge=0
+    )
+    max_holes: int = setting(8, "Holes", "Only this many of the largest holes of each piece are kept.", ge=0)
+    fallback: bool = setting(
+        True,
+        "Try again",
+        "Where nothing is found, try Otsu's threshold and smaller areas; the results say which attempt succeeded.",
+    )
 
     @model_validator(mode="after")
     def _odd_blur(self) -> Self:
@@ -63,56 +76,111 @@ def tissue_preset(name: str) -> TissueSettings:
 
 
 class TileSettings(Settings):
-    """Patches on one global grid with origin (0, 0) and no overlap (methods §1)."""
+    """Patches on one global grid with origin (0, 0) and no overlap (methods §1); holds the default patch size."""
 
-    #: Side of a patch in pixels of the resolution it is read at.
-    patch_size: Annotated[int, Field(ge=8, le=8192)] = 512
-    #: Micrometres per pixel to read at; None reads level 0 as it is.
-    mpp: Positive | None = None
-    #: Micrometres per level-0 pixel, for slides that do not say.
-    source_mpp: Positive | None = None
-    #: CLAM's centre tests: ``four_point`` keeps a patch when any of four points around its centre is in tissue.
-    rule: Literal["four_point", "centre"] = "four_point"
+    patch_size: int = setting(
+        512, "Patch size", "Side of a patch at the resolution at which it is read.", unit="px", ge=8, le=8192
+    )
+    mpp: float | None = setting(
+        None,
+        "Resolution",
+        "Patches are read at this resolution; if not set, at level 0.",
+        unit="µm per pixel",
+        gt=0,
+    )
+    source_mpp: float | None = setting(
+        None, "Resolution of level 0", "For slides that do not state it.", unit="µm per pixel", gt=0
+    )
+    rule: Literal["four_point", "centre"] = setting(
+        "four_point",
+        "Patch in tissue",
+        "A patch is kept where its centre is in tissue, or any of four points around it (four_point), as in CLAM.",
+    )
 
 
 class SegmentSettings(Settings):
     """The segmenter and its settings; the SAM values are the paper's (SAM-MIL §4.1)."""
 
-    segmenter: str = "auto"
-    #: Longest side of the picture that is segmented; the downsample is the next power of two.
-    max_side: Annotated[int, Field(ge=64, le=8192)] = 1024
-    points_per_side: Annotated[int, Field(ge=1, le=128)] = 32
-    #: Prompts that SAM decodes at once; None takes what is fast on the device. No mask depends on it.
-    points_per_batch: Annotated[int, Field(ge=1, le=1024)] | None = None
-    #: ``bfloat16`` is about three times as fast as float32; masks at the edge of a threshold may change.
-    precision: Literal["float32", "bfloat16"] = "float32"
-    #: Prompt only where there is tissue: fewer prompts, and masks found from beside the tissue are missed.
-    prompts_on_tissue: bool = False
-    pred_iou_thresh: Fraction = 0.6
-    stability_score_thresh: Fraction = 0.6
-    crop_n_layers: Annotated[int, Field(ge=0, le=3)] = 1
-    crop_n_points_downscale_factor: Annotated[int, Field(ge=1, le=8)] = 2
-    min_mask_region_area: Annotated[int, Field(ge=0)] = 0
-    #: ``regions``: number of SLIC superpixels and the numbers of regions at which Ward's tree is cut.
-    superpixels: Annotated[int, Field(ge=8, le=5000)] = 500
-    cuts: tuple[Annotated[int, Field(ge=1)], ...] = (4, 8, 16, 32)
+    segmenter: str = setting(
+        "auto",
+        "Segmenter",
+        "Its name, or the path of a SAM checkpoint; auto takes the largest SAM that is available.",
+    )
+    max_side: int = setting(
+        1024,
+        "Image side",
+        "Longest side of the image that is segmented; the slide is downsampled by the next power of two.",
+        unit="px",
+        ge=64,
+        le=8192,
+    )
+    points_per_side: int = setting(32, "SAM points", "Prompts along each side of the image.", ge=1, le=128)
+    points_per_batch: int | None = setting(
+        None,
+        "SAM batch",
+        "Prompts decoded at once; if not set, chosen for the device. The masks do not depend on it.",
+        ge=1,
+        le=1024,
+    )
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        "SAM precision",
+        "bfloat16 is about three times as fast; masks close to a threshold may change.",
+    )
+    prompts_on_tissue: bool = setting(
+        False,
+        "Prompts on tissue only",
+        "Fewer prompts; masks that are found only from outside the tissue are missed.",
+    )
+    pred_iou_thresh: float = setting(
+        0.6, "Predicted IoU", "SAM's masks with a lower predicted IoU are left out.", ge=0, le=1
+    )
+    stability_score_thresh: float = setting(
+        0.6, "Stability", "SAM's masks that are less stable are left out.", ge=0, le=1
+    )
+    crop_n_layers: int = setting(
+        1, "Crop layers", "SAM segments the whole image, and crops of it in this many layers.", ge=0, le=3
+    )
+    crop_n_points_downscale_factor: int = setting(
+        2, "Points in crops", "Each layer of crops has fewer points along a side, by this factor.", ge=1, le=8
+    )
+    min_mask_region_area: int = setting(
+        0, "Smallest part of a mask", "Smaller parts and holes of SAM's masks are removed.", unit="px²", ge=0
+    )
+    superpixels: int = setting(
+        500, "Superpixels", "Superpixels (SLIC) from which regions are merged.", ge=8, le=5000
+    )
+    cuts: tuple[Annotated[int, Field(ge=1)], ...] = setting(
+        (4, 8, 16, 32), "Cuts", "Numbers of regions at which the tree of merged regions (Ward) is cut."
+    )
 
 
 class FeatureSettings(Settings):
     """The patch encoder and how it is run."""
 
-    encoder: str = "efficientnet-lite0"
-    #: Further encoders of the same patches, which are read once for all; each has bags of its own.
-    more_encoders: tuple[str, ...] = ()
-    #: What the encoders compute in; half precision is faster on most devices, and changes the features slightly.
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
-    #: Type of the numbers on disk.
-    dtype: Literal["float16", "float32"] = "float32"
-    #: Rows between two commit marks in the bag file: what a kill can lose at most.
-    block: Annotated[int, Field(ge=1)] = 256
-    #: Threads that read and decode tiles ahead of the encoder; None takes what suits the device.
-    readers: Annotated[int, Field(ge=1, le=64)] | None = None
+    encoder: str = setting("efficientnet-lite0", "Encoder", "The name of the patch encoder.")
+    more_encoders: tuple[str, ...] = setting(
+        (), "Further encoders", "They encode the same patches, which are read only once; each writes its own bags."
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = setting(
+        "float32",
+        "Encoder precision",
+        "What encoders compute in; half precision is faster on most devices, and changes features slightly.",
+    )
+    batch_size: int = setting(
+        32, "Encoder batch", "Patches that are encoded at once.", unit="patches", ge=1, le=4096
+    )
+    dtype: Literal["float16", "float32"] = setting("float32", "Stored as", "Type of the numbers in the bag file.")
+    block: int = setting(
+        256, "Saved every", "Features are saved to the file after this many patches.", unit="patches", ge=1
+    )
+    readers: int | None = setting(
+        None,
+        "Reading threads",
+        "Threads that read and decode tiles for the encoder; if not set, chosen for the device.",
+        ge=1,
+        le=64,
+    )
 
     @property
     def encoders(self) -> tuple[str, ...]:
@@ -129,8 +197,12 @@ class FeatureSettings(Settings):
 class GroupSettings(Settings):
     """How patches are assigned to segments (methods §1, Membership)."""
 
-    #: ``any``: the patch rectangle touches the mask; ``released``: the same, and its corner lies in the mask's box.
-    rule: Literal["any", "centre", "majority", "released"] = "any"
+    rule: Literal["any", "centre", "majority", "released"] = setting(
+        "any",
+        "Patch in segment",
+        "A patch belongs to a segment that it touches (any), that holds its centre or most of it; released is the"
+        " rule of the paper's code: it touches the mask, and its corner lies in the mask's box.",
+    )
 
 
 Ring = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
@@ -139,10 +211,14 @@ Ring = Annotated[tuple[tuple[float, float], ...], Field(min_length=3)]
 class ProcessSettings(Settings):
     """All of preprocessing."""
 
-    preset: str = "default"
-    #: Rings (x, y) in level-0 pixels: only tissue inside counts. None takes the whole slide. The bag of a region
-    #: would replace that of the slide: give it a project of its own.
-    region: Annotated[tuple[Ring, ...], Field(min_length=1)] | None = None
+    preset: str = setting("default", "Tissue preset", "Name of CLAM's tissue settings.")
+    region: Annotated[tuple[Ring, ...], Field(min_length=1)] | None = setting(
+        None,
+        "Region",
+        "Rings (x, y): only tissue inside counts. The bag of a region would replace that of the slide: give it a"
+        " project of its own.",
+        unit="level-0 px",
+    )
     tissue: TissueSettings | None = None
     tiles: TileSettings = TileSettings()
     segments: SegmentSettings = SegmentSettings()

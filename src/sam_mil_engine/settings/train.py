@@ -1,66 +1,83 @@
-"""Settings of training, cross-validation and the demonstration."""
+"""Settings of training, cross-validation and the demo."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from ..errors import SettingsError
-from .base import Positive, Settings
+from .base import Settings, setting
 from .models import ModelSettings
 from .process import ProcessSettings, SegmentSettings, TileSettings
 
 
 class TrainSettings(Settings):
-    """The optimisation (methods §2): Adam, cosine over the epochs, one bag a step.
+    """The optimisation (methods §2): Adam, cosine over the epochs, one bag per step.
 
-    What is not set explicitly, a model's own recipe may set (``train/recipe.py``).
+    What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
     """
 
     model: ModelSettings = ModelSettings()
-    optimizer: Literal["adam", "adamw"] = "adam"
-    epochs: Annotated[int, Field(ge=1)] = 200
-    learning_rate: Positive = 2e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
-    #: Epochs without a better validation loss before training stops, and the first epoch at which it may.
-    patience: Annotated[int, Field(ge=1)] = 30
-    min_epochs: Annotated[int, Field(ge=0)] = 130
-    seed: int = 2021
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    #: How the decision threshold is chosen on the validation slides (two classes).
-    threshold_rule: Literal["youden", "accuracy"] = "youden"
-    #: Class names in their order, the positive one last; None sorts the labels.
-    classes: tuple[str, ...] | None = None
-    #: Calibrate slide and patch probabilities on the validation slides (train/calibration.py).
-    calibrate: bool = True
-    #: The class whose slides hold nothing that is looked for; None: found by its name (normal, benign ...).
-    negative_class: str | None = None
-    device: str = "auto"
-    #: Matrix products on CUDA; elsewhere always float32.
-    precision: Literal["bf16", "float32"] = "bf16"
-    #: Precision in which features are kept in memory, and GiB of them at most; further bags are read every epoch.
-    cache_dtype: Literal["float16", "float32"] = "float16"
-    cache_gib: Annotated[float, Field(ge=0)] = 8.0
-    #: Write losses and figures of every epoch for TensorBoard too.
-    tensorboard: bool = False
+    optimizer: Literal["adam", "adamw"] = setting("adam", "Optimizer", "Of the weights.")
+    epochs: int = setting(200, "Epochs", "Maximum number of epochs.", unit="epochs", ge=1)
+    learning_rate: float = setting(2e-4, "Learning rate", "At the start; it falls to zero with a cosine.", gt=0)
+    weight_decay: float = setting(1e-5, "Weight decay", "Of the optimizer.", ge=0)
+    patience: int = setting(
+        30, "Patience", "Epochs without a better validation loss before training stops.", unit="epochs", ge=1
+    )
+    min_epochs: int = setting(130, "First stop", "The first epoch at which training may stop.", unit="epochs", ge=0)
+    seed: int = setting(2021, "Seed", "Of splits, weights and order.")
+    val_fraction: float = setting(0.2, "Validation share", "Share of the slides for validation.", gt=0, lt=1)
+    test_fraction: float = setting(0.2, "Test share", "Share of the slides for the test.", gt=0, lt=1)
+    threshold_rule: Literal["youden", "accuracy"] = setting(
+        "youden", "Threshold", "How the decision threshold is chosen on the validation slides (two classes)."
+    )
+    classes: tuple[str, ...] | None = setting(
+        None, "Classes", "Class names in their order, the positive one last; if not set, the labels are sorted."
+    )
+    calibrate: bool = setting(
+        True, "Calibrate", "Calibrate slide and patch probabilities on the validation slides (calibration.py)."
+    )
+    negative_class: str | None = setting(
+        None,
+        "Negative class",
+        "The class of the negative slides; if not set, found by its name (normal, benign).",
+    )
+    device: str = setting("auto", "Device", "auto, cpu, cuda, cuda:1 or mps.")
+    precision: Literal["bf16", "float32"] = setting(
+        "bf16", "Precision", "Of matrix products on CUDA; elsewhere always float32."
+    )
+    cache_dtype: Literal["float16", "float32"] = setting(
+        "float16", "Kept as", "Precision of the features cached in memory."
+    )
+    cache_gib: float = setting(
+        8.0,
+        "Memory for bags",
+        "Bags are cached in memory up to this size; the others are read in every epoch.",
+        unit="GiB",
+        ge=0,
+    )
+    tensorboard: bool = setting(
+        False, "TensorBoard", "Also write losses and metrics of every epoch for TensorBoard."
+    )
 
     @property
     def budget(self) -> float:
-        """Bytes of bags to keep at most."""
+        """Largest number of bytes of bags to cache."""
         return self.cache_gib * 2**30
 
 
 class ProtocolSettings(Settings):
     """How a cohort is divided for cross-validation (methods §5), and what its paper changes in the training."""
 
-    folds: Annotated[int, Field(ge=2)] = 5
-    repeats: Annotated[int, Field(ge=1)] = 1
-    #: A patient must be known for every slide.
-    by_patient: bool = False
-    patience: Annotated[int, Field(ge=1)] | None = None
-    min_epochs: Annotated[int, Field(ge=0)] | None = None
+    folds: int = setting(5, "Folds", "Folds of cross-validation.", ge=2)
+    repeats: int = setting(1, "Repeats", "How often the cohort is divided into folds.", ge=1)
+    by_patient: bool = setting(
+        False, "By patient", "Keep the slides of a patient on one side; a patient must be known for every slide."
+    )
+    patience: int | None = setting(None, "Patience", "Overrides the patience of training.", unit="epochs", ge=1)
+    min_epochs: int | None = setting(
+        None, "First stop", "Overrides the first stop of training.", unit="epochs", ge=0
+    )
 
     @property
     def training(self) -> dict[str, object]:
@@ -93,10 +110,10 @@ PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 
 
 class DemoSettings(Settings):
-    """The demonstration: a small cohort of generated slides, and models that are trained within minutes."""
+    """The demo: a small cohort of generated slides, and models that are trained within minutes."""
 
-    slides: Annotated[int, Field(ge=8)] = 32
-    seed: int = 0
+    slides: int = setting(32, "Slides", "Generated slides.", unit="slides", ge=8)
+    seed: int = setting(0, "Seed", "Of the generated slides.")
     process: ProcessSettings = ProcessSettings(
         tiles=TileSettings(patch_size=256, mpp=0.5), segments=SegmentSettings(segmenter="regions")
     )

@@ -1,1 +1,1 @@
-"""Slides: open any format, find tissue, lay the grid of patches."""
+"""Slides: open any format, find tissue, make the grid of patches."""

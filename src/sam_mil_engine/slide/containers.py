@@ -1,4 +1,4 @@
-"""Slides of several files: what must lie next to the file that is opened. And formats that no reader reads.
+"""Slides of several files: what must lie next to the file that is opened. And formats that no reader supports.
 
 Such a file often holds a thumbnail or a label, which must never be taken for the slide.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import SlideError
 
 _CONVERT = "Convert it to OME-TIFF, for example with QuPath, or with Bio-Formats' bfconvert"
-#: Endings of formats that no reader here reads, and their names.
+#: Suffixes of formats that no reader here supports, and their names.
 UNREAD = {
     ".dyqx": "Sdpc",
     ".ets": "A part of an Olympus VSI slide",
@@ -71,7 +71,7 @@ def check_complete(path: Path) -> None:
             names = ", ".join(part.name for part in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise SlideError(
-                f"{names}{more} should lie next to it, and {'is' if len(missing) == 1 else 'are'} missing",
+                f"{names}{more} should be next to it, but {'is' if len(missing) == 1 else 'are'} missing",
                 where=path,
                 hint="Copy the slide with all its files and folders",
             )
@@ -114,12 +114,14 @@ def _refuse_vsi(path: Path) -> None:
     folder = _vsi_folder(path)
     if not any(folder.glob("stack*/*.ets")):
         raise SlideError(
-            f"its pixels should lie in the folder {folder.name} next to it, and are missing",
+            f"its pixels should be in the folder {folder.name} next to it, but are missing",
             where=path,
             hint="Copy the .vsi file with that folder",
         )
     raise SlideError(
-        "Olympus VSI is not read; the file itself holds only a label and an overview", where=path, hint=_CONVERT
+        "Olympus VSI is not supported; the file itself holds only a label and an overview",
+        where=path,
+        hint=_CONVERT,
     )
 
 

@@ -1,4 +1,4 @@
-"""DICOM files beside each other: which belong to one slide, and what a file is that is no slide."""
+"""DICOM files in one folder: which belong to one slide, and what a file is if it is not a slide."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Header:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file carries DICOM's mark behind its preamble."""
+    """Whether the file carries DICOM's mark after its preamble."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 

@@ -42,7 +42,7 @@ def plausible_mpp(x: float | None, y: float | None) -> tuple[tuple[float, float]
         return (float(x), float(y)), ()
     return None, (
         f"The file states {x:.6g} x {y:.6g} µm per pixel, which no microscope slide has"
-        f" (expected {low} to {high}); the slide is treated as having no mpp.",
+        f" (expected {low} to {high}); the slide is treated as having no resolution.",
     )
 
 

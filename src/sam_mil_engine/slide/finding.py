@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import layout
 from ..errors import DataError
 from .containers import UNREAD, companions_of
 from .dicom_files import is_dicom, one_file_a_series
@@ -22,9 +23,9 @@ EXTENSIONS: frozenset[str] = IMAGE_EXTENSIONS | frozenset(
     | {".scn", ".bif", ".vms", ".vmu", ".vsi", ".czi", ".dcm", *UNREAD}
 )
 #: A folder that holds one of these files was written by this program: images in it and below are not slides.
-_RESULTS = ("process.csv", "predictions.csv", "metrics.json")
+_RESULTS = (layout.PROCESS_LIST, layout.PREDICTIONS, layout.METRICS)
 #: What a project holds next to the slides, where both are in one folder.
-_OF_A_PROJECT = ("bags", "masks", "segments", "stitches", "superseded")
+_OF_A_PROJECT = (layout.BAGS, layout.MASKS, layout.SEGMENTS, layout.STITCHES, layout.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class ImageReader:
 
 
 def open_with_pillow(path: Path) -> ImageReader | None:
-    """Open ``path``, or return None where it is no plain image.
+    """Open ``path``, or return None if it is not a plain image.
 
     Raises
     ------
@@ -71,6 +71,7 @@ def open_with_pillow(path: Path) -> ImageReader | None:
         raise SlideError(
             "the image is too large to be held in memory",
             hint="Convert it to a tiled pyramid, for example with `vips tiffsave IN OUT.tif --tile --pyramid`",
+            window_hint="Convert it to a tiled TIFF with a pyramid, for example with libvips or QuPath",
         ) from error
     with image:
         try:
@@ -81,7 +82,7 @@ def open_with_pillow(path: Path) -> ImageReader | None:
                 str(error) or type(error).__name__, hint="The image is damaged; copy it again"
             ) from error
         if turned:
-            notes += ("The image was turned upright as its EXIF orientation asks.",)
+            notes += ("The image was rotated upright, as its EXIF orientation says.",)
         if path.suffix.lower() not in ENDINGS:
             notes += (
                 f"The file is a plain {image.format} image although its name ends in {path.suffix or 'nothing'}; "

@@ -1,12 +1,20 @@
-"""What is known of a slide without reading a pixel."""
+"""What is known of a slide without reading a pixel, and the fingerprint of its file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..tables.cells import nfc
 from .place import SlidePlace
+
+#: Facts that are part of a slide's fingerprint. A new fact of a slide must not make old results of it stale.
+_FINGERPRINTED = frozenset(
+    {"reader", "vendor", "size_px0", "level_sizes", "level_downsamples", "mpp", "objective_power", "bounds_px0"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class SlideInfo:
         Width and height of the pieces in which every level is stored, or None where that is not known; empty where
         it is known of no level.
     warnings
-        What is odd about the file, in sentences.
+        What is unusual about the file, in sentences.
     """
 
     path: Path
@@ -66,7 +74,9 @@ class SlideInfo:
     @property
     def place(self) -> SlidePlace:
         """Where the coordinates of other programs lie on the slide."""
-        return SlidePlace(self.size_px0, self.bounds_px0, self.mpp, self.centre_offset_um)
+        return SlidePlace(
+            size_px0=self.size_px0, bounds_px0=self.bounds_px0, mpp=self.mpp, centre_offset_um=self.centre_offset_um
+        )
 
 
 def slide_id_of(path: Path) -> str:
@@ -76,3 +86,17 @@ def slide_id_of(path: Path) -> str:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return Path(name).stem
+
+
+def slide_sha(info: SlideInfo) -> str:
+    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
+    digest = hashlib.sha256()
+    with info.path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        digest.update(str(size).encode())
+        for start in (0, max(0, size - 2**20)):
+            file.seek(start)
+            digest.update(file.read(2**20))
+    facts = {name: value for name, value in asdict(info).items() if name in _FINGERPRINTED}
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()[:16]

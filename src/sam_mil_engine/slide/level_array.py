@@ -27,22 +27,22 @@ Bounds = tuple[int, int, int, int]
 
 
 class LevelArray:
-    """One level as a lazy array (height, width, 3) of uint8, as far as viewers use arrays.
+    """One level as a lazy array (height, width, 3) of uint8, as far as viewers need arrays.
 
     Parameters
     ----------
     size
         Width and height of the level in pixels.
     tile
-        Width and height of the tiles that are decoded and kept.
+        Width and height of the tiles that are decoded and cached.
     number
         Number of the level in its pyramid.
     make
         Makes the pixels of a tile: left, top, right, bottom -> (h, w, 3).
     pool
         Cache and threads, shared by all levels.
-    on_look
-        Is told of every look: number of the level, and the bounds in its pixels.
+    on_view
+        Called for every view: number of the level, and the bounds in its pixels.
     finer
         The level that this one is made from, or None where the file has it.
 
@@ -67,7 +67,7 @@ class LevelArray:
         number: int,
         make: Callable[[int, int, int, int], UInt8Image],
         pool: TilePool,
-        on_look: Callable[[int, Bounds], None],
+        on_view: Callable[[int, Bounds], None],
         finer: LevelArray | None = None,
     ):
         width, height = size
@@ -76,7 +76,7 @@ class LevelArray:
         self._number = number
         self._make = make
         self._pool = pool
-        self._on_look = on_look
+        self._on_look = on_view
         columns, rows = -(-width // tile[0]), -(-height // tile[1])
         self.tiles_to_make: int = columns * rows + (0 if finer is None else finer.tiles_to_make)
 
@@ -108,7 +108,7 @@ class LevelArray:
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False:
-            raise ValueError("a level that is read from a file cannot be had without a copy")
+            raise ValueError("a level that is read from a file needs a copy")
         return self[...].astype(dtype or self.dtype, copy=False)
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
@@ -126,8 +126,8 @@ class LevelArray:
         Parameters
         ----------
         report
-            Is told several times a second how many tiles were made, of :attr:`tiles_to_make`. What it raises leaves
-            this method; the tiles are then made on until the slide is closed.
+            Called several times a second with the number of tiles made, of :attr:`tiles_to_make`. What it raises
+            leaves this method; the tiles are then made on until the slide is closed.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class LevelArray:
         reading.result()
 
     def make_ahead(self, tiles: Tiles, *, but: Tiles = (0, 0, 0, 0)) -> None:
-        """Make tiles that are not in the cache, the middle ones first, until others are asked for.
+        """Make tiles that are not in the cache, the middle ones first, until others are requested.
 
         What lies outside the level, or in ``but``, is left out.
         """
@@ -206,7 +206,7 @@ def _paste(image: UInt8Image, tile: UInt8Image, x: int, y: int) -> None:
     """Copy a tile into an image, its top left corner at (x, y); what lies outside the image is left out.
 
     A row of pixels is copied as one item. numpy gives Python's lock away for copies of 500 items and more, and a
-    window that is being painted may take it for the time of a picture: for every tile that is pasted.
+    window that is being painted may take it for the time of an image: for every tile that is pasted.
     """
     left, top = max(0, -x), max(0, -y)
     width, height = min(tile.shape[1], image.shape[1] - x), min(tile.shape[0], image.shape[0] - y)

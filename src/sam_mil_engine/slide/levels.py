@@ -80,7 +80,7 @@ def _described(number: int, full: Size, size: Size) -> str:
 
 
 def in_proportion(size: tuple[int, int], smaller: tuple[int, int], *, slack: float = 1.0) -> bool:
-    """Whether both sides of a picture are reduced by one factor, within ``slack`` pixels of rounding."""
+    """Whether both sides of an image are reduced by one factor, within ``slack`` pixels of rounding."""
     (width, height), (small_width, small_height) = size, smaller
     if min(small_width, small_height) < 1:
         return False

@@ -1,4 +1,4 @@
-"""What an OME-XML header says of a picture."""
+"""What an OME-XML header says of an image."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def ome_facts(xml: str, size_px0: tuple[int, int]) -> tuple[float | None, float 
         root = fromstring(xml)
     except (ParseError, DefusedXmlException):
         return None, None, None
-    pictures = [pixels for pixels in root.iter() if _name(pixels) == "Pixels"]
+    images = [pixels for pixels in root.iter() if _name(pixels) == "Pixels"]
     width, height = (str(side) for side in size_px0)
-    fitting = [one for one in pictures if one.get("SizeX") == width and one.get("SizeY") == height]
-    chosen = (fitting or pictures or [Element("Pixels")])[0]
+    fitting = [one for one in images if one.get("SizeX") == width and one.get("SizeY") == height]
+    chosen = (fitting or images or [Element("Pixels")])[0]
     powers = [one.get("NominalMagnification") for one in root.iter() if _name(one) == "Objective"]
     return _size_um(chosen, "X"), _size_um(chosen, "Y"), number_of(powers[0]) if len(powers) == 1 else None
 
@@ -50,7 +50,7 @@ def unit_um(name: str) -> float | None:
 
 
 def missing_files(xml: str, folder: Path) -> list[str]:
-    """Names of the files that hold parts of the picture and are not in ``folder``, each once."""
+    """Names of the files that hold parts of the image and are not in ``folder``, each once."""
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 

@@ -101,7 +101,7 @@ class OpenSlideReader:
 
 
 def open_with_openslide(path: Path) -> OpenSlideReader | None:
-    """Open ``path``, or return None where OpenSlide does not know the format or would misread the file."""
+    """Open ``path``, or return None if OpenSlide does not support the format or would misread the file."""
     import openslide
 
     try:

@@ -16,7 +16,7 @@ from .read_ahead import ReadAhead
 from .slide import Slide
 from .tile_pool import TilePool
 
-#: Side of the tiles that are decoded and kept, where the file has no say in it.
+#: Side of the tiles that are decoded and cached, where the file does not prescribe it.
 TILE = 512
 #: Sides of a file's own tiles from which they are made up, and the side that they are about: small ones, so that
 #: little is decoded and drawn that is not in view.
@@ -53,11 +53,11 @@ def open_pyramid(
     slide
         Stays open as long as the levels are used.
     cache_bytes
-        Bytes of decoded tiles that are kept for all levels together.
+        Bytes of decoded tiles cached for all levels together.
     colours
         Applied to what is decoded, for example :func:`~sam_mil_engine.slide.colour.to_srgb`.
     on_bad_tile
-        Is told of every tile that cannot be decoded (from any thread, each tile once as long as it is cached); the
+        Called for every tile that cannot be decoded (from any thread, each tile once as long as it is cached); the
         tile is then painted magenta, so that the rest of the slide can be seen. Without it, reading raises.
     """
     pool = TilePool(cache_bytes)
@@ -67,7 +67,7 @@ def open_pyramid(
     def add(size: tuple[int, int], tile: tuple[int, int], make: Make, finer: LevelArray | None = None) -> None:
         number = len(levels)
         levels.append(
-            LevelArray(size, tile=tile, number=number, make=make, pool=pool, on_look=looks.look, finer=finer)
+            LevelArray(size, tile=tile, number=number, make=make, pool=pool, on_view=looks.look, finer=finer)
         )
 
     for number, size in enumerate(slide.info.level_sizes):

@@ -1,4 +1,4 @@
-"""What a viewer will ask for next, guessed from its last two looks, and made before it asks."""
+"""Tiles that a viewer will request next, predicted from its last two views and made ahead of time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SAME_SIZE = 0.05
 
 
 class ReadAhead:
-    """Follows the looks at one pyramid.
+    """Follows the views of one pyramid.
 
     Where the view moves by less than itself, what the same move would bring next is made; where it goes to the next
     level, what the same zoom shows on the one behind that.
@@ -22,7 +22,7 @@ class ReadAhead:
     Parameters
     ----------
     levels
-        Finest first; may grow while nobody looks.
+        Finest first; may grow between two views.
     """
 
     def __init__(self, levels: Sequence[LevelArray]):
@@ -31,7 +31,7 @@ class ReadAhead:
         self._looks: dict[int, Bounds] = {}
 
     def look(self, number: int, bounds: Bounds) -> None:
-        """Take note of a look at left, top, right, bottom of a level, and have made what may come next."""
+        """Take note of a view of left, top, right, bottom of a level, and make the tiles that may come next."""
         last, self._last = self._last, number
         before, self._looks[number] = self._looks.get(number), bounds
         if last is not None and abs(last - number) == 1:

@@ -20,7 +20,7 @@ __all__ = ["READERS", "Opener", "Slide", "SlideReader", "open_slide"]
 #: Opens a file; None where it is not of a kind that this reader knows, SlideError where it is damaged.
 Opener = Callable[[Path], SlideReader | None]
 
-#: The readers in the order in which they are tried.
+#: The readers in the order in which they are tried; to add a slide format, add its reader here.
 READERS: dict[str, Opener] = {
     "openslide": open_with_openslide,
     "tifffile": open_with_tifffile,
@@ -42,7 +42,19 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     Raises
     ------
     SlideError
-        If there is no such file, or no reader can open it: with each reader's own words and a hint.
+        If there is no such file, or no reader can open it: with each reader's own message and a hint.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
+    ...     image = slide.read_level(0, (200, 160), (128, 64))
+    >>> slide.info.size_px0, slide.info.mpp
+    ((768, 640), (0.5, 0.5))
+    >>> image.shape, image.dtype
+    ((64, 128, 3), dtype('uint8'))
     """
     path = Path(path)
     try:
@@ -92,21 +104,23 @@ def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> Sl
     known = describe_start(start)
     if refusals:
         words = "; ".join(f"{name}: {error.what}" for name, error in refusals.items())
-        own = next((error.hint for error in refusals.values() if error.hint), None)
-        hint = own or (None if known is None else known.hint) or _COPY_AGAIN
-        return SlideError(f"the slide cannot be opened ({words})", where=path, hint=hint)
+        own = next((error for error in refusals.values() if error.hint), known)
+        what = f"the slide cannot be opened ({words})"
+        if own is None or own.hint is None:
+            return SlideError(what, where=path, hint=_COPY_AGAIN)
+        return SlideError(what, where=path, hint=own.hint, window_hint=own.window_hint)
     if known is not None:
         return SlideError(known.what, where=path, hint=known.hint)
     if has_parts(path):
         return SlideError("OpenSlide finds no slide in it and the files next to it", where=path, hint=_COPY_AGAIN)
     if _is_text(start):
         return SlideError(
-            "this is a text file, whatever its name says",
+            "this is a text file, despite its name",
             where=path,
             hint="A download page may have been saved instead of the slide: download it again",
         )
     return SlideError(
-        "no reader knows this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
+        "no reader supports this format", where=path, hint="If it is a slide, it may be damaged: copy it again"
     )
 
 

@@ -1,4 +1,4 @@
-"""An open slide: regions and downsampled pictures of it, from any thread."""
+"""An open slide: regions and downsampled images of it, from any thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import SlideError
 from ..geometry import Frame
 from .facts import WHITE, UInt8Image
 from .info import SlideInfo
-from .picture import Window, coarsest_level_for, reduce_window
+from .reduced_image import Window, coarsest_level_for, reduce_window
 
 
 class SlideReader(Protocol):
@@ -144,7 +144,7 @@ class Slide:
         return padded
 
     def read_half(self, level: int, location: tuple[int, int], size: tuple[int, int]) -> UInt8Image | None:
-        """Read a rectangle inside a level at half its size, for looking at, where that takes less than all pixels.
+        """Read a rectangle inside a level at half its size, for display, where that takes less than all pixels.
 
         Pixels are close to the means of four, not equal.
 
@@ -210,31 +210,31 @@ class Slide:
         location = (round(location_px0[0] / down_x), round(location_px0[1] / down_y))
         return self.read_level(level, location, size)
 
-    def picture(
+    def read_image(
         self,
         *,
         bounds_px0: tuple[float, float, float, float] | None = None,
         max_side: int | None = None,
         downsample: float | None = None,
     ) -> tuple[UInt8Image, Frame]:
-        """Return a downsampled picture of part of the slide, and the frame it lies in.
+        """Return a downsampled image of part of the slide, and the frame it lies in.
 
         Pixels are averaged by area from the coarsest level that is fine enough, in stripes, so that memory grows
-        with the picture and not with the slide. Nothing is enlarged.
+        with the image and not with the slide. Nothing is enlarged.
 
         Parameters
         ----------
         bounds_px0
-            Left, top, right, bottom in level-0 pixels; cut to the slide; None takes all of it. The picture covers
+            Left, top, right, bottom in level-0 pixels; cut to the slide; None takes all of it. The image covers
             it and at most one pixel of the level more on each side: the frame says exactly what.
         max_side
-            Longest side of the picture in pixels.
+            Longest side of the image in pixels.
         downsample
-            Level-0 pixels in one picture pixel. With ``max_side`` too, the coarser of the two holds.
+            Level-0 pixels in one image pixel. With ``max_side`` too, the coarser of the two holds.
 
         Returns
         -------
-        picture
+        image
             RGB (height, width, 3).
         frame
             Its origin and its exact downsample of each axis.
@@ -269,5 +269,5 @@ class Slide:
         return image, frame
 
     def thumbnail(self, max_side: int) -> tuple[UInt8Image, Frame]:
-        """Return a picture of everything, its longest side at most ``max_side`` pixels, and its frame."""
-        return self.picture(max_side=max_side)
+        """Return an image of everything, its longest side at most ``max_side`` pixels, and its frame."""
+        return self.read_image(max_side=max_side)

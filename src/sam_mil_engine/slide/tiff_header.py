@@ -1,4 +1,4 @@
-"""The directories of a TIFF file: what each picture in it is, without decoding one, and without the long tables."""
+"""The directories of a TIFF file: what each image in it is, without decoding one, and without the long tables."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SIGNATURES = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", T
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _DESCRIPTION = 254, 256, 257, 258, 262, 270
 _ORIENTATION, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _SUB_DIRECTORIES = 274, 277, 322, 323, 330
-_EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
+_SAMPLE_FORMAT = 339
 _READ = frozenset(
     {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _DESCRIPTION, _ORIENTATION, _SAMPLES, _TILE_WIDTH}
-    | {_TILE_HEIGHT, _SUB_DIRECTORIES, _EXTRA_SAMPLES, _SAMPLE_FORMAT}
+    | {_TILE_HEIGHT, _SUB_DIRECTORIES, _SAMPLE_FORMAT}
 )
 #: Bytes of a value that are read at most: the start of a description says what kind it is.
 _LONGEST_VALUE = 4096
@@ -32,7 +32,7 @@ _Tags = Mapping[int, tuple[int, ...] | bytes]
 
 @dataclass(frozen=True, slots=True)
 class TiffDirectory:
-    """One picture of a TIFF file, as its directory describes it.
+    """One image of a TIFF file, as its directory describes it.
 
     Attributes
     ----------
@@ -41,13 +41,11 @@ class TiffDirectory:
     tile
         Width and height of its tiles; None where it is stored in strips.
     reduced
-        Whether it is marked as a smaller version of another picture.
+        Whether it is marked as a smaller version of another image.
     bits
         Largest number of bits of a sample.
     samples
         Samples per pixel.
-    extra_samples
-        What the samples beyond the colours are: 0 undeclared, 1 and 2 alpha.
     unsigned
         Whether all samples are unsigned integers.
     photometric
@@ -65,7 +63,6 @@ class TiffDirectory:
     reduced: bool
     bits: int
     samples: int
-    extra_samples: tuple[int, ...]
     unsigned: bool
     photometric: int
     orientation: int
@@ -85,7 +82,7 @@ def read_directories(path: Path, *, most: int = _MOST_DIRECTORIES) -> tuple[Tiff
     Parameters
     ----------
     path
-        The file; one that is no TIFF has no directories.
+        The file; one that is not a TIFF has no directories.
     most
         Directories that are read at most.
     """
@@ -110,7 +107,7 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
     if first[0].orientation == UPRIGHT:
         return ()
     return (
-        f"The file asks to be shown turned or mirrored (TIFF orientation {first[0].orientation}); "
+        f"The file asks to be shown rotated or mirrored (TIFF orientation {first[0].orientation}); "
         "pixels and coordinates are used as they are stored.",
     )
 
@@ -173,7 +170,6 @@ def _directory(tags: _Tags) -> TiffDirectory:
         reduced=bool(number(_SUBFILE, 0) & 1),
         bits=max(numbers(_BITS, 1)),
         samples=number(_SAMPLES, 1),
-        extra_samples=numbers(_EXTRA_SAMPLES),
         unsigned=set(numbers(_SAMPLE_FORMAT, 1)) <= {1, 4},
         photometric=number(_PHOTOMETRIC, 1),
         orientation=number(_ORIENTATION, UPRIGHT),

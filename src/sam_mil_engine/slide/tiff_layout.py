@@ -1,4 +1,4 @@
-"""How the values of a TIFF picture become RGB: axes, colours, bits and alpha."""
+"""How the values of a TIFF image become RGB: axes, colours, bits and alpha."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PREMULTIPLIED, _STRAIGHT = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the array of a picture becomes RGB.
+    """How the array of an image becomes RGB.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Layout:
 
 
 def length(series: tifffile.TiffPageSeries, axis: str) -> int:
-    """Length of an axis, 1 where the picture has none of that name."""
+    """Length of an axis, 1 where the image has none of that name."""
     return int(series.shape[series.axes.index(axis)]) if axis in series.axes else 1
 
 
@@ -112,12 +112,12 @@ def chunk_bytes(page: tifffile.TiffPage) -> int:
 def layout_of(
     series: tifffile.TiffPageSeries, coarsest: Any, coarsest_size: tuple[int, int]
 ) -> tuple[Layout, tuple[str, ...]]:
-    """Find out how a picture is shown.
+    """Find out how an image is shown.
 
     Parameters
     ----------
     series
-        The picture in full resolution.
+        The image in full resolution.
     coarsest, coarsest_size
         The array of its coarsest level, with the same axes, and its width and height: searched for the range of
         16-bit values, and for what alpha hides.
@@ -132,7 +132,7 @@ def layout_of(
     Raises
     ------
     SlideError
-        If the picture is of a kind that cannot be shown.
+        If the image is of a kind that cannot be shown.
     """
     page = series.keyframe
     _refuse_unknown(page)
@@ -164,8 +164,8 @@ def _colours(series: tifffile.TiffPageSeries, page: tifffile.TiffPage) -> tuple[
     shown = (1, 2, 3, 4) if colour_axis == "S" else (1, 3)
     if both or channels not in shown:
         raise SlideError(
-            f"the picture has {length(series, 'C') if both else channels} channels (axes {axes})",
-            hint="Only grey, RGB and RGBA pictures can be shown: export the channels that you need as RGB",
+            f"the image has {length(series, 'C') if both else channels} channels (axes {axes})",
+            hint="Only grey, RGB and RGBA images can be shown: export the channels that you need as RGB",
         )
     if colour_axis == "C":
         warnings.append(f"{channels} separate channels are shown as red, green and blue.")
@@ -180,7 +180,9 @@ def _colours(series: tifffile.TiffPageSeries, page: tifffile.TiffPage) -> tuple[
         palette = (np.asarray(page.colormap) >> 8).astype(np.uint8)
     colours = 1 if channels < 3 else 3
     inverted = page.photometric == _WHITE_IS_ZERO and colours == 1
-    return Layout(axes, colour_axis, colours, alpha, inverted, palette), warnings
+    return Layout(
+        axes=axes, colour_axis=colour_axis, colours=colours, alpha=alpha, white_is_zero=inverted, palette=palette
+    ), warnings
 
 
 def _searched(layout: Layout, level: Any, size: tuple[int, int], *, whole: int) -> Iterator[npt.NDArray[Any]]:
@@ -200,16 +202,17 @@ def _refuse_unknown(page: tifffile.TiffPage) -> None:
     raw_ycbcr = photometric == _YCBCR and int(page.compression) not in _JPEG_CODECS
     if photometric not in _SHOWN or raw_ycbcr:
         raise SlideError(
-            f"pictures in {getattr(page.photometric, 'name', photometric)} colours are not supported",
-            hint="Convert the picture to RGB",
+            f"images in {getattr(page.photometric, 'name', photometric)} colours are not supported",
+            hint="Convert the image to RGB",
         )
     if page.dtype not in (np.dtype(bool), np.dtype(np.uint8), np.dtype(np.uint16)):
         raise SlideError(
             f"pixels of type {page.dtype} are not supported",
-            hint="Convert the picture to 8 or 16 bits without sign",
+            hint="Convert the image to 8 or 16 bits without sign",
         )
     if chunk_bytes(page) > LARGEST_CHUNK_BYTES:
         raise SlideError(
-            f"the picture is stored in one piece of {chunk_bytes(page) / 2**30:.1f} GiB, not in tiles",
+            f"the image is stored in one piece of {chunk_bytes(page) / 2**30:.1f} GiB, not in tiles",
             hint="Convert it to a tiled pyramid, for example with `vips tiffsave IN OUT --tile --pyramid`",
+            window_hint="Convert it to a tiled TIFF with a pyramid, for example with libvips or QuPath",
         )

@@ -1,4 +1,4 @@
-"""Which reader shows a TIFF file as it is: OpenSlide opens files that it misreads, without a word."""
+"""Which reader shows a TIFF file as it is: OpenSlide opens some files that it silently misreads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .tiff_header import UPRIGHT, TiffDirectory, read_directories
 #: Formats of OpenSlide whose pixels libtiff decodes: its colours are wrong where samples are not plain 8-bit ones.
 _DECODED_BY_LIBTIFF = frozenset({"aperio", "generic-tiff", "huron", "leica", "philips", "trestle", "ventana"})
 _GREY, _RGB = (0, 1), 2
-#: Longest side of another picture in the file, as a part of the largest one's, from which it is not just a label.
+#: Longest side of another image in the file, as a part of the largest one's, from which it is not just a label.
 COMPARABLE_SIDE = 1 / 8
 
 
@@ -38,7 +38,7 @@ def openslide_misreads(path: Path, vendor: str | None) -> bool:
         any(one.sub_directories or one.orientation != UPRIGHT for one in directories)
         or any(mark in directories[0].description for mark in ("<OME", "ImageJ="))
         or any(_samples_are_misread(one) for one in directories if one.tile is not None)
-        or _pictures_are_missed(directories)
+        or _images_are_missed(directories)
     )
 
 
@@ -52,8 +52,8 @@ def _samples_are_misread(one: TiffDirectory) -> bool:
     return _beyond_8_bits(one) or extra
 
 
-def _pictures_are_missed(directories: Sequence[TiffDirectory]) -> bool:
-    """Whether the first directory is not the largest picture, or others are levels or pictures without a mark."""
+def _images_are_missed(directories: Sequence[TiffDirectory]) -> bool:
+    """Whether the first directory is not the largest image, or others are levels or images without a mark."""
     first, *others = directories
     longest = max(first.size)
     for one in others:

@@ -31,7 +31,7 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 class _Level:
     """One directory of the file: where its tiles lie, and the head (tables, colours) that each of them lacks.
 
-    ``columns`` of tiles lie beside each other; they are decoded at one ``shrink``-th of the size that is stored.
+    ``columns`` of tiles lie next to each other; they are decoded at one ``shrink``-th of the size that is stored.
     """
 
     size: tuple[int, int]
@@ -55,7 +55,7 @@ class TiffTiles:
 
     OpenSlide turns every tile into ARGB and draws it, and Python turns that into RGB again; here a tile is decoded
     once, and what lies in the rectangle is copied. Whatever else is asked for is left to OpenSlide, and so is every
-    tile that libjpeg finds the least fault with: OpenSlide's judgement and words hold there.
+    tile that libjpeg finds the least fault with: OpenSlide decides there.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class TiffTiles:
         """Return the tiles of a TIFF's levels, or None where none of them is stored as JPEG tiles."""
         import tifffile
 
-        # tifffile logs what it finds odd; an engine does not write to the terminal
+        # tifffile logs what it finds unusual; an engine does not write to the terminal
         logging.getLogger("tifffile").addHandler(logging.NullHandler())
         try:
             with tifffile.TiffFile(path) as file:
@@ -166,7 +166,14 @@ def _level(pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame], size: tuple[
     # all of these read from the file, which is closed soon
     tile = (page.tilewidth, page.tilelength)
     columns = -(-size[0] // tile[0])
-    return _Level(size, tile, columns, page.dataoffsets, page.databytecounts, _START + adobe + tables)
+    return _Level(
+        size=size,
+        tile=tile,
+        columns=columns,
+        offsets=page.dataoffsets,
+        lengths=page.databytecounts,
+        head=_START + adobe + tables,
+    )
 
 
 def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:

@@ -18,8 +18,8 @@ from .levels import usable_levels
 from .ome import missing_files
 from .resolution import stated_resolution
 from .tiff_header import is_tiff, orientation_warnings
+from .tiff_images import Place, Size, confirm_levels, find_images, size_of
 from .tiff_layout import layout_of, length
-from .tiff_pictures import Place, Size, confirm_levels, find_pictures, size_of
 
 if TYPE_CHECKING:
     import tifffile
@@ -57,10 +57,10 @@ class TiffReader:
             raise
 
     def _read_facts(self, handle: _Handle) -> None:
-        pictures = find_pictures(handle.file)
-        _refuse_missing_plane(handle.file, pictures.levels[0])
+        images = find_images(handle.file)
+        _refuse_missing_plane(handle.file, images.levels[0])
         series = {place: _series(handle.file, place) for place in handle.arrays}
-        slide, coarsest = pictures.levels[0], pictures.levels[-1]
+        slide, coarsest = images.levels[0], images.levels[-1]
         self._layout, notes = layout_of(series[slide], handle.arrays[coarsest], size_of(series[coarsest]))
 
         def read(place: Place, location: Size, size: Size) -> UInt8Image:
@@ -70,14 +70,14 @@ class TiffReader:
         tiles = {place: _tile_size(series[place].keyframe) for place in places}
         usable = usable_levels([size_of(series[place]) for place in places], [tiles[place] for place in places])
         sizes = {places[number]: size for number, size in zip(usable.numbers, usable.sizes, strict=True)}
-        self._places, picture_notes = confirm_levels(pictures, sizes, read)
+        self._places, image_notes = confirm_levels(images, sizes, read)
         self._info = _info(
             self._path,
             handle.file,
             series[slide],
             sizes=tuple(sizes[place] for place in self._places),
             tiles=tuple(tiles[place] for place in self._places),
-            notes=(*notes, *_NOTES.get(series[slide].kind, ()), *picture_notes, *usable.warnings),
+            notes=(*notes, *_NOTES.get(series[slide].kind, ()), *image_notes, *usable.warnings),
         )
 
     def _open_handle(self) -> _Handle:
@@ -88,8 +88,8 @@ class TiffReader:
         try:
             places: Sequence[Place] = self._places
             if not places:
-                pictures = find_pictures(file)
-                places = (*pictures.levels, *pictures.candidates)
+                images = find_images(file)
+                places = (*images.levels, *images.candidates)
             return _Handle(file, {place: zarr.open_array(_store(file, place), mode="r") for place in places})
         except BaseException:
             file.close()
@@ -116,10 +116,10 @@ class TiffReader:
 
 
 def open_with_tifffile(path: Path) -> TiffReader | None:
-    """Open ``path``, or return None where it is no TIFF."""
+    """Open ``path``, or return None if it is not a TIFF."""
     if not is_tiff(path):
         return None
-    # tifffile logs what it finds odd; what matters is raised, and an engine does not write to the terminal.
+    # tifffile logs what it finds unusual; what matters is raised, and an engine does not write to the terminal.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         return TiffReader(path)
@@ -149,7 +149,7 @@ def _refuse_missing_plane(file: tifffile.TiffFile, slide: Place) -> None:
         return
     missing = missing_files(file.ome_metadata or "", Path(file.filehandle.dirname))
     raise SlideError(
-        f"the picture lies in other files, which are missing: {', '.join(missing) or 'they are not named'}",
+        f"the image lies in other files, which are missing: {', '.join(missing) or 'they are not named'}",
         hint="Copy all files of the set into one folder",
     )
 

@@ -29,7 +29,7 @@ class TileGrid:
     step_px0
         Distance of two grid cells (x, y) in level-0 pixels; cell (i, j) starts at round((j, i) * step).
     mpp
-        Micrometres an output pixel, or None where the slide has no mpp.
+        Micrometres per output pixel, or None where the slide has no mpp.
     """
 
     coords_px0: npt.NDArray[np.int32]
@@ -55,15 +55,15 @@ class TileGrid:
         return x, y
 
     def raster(self, values: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], Frame]:
-        """(N,) numbers -> a picture of one pixel per patch, NaN where no patch is, and its frame."""
+        """(N,) numbers -> an image of one pixel per patch, NaN where no patch is, and its frame."""
         cells = self.cells
         first, last = cells.min(axis=0), cells.max(axis=0)
         width, height = (last - first + 1).tolist()
-        picture = np.full((height, width), np.nan, dtype=np.float32)
+        image = np.full((height, width), np.nan, dtype=np.float32)
         columns, rows = (cells - first).T
-        picture[rows, columns] = np.asarray(values, dtype=np.float32)
+        image[rows, columns] = np.asarray(values, dtype=np.float32)
         left, top = (first * np.asarray(self.step_px0)).tolist()
-        return picture, Frame(origin_px0=(left, top), downsample=self.step_px0)
+        return image, Frame(origin_px0=(left, top), downsample=self.step_px0)
 
 
 def _downsample(size_px0: float, read_size: int) -> float:

@@ -18,12 +18,12 @@ Place = tuple[int, int]
 
 
 class TilePool:
-    """What the levels of one pyramid share: the cache, and the threads that fill it.
+    """The cache and the threads that the levels of one pyramid share.
 
     Parameters
     ----------
     cache_bytes
-        Bytes of decoded tiles that are kept.
+        Bytes of decoded tiles to cache.
 
     Attributes
     ----------
@@ -97,13 +97,13 @@ class TilePool:
         return [made[number] for number in range(len(places))]
 
     def make_ahead(self, make: Callable[[Place], UInt8Image], places: Iterable[Place]) -> None:
-        """Make tiles that are not asked for yet, until the next ones are asked for."""
+        """Make tiles that are not requested yet, until the next ones are requested."""
         turn = self._turn
         for place in places:
             self._threads.submit(self._ahead, make, place, turn)
 
     def _ahead(self, make: Callable[[Place], UInt8Image], place: Place, turn: int) -> None:
-        # A tile that cannot be made is told of when it is asked for.
+        # An error of a tile is raised when the tile is requested.
         if turn == self._turn:
             self._inside(make, place)
 

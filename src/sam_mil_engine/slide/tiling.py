@@ -1,4 +1,4 @@
-"""Lay the grid of patches over the tissue, and read them."""
+"""Make the grid of patches over the tissue, and read them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import SettingsError, SlideError
 from ..settings import TileSettings
 from .facts import UInt8Image
 from .info import SlideInfo
-from .picture import coarsest_level_for
+from .reduced_image import coarsest_level_for
 from .slide import Slide
 from .tile_grid import TileGrid
 from .tissue_regions import TissueRegions
@@ -22,7 +22,7 @@ from .tissue_regions import TissueRegions
 CELLS_AT_ONCE = 2**18
 
 
-def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
+def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
     """Choose the cells of the slide's grid that hold tissue.
 
     The grid starts at (0, 0) and has no overlap. A patch is kept by CLAM's centre test; at the right and bottom
@@ -44,7 +44,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
     Raises
     ------
     SlideError
-        If a resolution in µm is asked for and the slide does not know its own.
+        If a resolution in µm is asked for and the resolution of the slide is not known.
     SettingsError
         If a patch would be smaller than one level-0 pixel.
     """
@@ -55,9 +55,11 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
         output_mpp = None if mpp is None else (mpp[0] + mpp[1]) / 2
     elif mpp is None:
         raise SlideError(
-            f"patches at {settings.mpp:g} µm per pixel were asked for, but the slide does not know its resolution",
+            f"patches at {settings.mpp:g} µm per pixel were requested, but the resolution of the slide "
+            f"is not known",
             where=info.path,
             hint="State it with --source-mpp, in µm per level-0 pixel",
+            window_hint="Enter the resolution in the Analyze dock",
         )
     else:
         scale = (settings.mpp / mpp[0], settings.mpp / mpp[1])
@@ -67,7 +69,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
         raise SettingsError(
             f"a patch of {side} px at {settings.mpp:g} µm would be smaller than one pixel of the slide",
             where=info.path,
-            hint="Ask for a larger mpp or patch size",
+            hint="Choose a larger mpp or patch size",
         )
     level = coarsest_level_for(info.level_downsamples, scale)
     down_x, down_y = info.level_downsamples[level]
@@ -82,7 +84,7 @@ def lay_tiles(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) ->
     )
 
 
-def read_tile(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
+def read_patch(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
     """Read patch ``number``: RGB (output_size, output_size, 3), resampled by area.
 
     Raises

@@ -17,7 +17,7 @@ from .facts import UInt8Image
 from .slide import Slide
 from .tissue_regions import Ring, TissueRegions
 
-#: Coarsest downsample at which tissue is looked for, and the longest side that the picture keeps at least.
+#: Coarsest downsample at which tissue is looked for, and the longest side that the image keeps at least.
 COARSEST_DOWNSAMPLE = 64.0
 MIN_SIDE = 1000
 #: CLAM counts areas in patches of this many level-0 pixels.
@@ -32,7 +32,7 @@ SMALL_AREA_OF_SLIDE = 0.005
 def find_tissue(slide: Slide, settings: TissueSettings, *, progress: ProgressCallback = silent) -> TissueRegions:
     """Find the tissue of a slide.
 
-    The saturation of a picture at 1/64 (finer where that has under 1000 pixels) is median-blurred, thresholded and
+    The saturation of an image at 1/64 (finer where that has under 1000 pixels) is median-blurred, thresholded and
     closed; outer contours are kept by area, and of each the largest holes. Only the slide's bounds are looked at.
     Where the settings find nothing and ``settings.fallback`` is on, Otsu's threshold and smaller areas are tried.
 
@@ -52,20 +52,20 @@ def find_tissue(slide: Slide, settings: TissueSettings, *, progress: ProgressCal
     -----
     Lu et al., Data-efficient and weakly supervised computational pathology on whole-slide images, 2021.
     """
-    progress(Progress("tissue", 0, 2, "steps", "reading the overview"))
+    progress(Progress("tissue", 0, 2, unit="steps", message="reading the overview"))
     width, height = slide.info.size_px0
     x, y, bound_width, bound_height = slide.info.bounds_px0 or (0, 0, width, height)
     downsample = min(COARSEST_DOWNSAMPLE, max(1.0, max(bound_width, bound_height) / MIN_SIDE))
-    picture, frame = slide.picture(bounds_px0=(x, y, x + bound_width, y + bound_height), downsample=downsample)
-    progress(Progress("tissue", 1, 2, "steps", "finding contours"))
-    regions = tissue_of_picture(picture, frame, settings)
-    progress(Progress("tissue", 2, 2, "steps", f"{len(regions)} piece(s) of tissue, {regions.method}"))
+    image, frame = slide.read_image(bounds_px0=(x, y, x + bound_width, y + bound_height), downsample=downsample)
+    progress(Progress("tissue", 1, 2, unit="steps", message="finding contours"))
+    regions = find_tissue_in_image(image, frame, settings)
+    progress(Progress("tissue", 2, 2, unit="steps", message=f"{len(regions)} piece(s) of tissue, {regions.method}"))
     return regions
 
 
-def tissue_of_picture(picture: UInt8Image, frame: Frame, settings: TissueSettings) -> TissueRegions:
-    """Find tissue in an RGB picture (h, w, 3) that lies in ``frame``; see :func:`find_tissue`."""
-    saturation = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 1]
+def find_tissue_in_image(image: UInt8Image, frame: Frame, settings: TissueSettings) -> TissueRegions:
+    """Find tissue in an RGB image (h, w, 3) that lies in ``frame``; see :func:`find_tissue`."""
+    saturation = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[..., 1]
     saturation = cv2.medianBlur(np.ascontiguousarray(saturation), settings.median_blur)
     area_px0 = float(frame.area_to_px0(saturation.size))
     regions = None
@@ -93,13 +93,41 @@ def _attempts(settings: TissueSettings, slide_area_px0: float) -> Iterator[_Atte
     small_tissue = min(tissue * SMALL_AREA, slide_area_px0 * SMALL_AREA_OF_SLIDE)
     small_hole = hole * small_tissue / tissue if tissue else hole
     own = "otsu" if settings.otsu else "default"
-    yield _Attempt(own, settings.otsu, tissue, hole, settings.max_holes, small_tissue)
+    yield _Attempt(
+        method=own,
+        otsu=settings.otsu,
+        min_tissue_px0=tissue,
+        min_hole_px0=hole,
+        max_holes=settings.max_holes,
+        dust_px0=small_tissue,
+    )
     if not settings.fallback:
         return
     if not settings.otsu:
-        yield _Attempt("otsu", True, tissue, hole, settings.max_holes, small_tissue)
-        yield _Attempt("small-areas", False, small_tissue, small_hole, settings.max_holes, small_tissue)
-    yield _Attempt("otsu, small-areas", True, small_tissue, small_hole, settings.max_holes, small_tissue)
+        yield _Attempt(
+            method="otsu",
+            otsu=True,
+            min_tissue_px0=tissue,
+            min_hole_px0=hole,
+            max_holes=settings.max_holes,
+            dust_px0=small_tissue,
+        )
+        yield _Attempt(
+            method="small-areas",
+            otsu=False,
+            min_tissue_px0=small_tissue,
+            min_hole_px0=small_hole,
+            max_holes=settings.max_holes,
+            dust_px0=small_tissue,
+        )
+    yield _Attempt(
+        method="otsu, small-areas",
+        otsu=True,
+        min_tissue_px0=small_tissue,
+        min_hole_px0=small_hole,
+        max_holes=settings.max_holes,
+        dust_px0=small_tissue,
+    )
 
 
 def _foreground(

@@ -20,7 +20,7 @@ class TissueRegions:
     Attributes
     ----------
     polygons_px0
-        One tuple a piece of tissue: the outer ring (n, 2) and a tuple of hole rings; rings are not closed.
+        One tuple per piece of tissue: the outer ring (n, 2) and a tuple of hole rings; rings are not closed.
     area_px0
         (P,) float64: area of every piece without its holes, in square level-0 pixels.
     method

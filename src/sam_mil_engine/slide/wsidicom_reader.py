@@ -61,7 +61,7 @@ class WsiDicomReader:
         return self._info
 
     def note(self, sentences: Iterable[str]) -> None:
-        """Add what is odd about the file to its facts, each sentence once."""
+        """Add what is unusual about the file to its facts, each sentence once."""
         known = dict.fromkeys((*self._info.warnings, *sentences))
         self._info = replace(self._info, warnings=tuple(known))
 
@@ -76,7 +76,7 @@ class WsiDicomReader:
 
 
 def open_with_wsidicom(path: Path) -> WsiDicomReader | None:
-    """Open the series of ``path`` in its folder, or return None where it is no DICOM file.
+    """Open the series of ``path`` in its folder, or return None if it is not a DICOM file.
 
     Raises
     ------

@@ -139,6 +139,7 @@ def several(
         f"the {role.name} could be in several columns: {listing(heading[number] for number in found)}",
         where=where,
         hint=f"Say which one: {role.option} NAME" if role.option else "Rename or remove the others",
+        window_hint="Rename or remove the others",
     )
 
 
@@ -153,6 +154,7 @@ def required(
             f"the column {role.name} is missing, found {listing(filter(None, heading))}",
             where=where,
             hint=f"The first line must name the column {role.name}{option}",
+            window_hint=f"The first line must name the column {role.name}",
         )
     return found
 

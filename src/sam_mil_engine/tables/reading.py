@@ -89,11 +89,11 @@ def read_table(path: str | Path, *, heading: Sequence[str] | None = None, as_wri
             raise DataError("not a readable CSV table (it is empty)", where=path)
         heading, found = [cell.strip() for cell in found[0][1]], found[1:]
     return TextTable(
-        path,
-        tuple(heading),
-        tuple(_fitted(cells, len(heading), path, line, separator) for line, cells in found),
-        tuple(line for line, _ in found),
-        separator,
+        path=path,
+        heading=tuple(heading),
+        rows=tuple(_fitted(cells, len(heading), path, line, separator) for line, cells in found),
+        lines=tuple(line for line, _ in found),
+        separator=separator,
     )
 
 
@@ -180,7 +180,7 @@ def read_frame(path: str | Path, *, text: Sequence[str] = ()) -> pd.DataFrame:
     except ValueError as error:  # pandas' parser errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(f"not a readable CSV table ({reason})", where=path, hint=_HINT) from error
-    return table
+    return table.assign(**{name: table[name].map(unquoted) for name in table.columns.intersection(list(text))})
 
 
 def _body(text: str) -> tuple[str, str]:

@@ -1,24 +1,49 @@
-"""CSV files out: cells that a spreadsheet would run as a formula are quoted."""
+"""Tables as the text of CSV files: every CSV file of this package is written here.
+
+Cells are separated by commas, in UTF-8 without a mark; a missing value (None or NaN) is an empty cell, and a cell
+that a spreadsheet would run as a formula gets a quote before it.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from .cells import quoted
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def csv_text(heading: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table as the text of a CSV file; without a heading where that is empty, None as an empty cell."""
+    """Return a table as the text of a CSV file; without a heading where that is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if heading:
-        writer.writerow(heading)
-    writer.writerows([quoted(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+        writer.writerow(map(_cell, heading))
+    writer.writerows(map(_cell, row) for row in rows)
     return text.getvalue()
 
 
 def csv_records(rows: Sequence[Mapping[str, object]]) -> str:
     """Return rows of the same columns as the text of a CSV file; empty where there are no rows."""
-    return csv_text(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
+    heading = list(rows[0]) if rows else []
+    return csv_text(heading, [[row[name] for name in heading] for row in rows])
+
+
+def csv_frame(frame: pd.DataFrame) -> str:
+    """Return a frame as the text of a CSV file, without its index."""
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    written: str = frame.assign(**{str(name): texts[name].map(_cell) for name in texts}).to_csv(
+        index=False, lineterminator="\n"
+    )
+    return written
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return quoted(value) if isinstance(value, str) else value

@@ -133,7 +133,7 @@ def test_two_halves_cover_the_annotation_and_noise_is_left_out() -> None:
     assert result.classification == "unclassified"
 
 
-def test_recall_counts_what_lies_beyond_the_picture() -> None:
+def test_recall_counts_what_lies_beyond_the_image() -> None:
     everything = np.ones((SIZE[1], SIZE[0]), dtype=bool)
     segments = Segments.from_masks([everything], frame=FRAME, size_raster=SIZE)
     (left, top), (right, bottom) = FRAME.to_px0([(0, 0), SIZE])
@@ -175,7 +175,7 @@ def test_groups_pick_their_segments_and_bring_their_scores() -> None:
     assert result.to_rows()[1]["mean_p_tumour"] == 0.25
     assert result.summary()["probability_auc"] == 1.0
     assert result.summary()["attention_auc"] == 0.0
-    with pytest.raises(DataError, match="size of a patch"):
+    with pytest.raises(DataError, match="patch size"):
         compare_groups(segments, [area], scores=scores)
     with pytest.raises(DataError, match="3 groups were scored, there are 2"):
         compare_groups(

@@ -45,7 +45,7 @@ def test_what_was_read_without_its_slide_is_neither_compared_nor_written(put, tm
 def test_a_slide_that_does_not_say_whether_it_has_bounds_is_noted(put) -> None:
     found = read_annotation_file(put([FEATURE]), info=UNKNOWN_PLACE)
     assert found.annotations[0].placed
-    assert "bounds is not known" in found.notes[0]
+    assert "not known whether the slide has bounds" in found.notes[0]
 
 
 def test_formats_that_count_from_the_corner_of_the_file_are_placed_without_it(put) -> None:
@@ -58,7 +58,7 @@ def test_formats_that_count_from_the_corner_of_the_file_are_placed_without_it(pu
 def test_a_file_written_without_knowing_the_bounds_says_so(tmp_path, caplog, place, said) -> None:
     with caplog.at_level(logging.WARNING):
         write_geojson(tmp_path / "a.geojson", [Annotation("a", None, shapely.box(0, 0, 9, 9))], info=place)
-    assert ("bounds is not known" in caplog.text) == said
+    assert ("not known whether the slide has bounds" in caplog.text) == said
 
 
 @pytest.mark.parametrize("name", ["Tümör 腫瘍", "half a pair \ud800", 'quoted "name"\n'])

@@ -1,4 +1,4 @@
-"""JSON that is parsed a shape at a time says what json.loads says."""
+"""JSON that is parsed one shape at a time says what json.loads says."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sam_mil_engine.annotations.localisation import (
     FALSE_POSITIVES,
     MapOfSlide,
+    find_lesions,
     lesion_scores,
-    lesions_of,
     local_maxima,
-    map_figures,
+    map_metrics,
 )
 
 
@@ -48,9 +48,9 @@ def test_local_maxima_have_no_higher_neighbour() -> None:
 
 def test_outlines_that_are_near_are_one_lesion() -> None:
     areas = [box(0, 0, 100, 100), box(120, 0, 200, 100), box(900, 0, 950, 50)]
-    assert len(lesions_of(areas, mpp=(0.5, 0.5))) == 2, "10 µm apart"
-    assert len(lesions_of(areas, mpp=(5.0, 5.0))) == 3, "100 µm apart"
-    assert len(lesions_of(areas, mpp=None)) == 3
+    assert len(find_lesions(areas, mpp=(0.5, 0.5))) == 2, "10 µm apart"
+    assert len(find_lesions(areas, mpp=(5.0, 5.0))) == 3, "100 µm apart"
+    assert len(find_lesions(areas, mpp=None)) == 3
 
 
 def test_a_lesion_is_found_by_the_highest_detection_that_meets_it() -> None:
@@ -69,7 +69,7 @@ def test_froc_by_hand() -> None:
         slide("t1", negative=False, inside=[True], lesions=[0.95, 0.6], detections=[0.95, 0.7]),
         slide("t2", negative=False, inside=[True], lesions=[0.1]),
     ]
-    found = {figure.name: figure.value for figure in map_figures(slides)}
+    found = {figure.name: figure.value for figure in map_metrics(slides)}
     expected = dict(zip(FALSE_POSITIVES, [1 / 3, 2 / 3, 2 / 3, 1, 1, 1], strict=True))
     for rate, value in expected.items():
         assert found[f"sensitivity at {rate:g} false positives"] == pytest.approx(value)
@@ -83,7 +83,7 @@ def test_figures_of_patches_are_scikit_learns() -> None:
         truth = (rng.random(80) < 0.2) & (number % 2 == 1)
         p = np.clip(rng.normal(0.3 + 0.3 * truth, 0.15), 0, 1)
         slides.append(slide(f"s{number}", negative=number % 2 == 0, probability=p, inside=truth))
-    found = {figure.name: figure for figure in map_figures(slides)}
+    found = {figure.name: figure for figure in map_metrics(slides)}
     tumour = [one for one in slides if not one.negative]
     aucs = [roc_auc_score(one.inside, one.probability) for one in tumour]
     precisions = [average_precision_score(one.inside, one.probability) for one in tumour]
@@ -114,6 +114,6 @@ def test_patients_are_drawn_as_one() -> None:
     together = [slide(f"s{i}", negative=True, probability=p, unit=f"p{i // 5}") for i, p in enumerate(values)]
     widths = []
     for slides in (apart, together):
-        (figure,) = [one for one in map_figures(slides) if one.name == "normal tissue marked"]
+        (figure,) = [one for one in map_metrics(slides) if one.name == "normal tissue marked"]
         widths.append(figure.high - figure.low)
     assert widths[1] > 1.3 * widths[0]

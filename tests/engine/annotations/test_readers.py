@@ -80,7 +80,7 @@ def test_damaged_and_ambiguous_archives_are_refused(put, content, reason) -> Non
 def test_an_archive_that_is_huge_inside_is_refused(put, monkeypatch) -> None:
     monkeypatch.setattr(unpacking, "MOST_BYTES", 1000)
     for content in (gzip.compress(b" " * 2000), zipped("a", text=" " * 2000)):
-        with pytest.raises(AnnotationError, match="no annotation file has"):
+        with pytest.raises(AnnotationError, match="too much for an annotation file"):
             read_annotations(put(content))
 
 

@@ -90,7 +90,7 @@ def test_qupath_shapes_are_polygons(shared_data: Path, shape: str) -> None:
     ],
 )
 def test_a_file_without_any_area_says_what_it_holds(shared_data: Path, path: str, kind: str) -> None:
-    with pytest.raises(AnnotationError, match=f"no polygon in it, only 1 x {kind}"):
+    with pytest.raises(AnnotationError, match=f"it holds no polygon, only 1 × {kind}"):
         read_annotations(shared_data / "annotations" / "wsidicom" / path)
 
 

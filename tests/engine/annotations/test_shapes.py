@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
@@ -115,12 +116,12 @@ def test_a_shape_without_an_area_is_left_out_named_and_counted(put, caplog, kind
     assert [item.polygon.area for item in found.annotations] == [160000]
     assert sum(found.left_out.values()) >= 1
     assert any("'stray'" in note for note in found.notes)
-    assert "Left out: " in found.summary
+    assert re.search("shapes? (was|were) left out", found.summary)
     assert any("'stray'" in line for line in caplog.messages)
 
 
 def test_a_file_of_nothing_but_stray_clicks_says_so(put) -> None:
-    with pytest.raises(AnnotationError, match="no polygon in it, only 2 x outline without an area"):
+    with pytest.raises(AnnotationError, match="it holds no polygon, only 2 × outline without an area"):
         read_annotations(put([STRAY["one point"], STRAY["flat"]]))
 
 
@@ -221,15 +222,27 @@ def test_one_plane_is_read_and_the_others_are_named(put) -> None:
     path = put([feature([BIG], plane={"c": -1, "z": 0, "t": 0}), feature([HOLE], plane={"c": -1, "z": 2, "t": 0})])
     found = read_annotation_file(path)
     assert [item.polygon.area for item in found.annotations] == [160000]
-    assert found.left_out == {"shape on another plane": 1}
+    assert found.left_out == {"shape on plane z=2, t=0": 1}
+    assert found.summary == "1 shape was left out (1 × shape on plane z=2, t=0)."
     assert "z=2" in found.notes[0]
     (other,) = read_annotation_file(path, plane=(2, 0)).annotations
     assert other.polygon.area == 40000
+    assert read_annotation_file(path, plane=None).annotations == found.annotations
+
+
+def test_where_nothing_lies_on_the_first_plane_any_plane_is_the_lowest(put) -> None:
+    planes = [{"z": 4, "t": 0}, {"z": 2, "t": 1}, {"z": 2, "t": 3}]
+    found = read_annotation_file(put([feature([BIG], plane=plane) for plane in planes]), plane=None)
+    assert (len(found.annotations), found.plane) == (1, (2, 1))
+    assert found.summary == (
+        "2 shapes were left out (1 × shape on plane z=2, t=3, 1 × shape on plane z=4, t=0)."
+        " The outlines lie on plane z=2, t=1."
+    )
 
 
 def test_a_plane_without_numbers_is_the_first_and_a_file_of_other_planes_says_so(put) -> None:
     (found,) = read_annotations(put([feature([BIG], plane={"c": -1, "z": None, "t": None})]))
     assert found.polygon.area == 160000
-    with pytest.raises(AnnotationError, match="only 1 x shape on another plane") as caught:
+    with pytest.raises(AnnotationError, match="only 1 × shape on plane z=1, t=0") as caught:
         read_annotations(put([feature([BIG], plane={"z": 1})]))
     assert "plane" in caught.value.hint

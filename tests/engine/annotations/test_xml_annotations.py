@@ -90,7 +90,7 @@ def test_imagescope_two_corner_shapes_and_rulers(put, caplog: pytest.LogCaptureF
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (asap_file(asap("p", BIG)).replace('X="0.0"', 'X="NaN"'), "not a finite number"),
+        (asap_file(asap("p", BIG)).replace('X="0.0"', 'X="NaN"'), "coordinate 0: 'NaN' is not a number"),
         (asap_file(asap("p", BIG)).replace('X="0.0"', 'X="east"'), "coordinate 0: 'east' is not a number"),
         (asap_file(asap("p", BIG)).replace('Order="1"', ""), "coordinate 1: there is no Order"),
         (imagescope(region(BIG, Type=0)).replace('Y="0.0"', ""), "vertex 0: there is no Y"),

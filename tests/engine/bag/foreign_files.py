@@ -95,7 +95,7 @@ def segments_pickle(
     level_downsample: int = 1,
     parts: int = 1,
 ) -> Path:
-    """The list that SAM-MIL's first script pickles; numbers of the picture are NumPy's, as its contours are."""
+    """The list that SAM-MIL's first script pickles; numbers of the image are NumPy's, as its contours are."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = masks[0].shape
     factor = ratio * level_downsample

@@ -12,6 +12,7 @@ import pytest
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.bag.feature_bag import FeatureBag
+from sam_mil_engine.bag.h5.layout import ATTRIBUTES, DATASETS, markdown
 from sam_mil_engine.bag.partial import PartialFeatures
 from sam_mil_engine.errors import BagError, ProjectError
 from sam_mil_engine.geometry import Frame
@@ -59,6 +60,7 @@ def bag_file(tmp_path: Path, parts: tuple[TissueRegions, TileGrid, Segments, Fea
         h5.put_tissue(file, tissue)
         h5.put_tiles(file, grid, size_px0=(300, 300), power=20.0)
         h5.put_segments(file, segments, segmenter="regions", version="1")
+        h5.put_edits(file, ["", "lymph node", ""])
         h5.put_features(file, bag.features, {"encoder": "fake"})
         h5.put_groups(file, bag, segments)
         h5.mark_stage(file, "groups", "abc")
@@ -101,18 +103,27 @@ def test_what_goes_in_comes_out(
 
 def test_layout_is_the_documented_one(bag_file: Path) -> None:
     with h5py.File(bag_file) as file:
-        names: list[str] = []
-        file.visit(names.append)
-        documented = "coords features groups/features groups/area groups/box groups/predicted_iou groups/stability"
-        documented += " groups/indptr groups/indices groups/of_patch segments/packed"
-        assert set(documented.split()) <= set(names)
-        assert file["coords"].dtype == np.int32
+        found: dict[str, h5py.Dataset] = {}
+        file.visititems(lambda name, item: found.update({f"/{name}": item}))
+        found = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
+        documented = {one.name: one for one in DATASETS}
+        assert set(found) == set(documented)
+        types = {name: one.dtype for name, one in documented.items() if one.dtype}
+        assert {name: str(found[name].dtype) for name in types} == types
+        dimensions = {name: len(one.shape.strip("(,)").split(",")) for name, one in documented.items()}
+        assert {name: item.ndim for name, item in found.items()} == dimensions
+        assert set(file.attrs) <= set(ATTRIBUTES)
         assert file["features"].chunks == (3, 5)
         clam = {"patch_size", "patch_level"}
         trident = {"patch_size_level0", "overlap", "level0_width", "level0_height", "target_magnification"}
         assert clam | trident <= set(file["coords"].attrs)
         assert json.loads(file.attrs["stages"]) == {"groups": "abc"}
         assert file.attrs["format_version"] == 1
+
+
+def test_the_documentation_shows_the_layout() -> None:
+    files = Path(__file__).parents[3] / "docs" / "files.md"
+    assert markdown() in files.read_text(encoding="utf-8"), "docs/files.md: write there what markdown() returns"
 
 
 def test_no_tissue_and_no_segments_round_trip(tmp_path: Path) -> None:
@@ -162,7 +173,7 @@ def test_damaged_file_is_a_bag_error(tmp_path: Path, content: bytes) -> None:
 def test_truncated_file_is_a_bag_error(bag_file: Path) -> None:
     data = bag_file.read_bytes()
     bag_file.write_bytes(data[: len(data) // 2])
-    with pytest.raises(BagError, match="its end is missing"):
+    with pytest.raises(BagError, match="the file is truncated"):
         h5.read_bag(bag_file)
 
 

@@ -202,7 +202,7 @@ class Bomb:
     [
         pytest.param(Bomb(), "cannot be read", id="code"),
         pytest.param({"features": torch.zeros(2, 2)}, "holds a dict", id="dictionary"),
-        pytest.param(torch.zeros(1).expand(10**12, 1024), "stores fewer numbers", id="absurd shape"),
+        pytest.param(torch.zeros(1).expand(10**12, 1024), "stores fewer values", id="absurd shape"),
         pytest.param(
             torch.eye(3).to_sparse(),
             "not a tensor",

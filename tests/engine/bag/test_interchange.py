@@ -57,11 +57,11 @@ def test_without_coordinate_files_the_distance_of_neighbours_is_taken_and_said(t
     shutil.rmtree(folder / "patches")
     _, found = read_one(folder)
     assert found.grid.size_px0 == (64.0, 64.0)
-    assert "distance of neighbours" in found.notes[0]
+    assert "distance between neighbours" in found.notes[0]
     _, told = read_one(folder, known=Known(patch_size_px0=128))
     assert told.grid.size_px0 == (128.0, 128.0)
     assert told.notes == ()
-    with pytest.raises(BagError, match="nothing says where the patches lie"):
+    with pytest.raises(BagError, match="the coordinates of the patches are missing"):
         read_one(folder / "pt_files" / "s0.pt")
 
 
@@ -99,7 +99,7 @@ def test_stamp_coordinates_become_level_0_pixels(tmp_path: Path) -> None:
     assert found.bag.features.dtype == np.float16
     assert (found.grid.size_px0, found.grid.output_size, found.grid.mpp) == ((64.0, 64.0), 32, 0.5)
     assert found.bag.attrs["encoder"] == "uni2"
-    with pytest.raises(BagError, match="micrometres per pixel are not known"):
+    with pytest.raises(BagError, match="resolution of the slide is not known"):
         read_one(path)
 
 
@@ -188,17 +188,17 @@ def test_pickled_segments_give_the_released_membership(tmp_path: Path, level: in
     assert found.segments.predicted_iou.tolist() == [0.75] * 4
 
 
-def test_segments_of_two_pictures_or_sizes_are_refused(tmp_path: Path) -> None:
+def test_segments_of_two_images_or_sizes_are_refused(tmp_path: Path) -> None:
     path = made.segments_pickle(tmp_path / "a.pkl", made.nested_masks())
     other = made.segments_pickle(tmp_path / "b.pkl", made.nested_masks(), start=(0, 0))
     path.write_bytes(path.read_bytes() + other.read_bytes())
-    with pytest.raises(BagError, match="several pictures"):
+    with pytest.raises(BagError, match="several images"):
         read_pickled_segments(path)
     sizes = [made.nested_masks()[0], made.nested_masks((30, 40))[0]]
     with pytest.raises(BagError, match="differ in size"):
         read_pickled_segments(made.segments_pickle(path, sizes))
     path.write_bytes(pickle.dumps([{"segmentation": sizes[0]}]))
-    with pytest.raises(BagError, match="place of its picture"):
+    with pytest.raises(BagError, match="place of its image"):
         read_pickled_segments(path)
 
 
@@ -290,7 +290,7 @@ def test_a_downsample_below_one_says_nothing(tmp_path: Path) -> None:
         with h5py.File(path, "r+") as file:
             file["coords"].attrs["downsample"] = (0.99921936, 0.99921936)
     _, found = read_one(folder)
-    assert found.grid.size_px0 == (made.SIZE, made.SIZE), "the distance of neighbours"
+    assert found.grid.size_px0 == (made.SIZE, made.SIZE), "the distance between neighbours"
 
 
 def test_round_trip_through_trident(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_trident_gets_the_usual_magnification_of_a_resolution_or_an_error(tmp_pa
     before = full_bag(tmp_path)
     assert trident.write(tmp_path, before.bag, before.grid)[0].parts[-3] == "20x_64px_0px_overlap"
     unknown = replace(before.bag, attrs={})
-    with pytest.raises(BagError, match="neither magnification nor mpp"):
+    with pytest.raises(BagError, match="neither the magnification nor the resolution"):
         trident.write(tmp_path, unknown, before.grid)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sam_mil_engine.bag.foreign import SlideFiles
-from sam_mil_engine.bag.names import KnownNames, existing_form, without_ending
+from sam_mil_engine.bag.names import KnownNames, find_existing, without_ending
 from sam_mil_engine.slide.info import slide_id_of
 
 NFC, NFD = (unicodedata.normalize(form, "Müller 1") for form in ("NFC", "NFD"))
@@ -52,7 +52,7 @@ def test_names_of_slides_have_one_form() -> None:
 
 def test_a_file_in_another_form_is_found(tmp_path: Path) -> None:
     there = tmp_path / f"{NFD}.h5"
-    assert existing_form(tmp_path / f"{NFC}.h5").name == f"{NFC}.h5"
+    assert find_existing(tmp_path / f"{NFC}.h5").name == f"{NFC}.h5"
     there.touch()
-    assert existing_form(tmp_path / f"{NFC}.h5").exists()
-    assert existing_form(there) == there
+    assert find_existing(tmp_path / f"{NFC}.h5").exists()
+    assert find_existing(there) == there

@@ -45,7 +45,7 @@ def bag(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(os.environ.get("HDF5_USE_FILE_LOCKING") == "FALSE", reason="locking is switched off")
+@pytest.mark.skipif(os.environ.get("HDF5_USE_FILE_LOCKING") == "FALSE", reason="locking is turned off")
 def test_a_file_that_another_program_holds(bag: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(bag)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -63,7 +63,7 @@ def test_a_file_that_another_program_holds(bag: Path) -> None:
 def test_a_file_that_is_cut_off_or_of_another_kind(bag: Path, tmp_path: Path) -> None:
     data = bag.read_bytes()
     bag.write_bytes(data[: len(data) // 2])
-    assert "its end is missing" in refusal(bag).what
+    assert "the file is truncated" in refusal(bag).what
     other = tmp_path / "other.h5"
     other.write_bytes(b"<html>not found</html>")
     assert "not an HDF5 file" in refusal(other).what
@@ -72,7 +72,7 @@ def test_a_file_that_is_cut_off_or_of_another_kind(bag: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("error", "what"),
     [
-        (PermissionError(errno.EACCES, "Unable to open file"), "permissions"),
+        (PermissionError(errno.EACCES, "Unable to open file"), "permission to read"),
         (OSError(errno.ENOLCK, "unable to lock file, errno = 37"), "does not support locks"),
         (OSError("unable to lock file, errno = 11, error message = 'busy'"), "another program holds"),
         (OSError(errno.EIO, "Unable to read"), "its disk cannot be read"),

@@ -138,11 +138,11 @@ def test_from_slides_to_a_report(tmp_path: Path) -> None:
 
 def test_tissue_that_is_left_out_is_told_of_in_one_line_and_in_the_report(tmp_path: Path) -> None:
     # one piece of 20 squares of 512 x 512 pixels and two of 5; the preset asks for 16
-    picture = np.full((4096, 8192, 3), 244, np.uint8)
+    image = np.full((4096, 8192, 3), 244, np.uint8)
     for left, top, side in ((256, 256, 2304), (3072, 256, 1152), (5120, 2048, 1152)):
-        picture[top : top + side, left : left + side] = (190, 90, 160)
+        image[top : top + side, left : left + side] = (190, 90, 160)
     slide, project = tmp_path / "pieces.tif", tmp_path / "project"
-    tifffile.imwrite(slide, picture, tile=(256, 256), photometric="rgb", compression="deflate")
+    tifffile.imwrite(slide, image, tile=(256, 256), photometric="rgb", compression="deflate")
     words = ("--preset", "tcga", "--stages", "tissue", "--source-mpp", "1")
     said = run("process", slide, "--output", project, *words, warnings="default")
     (line,) = [one for one in said.stderr.splitlines() if "left out" in one]

@@ -17,14 +17,15 @@ import pytest
 
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
+from sam_mil_engine.convert.clam_tables import read_labels, read_process_list, write_process_list
+from sam_mil_engine.convert.exporting import export_slides
+from sam_mil_engine.convert.grouping import group_slides
+from sam_mil_engine.convert.importing import import_slides
+from sam_mil_engine.convert.source import Source
 from sam_mil_engine.errors import DataError
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
-from sam_mil_engine.train.split_files import read_splits
-from sam_mil_engine.workflow.clam_tables import read_labels, read_process_list, write_process_list
-from sam_mil_engine.workflow.exporting import export_slides
-from sam_mil_engine.workflow.grouping import group_slides
-from sam_mil_engine.workflow.importing import Source, import_slides
-from sam_mil_engine.workflow.project import Project
+from sam_mil_engine.training.split_files import read_splits
 from tiny_slides import write_tiny_slide
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))
@@ -90,9 +91,32 @@ def test_from_clam_over_a_project_to_every_format(tmp_path: Path) -> None:
     assert (split.train, split.val, split.test) == (("s0",), (), ("s1",))
     assert read_process_list(tmp_path / "out" / "process_list_autogen.csv", ["s0", "s1"]) == ({"s0", "s1"}, [])
     assert (
-        "neither magnification nor mpp" in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
+        "neither the magnification nor the resolution"
+        in run("export", project, "--to", "trident", "-o", tmp_path, code=1).stderr
     )
-    assert "nothing is written as 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
+    assert "there is no export format 'x'" in run("export", project, "--to", "x", "-o", tmp_path, code=2).stderr
+
+
+def test_labelled_slides_without_features_are_counted_and_named(tmp_path: Path) -> None:
+    folder, project = made.clam_folder(tmp_path / "clam"), tmp_path / "study"
+    import_once = ("import", folder, "-o", project, "--encoder", "resnet50")
+    names = [f"gone-{number:02}" for number in range(12)]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("slide_id,label\n" + "".join(f"{name},a\n" for name in ("s0.svs", *names)))
+    told = run(*import_once, "--labels", labels).stderr
+    assert "labels: warning: 12 labelled slides have no features: gone-00, gone-01" in told
+    assert "gone-09 and 2 more" in told
+    assert "s0.svs" not in told
+
+    other = made.clam_folder(tmp_path / "more", "gone-00", seed=1)
+    shutil.rmtree(tmp_path / "clam")
+    (project / "labels.csv").unlink()
+    labels.write_text("slide_id,label\ns0,a\ngone-00,b\n")  # one is a bag of before, one is imported now
+    assert "warning" not in run("import", other, "-o", project, "--labels", labels).stderr
+    (project / "labels.csv").unlink()
+    labels.write_text("slide_id,label\ns0,a\ngone-01,b\n")
+    told = run("import", other, "-o", project, "--labels", labels).stderr
+    assert "warning: 1 labelled slide has no features: gone-01" in told
 
 
 @pytest.mark.parametrize("part", ["h5_files", "pt_files"])
@@ -103,8 +127,8 @@ def test_group_gives_the_released_membership_without_a_slide(
     data, expected = sam_mil
     plain = made.clam_folder(tmp_path / "plain")
     source = Source(plain / part, patches=plain / "patches")
-    (outcome,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
-    assert outcome.error is None
+    (item,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
+    assert item.error is None
     path = tmp_path / "study" / "bags" / "s0.h5"
     assert members(path) == expected
     bag = h5.read_bag(path).check()
@@ -115,10 +139,10 @@ def test_group_gives_the_released_membership_without_a_slide(
 
     before = path.read_bytes()
     (again,) = group_slides(source, tmp_path / "study", segments=data / "segments", settings=RELEASED)
-    assert again.reused
+    assert again.result.reused
     assert path.read_bytes() == before
     (other,) = group_slides(source, tmp_path / "study", segments=data / "segments")
-    assert not other.reused  # another rule, another key
+    assert not other.result.reused  # another rule, another key
 
 
 def test_a_project_grouped_in_place_keeps_features_and_segments(
@@ -126,11 +150,11 @@ def test_a_project_grouped_in_place_keeps_features_and_segments(
 ) -> None:
     data, expected = sam_mil
     project = tmp_path / "study"
-    assert [outcome.groups for outcome in import_slides(Source(data), project)] == [len(expected)]
+    assert [item.result.groups for item in import_slides(Source(data), project)] == [len(expected)]
     path = project / "bags" / "s0.h5"
     assert members(path) == expected
-    (outcome,) = group_slides(Source(project), project)
-    assert outcome.error is None
+    (item,) = group_slides(Source(project), project)
+    assert item.error is None
     assert h5.read_bag(path).attrs["imported_from"] == "sam-mil"
     assert set(expected) <= set(members(path))  # `any` takes all that the released rule takes
     assert len(h5.read_segments(path)) == 4
@@ -142,8 +166,8 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     slides.mkdir()
     write_tiny_slide(slides / "s0.tiff")
     source = Source(made.clam_folder(tmp_path / "clam"), slides=slides)
-    (outcome,) = group_slides(source, tmp_path / "study", settings=REGIONS)
-    assert outcome.error is None
+    (item,) = group_slides(source, tmp_path / "study", settings=REGIONS)
+    assert item.error is None
     path = tmp_path / "study" / "bags" / "s0.h5"
     bag = h5.read_bag(path).check()
     assert len(bag.groups) > 3
@@ -151,7 +175,7 @@ def test_without_segments_the_slide_is_segmented_and_nothing_encoded(tmp_path: P
     assert bag.attrs["mpp"] == (0.5, 0.5)
     assert h5.read_segment_origin(path).segmenter == "regions"
     assert (tmp_path / "study" / "segments" / "s0.ome.zarr" / "zarr.json").exists()
-    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).reused
+    assert next(iter(group_slides(source, tmp_path / "study", settings=REGIONS))).result.reused
 
     (nothing,) = group_slides(Source(tmp_path / "clam"), tmp_path / "other")
     assert "there are no segments of 's0'" in str(nothing.error)
@@ -169,8 +193,8 @@ def test_segments_go_out_as_outlines_and_labels_and_come_back(
     path = project / "bags" / "s0.h5"
     original = h5.read_segments(path)
     for to in ("geojson", "ome-zarr"):
-        (outcome,) = export_slides(Source(project), tmp_path / to, to=to)
-        assert outcome.error is None
+        (item,) = export_slides(Source(project), tmp_path / to, to=to)
+        assert item.error is None
         (grouped,) = group_slides(
             Source(data / "h5_files", slides=slides), tmp_path / f"g-{to}", segments=tmp_path / to
         )
@@ -193,8 +217,8 @@ def test_a_process_list_chooses_the_slides_and_names_those_without_features(tmp_
     made.clam_folder(folder, "s1")
     path = tmp_path / "list.csv"
     path.write_text("slide_id,process,status\ns0.svs,0,processed\ns1.svs,0,failed_seg\ns2.svs,0,already_exist\n")
-    outcomes = list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
-    assert {item.slide_id: item.error is None for item in outcomes} == {"s2": False, "s0": True}
+    results = list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
+    assert {item.slide_id: item.error is None for item in results} == {"s2": False, "s0": True}
     path.write_text("slide_id,process,status\n../../s0.svs,0,processed\n")
     with pytest.raises(DataError, match="is not a valid file name"):
         list(import_slides(Source(folder, process_list=path), tmp_path / "study"))
@@ -245,8 +269,8 @@ def test_a_zarr_that_leads_elsewhere_is_refused(tmp_path: Path, sam_mil: tuple[P
     list(export_slides(Source(tmp_path / "study"), tmp_path / "labels", to="ome-zarr"))
     attributes = tmp_path / "labels" / "s0.ome.zarr" / "zarr.json"
     attributes.write_text(attributes.read_text().replace('"path": "0"', '"path": "../../x"'))
-    (outcome,) = group_slides(Source(data / "h5_files"), tmp_path / "g", segments=tmp_path / "labels")
-    assert "is not a valid file name" in str(outcome.error)
+    (item,) = group_slides(Source(data / "h5_files"), tmp_path / "g", segments=tmp_path / "labels")
+    assert "is not a valid file name" in str(item.error)
 
 
 def test_clam_reads_what_sam_mil_features_become_without_groups(
@@ -255,8 +279,8 @@ def test_clam_reads_what_sam_mil_features_become_without_groups(
     """Formats convert into each other without a project between them."""
     data, _ = sam_mil
     shutil.rmtree(data / "segments")
-    (outcome,) = export_slides(Source(data), tmp_path / "out", to="clam")
-    assert outcome.error is None
+    (item,) = export_slides(Source(data), tmp_path / "out", to="clam")
+    assert item.error is None
     with h5py.File(tmp_path / "out" / "h5_files" / "s0.h5") as file:
         assert np.array_equal(file["features"][:], made.features_of())
         assert (file["coords"][:] >= 0).all()

@@ -17,11 +17,13 @@ from typer.testing import CliRunner
 
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import SamMilError
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.card import KINDS
+from sam_mil_engine.models.catalogue import catalogue
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.models.segmenters import SEGMENTERS, added_sams
 from sam_mil_engine.segment import checkpoints
-from sam_mil_engine.segment.published import SAM_FILES, added_sams
-from sam_mil_engine.segment.registry import available_segmenters, find_checkpoint
-from sam_mil_engine.workflow.model_catalogue import catalogue
+from sam_mil_engine.segment.checkpoints import find_checkpoint
 from small_sams import build_small_sam
 
 CONTENT = b"weights" * 300_000
@@ -44,14 +46,13 @@ def source(tmp_path, monkeypatch):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         small = replace(
-            SAM_FILES["vit_b"],
+            SEGMENTERS["vit_b"],
             file="sam.pth",
-            url=f"http://127.0.0.1:{server.server_address[1]}/sam.pth",
+            source=f"http://127.0.0.1:{server.server_address[1]}/sam.pth",
             sha256=hashlib.sha256(CONTENT).hexdigest(),
             size=len(CONTENT),
-            megabytes=2,
         )
-        monkeypatch.setitem(SAM_FILES, "vit_b", small)
+        monkeypatch.setitem(SEGMENTERS, "vit_b", small)
         yield path
         server.shutdown()
         thread.join()
@@ -81,7 +82,7 @@ def test_the_story_of_one_file(source, tmp_path):
     (models / "sam.pth").write_bytes(CONTENT[:-1])
     assert "checksum" in run("verify", "vit_b", code=1)
     assert "checksum" in run("get", "vit_b", "-q")
-    assert "2.1 MB are free" in run("remove", "vit_b")
+    assert "2.1 MB were freed" in run("remove", "vit_b")
     assert names(models) == []
     assert "vit_b: " in run("add", source, "-q")
     assert names(models) == ["sam.pth"]
@@ -104,7 +105,7 @@ def test_every_entry_says_what_a_person_must_know(source):
     entries = catalogue()
     assert len({entry.name for entry in entries}) == len(entries)
     for entry in entries:
-        assert entry.role in ("segmenter", "encoder", "classifier")
+        assert entry.role in KINDS
         assert entry.what
         assert entry.licence
         assert entry.citation
@@ -124,7 +125,7 @@ def test_a_name_that_the_file_does_not_fit(source, tmp_path):
     assert "that of 'vit_l' is 3adcc4315b642a4d" in run("add", source, "--as", "vit_l", "-q")
     other = tmp_path / "other.pth"
     other.write_bytes(b"no weights")
-    assert "no published file, and no SAM" in run("add", other, "-q")
+    assert "neither a published file nor a SAM" in run("add", other, "-q")
     assert "no such file" in run("add", tmp_path / "none.pth")
     assert names(tmp_path / "models") == []
 
@@ -146,16 +147,16 @@ def own_sam(tmp_path, monkeypatch):
 
 def test_a_sam_of_ones_own_gets_a_name_and_is_a_segmenter(source, own_sam, tmp_path):
     assert "liver-sam: " in run("add", own_sam, "--as", "liver-sam", "-q")
-    copy = added_sams()["liver-sam"]
+    copy = added_sams()["liver-sam"].file_path
     assert copy.read_bytes() == own_sam.read_bytes()
-    assert {item.name: item.on_disk for item in available_segmenters()}["liver-sam"]
-    assert find_checkpoint("liver-sam")[0] == copy
+    assert {item.name: item.on_disk for item in available("segmenter")}["liver-sam"]
+    assert find_checkpoint("liver-sam").path == copy
     assert "a SAM of" in run("verify", "liver-sam")
     assert "already" in run("add", own_sam, "--as", "liver-sam", "-q")
     for taken in ("regions", "demo"):
         assert "already" in run("add", own_sam, "--as", taken, "-q")
     for bad in ("../x", "auto", "a b"):
-        assert "no name for a model" in run("add", own_sam, "--as", bad, "-q")
+        assert "cannot be the name of a model" in run("add", own_sam, "--as", bad, "-q")
     run("remove", "liver-sam")
     assert names(tmp_path / "models") == []
     assert own_sam.is_file()
@@ -172,9 +173,9 @@ def test_what_comes_with_a_package_stays(source):
 def test_offline_is_respected_by_every_source(source, monkeypatch):
     monkeypatch.setenv("SAM_MIL_OFFLINE", "1")
     said = run("get", "vit_b", "-q")
-    for part in ("switched off", "sam.pth", "http://127.0.0.1", "models add"):
+    for part in ("turned off", "sam.pth", "http://127.0.0.1", "models add"):
         assert part in said
-    assert "switched off" in run("get", "hf:MahmoodLab/UNI", "-q")
+    assert "turned off" in run("get", "hf:MahmoodLab/UNI", "-q")
     assert "not on this machine" in run("remove", "hf:MahmoodLab/UNI")
 
 
@@ -182,4 +183,4 @@ def test_the_switch_of_the_command_is_the_one_of_the_environment(source, monkeyp
     for name in ("SAM_MIL_OFFLINE", "HF_HUB_OFFLINE"):
         monkeypatch.setenv(name, "0")
     result = CliRunner().invoke(app, ["--offline", "models", "get", "vit_b", "-q"])
-    assert "switched off" in str(result.exception)
+    assert "turned off" in str(result.exception)

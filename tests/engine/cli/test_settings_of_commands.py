@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sam_mil_engine.cli.assignments import merge, setting_names
 from sam_mil_engine.cli.options import process_settings
 from sam_mil_engine.errors import SettingsError
-from sam_mil_engine.settings import TISSUE_PRESETS, ProcessSettings
+from sam_mil_engine.settings import TISSUE_PRESETS, ProcessSettings, TrainSettings
+from sam_mil_engine.settings.changes import merge, setting_names
 
 
 def test_set_wins_over_options_and_options_over_the_file(tmp_path: Path) -> None:
@@ -61,3 +61,14 @@ def test_process_records_what_was_set(tiny_slide: Path, tmp_path: Path) -> None:
     assert saved["segments"]["cuts"] == [2, 4]
     assert saved["tissue"]["max_holes"] == 1
     assert saved["tissue"]["saturation_threshold"] == TISSUE_PRESETS["biopsy"].saturation_threshold
+
+
+def test_every_setting_is_listed_with_what_it_means() -> None:
+    call = [sys.executable, "-m", "sam_mil_engine", "settings", "--json"]
+    listed = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+    assert [one["setting"] for one in listed["processing"]] == setting_names(ProcessSettings)
+    assert [one["setting"] for one in listed["training"]] == setting_names(TrainSettings)
+    assert all(one["meaning"].endswith(".") for one in (*listed["processing"], *listed["training"]))
+    nothing = subprocess.run([*call, "no-such"], check=False, capture_output=True, text=True)
+    assert nothing.returncode == 2
+    assert "no setting contains 'no-such'" in nothing.stderr

@@ -12,10 +12,11 @@ from torch import nn
 from sam_mil_engine.errors import EncoderError
 from sam_mil_engine.features import timm_models, torch_encoder
 from sam_mil_engine.features.efficientnet_lite0 import classifier, to_timm, weights_file
-from sam_mil_engine.features.registry import available_encoders, load_encoder
+from sam_mil_engine.features.loading import load_encoder
 from sam_mil_engine.features.torch_encoder import TorchEncoder
 from sam_mil_engine.features.weights import read_state
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_an_accelerator_that_is_too_small_gives_way_to_the_cpu(patches, monkeypa
     encoder = around(OnlyCpu())
     # The meta device stands for an accelerator: it takes tensors and computes nothing.
     encoder._move(torch.device("meta"))
-    with pytest.warns(UserWarning, match="going on with the CPU"):
+    with pytest.warns(UserWarning, match="continuing on the CPU"):
         found = encoder.encode(patches)
     np.testing.assert_array_equal(found, around(Mean()).encode(patches))
     assert encoder.device.type == "cpu"
@@ -206,7 +207,7 @@ def test_resnet50_without_weights_says_where_they_are(models):
 
 def test_the_folder_of_weight_files_is_looked_at_and_checked(models, resnet_state):
     torch.save(resnet_state, models / "resnet50-0676ba61.pth")
-    assert next(item for item in available_encoders() if item.name == "resnet50").on_disk
+    assert next(item for item in available("encoder") if item.name == "resnet50").on_disk
     with pytest.raises(EncoderError, match="checksum"):
         load_encoder("resnet50")
 
@@ -219,9 +220,9 @@ def test_files_that_are_no_resnet50(tmp_path, resnet_state):
     torch.save(resnet_state, short)
     for path, message in [
         (text, "cannot be read"),
-        (other, "no plain table"),
+        (other, "not hold a plain table"),
         (short, "layer3.0.conv1.weight"),
-        (tmp_path / "missing.pth", "no such file"),
+        (tmp_path / "missing.pth", "no such weights file"),
     ]:
         with pytest.raises(EncoderError, match=message) as caught:
             load_encoder(f"resnet50:{path}")
@@ -282,14 +283,15 @@ def test_a_timm_model_of_one_size_gets_that_size(monkeypatch, patches):
 
 
 def test_the_list_of_encoders():
-    listed = {item.name: item for item in available_encoders()}
+    listed = {item.name: item for item in available("encoder")}
     assert list(listed) == ["efficientnet-lite0", "resnet50", "plip", "timm:NAME", "hf:NAME"]
     assert listed["efficientnet-lite0"].on_disk
 
 
 def test_the_registry_does_not_import_torch():
     code = (
-        "import sys; from sam_mil_engine.features.registry import available_encoders; available_encoders();"
+        "import sys; import sam_mil_engine.features.loading, sam_mil_engine.models.registry as all;"
+        "all.available('encoder');"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sam_mil_engine.features.efficientnet_lite0 import classifier
-from sam_mil_engine.features.folding import with_folded_norms
+from sam_mil_engine.features.folding import fold_norms
 from sam_mil_engine.features.resnet50 import TruncatedResNet50
 
 
@@ -35,7 +35,7 @@ def with_lived_in_norms(model: nn.Module) -> nn.Module:
 )
 def test_the_model_says_the_same_without_its_norms(build):
     model = with_lived_in_norms(build())
-    folded = with_folded_norms(copy.deepcopy(model))
+    folded = fold_norms(copy.deepcopy(model))
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules())
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
     pixels = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
@@ -47,5 +47,5 @@ def test_the_model_says_the_same_without_its_norms(build):
 
 def test_a_norm_that_follows_no_convolution_stays():
     model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1), nn.ReLU(), nn.BatchNorm2d(4))
-    folded = with_folded_norms(with_lived_in_norms(model))
+    folded = fold_norms(with_lived_in_norms(model))
     assert [type(layer).__name__ for layer in folded] == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d"]

@@ -14,17 +14,17 @@ from torch import nn
 from sam_mil_engine.bag import h5
 from sam_mil_engine.devices import reading_threads
 from sam_mil_engine.errors import EncoderError, SettingsError
-from sam_mil_engine.features.encode import encode_tiles
-from sam_mil_engine.features.registry import load_encoder
-from sam_mil_engine.features.tile_stream import BATCHES_AHEAD, TileStream
+from sam_mil_engine.features.encode import encode_patches
+from sam_mil_engine.features.loading import load_encoder
+from sam_mil_engine.features.patch_stream import BATCHES_AHEAD, PatchStream
 from sam_mil_engine.features.torch_encoder import TorchEncoder
+from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tile_grid import TileGrid
-from sam_mil_engine.slide.tiling import lay_tiles, read_tile
+from sam_mil_engine.slide.tiling import make_tile_grid, read_patch
 from sam_mil_engine.slide.tissue_regions import TissueRegions
-from sam_mil_engine.workflow.process import process_slide
-from sam_mil_engine.workflow.tools import Tools
 from tiny_slides import write_tiny_slide
 
 SIDE = 8
@@ -77,16 +77,16 @@ def grid(count):
 
 def blocks_of(count, encoders, *, batch=4, block=8, starts=None):
     starts = starts or [0] * len(encoders)
-    stream = TileStream(NumberedSlide(), grid(count), start=min(starts), batch=batch, block=block, threads=2)
+    stream = PatchStream(NumberedSlide(), grid(count), start=min(starts), batch=batch, block=block, threads=2)
     settings = FeatureSettings(batch_size=batch, block=block)
     try:
-        return list(encode_tiles(stream, encoders, settings=settings, starts=starts))
+        return list(encode_patches(stream, encoders, settings=settings, starts=starts))
     finally:
         stream.close()
 
 
 def test_a_stream_reads_ahead_before_anybody_asks_and_no_further():
-    stream = TileStream(NumberedSlide(), grid(100), batch=4, block=8, threads=2)
+    stream = PatchStream(NumberedSlide(), grid(100), batch=4, block=8, threads=2)
     assert len(stream._waiting) == BATCHES_AHEAD
     for _, batch, tiles in stream._waiting:
         for tile in tiles:
@@ -203,14 +203,14 @@ def test_a_patch_at_an_mpp_covers_what_it_should(tmp_path: Path, mpp: float):
             file.write(np.rint(level).astype(np.uint8), **options, **resolution)
     everything = TissueRegions((((np.array([[0, 0], [size, 0], [size, size], [0, size]], float)), ()),), np.ones(1))
     with open_slide(path) as slide:
-        tiles = lay_tiles(slide.info, everything, TileSettings(patch_size=side, mpp=mpp))
+        tiles = make_tile_grid(slide.info, everything, TileSettings(patch_size=side, mpp=mpp))
         assert tiles.size_px0 == pytest.approx((side * mpp / own,) * 2)
         assert tiles.mpp == mpp
         inside = np.flatnonzero((tiles.coords_px0 + tiles.size_px0 <= size).all(axis=1))
         down = slide.info.level_downsamples[tiles.read_level][0]
         assert down <= mpp / own * 1.01
         for number in inside[[0, len(inside) // 2, -1]]:
-            patch = read_tile(slide, tiles, int(number)).astype(float)
+            patch = read_patch(slide, tiles, int(number)).astype(float)
             assert patch.shape == (side, side, 3)
             centres = (np.arange(side) + 0.5) * mpp / own
             for axis, colour in ((0, patch[..., 0].mean(axis=0)), (1, patch[..., 1].mean(axis=1))):

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.membership import smallest_group
 from sam_mil_engine.settings import ModelSettings
@@ -112,7 +112,8 @@ def made_again(bag: FeatureBag, stays: np.ndarray) -> FeatureBag:
     alive = np.flatnonzero(np.diff(rest.indptr))
     rest = rest[alive]
     sizes, area = np.diff(rest.indptr), bag.groups.area_raster[alive]
-    bare = replace(bag, coords_px0=bag.coords_px0[stays], features=bag.features[stays]).without_groups()
+    ungrouped = replace(bag, groups=None, group_features=None)
+    bare = replace(ungrouped, coords_px0=bag.coords_px0[stays], features=bag.features[stays])
     return bare.with_groups(
         Groups(
             indptr=rest.indptr.astype(np.int64),

@@ -9,7 +9,7 @@ import torch
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.sam_mil import SamMil, pseudo_bags
 from sam_mil_engine.settings import ModelSettings
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.clam import smooth_top1_svm
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ClamSettings, ModelSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,7 +10,7 @@ import torch
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.settings import DsmilSettings, ModelSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

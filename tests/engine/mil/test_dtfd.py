@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.dtfd import Dtfd, settled_pseudo_bags
+from sam_mil_engine.mil.building import build_aggregator
+from sam_mil_engine.mil.dtfd import Dtfd, fixed_pseudo_bags
 from sam_mil_engine.mil.patch_probability import patch_probability
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.sam_mil import pseudo_bags
 from sam_mil_engine.settings import DtfdSettings, ModelSettings
 
@@ -86,7 +86,7 @@ def test_golden(distill: str, n_classes: int, instances: int, gated: bool, make_
     bag = make_bag(23, 0, dim=5)
     model = dtfd(n_classes, distill=distill, instances=instances, gated=gated, pseudo_bags=4)
     tensors = BagTensors.of(bag)
-    parts = settled_pseudo_bags(tensors.tokens, 4)
+    parts = fixed_pseudo_bags(tensors.tokens, 4)
     _, logits, share = by_hand(model, bag.features, parts.numpy())
     output = model(tensors)
     np.testing.assert_allclose(output.logits.detach().numpy(), logits, atol=1e-5)
@@ -129,19 +129,19 @@ def test_each_tier_learns_from_its_own_loss_only(distill: str, make_bag: MakeBag
 def test_the_settled_partition(n: int, parts: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tokens = torch.from_numpy(rng.standard_normal((n, 3)).astype(np.float32))
-    found = settled_pseudo_bags(tokens, parts)
+    found = fixed_pseudo_bags(tokens, parts)
     assert found.shape == (min(n, parts), n)
     assert (found.sum(dim=0) == 1).all()
     assert found.sum(dim=1).max() - found.sum(dim=1).min() <= 1
     order = rng.permutation(n)
-    assert torch.equal(settled_pseudo_bags(tokens[order], parts), found[:, order])
+    assert torch.equal(fixed_pseudo_bags(tokens[order], parts), found[:, order])
 
 
 def test_the_settled_partition_is_random_and_leaves_the_generator_alone() -> None:
     tokens = torch.arange(1000.0)[:, None]
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    part = settled_pseudo_bags(tokens, 4).long().argmax(dim=0)
+    part = fixed_pseudo_bags(tokens, 4).long().argmax(dim=0)
     assert torch.equal(torch.get_rng_state(), before)
     neighbours = (part[1:] == part[:-1]).float().mean().item()
     assert neighbours == pytest.approx(0.25, abs=0.05), "neighbours in rank are together as often as any two"

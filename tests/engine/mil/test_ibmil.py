@@ -11,11 +11,11 @@ import torch
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.ibmil import IbMil, confounder_dictionary
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import IbmilSettings, ModelSettings, TrainSettings
-from sam_mil_engine.train.bag_store import Example
-from sam_mil_engine.train.fitting import fit
+from sam_mil_engine.training.bag_store import Example
+from sam_mil_engine.training.fitting import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,9 @@ from sam_mil_engine.mil import counterfactual
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
 from sam_mil_engine.mil.patch_scores import patch_scores
-from sam_mil_engine.predict import predict
-from sam_mil_engine.train.checkpoint import TrainedModel, load_model, save_model
-from sam_mil_engine.train.expects import Expects
+from sam_mil_engine.prediction.slide import predict
+from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
+from sam_mil_engine.training.expects import Expects
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,6 +64,38 @@ def test_a_part_of_the_bag_is_predicted_as_a_bag_made_of_it(
                     continue
                 expected = model(BagTensors.of(made_again(bag, patches))).logits
                 torch.testing.assert_close(row, expected, atol=1e-5, rtol=0, msg=what)
+
+
+def test_memberships_are_sorted_once_for_any_number_of_blocks(
+    make_bag: MakeBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, model = BagTensors.of(nested_bag(make_bag)), build("sam-mil", 3)
+    argsort, sorted_sizes = torch.argsort, []
+
+    def counted(values: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+        sorted_sizes.append(len(values))
+        return argsort(values, *arguments, **options)
+
+    monkeypatch.setattr(torch, "argsort", counted)
+    monkeypatch.setattr(counterfactual, "_BLOCK", 1)
+    with torch.no_grad():
+        logits_without_groups(model, tensors, model(tensors))
+    assert sorted_sizes == [len(tensors.member_group)]
+
+
+def test_mean_features_are_those_of_the_patches_that_stay(make_bag: MakeBag) -> None:
+    bag = nested_bag(make_bag)
+    stays = np.random.default_rng(0).random((3, len(bag))) < [[0.2], [0.6], [0.9]]
+    members = bag.groups.matrix().toarray() > 0
+    row, group = np.nonzero((stays @ members.T) > 0)
+    tensors = BagTensors.of(bag)
+    shuffled = torch.randperm(len(tensors.member_group))
+    tensors = replace(
+        tensors, member_group=tensors.member_group[shuffled], member_patch=tensors.member_patch[shuffled]
+    )
+    found = tensors.group_means().of(*map(torch.from_numpy, (stays, row, group)))
+    expected = [bag.features[stays[r] & members[k]].mean(axis=0) for r, k in zip(row, group, strict=True)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.mhim import Mhim, look, masked_patches
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
+from sam_mil_engine.mil.mhim import Mhim, masked_patches
 from sam_mil_engine.settings import MhimSettings, ModelSettings, TrainSettings, TransmilSettings
-from sam_mil_engine.train.bag_store import Example
-from sam_mil_engine.train.fitting import fit
+from sam_mil_engine.training.bag_store import Example
+from sam_mil_engine.training.fitting import fit
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]
@@ -145,7 +145,7 @@ def test_transmil_is_watched_in_its_first_layer(make_bag: MakeBag) -> None:
     bag = BagTensors.of(make_bag(16, 0, dim=DIM))  # a square number: no token is repeated
     model = mhim(base="transmil")
     base = model.teacher
-    seen = look(base, bag)
+    seen = base.pooled(bag)
     torch.testing.assert_close(seen.logits, base(bag).logits)
     torch.testing.assert_close(base.head(seen.feature), seen.logits)
     sequence = torch.cat([base.class_token, base.project(bag.features)])

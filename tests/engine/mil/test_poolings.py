@@ -14,7 +14,7 @@ from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.attention import masked_softmax
-from sam_mil_engine.mil.registry import build_aggregator, resolve_name
+from sam_mil_engine.mil.building import build_aggregator, resolve_name
 from sam_mil_engine.settings import ModelSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,7 +109,7 @@ def test_names_and_flags() -> None:
     for bad in ({"name": "nonsense"}, {"name": "abmil+nonsense"}, {"name": "abmil+groups", "groups": False}):
         with pytest.raises(SettingsError):
             resolve_name(ModelSettings(**bad))
-    with pytest.raises(SettingsError, match="takes no group tokens"):
+    with pytest.raises(SettingsError, match="does not take group tokens"):
         build("mean+groups")
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.masking import STRATEGIES, keep_by_group
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.sam_mil import SamMil, consistency, pseudo_bags
 from sam_mil_engine.settings import ModelSettings
 

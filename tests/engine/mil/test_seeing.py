@@ -11,13 +11,13 @@ import torch
 
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.counterfactual import logits_without_groups
 from sam_mil_engine.mil.patch_probability import (
     class_activation_probability,
     instance_probability,
     patch_probability,
 )
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.aggregator import BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.patch_graph import Graph, edge_softmax, sum_over_edges, window_graph
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.mil.srmil import SrMil
 from sam_mil_engine.settings import ModelSettings, SrmilSettings, TrainSettings
-from sam_mil_engine.train.recipe import resolve
+from sam_mil_engine.training.recipe import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.nystrom import NystromAttention, pseudo_inverse
-from sam_mil_engine.mil.registry import build_aggregator
 from sam_mil_engine.settings import ModelSettings, TransmilSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -84,13 +84,13 @@ def test_golden(n: int, n_classes: int, make_bag: MakeBag) -> None:
     square = np.concatenate([h, h[: side * side - n]])
     x = np.concatenate([w["class_token"], square])
     x = x + nystrom(norm(x, w, "norms.0"), w, "layers.0", heads=2, m=4)[0]
-    picture = x[1:].reshape(side, side, 8)
-    total = picture.copy()
+    image = x[1:].reshape(side, side, 8)
+    total = image.copy()
     for k in range(3):
         kernels, bias = w[f"position.convolutions.{k}.weight"], w[f"position.convolutions.{k}.bias"]
         for c in range(8):
             reach = kernels.shape[-1] // 2
-            wide = np.pad(picture[:, :, c], reach)
+            wide = np.pad(image[:, :, c], reach)
             total[:, :, c] += correlate(wide, kernels[c, 0], mode="valid") + bias[c]
     x = np.concatenate([x[:1], total.reshape(-1, 8)])
     mixed, first = nystrom(norm(x, w, "norms.1"), w, "layers.1", heads=2, m=4)

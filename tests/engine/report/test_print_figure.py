@@ -17,11 +17,11 @@ def draw(path, **options):
     return write_figure(path, GREY, Frame(downsample=(4, 4)), width_mm=100, dpi=100, **options)
 
 
-def test_the_picture_fills_the_width_and_the_scale_bar_is_true(tmp_path):
-    picture = np.asarray(Image.open(draw(tmp_path / "a.png", mpp=(0.5, 0.5))).convert("RGB")).astype(int)
-    assert picture.shape in {(295, 394, 3), (295, 393, 3)}
-    row = np.flatnonzero((picture[:-2, :] < 60).all(axis=-1).sum(axis=1) > 40)
-    black = np.flatnonzero((picture[row[0]] < 60).all(axis=-1))
+def test_the_image_fills_the_width_and_the_scale_bar_is_true(tmp_path):
+    image = np.asarray(Image.open(draw(tmp_path / "a.png", mpp=(0.5, 0.5))).convert("RGB")).astype(int)
+    assert image.shape in {(295, 394, 3), (295, 393, 3)}
+    row = np.flatnonzero((image[:-2, :] < 60).all(axis=-1).sum(axis=1) > 40)
+    black = np.flatnonzero((image[row[0]] < 60).all(axis=-1))
     # 400 px x 4 x 0.5 µm = 800 µm wide: the bar is 100 µm, an eighth of the width
     assert np.ptp(black) == pytest.approx(393 / 8, abs=2)
     plain = np.asarray(Image.open(draw(tmp_path / "b.png")).convert("RGB")).astype(int)

@@ -10,6 +10,7 @@ from shapely import Polygon, box
 from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.bag import h5
 from sam_mil_engine.bag.feature_bag import FeatureBag
+from sam_mil_engine.drawing.images import save_image
 from sam_mil_engine.errors import Cancelled, DataError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.score_files import save_scores
@@ -17,9 +18,8 @@ from sam_mil_engine.mil.scores import GroupScores, SlideScores
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.report.annotated import rings_of, with_annotations
 from sam_mil_engine.report.page import render
-from sam_mil_engine.report.pictures import save_picture
-from sam_mil_engine.report.project import report_of
-from sam_mil_engine.report.runs import charts_of, flat
+from sam_mil_engine.report.project import build_report
+from sam_mil_engine.report.runs import flat, make_charts
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.slide.tile_grid import TileGrid
@@ -119,7 +119,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) -> None:
-    content = report_of(project)
+    content = build_report(project)
     assert content.title == "study"
     assert dict(content.facts) == {"Slides": "3", "Done": "1", "Failed": "2"}
     assert dict(content.settings) == {"key": "abc", "settings.tiles.patch_size": "128", "settings.cuts": "4, 8"}
@@ -128,7 +128,7 @@ def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) ->
     assert [row[1].mark for row in table.rows] == ["right", "wrong", "wrong"]
     assert table.rows[1][-1].text == "no <b>patch</b>. Choose another --patch-size"
     one, two = content.slides
-    assert one.picture is not None
+    assert one.image is not None
     assert one.info is not None
     assert one.info.size_px0 == (WIDTH, HEIGHT)
     assert one.groups is not None
@@ -140,50 +140,50 @@ def test_a_project_becomes_a_page_with_its_slides_and_failures(project: Path) ->
     assert "no &lt;b&gt;patch" in text
 
 
-def test_a_slide_that_is_gone_is_shown_by_its_mask_picture_or_in_words(project: Path) -> None:
+def test_a_slide_that_is_gone_is_shown_by_its_mask_image_or_in_words(project: Path) -> None:
     (project.parent / "one.tif").unlink()
-    (section, _) = report_of(project).slides
-    assert section.picture is None
+    (section, _) = build_report(project).slides
+    assert section.image is None
     assert "there is no such file" in section.notes[0]
-    assert "there are no pictures" in section.notes[0]
-    save_picture(project / "masks" / "one.jpg", np.full((96, 128, 3), 90, dtype=np.uint8))
-    (section, _) = report_of(project).slides
+    assert "there are no images" in section.notes[0]
+    save_image(project / "masks" / "one.jpg", np.full((96, 128, 3), 90, dtype=np.uint8))
+    (section, _) = build_report(project).slides
     assert section.frame == Frame((0, 0), (4, 4))
-    assert section.picture is not None
+    assert section.image is not None
     assert "masks/one.jpg" in section.notes[0]
-    assert render(report_of(project)).count("<img") == 3
+    assert render(build_report(project)).count("<img") == 3
 
 
 def test_a_damaged_bag_is_named_and_the_others_are_shown(project: Path) -> None:
     (project / "bags" / "three.h5").write_bytes(b"not a bag")
-    content = report_of(project)
+    content = build_report(project)
     assert [section.slide_id for section in content.slides] == ["one", "two"]
     assert "three.h5" in content.notes[0]
 
 
-def test_only_some_slides_get_pictures_and_the_page_says_so(project: Path) -> None:
-    content = report_of(project, max_slides=1)
+def test_only_some_slides_get_images_and_the_page_says_so(project: Path) -> None:
+    content = build_report(project, max_slides=1)
     assert [section.slide_id for section in content.slides] == ["one"]
-    assert content.notes == ("Pictures show 1 of 2 slides; the tables list all.",)
+    assert content.notes == ("Images show 1 of 2 slides; the tables list all.",)
 
 
 def test_progress_is_told_and_can_stop(project: Path) -> None:
     seen: list[Progress] = []
-    report_of(project, progress=seen.append)
+    build_report(project, progress=seen.append)
     assert [(item.done, item.total, item.message) for item in seen] == [(0, 2, "one"), (1, 2, "two")]
 
     def stop(progress: Progress) -> None:
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        report_of(project, progress=stop)
+        build_report(project, progress=stop)
 
 
 def test_a_prediction_shows_the_scores_over_the_slide(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "scores"
     save_scores(scores_of(project / "bags" / "one.h5"), folder)
     (folder / "notes.json").write_text("{}")
-    content = report_of(folder, labels={"one": "normal"})
+    content = build_report(folder, labels={"one": "normal"})
     (row,) = content.predictions
     assert (row.slide_id, row.label, row.predicted, row.positive) == ("one", "normal", "tumour", "tumour")
     assert row.probability == pytest.approx(0.7)
@@ -202,15 +202,15 @@ def test_a_prediction_whose_bag_is_gone_or_changed_says_so(project: Path, tmp_pa
     save_scores(scores, folder)
     with h5.edit_bag(bag) as file:
         file["coords"][...] = file["coords"][...] + 1
-    (section,) = report_of(folder).slides
+    (section,) = build_report(folder).slides
     assert section.groups is None
     assert "changed after the prediction" in section.notes[0]
     np.testing.assert_array_equal(section.coords_px0, scores.coords_px0)
     bag.unlink()
-    (section,) = report_of(folder).slides
+    (section,) = build_report(folder).slides
     assert "no longer at" in section.notes[0]
     assert section.patch_size_px0 == (SIDE, SIDE)
-    assert "<img" not in render(report_of(folder))
+    assert "<img" not in render(build_report(folder))
 
 
 def test_annotations_are_compared_with_groups_and_patches(project: Path, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_annotations_are_compared_with_groups_and_patches(project: Path, tmp_pat
 
     features = [feature("Tumor", box(0, 0, 256, 384)), feature("Stroma", box(256, 0, 512, 384))]
     file.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    content = report_of(folder, annotations={"one": file})
+    content = build_report(folder, annotations={"one": file})
     (section,) = content.slides
     assert section.agreement is not None
     np.testing.assert_allclose(section.agreement, [1, 1])
@@ -236,7 +236,7 @@ def test_annotations_are_compared_with_groups_and_patches(project: Path, tmp_pat
 
 
 def test_annotations_without_scores_or_segments_are_only_outlined(project: Path) -> None:
-    section = report_of(project).slides[1]
+    section = build_report(project).slides[1]
     outlined = with_annotations(section, [Annotation("a", "Tumor", box(0, 0, 100, 100))])
     assert len(outlined.annotation) == 1
     assert (outlined.agreement, outlined.comparison) == (None, ())
@@ -248,7 +248,7 @@ def test_annotations_without_scores_or_segments_are_only_outlined(project: Path)
 
 def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> None:
     from sam_mil_engine.settings import ModelSettings, TrainSettings
-    from sam_mil_engine.train.loop import train
+    from sam_mil_engine.training.loop import train
 
     lines = ["slide_id,label,split"]
     for number in range(12):
@@ -266,11 +266,11 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
     settings = TrainSettings(model=model, epochs=3, device="cpu", cache_dtype="float32")
     run = project / "runs" / "first"
     train(project / "bags", labels, run, settings=settings)
-    content = report_of(run)
+    content = build_report(run)
     assert content.title == "first"
-    (figures,) = content.figures
-    assert figures.model == "abmil"
-    assert [name for name, _ in figures.figures][:2] == ["auc", "accuracy"]
+    (metrics,) = content.metrics
+    assert metrics.model == "abmil"
+    assert [name for name, _ in metrics.metrics][:2] == ["auc", "accuracy"]
     assert {row.slide_id for row in content.predictions} == {"s08", "s09", "s10", "s11"}
     assert [chart.title for chart in content.charts][1:] == ["Validation loss", "Validation AUC"]
     x, _ = content.charts[0].series[0].runs[0]
@@ -286,11 +286,11 @@ def test_a_run_shows_figures_curves_predictions_and_slides(project: Path) -> Non
     right = [row.label == row.predicted for row in (known[section.slide_id] for section in content.slides)]
     assert right == sorted(right)
     assert render(content).count("<img") == 16
-    several = report_of(run.parent)
-    assert [item.model for item in several.figures] == ["abmil"]
+    several = build_report(run.parent)
+    assert [item.model for item in several.metrics] == ["abmil"]
     for bag in (project / "bags").iterdir():
         bag.unlink()
-    gone = report_of(run)
+    gone = build_report(run)
     assert gone.slides == ()
     assert "s08: the bag is no longer in" in " ".join(gone.notes)
 
@@ -308,23 +308,23 @@ def test_history_of_folds_becomes_one_line_a_fold() -> None:
             "val_auc": [0.4, 0.5, 0.6, np.nan],
         }
     )
-    loss, validation, auc = charts_of(history)
+    loss, validation, auc = make_charts(history)
     assert [series.name for series in loss.series] == ["total", "bag", "pseudo bags"]
     assert [len(series.runs) for series in validation.series] == [2]
     assert auc.y_limits == (0, 1)
-    assert charts_of(history.iloc[:0]) == ()
+    assert make_charts(history.iloc[:0]) == ()
     assert flat({"a": {"b": None, "c": [1, 2]}}) == (("a.b", "–"), ("a.c", "1, 2"))
 
 
 def test_folders_that_hold_nothing_to_report_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
-        report_of(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no project, no finished run and no prediction"):
-        report_of(tmp_path)
+        build_report(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="not a project, a finished run or a prediction"):
+        build_report(tmp_path)
     (tmp_path / "process.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"process\.csv is damaged"):
-        report_of(tmp_path)
+        build_report(tmp_path)
     (tmp_path / "process.csv").write_text("slide_id,state\n")
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(DataError, match="not readable"):
-        report_of(tmp_path)
+        build_report(tmp_path)

@@ -13,8 +13,8 @@ from sam_mil_engine.report.charts import Chart, Series
 from sam_mil_engine.report.content import (
     Cell,
     Column,
-    Figure,
-    ModelFigures,
+    Metric,
+    ModelMetrics,
     PredictionRow,
     ReportContent,
     SlideSection,
@@ -61,7 +61,7 @@ class Page(HTMLParser):
 def slide(
     slide_id: str = "case 1", *, patches: int = 6, mpp: tuple[float, float] | None = (0.5, 0.5)
 ) -> SlideSection:
-    picture = np.full((60, 80, 3), 230, dtype=np.uint8)
+    image = np.full((60, 80, 3), 230, dtype=np.uint8)
     coords = np.array([(64 * (k % 3), 64 * (k // 3)) for k in range(patches)], dtype=np.int32)
     probability = np.linspace(0.1, 0.9, patches, dtype=np.float32)
     both = np.stack([1 - probability, probability], axis=1)
@@ -101,7 +101,7 @@ def slide(
     ring = np.array([(10.0, 10.0), (300.0, 10.0), (300.0, 200.0)])
     return SlideSection(
         slide_id,
-        picture=picture,
+        image=image,
         frame=Frame((0, 0), (5, 5)),
         info=SlideInfo(Path(f"{slide_id}.svs"), "openslide", slide_id, (400, 300), ((400, 300),), ((1.0, 1.0),)),
         mpp=mpp,
@@ -127,7 +127,7 @@ def report(name: str = "plain", **changes: object) -> ReportContent:
         subtitle=name,
         facts=((name, name),),
         settings=((name, name),),
-        figures=(ModelFigures(name, ((name, Figure(0.9, 0.1, 3)), ("auc", Figure(0.8, None, 1, (0.7, 0.9))))),),
+        metrics=(ModelMetrics(name, ((name, Metric(0.9, 0.1, 3)), ("auc", Metric(0.8, None, 1, (0.7, 0.9))))),),
         charts=(Chart(name, (Series(name, ((epochs, 1 / epochs),)),), x_label=name, y_label=name),),
         predictions=(PredictionRow(name, name, 0.75, name, name, name), PredictionRow("b", None, 0.5, "x")),
         tables=(Table(name, (Column(name, unit=name, help=name),), ((Cell(name, name),),), note=name),),
@@ -183,11 +183,11 @@ def test_page_is_well_formed_and_can_be_read_aloud() -> None:
 
 
 def test_cells_carry_what_the_table_is_sorted_by() -> None:
-    page = Page(render(report(slides=(slide(),), figures=(), tables=(), predictions=(), charts=())))
+    page = Page(render(report(slides=(slide(),), metrics=(), tables=(), predictions=(), charts=())))
     cells = [a["data-sort"] for a in page.all("td")]
     assert len(page.all("table")) == 1
     rows = [cells[:9], cells[9:]]
-    # the most attended group first; a figure that does not exist sorts last by an empty value
+    # the most attended group first; a metric that does not exist sorts last by an empty value
     assert [row[0] for row in rows] == ["2.0", "1.0"]
     assert [float(row[3]) for row in rows] == pytest.approx([0.9, 0.2])
     assert [row[6] for row in rows][1] == ""
@@ -236,10 +236,10 @@ def test_the_index_links_to_every_slide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "pictures"),
+    ("section", "images"),
     [
         (SlideSection("gone", notes=("the slide file is gone",)), 0),
-        (replace(slide(), picture=None), 0),
+        (replace(slide(), image=None), 0),
         (replace(slide(), scores=None), 3),
         (replace(slide(), segments=None), 4),
         (replace(slide(), segments=Segments.empty(Frame(), (4, 4)), groups=None), 5),
@@ -247,14 +247,14 @@ def test_the_index_links_to_every_slide() -> None:
         (slide(patches=1), 5),
         (slide(mpp=None), 5),
     ],
-    ids=["nothing", "no picture", "no scores", "no segments", "empty", "no tissue", "one patch", "no mpp"],
+    ids=["nothing", "no image", "no scores", "no segments", "empty", "no tissue", "one patch", "no mpp"],
 )
-def test_what_is_not_there_is_left_out(section: SlideSection, pictures: int) -> None:
+def test_what_is_not_there_is_left_out(section: SlideSection, images: int) -> None:
     text = render(ReportContent("t", "d", slides=(section,)))
     page = Page(text)
     assert page.open == []
-    assert len(page.all("img")) == pictures
-    assert ("µm</text>" in text) == (section.mpp is not None and pictures > 0)
+    assert len(page.all("img")) == images
+    assert ("µm</text>" in text) == (section.mpp is not None and images > 0)
 
 
 def test_a_model_without_attention_has_no_attention_map() -> None:
@@ -307,8 +307,8 @@ def test_more_than_two_classes_show_the_most_probable() -> None:
     assert "✗ labelled c" in text
 
 
-def test_large_pictures_are_shrunk_and_many_slides_smaller() -> None:
-    big = replace(slide(), picture=np.zeros((1500, 3000, 3), dtype=np.uint8), frame=Frame((0, 0), (1, 1)))
+def test_large_images_are_shrunk_and_many_slides_smaller() -> None:
+    big = replace(slide(), image=np.zeros((1500, 3000, 3), dtype=np.uint8), frame=Frame((0, 0), (1, 1)))
     one = Page(render(ReportContent("t", "d", slides=(big,)))).all("img")[0]
     assert (one["width"], one["height"]) == ("900", "450")
     many = Page(render(ReportContent("t", "d", slides=tuple(replace(big, slide_id=str(k)) for k in range(4)))))
@@ -338,8 +338,8 @@ def test_tables_check_their_rows() -> None:
 
 
 def test_figures_of_runs() -> None:
-    assert Figure.of([0.8, 0.9, float("nan")]) == Figure(pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4), 2)
-    assert Figure.of([0.5]) == Figure(0.5, None, 1)
-    assert np.isnan(Figure.of([]).mean)
-    text = render(report(figures=(ModelFigures("m", (("auc", Figure.of([0.8, 0.9])), ("f1", Figure.of([])))),)))
+    assert Metric.of([0.8, 0.9, float("nan")]) == Metric(pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4), 2)
+    assert Metric.of([0.5]) == Metric(0.5, None, 1)
+    assert np.isnan(Metric.of([]).mean)
+    text = render(report(metrics=(ModelMetrics("m", (("auc", Metric.of([0.8, 0.9])), ("f1", Metric.of([])))),)))
     assert "0.850 ± 0.071" in text

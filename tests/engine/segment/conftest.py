@@ -17,7 +17,7 @@ def small_sam() -> Sam:
 
 
 @pytest.fixture(scope="session")
-def tissue_picture() -> SegmentationImage:
+def tissue_image() -> SegmentationImage:
     """120 x 160 px: blobs of three colours on white; the left third is no tissue."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:120, :160]
@@ -28,4 +28,4 @@ def tissue_picture() -> SegmentationImage:
             image[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = colour
     noise = rng.integers(-6, 7, size=image.shape)
     image = np.clip(image.astype(int) + noise, 0, 255).astype(np.uint8)
-    return SegmentationImage(image=image, frame=Frame((64.0, 32.0), (8.0, 8.0)), tissue=columns >= 53)
+    return SegmentationImage(rgb=image, frame=Frame((64.0, 32.0), (8.0, 8.0)), tissue=columns >= 53)

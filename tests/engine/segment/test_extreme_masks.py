@@ -9,7 +9,7 @@ import torch
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.registry import build_aggregator
+from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.segment.membership import assign_groups
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import ModelSettings

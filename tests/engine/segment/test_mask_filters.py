@@ -77,7 +77,7 @@ def test_padding_of_the_input_needs_no_logits():
     assert full.needed == (64, 26)
 
 
-def test_areas_of_large_pictures_are_counted_to_the_pixel():
+def test_areas_of_large_images_are_counted_to_the_pixel():
     logits = torch.full((1, 16, 16), 5.0)
     logits[0, 0, 0] = -5.0
     size = (4200, 4200)

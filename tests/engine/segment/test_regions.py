@@ -16,13 +16,13 @@ from sam_mil_engine.settings import SegmentSettings
 SMALL = SegmentSettings(superpixels=40)
 
 
-def picture(image, tissue=None):
+def segmentation_image(image, tissue=None):
     tissue = np.ones(image.shape[:2], dtype=bool) if tissue is None else tissue
-    return SegmentationImage(image=image, frame=Frame(), tissue=tissue)
+    return SegmentationImage(rgb=image, frame=Frame(), tissue=tissue)
 
 
 @st.composite
-def pictures(draw):
+def images_with_tissue(draw):
     height, width = draw(st.integers(1, 48)), draw(st.integers(1, 48))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     block = draw(st.sampled_from([1, 4, 16]))
@@ -32,13 +32,13 @@ def pictures(draw):
     for _ in range(draw(st.integers(1, 4))):
         y, x = rng.integers(0, height), rng.integers(0, width)
         tissue[y : y + rng.integers(1, 30), x : x + rng.integers(1, 30)] = True
-    return picture(np.ascontiguousarray(image), tissue)
+    return segmentation_image(np.ascontiguousarray(image), tissue)
 
 
 @settings(max_examples=60)
-@given(pictures(), st.sampled_from([(4, 8, 16, 32), (1,), (2, 3), (500,)]))
+@given(images_with_tissue(), st.sampled_from([(4, 8, 16, 32), (1,), (2, 3), (500,)]))
 def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
-    labels = tissue_superpixels(_lab(one.image), one.tissue, SMALL.superpixels)
+    labels = tissue_superpixels(_lab(one.rgb), one.tissue, SMALL.superpixels)
     segments = RegionSegmenter(SMALL.model_copy(update={"cuts": cuts})).segment(one)
     masks = [segments.mask(number) for number in range(len(segments))]
 
@@ -57,11 +57,11 @@ def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
 
 
 @settings(max_examples=40)
-@given(pictures(), st.integers(1, 60))
+@given(images_with_tissue(), st.integers(1, 60))
 def test_a_cut_has_the_number_of_connected_regions_that_was_asked_for(one, count):
     from scipy.ndimage import label
 
-    labels = tissue_superpixels(_lab(one.image), one.tissue, SMALL.superpixels)
+    labels = tissue_superpixels(_lab(one.rgb), one.tissue, SMALL.superpixels)
     only = RegionSegmenter(SMALL.model_copy(update={"cuts": (count,)})).segment(one)
     pieces, superpixels = label(labels != OUTSIDE)[1], labels.max() + 1
     assert len(only) == min(max(count, pieces), superpixels)
@@ -71,7 +71,7 @@ def test_a_cut_has_the_number_of_connected_regions_that_was_asked_for(one, count
 def test_four_quarters_are_found():
     image = np.zeros((64, 64, 3), dtype=np.uint8)
     image[:32, :32], image[:32, 32:], image[32:, :32], image[32:, 32:] = (200, 0, 0), (0, 200, 0), (0, 0, 200), 255
-    found = RegionSegmenter(SegmentSettings(superpixels=64, cuts=(4,))).segment(picture(image))
+    found = RegionSegmenter(SegmentSettings(superpixels=64, cuts=(4,))).segment(segmentation_image(image))
     assert sorted(found.area) == [1024] * 4
     assert {(x, y) for x, y, _, _ in found.boxes_raster.tolist()} == {(0, 0), (32, 0), (0, 32), (32, 32)}
 
@@ -81,13 +81,13 @@ def test_the_budget_goes_to_the_piece_with_the_contrast():
     image[:, 80:100], image[:, 100:] = (200, 0, 0), (0, 0, 200)
     tissue = np.ones((40, 120), dtype=bool)
     tissue[:, 38:82] = False
-    found = RegionSegmenter(SegmentSettings(superpixels=60, cuts=(3,))).segment(picture(image, tissue))
+    found = RegionSegmenter(SegmentSettings(superpixels=60, cuts=(3,))).segment(segmentation_image(image, tissue))
     assert sorted(x // 80 for x, _, _, _ in found.boxes_raster.tolist()) == [0, 1, 1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 2), (8, 8), (1, 50), (50, 1)])
-def test_small_pictures_of_one_colour(shape):
-    found = RegionSegmenter().segment(picture(np.full((*shape, 3), 180, dtype=np.uint8)))
+def test_small_images_of_one_colour(shape):
+    found = RegionSegmenter().segment(segmentation_image(np.full((*shape, 3), 180, dtype=np.uint8)))
     assert len(found) >= 1
     assert found.label_image().all()
 
@@ -95,31 +95,31 @@ def test_small_pictures_of_one_colour(shape):
 def test_tissue_thinner_than_a_superpixel_is_still_segmented():
     tissue = np.zeros((60, 60), dtype=bool)
     tissue[30, 30] = True
-    found = RegionSegmenter(SMALL).segment(picture(np.full((60, 60, 3), 180, dtype=np.uint8), tissue))
+    found = RegionSegmenter(SMALL).segment(segmentation_image(np.full((60, 60, 3), 180, dtype=np.uint8), tissue))
     assert len(found) == 1
     assert found.mask(0)[30, 30]
 
 
 def test_without_tissue_there_is_no_segment():
-    empty = picture(np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 8), dtype=bool))
+    empty = segmentation_image(np.zeros((8, 8, 3), dtype=np.uint8), np.zeros((8, 8), dtype=bool))
     assert len(RegionSegmenter().segment(empty)) == 0
 
 
-def test_the_result_is_the_same_every_time(tissue_picture):
-    first, second = (RegionSegmenter().segment(tissue_picture) for _ in range(2))
+def test_the_result_is_the_same_every_time(tissue_image):
+    first, second = (RegionSegmenter().segment(tissue_image) for _ in range(2))
     np.testing.assert_array_equal(first.boxes_raster, second.boxes_raster)
     assert all(np.array_equal(a, b) for a, b in zip(first.crops, second.crops, strict=True))
     assert (first.predicted_iou == 1).all()
     assert (first.stability == 1).all()
 
 
-def test_cancelling(tissue_picture):
+def test_cancelling(tissue_image):
     def stop(report):
         assert report.stage == "segments"
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        RegionSegmenter().segment(tissue_picture, progress=stop)
+        RegionSegmenter().segment(tissue_image, progress=stop)
 
 
 def test_neighbours_and_merges_of_a_row():

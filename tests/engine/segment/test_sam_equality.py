@@ -29,7 +29,7 @@ def sam() -> Sam:
 
 
 @pytest.fixture(scope="module")
-def picture() -> SegmentationImage:
+def image() -> SegmentationImage:
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:150, :200]
     image = np.full((150, 200, 3), 240, dtype=np.uint8)
@@ -37,20 +37,20 @@ def picture() -> SegmentationImage:
         for _ in range(6):
             y, x, radius = rng.integers(0, 150), rng.integers(0, 200), rng.integers(12, 30)
             image[(rows - y) ** 2 + (columns - x) ** 2 < radius**2] = colour
-    return SegmentationImage(image=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones((150, 200), bool))
+    return SegmentationImage(rgb=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones((150, 200), bool))
 
 
-def ours(sam, picture, **settings) -> Segments:
+def ours(sam, image, **settings) -> Segments:
     values = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.6, "points_per_side": 12}
     return AutomaticSegmenter(sam, name="s", version="1", settings=SegmentSettings(**values | settings)).segment(
-        picture
+        image
     )
 
 
-def metas(sam, picture, **settings) -> list[dict]:
+def metas(sam, image, **settings) -> list[dict]:
     values = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.6, "points_per_side": 12, "crop_n_layers": 1}
     values["crop_n_points_downscale_factor"] = 2
-    records = SamAutomaticMaskGenerator(sam, **values | settings).generate(picture.image)
+    records = SamAutomaticMaskGenerator(sam, **values | settings).generate(image.rgb)
     return [record for record in records if record["area"]]
 
 
@@ -63,8 +63,8 @@ def metas(sam, picture, **settings) -> list[dict]:
         ({"crop_n_layers": 1, "min_mask_region_area": 40}, 20),
     ],
 )
-def test_the_same_masks_in_the_same_order(sam, picture, options, at_least):
-    reference, found = metas(sam, picture, **options), ours(sam, picture, **options)
+def test_the_same_masks_in_the_same_order(sam, image, options, at_least):
+    reference, found = metas(sam, image, **options), ours(sam, image, **options)
     assert len(found) == len(reference) >= at_least
     for number, record in enumerate(reference):
         mask, expected = found.mask(number), record["segmentation"]
@@ -76,17 +76,17 @@ def test_the_same_masks_in_the_same_order(sam, picture, options, at_least):
     np.testing.assert_allclose(found.stability, [record["stability_score"] for record in reference], atol=0.01)
 
 
-def test_more_than_a_hundred_masks(picture):
+def test_more_than_a_hundred_masks(image):
     sam, options = build_whole_sam(channels=256), {"points_per_side": 16, "stability_score_thresh": 0.3}
-    reference, found = metas(sam, picture, **options), ours(sam, picture, **options)
+    reference, found = metas(sam, image, **options), ours(sam, image, **options)
     assert len(found) == len(reference) > 100
     shared = [(found.mask(n) & record["segmentation"]).sum() for n, record in enumerate(reference)]
     joined = [(found.mask(n) | record["segmentation"]).sum() for n, record in enumerate(reference)]
     assert np.mean(np.divide(shared, joined)) > 0.999
 
 
-def test_masks_differ_so_that_equality_means_something(sam, picture):
-    found = ours(sam, picture)
+def test_masks_differ_so_that_equality_means_something(sam, image):
+    found = ours(sam, image)
     assert len({tuple(box) for box in found.boxes_raster.tolist()}) == len(found)
     assert found.area.max() > 10 * found.area.min()
 
@@ -161,8 +161,8 @@ def test_only_what_is_needed_is_decoded(sam):
     torch.testing.assert_close(few.logits, everything.logits[passed], atol=1e-4, rtol=1e-5)
 
 
-def test_bfloat16_gives_nearly_the_same_masks(sam, picture):
-    exact, close = ours(sam, picture), ours(sam, picture, precision="bfloat16")
+def test_bfloat16_gives_nearly_the_same_masks(sam, image):
+    exact, close = ours(sam, image), ours(sam, image, precision="bfloat16")
     assert 0.6 * len(exact) <= len(close) <= 1.6 * len(exact)
     flat = [np.array([s.mask(n).ravel() for n in range(len(s))], dtype=np.float32) for s in (exact, close)]
     shared = flat[0] @ flat[1].T
@@ -170,37 +170,37 @@ def test_bfloat16_gives_nearly_the_same_masks(sam, picture):
     assert np.median(iou.max(axis=1)) > 0.8
 
 
-def test_the_weights_stay_as_they_are(sam, picture):
+def test_the_weights_stay_as_they_are(sam, image):
     before = {name: value.clone() for name, value in sam.state_dict().items()}
-    ours(sam, picture, precision="bfloat16")
-    ours(sam, picture)
+    ours(sam, image, precision="bfloat16")
+    ours(sam, image)
     assert all(torch.equal(before[name], value) for name, value in sam.state_dict().items())
-    SamPredictor(sam).set_image(picture.image)
+    SamPredictor(sam).set_image(image.rgb)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (3, 2), (40, 17)])
-def test_tiny_pictures_give_a_result(sam, picture, shape):
-    tiny = replace(picture, image=np.full((*shape, 3), 150, dtype=np.uint8), tissue=np.ones(shape, dtype=bool))
+def test_tiny_images_give_a_result(sam, image, shape):
+    tiny = replace(image, rgb=np.full((*shape, 3), 150, dtype=np.uint8), tissue=np.ones(shape, dtype=bool))
     found = ours(sam, tiny, crop_n_layers=2)
     assert found.size_raster == (shape[1], shape[0])
 
 
 @pytest.mark.parametrize("shape", [(0, 0, 3), (20, 20), (20, 20, 1), (20, 20, 4), (1, 2000, 3)])
-def test_empty_grey_rgba_and_thin_pictures_are_refused(sam, picture, shape):
-    odd = replace(picture, image=np.zeros(shape, dtype=np.uint8), tissue=np.ones(shape[:2], dtype=bool))
-    with pytest.raises(SegmentError, match="picture"):
+def test_empty_grey_rgba_and_thin_images_are_refused(sam, image, shape):
+    odd = replace(image, rgb=np.zeros(shape, dtype=np.uint8), tissue=np.ones(shape[:2], dtype=bool))
+    with pytest.raises(SegmentError, match="image"):
         ours(sam, odd)
 
 
-def test_no_surviving_mask_where_metas_generator_fails(sam, picture):
+def test_no_surviving_mask_where_metas_generator_fails(sam, image):
     with pytest.raises(IndexError):
-        metas(sam, picture, pred_iou_thresh=50.0)
-    assert len(ours(sam, picture, stability_score_thresh=1.0, pred_iou_thresh=1.0)) == 0
+        metas(sam, image, pred_iou_thresh=50.0)
+    assert len(ours(sam, image, stability_score_thresh=1.0, pred_iou_thresh=1.0)) == 0
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-def test_a_gpu_gives_the_same_masks(sam, picture):
-    on_cpu = ours(sam, picture)
-    on_gpu = ours(build_whole_sam().to("cuda"), picture)
+def test_a_gpu_gives_the_same_masks(sam, image):
+    on_cpu = ours(sam, image)
+    on_gpu = ours(build_whole_sam().to("cuda"), image)
     assert abs(len(on_gpu) - len(on_cpu)) <= 2

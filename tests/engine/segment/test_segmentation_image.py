@@ -20,7 +20,7 @@ class FakeSlide:
         self.info = SlideInfo(Path("fake.svs"), "fake", "fake", size_px0, (size_px0,), ((1.0, 1.0),))
         self.asked = []
 
-    def picture(self, *, bounds_px0=None, max_side=None, downsample=None):
+    def read_image(self, *, bounds_px0=None, max_side=None, downsample=None):
         self.asked.append((bounds_px0, downsample))
         left, top, right, bottom = bounds_px0
         size = max(1, round((bottom - top) / downsample)), max(1, round((right - left) / downsample))

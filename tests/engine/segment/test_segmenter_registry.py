@@ -9,13 +9,14 @@ import torch
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 
 from sam_mil_engine.errors import SegmentError
-from sam_mil_engine.model_files import MODELS_VARIABLE
+from sam_mil_engine.models.files import MODELS_VARIABLE
+from sam_mil_engine.models.registry import available
+from sam_mil_engine.models.segmenters import SEGMENTERS
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.checkpoints import load_sam
+from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.predictor import load_prompter
-from sam_mil_engine.segment.published import SAM_FILES
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import available_segmenters, load_segmenter
 from sam_mil_engine.settings import SegmentSettings
 
 
@@ -36,7 +37,7 @@ def vit_b_file(tmp_path_factory):
 
 def test_without_weights_auto_is_regions(models):
     assert isinstance(load_segmenter("auto"), RegionSegmenter)
-    here = [item.name for item in available_segmenters() if item.on_disk]
+    here = [item.name for item in available("segmenter") if item.on_disk]
     assert here == ["regions", "stain-regions", "tissue-sam"]
 
 
@@ -51,10 +52,10 @@ def test_a_missing_sam_names_file_url_and_folder(models):
 
 def test_auto_takes_the_largest_sam_on_disk_and_checks_it(models):
     for name in ("vit_b", "vit_l"):
-        (models / SAM_FILES[name].file).write_bytes(b"cut off")
+        (models / SEGMENTERS[name].file).write_bytes(b"cut off")
     with pytest.raises(SegmentError, match=r"sam_vit_l_0b3195\.pth: the checksum"):
         load_segmenter("auto")
-    assert {item.name for item in available_segmenters() if item.on_disk} == {
+    assert {item.name for item in available("segmenter") if item.on_disk} == {
         "regions",
         "stain-regions",
         "tissue-sam",
@@ -67,7 +68,7 @@ def test_prompts_ask_the_largest_sam_here_else_the_one_that_comes_with_the_packa
     assert load_prompter(device="cpu").name == "tissue-sam"
     with pytest.raises(SegmentError, match="sam_vit_b_01ec64"):
         load_prompter("vit_b")
-    (models / SAM_FILES["vit_l"].file).write_bytes(b"cut off")
+    (models / SEGMENTERS["vit_l"].file).write_bytes(b"cut off")
     with pytest.raises(SegmentError, match="sam_vit_l_0b3195"):
         load_prompter()
 
@@ -79,7 +80,7 @@ def test_unknown_names(models, name, message):
 
 
 @pytest.mark.slow
-def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_file, tissue_picture, monkeypatch):
+def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_file, tissue_image, monkeypatch):
     settings = SegmentSettings(
         points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0, crop_n_layers=0, segmenter="vit_b"
     )
@@ -91,14 +92,14 @@ def test_a_vit_b_file_loads_by_path_and_segments_as_metas_generator_does(vit_b_f
     # The encoder takes seconds: it runs once, and the reference is given the same embedding.
     encode, embeddings = segmenter._encoder, []
     segmenter._encoder = lambda *given: embeddings.append(encode(*given)) or embeddings[-1]
-    found = segmenter.segment(tissue_picture)
+    found = segmenter.segment(tissue_image)
     assert len(embeddings) == 1
     assert len(found)
     monkeypatch.setattr(segmenter._sam.image_encoder, "forward", lambda pixels: embeddings[0])
     reference = SamAutomaticMaskGenerator(
         segmenter._sam, points_per_side=2, pred_iou_thresh=0, stability_score_thresh=0
-    ).generate(tissue_picture.image)
-    expected = [r["segmentation"] for r in reference if (r["segmentation"] & tissue_picture.tissue).any()]
+    ).generate(tissue_image.rgb)
+    expected = [r["segmentation"] for r in reference if (r["segmentation"] & tissue_image.tissue).any()]
     assert len(found) == len(expected)
     for number, mask in enumerate(expected):
         assert np.mean(found.mask(number) != mask) < 1e-4
@@ -136,7 +137,7 @@ def test_files_that_are_no_sam(tmp_path, vit_b_file):
 
 def test_the_registry_does_not_import_torch():
     code = (
-        "import sys; from sam_mil_engine.segment.registry import load_segmenter; load_segmenter('regions');"
+        "import sys; from sam_mil_engine.segment.loading import load_segmenter; load_segmenter('regions');"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

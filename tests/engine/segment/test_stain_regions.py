@@ -7,8 +7,8 @@ import pytest
 
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.image import SegmentationImage
+from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.segment.registry import load_segmenter
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.segment.stain_statistics import smoothed, stain_amounts, stain_statistics, with_neighbours
 from sam_mil_engine.settings import SegmentSettings
@@ -27,8 +27,8 @@ def halves(*, stripes: bool = False) -> np.ndarray:
 
 def segmented(image: np.ndarray, name: str, *cuts: int) -> Segments:
     tissue = np.ones(image.shape[:2], dtype=bool)
-    picture = SegmentationImage(image, Frame(), tissue)
-    return load_segmenter(name, settings=SegmentSettings(superpixels=150, cuts=cuts)).segment(picture)
+    segmentation_image = SegmentationImage(image, Frame(), tissue)
+    return load_segmenter(name, settings=SegmentSettings(superpixels=150, cuts=cuts)).segment(segmentation_image)
 
 
 @pytest.mark.parametrize("stripes", [False, True])

@@ -12,8 +12,8 @@ from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.image import SegmentationImage
+from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.predictor import SamPrompter, load_prompter
-from sam_mil_engine.segment.registry import load_segmenter
 from sam_mil_engine.segment.tissue_sam import bundle
 from sam_mil_engine.segment.tissue_sam.model import load_tissue_sam
 from sam_mil_engine.settings import SegmentSettings
@@ -65,10 +65,10 @@ def test_masks_without_prompts_hold_the_discs() -> None:
     segmenter = load_segmenter(bundle.NAME, device="cpu")
     assert isinstance(segmenter, AutomaticSegmenter)
     assert (segmenter.name, segmenter.version) == ("tissue-sam", bundle.digest()[:16])
-    picture = SegmentationImage(
+    image = SegmentationImage(
         pink_with_purple_discs(), Frame((0.0, 0.0), (1.0, 1.0)), np.ones((440, 440), dtype=bool)
     )
-    found = segmenter.segment(picture)
+    found = segmenter.segment(image)
     assert len(found)
     best = [max(iou(found.mask(k), truth) for k in range(len(found))) for truth in discs()]
     assert np.mean(best) > 0.4
@@ -83,10 +83,10 @@ def test_what_ships_is_small_and_carded() -> None:
 
 def test_its_own_grid_gives_way_to_the_users() -> None:
     chosen = json.loads((bundle.folder() / bundle.GRID).read_text())
-    own = bundle.its_own(SegmentSettings())
+    own = bundle.with_bundled_thresholds(SegmentSettings())
     assert {name: getattr(own, name) for name in chosen} == chosen
     assert chosen["points_per_side"] != 24
-    asked = bundle.its_own(SegmentSettings(points_per_side=24))
+    asked = bundle.with_bundled_thresholds(SegmentSettings(points_per_side=24))
     assert asked == own.model_copy(update={"points_per_side": 24})
 
 

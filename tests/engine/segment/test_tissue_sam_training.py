@@ -89,12 +89,12 @@ def test_it_answers_prompts_as_any_sam(sam: Sam) -> None:
 
 def test_it_makes_automatic_masks_as_any_sam(sam: Sam) -> None:
     image = np.random.default_rng(0).integers(0, 255, (120, 200, 3), dtype=np.uint8)
-    picture = SegmentationImage(image, Frame(), np.ones((120, 200), dtype=bool))
+    tissue_image = SegmentationImage(image, Frame(), np.ones((120, 200), dtype=bool))
     # hardly trained as it is, it is sure of nothing: made to answer with everything, and every mask is taken
     sam = deepcopy(sam)
     with torch.no_grad():
         sam.mask_decoder.prior.fill_(100.0)
     settings = SegmentSettings(points_per_side=2, crop_n_layers=0, pred_iou_thresh=0, stability_score_thresh=0)
-    segments = AutomaticSegmenter(sam, name="tissue-sam", version="", settings=settings).segment(picture)
+    segments = AutomaticSegmenter(sam, name="tissue-sam", version="", settings=settings).segment(tissue_image)
     # all twelve answers are one
     assert segments.area.tolist() == [120 * 200]

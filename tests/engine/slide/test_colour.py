@@ -44,7 +44,7 @@ def test_colours_change_where_they_are_asked_to_and_only_there(tmp_path: Path) -
         np.testing.assert_array_equal(stored[10, 10], (200, 40, 60))
         np.testing.assert_allclose(meant[10, 10].astype(int), (40, 200, 60), atol=2)
         np.testing.assert_allclose(meant[650, 10].astype(int), 250, atol=2)
-        # as an independent conversion of the whole picture says
+        # as an independent conversion of the whole image says
         whole = ImageCms.profileToProfile(
             Image.fromarray(np.asarray(stored)),
             ImageCms.ImageCmsProfile(BytesIO(profile)),

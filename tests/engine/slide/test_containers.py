@@ -37,7 +37,7 @@ def test_a_vsi_is_never_its_overview(tmp_path: Path) -> None:
     (tmp_path / "_a_" / "stack1").mkdir(parents=True)
     (tmp_path / "_a_" / "stack1" / "frame_t.ets").write_bytes(b"SIS")
     error = refused(path)
-    assert "VSI is not read" in error.what
+    assert "VSI is not supported" in error.what
     assert "OME-TIFF" in error.hint
 
 
@@ -47,14 +47,14 @@ def test_mirax_needs_its_folder(tmp_path: Path, name: str) -> None:
     path.write_bytes(b"\xff\xd8\xff")
     assert "a, Slidedat.ini" in refused(path).what
     (tmp_path / "a").mkdir()
-    assert "Slidedat.ini should lie next to it, and is missing" in refused(path).what
+    assert "Slidedat.ini should be next to it, but is missing" in refused(path).what
 
 
 def test_vms_names_the_parts_that_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "s.vms"
     path.write_text(VMS)
     (tmp_path / "s(0,0).jpg").write_bytes(b"\xff\xd8\xff")
-    assert "s(1,0).jpg, s_map2.jpg should lie next to it, and are missing" in refused(path).what
+    assert "s(1,0).jpg, s_map2.jpg should be next to it, but are missing" in refused(path).what
 
 
 @pytest.mark.parametrize("name", ["a.isyntax", "a.lif", "a.nd2", "frame_t.ets"])
@@ -84,7 +84,7 @@ def test_a_mirax_slide_names_its_missing_data_files(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "Slidedat.ini").write_text("\ufeff" + MIRAX, encoding="utf-8")
     (folder / "Data0000.dat").write_bytes(b"x")
-    assert refused(path).what == "Index.dat, Data0001.dat should lie next to it, and are missing"
+    assert refused(path).what == "Index.dat, Data0001.dat should be next to it, but are missing"
 
 
 def test_a_mirax_slide_that_openslide_refuses_is_not_its_preview(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_level_of_another_shape_without_padding_is_left_out(tiles: list[tuple[
 
 
 def quadrants(width: int, height: int) -> npt.NDArray[np.uint8]:
-    """A picture whose colour says where a pixel lies."""
+    """An image whose colour says where a pixel lies."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 200 // width, y * 200 // height, np.full_like(x, 90)], axis=-1).astype(np.uint8)
 
@@ -139,7 +139,7 @@ def test_a_place_is_the_same_in_every_level_of_a_padded_slide(
     assert reader is not None
     with Slide(reader) as slide:
         assert any("padded" in sentence for sentence in slide.info.warnings)
-        # the last two are one tile each: tifffile takes pages of one size for planes of one picture
+        # the last two are one tile each: tifffile takes pages of one size for planes of one image
         count = 6 if opener is open_with_openslide else 4
         assert slide.info.level_sizes == tuple((1920 >> power, 2816 >> power) for power in range(count))
         for level, (down_x, down_y) in enumerate(slide.info.level_downsamples):

@@ -110,7 +110,7 @@ def test_files_that_are_no_slides(tmp_path: Path) -> None:
         open_slide(empty)
     with pytest.raises(SlideError, match="this is a text file"):
         open_slide(text)
-    with pytest.raises(SlideError, match="no reader knows this format"):
+    with pytest.raises(SlideError, match="no reader supports this format"):
         open_slide(noise)
 
 

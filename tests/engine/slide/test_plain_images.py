@@ -35,9 +35,9 @@ def test_real_jpeg_opens(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "CMYK"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    picture = Image.fromarray(noise(20, 20, 3)).convert(mode)
+    image = Image.fromarray(noise(20, 20, 3)).convert(mode)
     path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
-    picture.save(path)
+    image.save(path)
     with open_slide(path) as slide:
         assert slide.read_region((0, 0), 0, (20, 20)).shape == (20, 20, 3)
 

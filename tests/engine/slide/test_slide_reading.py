@@ -1,4 +1,4 @@
-"""Regions and pictures: threads, borders, frames, damaged tiles, closing."""
+"""Regions and images: threads, borders, frames, damaged tiles, closing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from sam_mil_engine.errors import SlideError
-from sam_mil_engine.slide import picture as picture_module
+from sam_mil_engine.slide import reduced_image
 from sam_mil_engine.slide.facts import on_white, plausible_mpp
 from sam_mil_engine.slide.openslide_reader import open_with_openslide
-from sam_mil_engine.slide.picture import area_weights, coarsest_level_for
 from sam_mil_engine.slide.reader import Slide, open_slide
+from sam_mil_engine.slide.reduced_image import area_weights, coarsest_level_for
 from sam_mil_engine.slide.tifffile_reader import open_with_tifffile
 
 DICOM_SET = "slides/dicom/CMU-1-Small-Region_set"
@@ -138,7 +138,7 @@ def test_a_closed_slide_says_so_and_waits_for_reads_that_run(cmu_slide: Path, ar
     max_side=st.integers(1, 200),
     bounds=st.tuples(*[st.floats(0, 0.9)] * 2, *[st.floats(0.05, 1)] * 2),
 )
-def test_a_picture_lies_in_its_frame_and_keeps_to_its_size(
+def test_an_image_lies_in_its_frame_and_keeps_to_its_size(
     array_reader: Any, width: int, height: int, max_side: int, bounds: tuple[float, float, float, float]
 ) -> None:
     levels = [noise(height, width)]
@@ -147,9 +147,9 @@ def test_a_picture_lies_in_its_frame_and_keeps_to_its_size(
     slide = Slide(array_reader(*levels))
     left, top = bounds[0] * width, bounds[1] * height
     right, bottom = min(width, left + bounds[2] * width), min(height, top + bounds[3] * height)
-    picture, frame = slide.picture(bounds_px0=(left, top, right, bottom), max_side=max_side)
-    assert max(picture.shape[:2]) <= max_side
-    (x0, y0), (x1, y1) = frame.to_px0([(0, 0), (picture.shape[1], picture.shape[0])])
+    reduced, frame = slide.read_image(bounds_px0=(left, top, right, bottom), max_side=max_side)
+    assert max(reduced.shape[:2]) <= max_side
+    (x0, y0), (x1, y1) = frame.to_px0([(0, 0), (reduced.shape[1], reduced.shape[0])])
     level_pixel = 4 * width / (width // 4 * 4) if len(levels) > 1 else 1
     slack = 1.5 * level_pixel + 4
     assert x0 <= left + 1e-3 <= x0 + slack
@@ -158,37 +158,35 @@ def test_a_picture_lies_in_its_frame_and_keeps_to_its_size(
     assert y1 >= bottom - 1e-3 >= y1 - slack
 
 
-def test_a_picture_is_the_area_mean_whatever_its_stripes(
-    monkeypatch: pytest.MonkeyPatch, array_reader: Any
-) -> None:
+def test_an_image_is_the_area_mean_whatever_its_stripes(monkeypatch: pytest.MonkeyPatch, array_reader: Any) -> None:
     image = noise(731, 517)
     slide = Slide(array_reader(image))
-    whole, frame = slide.picture(max_side=100)
-    monkeypatch.setattr(picture_module, "STRIPE_PIXELS", 517 * 20)
-    striped, _ = slide.picture(max_side=100)
+    whole, frame = slide.read_image(max_side=100)
+    monkeypatch.setattr(reduced_image, "STRIPE_PIXELS", 517 * 20)
+    striped, _ = slide.read_image(max_side=100)
     np.testing.assert_array_equal(striped, whole)
     reference = cv2.resize(image, (71, 100), interpolation=cv2.INTER_AREA)
     assert np.abs(whole.astype(int) - reference).max() <= 1
     assert frame.downsample == (517 / 71, 731 / 100)
 
 
-def test_a_picture_finds_a_mark_where_its_frame_says(array_reader: Any) -> None:
+def test_an_image_finds_a_mark_where_its_frame_says(array_reader: Any) -> None:
     image = np.full((600, 900, 3), 255, dtype=np.uint8)
     image[300:330, 450:480] = 0
-    picture, frame = Slide(array_reader(image)).picture(bounds_px0=(100, 200, 800, 555), downsample=7.3)
-    rows, columns = np.nonzero(picture[..., 0] < 200)
-    weights = 255.0 - picture[rows, columns, 0]
+    reduced, frame = Slide(array_reader(image)).read_image(bounds_px0=(100, 200, 800, 555), downsample=7.3)
+    rows, columns = np.nonzero(reduced[..., 0] < 200)
+    weights = 255.0 - reduced[rows, columns, 0]
     centre = frame.to_px0((np.average(columns, weights=weights) + 0.5, np.average(rows, weights=weights) + 0.5))
     np.testing.assert_allclose(centre, (465, 315), atol=0.8)
 
 
-def test_pictures_are_never_enlarged_and_empty_bounds_are_refused(array_reader: Any) -> None:
+def test_images_are_never_enlarged_and_empty_bounds_are_refused(array_reader: Any) -> None:
     slide = Slide(array_reader(noise(20, 30)))
-    picture, frame = slide.thumbnail(1000)
-    np.testing.assert_array_equal(picture, noise(20, 30))
+    reduced, frame = slide.thumbnail(1000)
+    np.testing.assert_array_equal(reduced, noise(20, 30))
     assert frame.downsample == (1.0, 1.0)
     with pytest.raises(SlideError, match="lie outside"):
-        slide.picture(bounds_px0=(40, 0, 50, 10))
+        slide.read_image(bounds_px0=(40, 0, 50, 10))
 
 
 def test_the_level_for_a_downsample_is_the_coarsest_that_is_fine_enough() -> None:

@@ -121,7 +121,7 @@ def test_what_is_not_shown_is_refused_with_a_way_out(
     assert "RGB" in caught.value.hint or "8 or 16 bits" in caught.value.hint
 
 
-def test_a_picture_in_one_huge_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_in_one_huge_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "huge.tif"
     tifffile.imwrite(path, noise(256, 256), rowsperstrip=256)
     monkeypatch.setattr(tiff_layout, "LARGEST_CHUNK_BYTES", 60_000)

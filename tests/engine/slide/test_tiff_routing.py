@@ -147,7 +147,7 @@ def test_padded_levels_lie_where_they_belong(tmp_path: Path) -> None:
         assert slide.info.level_sizes == ((1100, 1500), (550, 750), (275, 375), (138, 188))
         assert [round(x) for x, _ in slide.info.level_downsamples] == [1, 2, 4, 8]
         assert sum("padded" in note for note in slide.info.warnings) == 3
-        picture, frame = slide.thumbnail(100)
+        image, frame = slide.thumbnail(100)
         corners = frame.to_px0([(10, 10), (50, 60)])
         for (x, y), (column, row) in zip(corners, [(10, 10), (50, 60)], strict=True):
-            assert np.abs(picture[row, column].astype(int) - BASE[int(y), int(x)]).max() <= 6
+            assert np.abs(image[row, column].astype(int) - BASE[int(y), int(x)]).max() <= 6

@@ -59,7 +59,7 @@ def jpeg_tiff(path: Path, *, side: int = 600, tile: int = 128, colours: str = "y
 
 @pytest.mark.parametrize("colours", ["ycbcr", "rgb"])
 @pytest.mark.parametrize("cache_bytes", [0, 10**6])
-def test_any_rectangle_is_the_same_part_of_the_picture(tmp_path: Path, colours: str, cache_bytes: int) -> None:
+def test_any_rectangle_is_the_same_part_of_the_image(tmp_path: Path, colours: str, cache_bytes: int) -> None:
     path = jpeg_tiff(tmp_path / "a.tif", colours=colours)
     tiles = tiles_of(path, [(600, 600)], cache_bytes)
     with openslide.OpenSlide(path) as other:

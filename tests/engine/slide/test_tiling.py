@@ -18,7 +18,7 @@ from sam_mil_engine.settings import TISSUE_PRESETS, TileSettings
 from sam_mil_engine.slide.facts import exact_downsamples
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.reader import Slide, open_slide
-from sam_mil_engine.slide.tiling import lay_tiles, read_tile
+from sam_mil_engine.slide.tiling import make_tile_grid, read_patch
 from sam_mil_engine.slide.tissue import find_tissue
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
@@ -37,7 +37,7 @@ def tissue(*pieces: tuple[np.ndarray, tuple[np.ndarray, ...]]) -> TissueRegions:
 
 
 def cells(info: SlideInfo, regions: TissueRegions, **settings: Any) -> set[tuple[int, int]]:
-    return {(int(x), int(y)) for x, y in lay_tiles(info, regions, TileSettings(**settings)).cells}
+    return {(int(x), int(y)) for x, y in make_tile_grid(info, regions, TileSettings(**settings)).cells}
 
 
 def kept_by_hand(info: SlideInfo, regions: TissueRegions, side: int) -> set[tuple[int, int]]:
@@ -86,9 +86,9 @@ def test_the_centre_rule_is_stricter() -> None:
 def test_a_patch_over_the_border_is_kept_and_padded_white(array_reader: Any) -> None:
     image = np.full((600, 700, 3), 90, dtype=np.uint8)
     slide = Slide(array_reader(image))
-    grid = lay_tiles(slide.info, tissue((ring(0, 0, 700, 600), ())), TileSettings(patch_size=512))
+    grid = make_tile_grid(slide.info, tissue((ring(0, 0, 700, 600), ())), TileSettings(patch_size=512))
     assert grid.coords_px0.tolist() == [[0, 0], [512, 0]]  # of the second row, all four points are below the slide
-    pixels = read_tile(slide, grid, 1)
+    pixels = read_patch(slide, grid, 1)
     assert (pixels[:, :188] == 90).all()
     assert (pixels[:, 188:] == 255).all()
 
@@ -96,14 +96,14 @@ def test_a_patch_over_the_border_is_kept_and_padded_white(array_reader: Any) -> 
 @pytest.mark.parametrize("size", [(16, 16), (300, 250), (700, 40)])
 def test_a_slide_smaller_than_a_patch_gives_patches(size: tuple[int, int], array_reader: Any) -> None:
     slide = Slide(array_reader(np.full((size[1], size[0], 3), 90, dtype=np.uint8)))
-    grid = lay_tiles(slide.info, tissue((ring(0, 0, *size), ())), TileSettings(patch_size=512))
+    grid = make_tile_grid(slide.info, tissue((ring(0, 0, *size), ())), TileSettings(patch_size=512))
     assert grid.coords_px0[0].tolist() == [0, 0]
-    assert read_tile(slide, grid, 0).shape == (512, 512, 3)
+    assert read_patch(slide, grid, 0).shape == (512, 512, 3)
     assert len(grid) == -(-size[0] // 512)
 
 
 def test_no_tissue_gives_no_patches() -> None:
-    grid = lay_tiles(info_of(1000, 1000), tissue(), TileSettings())
+    grid = make_tile_grid(info_of(1000, 1000), tissue(), TileSettings())
     assert grid.coords_px0.shape == (0, 2)
     assert grid.coords_px0.dtype == np.int32
 
@@ -118,7 +118,7 @@ def test_no_tissue_gives_no_patches() -> None:
 def test_laws_of_the_grid(size: tuple[int, int], side: int, source: tuple[float, float], mpp: float | None) -> None:
     info = info_of(*size, mpp=source)
     settings = TileSettings(patch_size=side, mpp=mpp)
-    grid = lay_tiles(info, tissue((ring(-1, -1, size[0] + 1, size[1] + 1), ())), settings)
+    grid = make_tile_grid(info, tissue((ring(-1, -1, size[0] + 1, size[1] + 1), ())), settings)
     x, y = grid.coords_px0.T
     assert grid.coords_px0.dtype == np.int32
     # Every patch starts on the slide, on the global grid, and none is there twice.
@@ -143,7 +143,7 @@ def test_laws_of_the_grid(size: tuple[int, int], side: int, source: tuple[float,
 )
 def test_an_mpp_reads_the_nearest_finer_level(mpp: float, level: int, read_size: int) -> None:
     info = info_of(40960, 40960, mpp=(0.25, 0.25), levels=3)
-    grid = lay_tiles(info, tissue((ring(0, 0, 40960, 40960), ())), TileSettings(patch_size=256, mpp=mpp))
+    grid = make_tile_grid(info, tissue((ring(0, 0, 40960, 40960), ())), TileSettings(patch_size=256, mpp=mpp))
     assert (grid.read_level, grid.read_size, grid.output_size) == (level, (read_size, read_size), 256)
 
 
@@ -153,27 +153,27 @@ def test_patches_by_mpp_show_the_same_place(array_reader: Any) -> None:
     slide = Slide(array_reader(fine, coarse, mpp=(0.25, 0.25)))
     whole = tissue((ring(0, 0, 2048, 2048), ()))
     for mpp in (0.5, 0.77, 1.3):
-        grid = lay_tiles(slide.info, whole, TileSettings(patch_size=128, mpp=mpp))
+        grid = make_tile_grid(slide.info, whole, TileSettings(patch_size=128, mpp=mpp))
         for number in range(0, len(grid), 3):
             x, y = grid.coords_px0[number]
             right, bottom = x + grid.size_px0[0], y + grid.size_px0[1]
             if right <= 2048 and bottom <= 2048:
                 crop = fine[y : round(bottom), x : round(right)]
                 expected = cv2.resize(crop, (128, 128), interpolation=cv2.INTER_AREA).astype(int)
-                assert np.abs(read_tile(slide, grid, number) - expected).mean() < 2
+                assert np.abs(read_patch(slide, grid, number) - expected).mean() < 2
 
 
 def test_mpp_without_a_resolution_asks_for_it() -> None:
     info, regions = info_of(4096, 4096), tissue((ring(0, 0, 4096, 4096), ()))
-    with pytest.raises(SlideError, match=r"does not know its resolution.*--source-mpp") as caught:
-        lay_tiles(info, regions, TileSettings(mpp=0.5))
+    with pytest.raises(SlideError, match=r"resolution of the slide is not known.*--source-mpp") as caught:
+        make_tile_grid(info, regions, TileSettings(mpp=0.5))
     assert caught.value.where == "x.svs"
-    grid = lay_tiles(info, regions, TileSettings(patch_size=256, mpp=0.5, source_mpp=0.25))
+    grid = make_tile_grid(info, regions, TileSettings(patch_size=256, mpp=0.5, source_mpp=0.25))
     assert grid.size_px0 == (512.0, 512.0)
-    assert lay_tiles(info, regions, TileSettings(source_mpp=0.25)).mpp == 0.25
-    assert lay_tiles(info, regions, TileSettings()).mpp is None
+    assert make_tile_grid(info, regions, TileSettings(source_mpp=0.25)).mpp == 0.25
+    assert make_tile_grid(info, regions, TileSettings()).mpp is None
     with pytest.raises(SettingsError, match="smaller than one pixel"):
-        lay_tiles(info, regions, TileSettings(patch_size=8, mpp=0.01, source_mpp=0.25))
+        make_tile_grid(info, regions, TileSettings(patch_size=8, mpp=0.01, source_mpp=0.25))
 
 
 def test_cells_are_tested_in_blocks_without_losing_any(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Tissue: presets, areas, holes, fallbacks and blank slides, on made-up pictures and real slides."""
+"""Tissue: presets, areas, holes, fallbacks and blank slides, on made-up images and real slides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS, TissueSettings
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.reader import Slide, open_slide
-from sam_mil_engine.slide.tissue import find_tissue, tissue_of_picture
+from sam_mil_engine.slide.tissue import find_tissue, find_tissue_in_image
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 PINK = (220, 120, 180)
@@ -48,9 +48,9 @@ def mask_of(regions: TissueRegions, shape: tuple[int, int], downsample: float) -
 
 
 def test_a_disc_is_found_where_it_is() -> None:
-    picture = glass()
-    cv2.circle(picture, (200, 150), 100, PINK, -1)
-    regions = tissue_of_picture(picture, FRAME, TissueSettings())
+    image = glass()
+    cv2.circle(image, (200, 150), 100, PINK, -1)
+    regions = find_tissue_in_image(image, FRAME, TissueSettings())
     assert (len(regions), regions.method) == (1, "default")
     (disc,) = polygons(regions)
     expected = FRAME.to_px0((200.5, 150.5))
@@ -60,38 +60,38 @@ def test_a_disc_is_found_where_it_is() -> None:
 
 
 def test_pieces_and_holes_are_kept_by_area() -> None:
-    picture = glass()
-    picture[20:220, 20:220] = PINK  # 625 reference patches
-    picture[60:120, 60:120] = 244  # a hole of 56
-    picture[150:160, 150:160] = 244  # a hole of 1.6
-    picture[100:160, 300:360] = PINK  # a piece of 56
-    both = tissue_of_picture(picture, FRAME, TISSUE_PRESETS["tcga"])
+    image = glass()
+    image[20:220, 20:220] = PINK  # 625 reference patches
+    image[60:120, 60:120] = 244  # a hole of 56
+    image[150:160, 150:160] = 244  # a hole of 1.6
+    image[100:160, 300:360] = PINK  # a piece of 56
+    both = find_tissue_in_image(image, FRAME, TISSUE_PRESETS["tcga"])
     assert [len(holes) for _, holes in both.polygons_px0] == [1, 0]
-    large = tissue_of_picture(picture, FRAME, TissueSettings(min_hole_area=1))
+    large = find_tissue_in_image(image, FRAME, TissueSettings(min_hole_area=1))
     assert [len(holes) for _, holes in large.polygons_px0] == [2]
-    one_hole = tissue_of_picture(picture, FRAME, TissueSettings(min_hole_area=1, max_holes=1))
+    one_hole = find_tissue_in_image(image, FRAME, TissueSettings(min_hole_area=1, max_holes=1))
     (hole,) = one_hole.polygons_px0[0][1]
     assert shapely.Polygon(hole).area == pytest.approx(60 * 60 * 64**2, rel=0.1)
-    none = tissue_of_picture(picture, FRAME, TissueSettings(max_holes=0))
+    none = find_tissue_in_image(image, FRAME, TissueSettings(max_holes=0))
     assert [len(holes) for _, holes in none.polygons_px0] == [0]
 
 
 def test_the_area_of_a_piece_counts_without_all_its_holes() -> None:
-    picture = glass()
-    picture[20:110, 20:110] = PINK  # 127 reference patches, of which the hole takes 56
-    picture[35:95, 35:95] = 244
-    assert len(tissue_of_picture(picture, FRAME, TissueSettings(fallback=False))) == 0
-    assert len(tissue_of_picture(picture, FRAME, TissueSettings(min_tissue_area=60, fallback=False))) == 1
+    image = glass()
+    image[20:110, 20:110] = PINK  # 127 reference patches, of which the hole takes 56
+    image[35:95, 35:95] = 244
+    assert len(find_tissue_in_image(image, FRAME, TissueSettings(fallback=False))) == 0
+    assert len(find_tissue_in_image(image, FRAME, TissueSettings(min_tissue_area=60, fallback=False))) == 1
 
 
 def paint(colour: tuple[int, int, int], side: int) -> npt.NDArray[np.uint8]:
-    picture = glass()
-    picture[50 : 50 + side, 50 : 50 + side] = colour
-    return picture
+    image = glass()
+    image[50 : 50 + side, 50 : 50 + side] = colour
+    return image
 
 
 @pytest.mark.parametrize(
-    ("picture", "method"),
+    ("image", "method"),
     [
         (paint(PINK, 150), "default"),
         (paint((244, 238, 242), 150), "otsu"),  # saturation 6: under the fixed threshold of 8
@@ -99,19 +99,19 @@ def paint(colour: tuple[int, int, int], side: int) -> npt.NDArray[np.uint8]:
         (paint((244, 237, 242), 35), "otsu, small-areas"),
     ],
 )
-def test_the_attempt_that_found_tissue_is_recorded(picture: npt.NDArray[np.uint8], method: str) -> None:
-    regions = tissue_of_picture(picture, FRAME, TissueSettings())
+def test_the_attempt_that_found_tissue_is_recorded(image: npt.NDArray[np.uint8], method: str) -> None:
+    regions = find_tissue_in_image(image, FRAME, TissueSettings())
     assert (len(regions), regions.method) == (1, method)
-    strict = tissue_of_picture(picture, FRAME, TissueSettings(fallback=False))
+    strict = find_tissue_in_image(image, FRAME, TissueSettings(fallback=False))
     assert len(strict) == (1 if method == "default" else 0)
 
 
 @pytest.mark.parametrize("background", [lambda rng: 244, lambda rng: rng.normal(242, 1.2, (300, 400, 3)).round()])
 @pytest.mark.parametrize("preset", TISSUE_PRESETS)
 def test_a_blank_slide_has_no_tissue(background: Callable[[np.random.Generator], Any], preset: str) -> None:
-    picture = glass()
-    picture[...] = background(np.random.default_rng(0))
-    regions = tissue_of_picture(picture, FRAME, TISSUE_PRESETS[preset])
+    image = glass()
+    image[...] = background(np.random.default_rng(0))
+    regions = find_tissue_in_image(image, FRAME, TISSUE_PRESETS[preset])
     assert len(regions) == 0
     assert regions.method == "none"
     assert regions.bounds_px0 is None
@@ -124,15 +124,15 @@ def test_a_blank_slide_has_no_tissue(background: Callable[[np.random.Generator],
     share=st.floats(0, 1),
     preset=st.sampled_from(sorted(TISSUE_PRESETS)),
 )
-def test_any_picture_gives_valid_regions_inside_it(
+def test_any_image_gives_valid_regions_inside_it(
     shape: tuple[int, int], seed: int, share: float, preset: str
 ) -> None:
-    picture = glass(*shape)
-    picture[np.random.default_rng(seed).random(shape) < share] = PINK
+    image = glass(*shape)
+    image[np.random.default_rng(seed).random(shape) < share] = PINK
     settings = TISSUE_PRESETS[preset].model_copy(
         update={"median_blur": 1, "min_tissue_area": 0, "min_hole_area": 0}
     )
-    regions = tissue_of_picture(picture, FRAME, settings)
+    regions = find_tissue_in_image(image, FRAME, settings)
     (left, top), (right, bottom) = FRAME.to_px0([(0, 0), (shape[1], shape[0])])
     found = polygons(regions)
     assert all(polygon.is_valid for polygon in found)

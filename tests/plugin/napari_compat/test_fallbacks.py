@@ -15,9 +15,19 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QMovie
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_sam_mil import preload
-from napari_sam_mil.napari_compat import event_loop, first_use, graphics, scale_bar, spinner, viewers
-from napari_sam_mil.napari_compat.layers import insert_unselected, take_keys
+from napari_sam_mil.layers import preload
+from napari_sam_mil.napari_compat import (
+    dock_frames,
+    event_loop,
+    first_use,
+    graphics,
+    scale_bar,
+    spinner,
+    status_bar,
+    units,
+    viewers,
+)
+from napari_sam_mil.napari_compat.layers import copy_class_keys, insert_unselected
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
 
 
@@ -28,8 +38,14 @@ def viewer(make_napari_viewer):
 
 @pytest.fixture
 def no_canvas(monkeypatch):
-    for module in (graphics, scale_bar):
+    for module in (graphics, scale_bar, units):
         monkeypatch.setattr(module, "qt_canvas", lambda _viewer: None)
+
+
+def test_without_a_canvas_napari_says_what_it_always_does_of_units(viewer, no_canvas):
+    before = viewer.window._qt_viewer.canvas._update_world_units
+    units.silence_unit_warnings(viewer)
+    assert viewer.window._qt_viewer.canvas._update_world_units == before
 
 
 class Bare:
@@ -81,7 +97,7 @@ def test_a_layer_takes_the_keys_of_a_class(private):
     if not private:
         del Keys.class_keymap
         Keys = type("Keys", (), {})
-    take_keys(layer, Keys)
+    copy_class_keys(layer, Keys)
     assert len(layer.keymap) == (1 if private else 0)
 
 
@@ -144,3 +160,22 @@ def test_threads_change_as_usual_after_the_jobs():
     assert sys.getswitchinterval() < usual
     event_loop.switch_threads_often(on=False)
     assert sys.getswitchinterval() == usual
+
+
+def test_a_status_of_another_kind_is_left_alone(viewer):
+    status_bar.show_in_status_bar(viewer, lambda _viewer, value: f"here {value}".strip())
+    status_bar.show_in_status_bar(viewer, lambda _viewer, _value: "told twice")
+    names = ("layer_base", "source_type", "plugin")
+    viewer.status = dict.fromkeys(names, "") | {"coords": "[1 2]", "coordinates": "[1 2]", "value": "7"}
+    assert viewer.status["coordinates"] == "here 7"
+    viewer.status = "Ready"
+    assert viewer.status == "Ready"
+
+
+def test_a_dock_without_a_frame_stays_where_it_is(qtbot):
+    widget, other = QWidget(), QWidget()
+    qtbot.addWidget(widget)
+    qtbot.addWidget(other)
+    assert dock_frames.frame_of(widget) is None
+    assert not dock_frames.join_tabs(widget, [other], plugin="SAM-MIL")
+    dock_frames.choose_tab(widget)

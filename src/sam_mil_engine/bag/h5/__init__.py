@@ -1,17 +1,6 @@
-"""The native bag: one HDF5 file a slide. This package alone knows its layout.
+"""The native bag: one HDF5 file per slide. This package alone knows its layout.
 
-::
-
-    /tissue/points (P, 2) float64   /tissue/rings (R, 3) int64: first point, piece, 1 where a hole
-    /coords (N, 2) int32            attributes: a superset of CLAM's and TRIDENT's names
-    /features (N, D)                attributes: encoder, encoder_version, weights_sha256, preprocessing
-    /segments/packed (B,) uint8     the masks, each crop bit-packed on its own; attributes: the frame
-    /segments/box (S, 4)  /area  /predicted_iou  /stability   /name (S,) and the attribute edited: by hand
-    /groups/features (L, D)  /area  /area_um2  /box  /predicted_iou  /stability  /indptr  /indices
-    /groups/of_patch (N,)  /segment (L,)
-    attributes: format_version, slide_id, slide_sha, slide_path, mpp, stages (JSON: stage -> key), settings_key,
-        bounds_px0 (x, y, width, height; all 0 where the slide states none), centre_offset_um (x, y)
-
+Its datasets and attributes are listed in :mod:`.layout`.
 Only ``/coords``, ``/features`` and ``slide_id`` are needed to read a bag. Unknown names are left alone.
 """
 

@@ -21,9 +21,12 @@ from ..feature_bag import FeatureBag
 from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
 
+#: What to do at a window where a bag is missing or not complete.
+_IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
+
 
 def _open(path: Path) -> AbstractContextManager[h5py.File]:
-    return open_checked(path, missing="Run `sam-mil-engine process` first")
+    return open_checked(path, missing="Run `sam-mil-engine process` first", window_hint=_IN_WINDOW)
 
 
 def read_bag(path: str | Path) -> FeatureBag:
@@ -38,13 +41,29 @@ def read_bag(path: str | Path) -> FeatureBag:
     ------
     BagError
         If the file is missing, damaged, or has no features yet.
+
+    Examples
+    --------
+    Goes on from the slides of :mod:`sam_mil_engine`:
+
+    >>> import sam_mil_engine as sme
+    >>> bag = sme.read_bag("study/bags/synthetic-001.h5")
+    >>> bag.features.shape == (len(bag), 1280), bag.coords_px0.shape == (len(bag), 2)
+    (True, True)
+    >>> bag.group_features.shape == (len(bag.groups), 1280)
+    True
+    >>> bag.attrs["encoder"]
+    'efficientnet-lite0'
     """
     path = Path(path)
     with _open(path) as file:
         for name, stage in (("coords", "tiles"), ("features", "features")):
             if name not in file:
                 raise BagError(
-                    f"the bag has no /{name}", where=path, hint=f"Run the {stage} stage: `sam-mil-engine process`"
+                    f"the bag has no /{name}",
+                    where=path,
+                    hint=f"Run the {stage} stage: `sam-mil-engine process`",
+                    window_hint=_IN_WINDOW,
                 )
         groups, group_features = _groups(file)
         attrs = {**plain(file["coords"].attrs), **plain(file["features"].attrs), **plain(file.attrs)}
@@ -125,7 +144,7 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
         names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
         edited = bool(attrs.get("edited", False))
         segmenter, version = (str(attrs.get(name, "unknown")) for name in ("segmenter", "segmenter_version"))
-        return SegmentOrigin(segmenter, version, edited, names)
+        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names)
 
 
 def read_segmenter(path: Path) -> str | None:
@@ -147,7 +166,12 @@ def read_tissue(path: Path) -> TissueRegions | None:
             pieces.setdefault(int(piece), []).append(points[start:end])
         polygons = tuple((outer, tuple(holes)) for outer, *holes in pieces.values())
         left_out = group["left_out_px0"][:] if "left_out_px0" in group else np.zeros(0)  # bags of before lack it
-        return TissueRegions(polygons, group["area_px0"][:], str(group.attrs.get("method", "unknown")), left_out)
+        return TissueRegions(
+            polygons_px0=polygons,
+            area_px0=group["area_px0"][:],
+            method=str(group.attrs.get("method", "unknown")),
+            left_out_px0=left_out,
+        )
 
 
 def read_grid(path: Path) -> TileGrid | None:

@@ -23,7 +23,7 @@ from .layout import FORMAT_VERSION, STAGE_NAMES, stages_of
 
 @contextmanager
 def edit_bag(path: Path, *, drop: Collection[str] = (), fresh: bool = False) -> Iterator[h5py.File]:
-    """Open a copy of the bag for writing; it takes the bag's place when the block ends well.
+    """Open a copy of the bag for writing; it takes the bag's place when the block succeeds.
 
     ``drop`` names stages whose old content is left behind; ``fresh`` begins with an empty bag.
     """

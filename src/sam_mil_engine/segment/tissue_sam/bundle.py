@@ -7,10 +7,11 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from ...model_files import file_sha256
+from ...models.files import file_sha256
+from ...models.segmenters import TISSUE_SAM
 from ...settings import SegmentSettings
 
-NAME = "tissue-sam"
+NAME = TISSUE_SAM
 WEIGHTS, CARD, GRID = "model.safetensors", "card.md", "grid.json"
 
 
@@ -25,7 +26,7 @@ def digest() -> str:
     return file_sha256(folder() / WEIGHTS)
 
 
-def its_own(settings: SegmentSettings) -> SegmentSettings:
+def with_bundled_thresholds(settings: SegmentSettings) -> SegmentSettings:
     """Put its grid and thresholds in the place of the paper's, which are meant for Meta's SAMs.
 
     A value that is not the default is the user's, and stays.

@@ -1,4 +1,4 @@
-"""The mask decoder of ``tissue-sam``: Meta's, preceded by what spreads a prompt over the picture.
+"""The mask decoder of ``tissue-sam``: Meta's, preceded by what spreads a prompt over the image.
 
 The maps of the prompts, and how much each pixel's embedding is like that at the clicks, are added to the embedding;
 convolutions on two grids then let the answer grow to the nearest outlines. The embedding at the clicks also enters

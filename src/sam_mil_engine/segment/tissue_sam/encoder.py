@@ -102,7 +102,7 @@ class TissueEncoder(nn.Module):
 
 
 class _Norm(nn.GroupNorm):
-    """Layer norm over channels and space of each picture, in groups of 16 channels."""
+    """Layer norm over channels and space of each image, in groups of 16 channels."""
 
     def __init__(self, channels: int):
         super().__init__(max(1, channels // 16), channels)

@@ -1,6 +1,6 @@
 """``tissue-sam``: Meta's ``Sam`` in small, trained for tissue.
 
-Its input has 512 pixels a side and its embedding 64, as Meta's. Everything that takes a ``Sam`` takes it.
+Its input has 512 pixels per side and its embedding 64, as Meta's. Everything that takes a ``Sam`` takes it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Jobs in threads, the worker process, progress, and napari's activity panel."""

@@ -1,0 +1,1 @@
+"""Engine results as layers of napari: data, placement, colours, line widths."""

@@ -1,0 +1,1 @@
+"""The open slides of a viewer, and the layers that show them."""

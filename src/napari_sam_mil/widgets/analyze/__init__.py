@@ -1,0 +1,1 @@
+"""The Analyze dock: from the button *Segment/Classify* to the result."""

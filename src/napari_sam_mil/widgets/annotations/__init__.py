@@ -1,0 +1,1 @@
+"""The Annotations dock: outlines, their comparison with segments, the threshold map."""

@@ -1,0 +1,1 @@
+"""The Figure dock: save the view as a figure for print."""

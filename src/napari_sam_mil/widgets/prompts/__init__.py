@@ -1,0 +1,1 @@
+"""The Prompts dock: SAM segments with clicks and boxes."""

@@ -1,0 +1,1 @@
+"""Slides and folds on many processes or machines, through dask.distributed."""

@@ -1,0 +1,1 @@
+"""Images of slides with what was found on them, and their colours."""

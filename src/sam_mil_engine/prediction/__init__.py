@@ -1,0 +1,1 @@
+"""Trained models on slides and bags: scores, files, metrics, and comparison with annotations."""

@@ -1,0 +1,1 @@
+"""A slide becomes a bag with features and groups: the project folder, the stages, one slide, many slides."""

@@ -1,0 +1,261 @@
+"""A project folder: where everything of a cohort lies, its locks, and the list of its slides."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .. import layout
+from ..bag import h5
+from ..bag.names import find_existing
+from ..errors import Cancelled, DataError, ProjectError, SamMilError
+from ..files import atomic_path, atomic_write, writing_error
+from ..settings import ProcessSettings, key
+from ..slide.info import slide_id_of
+from ..tables.cells import nfc
+from ..tables.reading import read_records
+from ..tables.writing import csv_text
+from .results import ProcessRow
+
+#: Columns that every ``process.csv`` has; the others may be empty or missing.
+_NEEDED = ("slide_id", "path", "state")
+#: Endings of the files of a project; the name of one slide may begin with that of another.
+_ENDINGS = r"h5|features\.json|ome\.zarr|geojson|jpg|csv|json"
+
+
+class Project:
+    """The folder that ``process -o PROJECT`` writes, as laid out in the README.
+
+    Parameters
+    ----------
+    folder
+        Made if it does not exist.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        try:
+            self.bags.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise writing_error(error, self.folder) from error
+
+    @property
+    def _list(self) -> Path:
+        return self.folder / layout.PROCESS_LIST
+
+    @property
+    def bags(self) -> Path:
+        """Folder of the native bags."""
+        return self.folder / layout.BAGS
+
+    def bag(self, slide_id: str, encoder: str | None = None) -> Path:
+        """Path of the native bag of a slide; with the name of a further encoder, of that one's bag."""
+        folder = self.bags if encoder is None else self.folder / layout.side_folder(encoder)
+        return find_existing(folder / f"{slide_id}{layout.BAG_ENDING}")
+
+    def segments(self, slide_id: str) -> Path:
+        """Path of the SAM label image of a slide."""
+        return find_existing(self.folder / layout.SEGMENTS / f"{slide_id}.ome.zarr")
+
+    def mask(self, slide_id: str, suffix: str) -> Path:
+        """Path of the tissue polygons (``geojson``) or their image (``jpg``)."""
+        return find_existing(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
+
+    def stitch(self, slide_id: str) -> Path:
+        """Path of the image of the patches."""
+        return find_existing(self.folder / layout.STITCHES / f"{slide_id}.jpg")
+
+    @contextmanager
+    def lock(self, slide_id: str) -> Iterator[None]:
+        """Hold the slide for this process, and remove what killed ones were writing of it.
+
+        Raises
+        ------
+        LockedError
+            If another process holds it.
+        """
+        with held(self.bags / f".{slide_id}.lock", wait=0, what=f"another process is working on {slide_id!r}"):
+            for folder in (
+                *self.folder.iterdir(),
+                *self.folder.glob(f"{layout.SUPERSEDED}/*"),
+                *self.folder.glob(f"{layout.SUPERSEDED}/*/{layout.BAGS}-*"),
+            ):
+                sweep(folder, slide_id)
+            yield
+
+    @contextmanager
+    def _list_lock(self) -> Iterator[None]:
+        """Hold ``process.csv`` and ``settings.json``, which many processes write."""
+        with held(
+            self.folder / ".process.lock", wait=60, what=f"{layout.PROCESS_LIST} is locked by another process"
+        ):
+            sweep(self.folder, "process")
+            sweep(self.folder, "settings")
+            yield
+
+    def rows(self) -> dict[str, ProcessRow]:
+        """Return slide_id -> line of ``process.csv``; raises :class:`DataError` where it cannot be read."""
+        rows = {}
+        for line, cells in self._lines().items():
+            try:
+                rows[cells["slide_id"]] = ProcessRow.from_cells(cells)
+            except ValueError as error:
+                raise DataError(
+                    f"{layout.PROCESS_LIST} is damaged (line {line}: {error})",
+                    where=self._list,
+                    hint="Correct this cell, or clear it",
+                ) from error
+        return rows
+
+    def _lines(self) -> dict[int, dict[str, str]]:
+        """Return line number -> cells of ``process.csv``, with the columns that a person has added."""
+        lines = read_records(self._list, needs=_NEEDED) if self._list.exists() else {}
+        return {line: {**cells, "slide_id": nfc(cells["slide_id"])} for line, cells in lines.items()}
+
+    def record(self, row: ProcessRow) -> None:
+        """Put ``row`` into ``process.csv`` in the place of the slide's older line; other columns are kept."""
+        with self._list_lock():
+            lines = {cells["slide_id"]: cells for cells in self._lines().values()}
+            lines[row.slide_id] = {**lines.get(row.slide_id, {}), **row.cells()}
+            columns = list(dict.fromkeys([*row.cells(), *(name for cells in lines.values() for name in cells)]))
+            table = [[lines[name].get(column, "") for column in columns] for name in sorted(lines)]
+            atomic_write(self._list, csv_text(columns, table))
+
+    def failed_among(self, paths: Sequence[Path]) -> list[Path]:
+        """Return those slides whose line in ``process.csv`` does not say ``done``."""
+        rows = self.rows()
+        return [path for path in paths if (row := rows.get(slide_id_of(path))) and row.state != "done"]
+
+    def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
+        """Write ``settings.json``; earlier settings move to its list ``previous``."""
+        path = self.folder / layout.SETTINGS
+        now = {"key": key(settings), "settings": settings.model_dump(mode="json"), "versions": dict(versions)}
+        with self._list_lock():
+            old = json.loads(path.read_text()) if path.exists() else {}
+            previous = old.pop("previous", [])
+            if old == now:
+                return
+            if old and old["key"] != now["key"]:
+                previous = [*(item for item in previous if item["key"] != now["key"]), old]
+            atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
+
+    def supersede(self, slide_id: str, encoder: str | None = None) -> Path:
+        """Keep a copy of a bag under ``superseded/KEY/``, before stages of other settings replace it.
+
+        That of a further encoder lies in the folder of its name there.
+        """
+        bag = self.bag(slide_id, encoder)
+        old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
+        place = self.folder / layout.SUPERSEDED / old_key
+        kept = (place if encoder is None else place / layout.side_folder(encoder)) / bag.name
+        with atomic_path(kept) as temporary:
+            shutil.copyfile(bag, temporary)
+        return kept
+
+
+class LockedError(ProjectError):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def held(path: Path, *, wait: float, what: str) -> Iterator[None]:
+    """Hold a lock file for this process.
+
+    Parameters
+    ----------
+    path
+        The lock file; it stays, and a process that ends, however it does, gives it back.
+    wait
+        Seconds to wait for another process.
+    what
+        What is said of another process that holds it.
+
+    Raises
+    ------
+    LockedError
+        If another process holds it all the time.
+    ProjectError
+        If the folder cannot be written.
+    """
+    # A slide that is prepared while another one runs begins in one thread and ends in another.
+    lock = FileLock(path, timeout=wait, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(what, where=path.parent, hint="Wait for it, or stop it and run again") from error
+    except OSError as error:
+        raise writing_error(error, path) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def sweep(folder: Path, name: str) -> None:
+    """Remove half files and half folders of ``name`` that killed processes have left in ``folder``.
+
+    The caller holds the lock under which these files are written.
+    """
+    half = re.compile(rf"\.\.?{re.escape(name)}\.({_ENDINGS})\.\d+\.tmp")
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if half.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@dataclass(slots=True)
+class Record:
+    """What the stages report for ``process.csv`` while they run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def slide_record(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
+    """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
+    before = project.rows().get(slide_id)
+    state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})
+    project.record(state)
+    record = Record()
+
+    def finish(name: str, error: str = "", hint: str = "") -> None:
+        bag = project.bag(slide_id)
+        grid = h5.read_grid(bag) if bag.exists() else None
+        segments = h5.read_segments(bag) if bag.exists() else None
+        project.record(
+            replace(
+                state,
+                state=name,
+                tiles=None if grid is None else len(grid),
+                segments=None if segments is None else len(segments),
+                seconds={**state.seconds, **record.seconds},
+                error=error,
+                hint=hint,
+            )
+        )
+
+    try:
+        yield record
+    except (Cancelled, KeyboardInterrupt, GeneratorExit):
+        finish("cancelled")
+        raise
+    except SamMilError as error:
+        finish("failed", str(_without_hint(error)), error.hint or "")
+        raise
+    except Exception as error:
+        finish("failed", f"{type(error).__name__}: {error}", "This is unexpected; please report it with the log")
+        raise
+    finish("done")
+
+
+def _without_hint(error: SamMilError) -> SamMilError:
+    """Return the same error without its hint, which has a column of its own."""
+    return type(error)(error.what, where=error.where)

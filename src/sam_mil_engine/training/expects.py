@@ -1,0 +1,101 @@
+"""What a model expects of a bag, and what the bags of a cohort have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bag.feature_bag import FeatureBag
+from ..errors import BagError
+
+#: By how much two resolutions may differ that count as one, relative.
+MPP_TOLERANCE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Expects:
+    """What a model needs a bag to be: that of the bags it was trained on. None: not known.
+
+    Attributes
+    ----------
+    dim
+        D.
+    encoder, encoder_version, segmenter
+        As the bags name them.
+    patch_size
+        Side of a patch in pixels of the resolution it was read at.
+    mpp
+        Micrometres per pixel of a patch; the median over the bags.
+    """
+
+    dim: int
+    encoder: str | None = None
+    encoder_version: str | None = None
+    segmenter: str | None = None
+    patch_size: int | None = None
+    mpp: float | None = None
+
+    @classmethod
+    def of(cls, bag: FeatureBag) -> Expects:
+        """Read the attributes of one bag."""
+        attrs = bag.attrs
+        size = attrs.get("patch_size")
+        return cls(
+            dim=bag.width,
+            encoder=_text(attrs.get("encoder")),
+            encoder_version=_text(attrs.get("encoder_version")),
+            segmenter=_text(attrs.get("segmenter")),
+            patch_size=None if size is None else int(size),
+            mpp=patch_mpp(attrs),
+        )
+
+    def same_patches(self, other: Expects) -> bool:
+        """Whether a bag can be made that fits both: encoder, width and patch size agree, or are not known."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("encoder", "dim", "patch_size"))
+        if any(one is not None and two is not None and one != two for one, two in pairs):
+            return False
+        return self.mpp is None or other.mpp is None or abs(other.mpp / self.mpp - 1) <= MPP_TOLERANCE
+
+
+def patch_mpp(attrs: Mapping[str, Any]) -> float | None:
+    """Micrometres per pixel of a patch: ``tile_mpp``, else the slide's ``mpp`` scaled to the patch, else None."""
+    if attrs.get("tile_mpp") is not None:
+        return float(attrs["tile_mpp"])
+    if attrs.get("mpp") is None:
+        return None
+    mpp = float(np.mean(attrs["mpp"]))
+    if attrs.get("size_px0") is None or not attrs.get("patch_size"):
+        return mpp
+    return mpp * float(np.mean(attrs["size_px0"])) / float(attrs["patch_size"])
+
+
+def common_kind(kinds: Mapping[str, Expects], paths: Mapping[str, Path]) -> Expects:
+    """Return what all bags have in common; raises :class:`BagError` naming two that must not be mixed."""
+    (first_id, first), *others = kinds.items()
+    for slide_id, kind in others:
+        for name, meaning in (("encoder", "encoder"), ("dim", "feature width"), ("patch_size", "patch size")):
+            ours, theirs = getattr(first, name), getattr(kind, name)
+            if ours != theirs:
+                raise BagError(
+                    f"the {meaning} is {theirs}, but {ours} in {paths[first_id]}",
+                    where=paths[slide_id],
+                    hint="Train on bags that were processed with the same settings",
+                )
+    known = [kind.mpp for kind in kinds.values() if kind.mpp is not None]
+    segmenters = {kind.segmenter for kind in kinds.values()}
+    return Expects(
+        dim=first.dim,
+        encoder=first.encoder,
+        encoder_version=first.encoder_version,
+        segmenter=first.segmenter if len(segmenters) == 1 else None,
+        patch_size=first.patch_size,
+        mpp=float(np.median(known)) if known else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

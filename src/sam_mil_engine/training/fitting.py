@@ -1,0 +1,235 @@
+"""One training, from the first step to the best weights; independent of the model."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from ..errors import ModelError
+from ..mil.aggregator import Aggregator
+from ..progress import Progress, ProgressCallback, silent
+from ..settings import TrainSettings
+from .bag_store import Example, bags_of, in_order
+from .calibration import at_temperature
+from .metrics import compute_metrics
+from .progress_file import read_progress, restore, save_progress
+
+#: One epoch: epoch (counted through all stages), stage (where a model has several), lr, losses, val_loss, val_auc.
+Row = dict[str, Any]
+History = list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Predictions of n slides: probabilities (n, C), labels (n,), and the mean cross-entropy."""
+
+    probabilities: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    loss: float
+
+    def at_temperature(self, temperature: float) -> Evaluation:
+        """Return the predictions with the logits divided by the temperature."""
+        probabilities = at_temperature(self.probabilities, temperature)
+        of_label = probabilities[np.arange(len(self.labels)), self.labels]
+        loss = self.loss if temperature == 1 else float(-np.log(np.maximum(of_label, 1e-300)).mean())
+        return Evaluation(probabilities, self.labels, loss)
+
+
+def fit(
+    model: Aggregator,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    *,
+    settings: TrainSettings,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
+    progress: ProgressCallback = silent,
+) -> History:
+    """Train ``model`` in place, stage after stage; it ends with the best weights of its last stage.
+
+    In each of the model's stages: a fresh optimiser over what requires gradients, one bag per step, a rate that
+    falls with a cosine over the epochs (methods §2). A stage stops when the validation loss has not improved for
+    ``patience`` epochs and ``min_epochs`` are done; its best weights go into the next.
+
+    Parameters
+    ----------
+    checkpoint
+        File that holds everything after every epoch; if it exists, training goes on from there and gives the
+        numbers that it would have given without the break.
+    on_epoch
+        Called with the row of every epoch that is trained now.
+
+    Returns
+    -------
+    list of dict
+        One row per epoch: epoch, stage (only where the model has several), lr, train_loss, train_TERM for every
+        term of the loss, val_loss, val_auc.
+
+    Raises
+    ------
+    ModelError
+        If the loss is no longer a finite number, or the checkpoint cannot be gone on from.
+    """
+    saved = read_progress(checkpoint)
+    history: History = [] if saved is None else saved["history"]
+    first = 0 if saved is None else model.stages.index(saved["stage"])
+    for number, stage in enumerate(model.stages[first:], start=first):
+        model.enter_stage(stage)
+        if saved is None:
+            prepare(model, train)
+        optimizer = make_optimizer(model, settings)
+        best = copy.deepcopy(model.state_dict()) if saved is None else restore(saved, model, optimizer, checkpoint)
+        saved = None
+        rows = [row for row in history if row.get("stage", stage) == stage]
+        for epoch in range(len(rows), settings.epochs):
+            if should_stop(rows, settings):
+                break
+            rate = cosine(optimizer, epoch, settings)
+            start = Progress("train", number * settings.epochs + epoch, len(model.stages) * settings.epochs)
+            losses = train_epoch(model, train, optimizer, settings=settings, start=start, progress=progress)
+            result = evaluate(model, val, settings=settings)
+            auc = compute_metrics(result.labels, result.probabilities)["auc"]
+            named = {"stage": stage} if len(model.stages) > 1 else {}
+            row = {"epoch": len(history), **named, "lr": rate, **losses, "val_loss": result.loss, "val_auc": auc}
+            rows.append(row)
+            history.append(row)
+            if best_row(rows) is row:
+                best = copy.deepcopy(model.state_dict())
+            save_progress(checkpoint, model, optimizer, stage=stage, history=history, best=best)
+            if on_epoch is not None:
+                on_epoch(row)
+        model.load_state_dict(best)
+    return history
+
+
+def train_epoch(
+    model: Aggregator,
+    examples: Sequence[Example],
+    optimizer: torch.optim.Optimizer,
+    *,
+    settings: TrainSettings,
+    start: Progress,
+    progress: ProgressCallback = silent,
+) -> Row:
+    """Take one step per bag, in random order; return the mean loss and the mean of each of its terms.
+
+    ``start`` counts epochs: those done, and all there may be.
+    """
+    model.train()
+    sums: dict[str, torch.Tensor] = {}
+    n = len(examples)
+    message = f"epoch {start.done + 1}"
+    for step, example in enumerate(in_order(examples, torch.randperm(n).tolist())):
+        progress(Progress(start.stage, start.done * n + step, start.total * n, unit="bags", message=message))
+        with autocast(example.label.device, settings):
+            loss = model.loss(example.bag, example.label)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss.total)
+        optimizer.step()
+        model.after_step()
+        for name, value in {"loss": loss.total, **loss.terms}.items():
+            sums[name] = sums.get(name, 0.0) + value.detach()
+    means = {f"train_{name}": float(total) / n for name, total in sums.items()}
+    if not math.isfinite(means["train_loss"]):
+        raise ModelError(
+            f"the loss is {means['train_loss']} in {message}", hint="Lower the learning rate and check the bags"
+        )
+    return means
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Aggregator, examples: Sequence[Example], *, settings: TrainSettings | None = None
+) -> Evaluation:
+    """Predict every bag, unmasked, in evaluation mode; without ``settings`` in full precision."""
+    model.eval()
+    logits, labels = [], []
+    for example in in_order(examples, range(len(examples))):
+        with autocast(example.label.device, settings):
+            logits.append(model(example.bag).logits.float())
+        labels.append(example.label)
+    stacked, targets = torch.stack(logits), torch.stack(labels)
+    return Evaluation(
+        probabilities=torch.softmax(stacked.double().cpu(), dim=1).numpy(),
+        labels=targets.cpu().numpy(),
+        loss=float(cross_entropy(stacked, targets)),
+    )
+
+
+@torch.no_grad()
+def prepare(model: Aggregator, train: Sequence[Example]) -> None:
+    """Let the model take from the training bags what its stage needs."""
+    model.eval()
+    model.prepare_stage(bags_of(train))
+
+
+def make_optimizer(model: Aggregator, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return a fresh optimiser over the parameters that require gradients now."""
+    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    return optimizer
+
+
+def cosine(optimizer: torch.optim.Optimizer, epoch: int, settings: TrainSettings) -> float:
+    """Set and return the rate of ``epoch`` of a stage: half a cosine from the first rate to zero."""
+    rate = settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def should_stop(rows: Sequence[Row], settings: TrainSettings) -> bool:
+    """Whether a stage with these epochs has stopped improving."""
+    if len(rows) < max(settings.min_epochs, 1):
+        return False
+    return int(rows[-1]["epoch"]) - int(best_row(rows)["epoch"]) >= settings.patience
+
+
+def best_row(rows: Sequence[Row]) -> Row:
+    """Return the first epoch with the lowest validation loss."""
+    return min(rows, key=lambda row: row["val_loss"])
+
+
+def best_epoch(history: History) -> int:
+    """Return the epoch whose weights the training ended with: the best one of the last stage."""
+    last = history[-1].get("stage")
+    return int(best_row([row for row in history if row.get("stage") == last])["epoch"])
+
+
+def autocast(device: torch.device, settings: TrainSettings | None) -> torch.autocast:
+    """Run matrix products on CUDA in bfloat16 where the settings ask for it; elsewhere change nothing."""
+    wanted = settings is not None and settings.precision == "bf16" and device.type == "cuda"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Make torch's random numbers inside the block depend on ``seed`` alone, and leave those outside as they were.
+
+    On CUDA, torch's deterministic kernels are chosen, so that sums do not depend on the order of threads.
+    """
+    cuda = device.type == "cuda"
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.manual_seed(seed)
+        if cuda:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)

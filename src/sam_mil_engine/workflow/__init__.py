@@ -1,1 +1,0 @@
-"""Whole jobs: process many slides, and the demonstration."""
