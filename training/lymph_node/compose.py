@@ -62,10 +62,10 @@ def process_cohort(work: Path) -> Path:
     """Process every slide with the engine and return the project folder."""
     project = work / "project"
     slides = sorted((work / "slides").glob("*.tiff"))
-    for outcome in process_slides(slides, project, settings=PROCESS, device="cpu", ahead=0):
-        if outcome.error is not None:
-            raise outcome.error
-        print(outcome.summary(), flush=True)
+    for result in process_slides(slides, project, settings=PROCESS, device="cpu", ahead=0):
+        if result.error is not None:
+            raise result.error
+        print(result.summary(), flush=True)
     return project
 
 

@@ -53,9 +53,9 @@ def read_crops(archive: Path, work: Path) -> list[Crop]:
     tiles = TileSettings(**{**PROCESS.tiles.model_dump(), "source_mpp": CROP_MPP})
     settings = PROCESS.model_copy(update={"tiles": tiles})
     paths = [folder / "images" / f"{name}.png" for name in names]
-    for outcome in process_slides(paths, folder / "project", settings=settings, device="cpu", ahead=0):
-        if outcome.error is not None:
-            raise outcome.error
+    for result in process_slides(paths, folder / "project", settings=settings, device="cpu", ahead=0):
+        if result.error is not None:
+            raise result.error
     found = []
     for name, path in zip(names, paths, strict=True):
         bag = folder / "project" / "bags" / f"{name}.h5"

@@ -99,7 +99,7 @@ def test_each_slide_gets_the_classifier_of_its_kind(made: Path, shared_data: Pat
     paths = [node, tmp_path / "generated.tiff", tmp_path / "colon.tiff"]
     found = list(predict_paths(load_candidates(AUTO, device="cpu"), paths, tmp_path / "out", device="cpu"))
     assert [one.row().get("model", one.error) for one in found] == ["lymph-node", "demo", "colon"]
-    assert found[0].scores.attrs["patch_size"] == SIDE
+    assert found[0].result.scores.attrs["patch_size"] == SIDE
     # the bags are as good: each is predicted by a model that expects its patches
     bags = [tmp_path / "out" / "project" / "bags" / f"{path.stem}.h5" for path in paths]
     again = predict_paths(load_candidates(AUTO, device="cpu"), bags, tmp_path / "again", device="cpu")
