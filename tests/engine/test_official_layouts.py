@@ -37,7 +37,7 @@ def reading(monkeypatch):
     """Make the loader read a given state on the meta device, and hand it over without copying."""
 
     def give(state):
-        monkeypatch.setattr(checkpoints, "_read_state", lambda _path: state)
+        monkeypatch.setattr(checkpoints, "read_weights", lambda _path, **_words: state)
 
     registry = {
         shape: lambda shape=shape: _on_meta(sam_model_registry[shape]) for shape in checkpoints.sam_model_registry

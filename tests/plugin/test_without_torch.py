@@ -14,7 +14,7 @@ from pathlib import Path
 import napari
 from by_hand import LEFT, NONE, QTest, canvas, press, until
 from napari_sam_mil.docks import open_dock
-from napari_sam_mil.session import sessions_of
+from napari_sam_mil.session.viewer import sessions_of
 
 slide, outlines, project, run = (Path(argument) for argument in sys.argv[1:])
 viewer = napari.Viewer()
@@ -76,7 +76,7 @@ def test_no_dock_loads_torch_beside_the_window(generated_slide: Path, run_folder
     command = [sys.executable, "-c", PROGRAM, *map(str, files)]
     ended = subprocess.run(
         command,
-        env=os.environ | homes | {"PYTHONPATH": str(HERE)},
+        env=os.environ | homes | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
         capture_output=True,
         text=True,
         check=False,

@@ -24,7 +24,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         If the file is missing, damaged, or holds something else.
     """
     hint = "Fetch the file again, or save model.state_dict() of the model"
-    return read_weights(path, error=EncoderError, what="file of weights", hint=hint)
+    return read_weights(path, error=EncoderError, what="weights file", hint=hint)
 
 
 def find_state(path: str, published: ModelCard) -> tuple[dict[str, Tensor], Path, str]:

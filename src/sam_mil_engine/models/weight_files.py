@@ -46,5 +46,5 @@ def read_weights(path: Path, *, error: type[SamMilError], what: str, hint: str) 
             hint=f"The file is damaged, cut off or not a {what}. {hint}",
         ) from problem
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise error("the file holds no plain table of weights", where=path, hint=hint)
+        raise error("the file does not hold a plain table of weights", where=path, hint=hint)
     return dict(state)

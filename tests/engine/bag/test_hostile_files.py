@@ -250,7 +250,7 @@ def test_usual_names_are_kept(name: str) -> None:
 def test_coordinates_and_features_must_be_what_they_are_called(tmp_path: Path) -> None:
     for coords, features, words in (
         (np.zeros((4, 3), int), np.zeros((4, 2), "f4"), "coords have shape"),
-        (np.full((4, 2), 0.5), np.zeros((4, 2), "f4"), "whole numbers"),
+        (np.full((4, 2), 0.5), np.zeros((4, 2), "f4"), "integers"),
         (np.full((4, 2), 2**40), np.zeros((4, 2), "f4"), "larger than any slide"),
         (made.grid_coords(4), np.zeros((4, 2), "i4"), "features have shape"),
         (made.grid_coords(4), np.full((4, 2), np.nan, "f4"), "not finite"),

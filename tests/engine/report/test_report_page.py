@@ -273,7 +273,7 @@ def test_a_slide_outside_of_what_the_model_knows_carries_a_warning() -> None:
     for distance, warned in ((0.9, False), (2.26, True)):
         scores = replace(section.scores, domain_distance=distance)
         text = render(ReportContent("t", "d", slides=(replace(section, scores=scores),)))
-        assert ("Warning: outside of what the model was trained on" in text) is warned
+        assert ("Warning: outside the data that the model was trained on" in text) is warned
         assert ("2.3 times as far" in text) is warned
 
 

@@ -111,7 +111,7 @@ def test_a_missing_class_is_none_and_never_the_word_nan():
 
 def test_rows_that_do_not_fit_the_shapes_are_refused():
     data, meta, _ = layer_of(few()).as_layer_data_tuple()
-    with pytest.raises(AnnotationError, match="3 shapes and 4 values of 'class'"):
+    with pytest.raises(AnnotationError, match="3 shapes but 4 values of 'class'"):
         shape_annotations(data[:3], meta, mpp=MPP)
 
 
@@ -272,7 +272,7 @@ def test_some_of_many_become_editable_and_none_is_lost():
     assert sorted(one.name for one in more.all) == sorted(one.name for one in many())
     with pytest.raises(DataError, match="no outline of the image is in view"):
         edited.made_editable(None, (0, 0, 100, 100), "in view")
-    with pytest.raises(DataError, match="350 outlines are in view, and about 300 can be edited"):
+    with pytest.raises(DataError, match="350 outlines are in view, but only about 300 can be edited"):
         outlined.made_editable(None, None, "in view")
 
 
