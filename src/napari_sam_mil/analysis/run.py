@@ -63,12 +63,15 @@ def analyse(
     SamMilError
         If a stage fails. Finished stages stay in the project.
     """
+    from sam_mil_engine.prediction.candidates import candidates_for
     from sam_mil_engine.process.runner import process_slide
     from sam_mil_engine.training.checkpoint import load_candidates
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp
     asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
+    if "tiles" in STEPS[step] and not asks:
+        models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
     processed = process_slide(
         source.info.path,
         choices.project,

@@ -34,6 +34,7 @@ from ..slide.info import slide_id_of
 from ..slide.reader import open_slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
+from .candidates import candidates_for
 
 _log = logging.getLogger(__name__)
 _IMAGE_SIDE = 2048
@@ -137,24 +138,28 @@ def predict_paths(
     Parameters
     ----------
     models
-        The trained model; of several, which must expect the same of a bag, each slide gets the one that fits best.
+        The trained model; of several, each slide gets the one that fits best.
     paths
         Slides, which are processed into the project ``out/project`` first, or bags (``*.h5``).
     settings
-        How slides are processed; as the first model expects where None.
+        How slides are processed; as the first model expects where None. Where another fits better, patch size,
+        resolution and encoder are those that it expects.
     """
     from .slide import best_fit, predict
 
-    tools = Tools(settings or settings_for(models[0]), device=device)
+    base = settings or settings_for(models[0])
+    tools = _ToolsOfModels(models[0], base, device=device)
     for number, path in enumerate(paths):
         progress(Progress("predict", number, len(paths), unit="slides", message=path.name))
         slide_id = name_of_bag(path) if path.suffix == ".h5" else slide_id_of(path)
         try:
-            bag_path = path
+            bag_path, fitting = path, models
             if path.suffix != ".h5":
-                bag_path = process_slide(path, out / "project", tools=tools, progress=progress).bag_path
+                fitting = candidates_for(models, path, tools.settings_of, device=device)
+                own = tools.of(fitting[0])
+                bag_path = process_slide(path, out / "project", tools=own, progress=progress).bag_path
             bag = h5.read_bag(bag_path)
-            scores = predict(best_fit(models, bag), bag)
+            scores = predict(best_fit(fitting, bag), bag)
             write_prediction(scores, bag, bag_path, out)
         except Cancelled:
             raise
@@ -163,6 +168,33 @@ def predict_paths(
         else:
             yield SlideResult(slide_id, path, Prediction(scores))
     progress(Progress("predict", len(paths), len(paths), unit="slides"))
+
+
+class _ToolsOfModels:
+    """Settings and tools for the slides of several models: those given are meant for the first of them."""
+
+    def __init__(self, first: TrainedModel, base: ProcessSettings, *, device: str):
+        self._first, self._base, self._device = first, base, device
+        self._tools: dict[ProcessSettings, Tools] = {}
+
+    def settings_of(self, model: TrainedModel) -> ProcessSettings:
+        """Return the given settings where the model expects the same patches as the first, else what it expects."""
+        if model.expects.same_patches(self._first.expects):
+            return self._base
+        of_model = self._base.segments.segmenter == self._first.expects.segmenter
+        return settings_for(
+            model,
+            kept=self._base,
+            source_mpp=self._base.tiles.source_mpp,
+            segmenter=model.expects.segmenter if of_model else None,
+        )
+
+    def of(self, model: TrainedModel) -> Tools:
+        """Return the tools for the model's slides; made once for equal settings."""
+        settings = self.settings_of(model)
+        if settings not in self._tools:
+            self._tools[settings] = Tools(settings, device=self._device)
+        return self._tools[settings]
 
 
 def write_prediction(scores: SlideScores, bag: FeatureBag, bag_path: Path, out: Path) -> None:

@@ -20,12 +20,10 @@ from ..mil.patch_scores import patch_scores
 from ..mil.score_files import read_scores, save_scores
 from ..mil.scores import FloatVector, GroupScores, SlideScores
 from ..training.checkpoint import TrainedModel
-from ..training.expects import Expects
+from ..training.expects import MPP_TOLERANCE, Expects
 
 __all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
 
-#: By how much the resolution of a bag may differ from that of the training, relative.
-MPP_TOLERANCE = 0.10
 #: Up to this ratio of their distances, two models are equally near to a slide.
 AS_NEAR = 1.2
 
@@ -154,24 +152,33 @@ def _predict_part(model: TrainedModel, bag: FeatureBag, groups: Sequence[int], *
 
 
 def best_fit(models: Sequence[TrainedModel], bag: FeatureBag) -> TrainedModel:
-    """Return the model whose domain is nearest to the slide, relative to its limit; the first where none has one.
-
-    Models that are hardly farther count as near: far from all, the order of the models decides and not chance.
+    """Return the model whose domain is nearest to the slide, of those that expect such a bag.
 
     Raises
     ------
     ModelError
-        If the bag has another encoder, feature width, patch size or resolution than a model expects.
+        If the bag has another encoder, feature width, patch size or resolution than every model expects.
     """
-    known: list[tuple[float, TrainedModel]] = []
-    for model in models:
-        check_bag(model, bag)
-        if model.domain is not None:
-            known.append((model.domain.distance(bag.features), model))
+    found = Expects.of(bag)
+    fitting = [model for model in models if model.expects.same_patches(found)]
+    if not fitting:
+        check_bag(models[0], bag)
+    known = [(model.domain.distance(bag.features), model) for model in fitting if model.domain is not None]
+    return nearest(known, fitting)
+
+
+def nearest(
+    known: Sequence[tuple[float, TrainedModel]], models: Sequence[TrainedModel], *, as_near: float = AS_NEAR
+) -> TrainedModel:
+    """Return the model with the smallest distance, relative to its limit; the first of all where none is known.
+
+    Models up to ``as_near`` times as far count as near: far from all, the order of the models decides and not
+    chance.
+    """
     if not known:
         return models[0]
-    nearest = min(distance for distance, _ in known)
-    return next(model for distance, model in known if distance <= AS_NEAR * nearest)
+    least = min(distance for distance, _ in known)
+    return next(model for distance, model in known if distance <= as_near * least)
 
 
 def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:

@@ -173,7 +173,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
 
 
 def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedModel]:
-    """Load one model, or for ``auto`` all bundled ones, which expect the same of a bag.
+    """Load one model, or for ``auto`` all bundled ones.
 
     :func:`sam_mil_engine.prediction.slide.best_fit` chooses among them once the features of a slide are known.
 

@@ -12,6 +12,9 @@ import numpy as np
 from ..bag.feature_bag import FeatureBag
 from ..errors import BagError
 
+#: By how much two resolutions may differ that count as one, relative.
+MPP_TOLERANCE = 0.10
+
 
 @dataclass(frozen=True, slots=True)
 class Expects:
@@ -49,6 +52,13 @@ class Expects:
             patch_size=None if size is None else int(size),
             mpp=patch_mpp(attrs),
         )
+
+    def same_patches(self, other: Expects) -> bool:
+        """Whether a bag can be made that fits both: encoder, width and patch size agree, or are not known."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in ("encoder", "dim", "patch_size"))
+        if any(one is not None and two is not None and one != two for one, two in pairs):
+            return False
+        return self.mpp is None or other.mpp is None or abs(other.mpp / self.mpp - 1) <= MPP_TOLERANCE
 
 
 def patch_mpp(attrs: Mapping[str, Any]) -> float | None:

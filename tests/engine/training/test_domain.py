@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from sam_mil_engine.errors import BagError, ModelError
 from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.score_files import read_scores, save_scores
+from sam_mil_engine.prediction.batch import settings_for
+from sam_mil_engine.prediction.candidates import candidates_for
 from sam_mil_engine.prediction.slide import best_fit, predict
 from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training.checkpoint import TrainedModel, load_model, save_model
@@ -135,3 +137,34 @@ def test_a_prediction_says_how_far_and_warns(tmp_path: Path) -> None:
     slightly = trained("slightly", replace(domain, limit=domain.limit * 0.95))
     assert best_fit([slightly, model], far).name == "slightly"
     assert best_fit([trained("first", None), trained("second", None)], far).name == "first"
+
+
+def test_of_models_that_expect_other_patches_only_those_are_asked_that_fit() -> None:
+    bag = witness_bag("in", False, seed=20)
+    domain = FeatureDomain.fit([bag.features]).with_limit([bag.features])
+    small = trained("small", replace(domain, limit=domain.limit * 100))
+    small = replace(small, expects=replace(small.expects, patch_size=96, mpp=1.0))
+    usual = trained("usual", domain)
+    assert best_fit([small, usual], bag).name == "usual"
+    with pytest.raises(ModelError, match="expects patch size 96, the bag has 512"):
+        best_fit([small], bag)
+
+
+def test_a_slide_is_not_read_where_all_models_expect_the_same_patches(tmp_path: Path) -> None:
+    models = [trained("one", None), trained("two", None)]
+    assert candidates_for(models, tmp_path / "missing.tiff", settings_for) == models
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "same"),
+    [
+        ("mpp", 0.54, True),
+        ("mpp", 0.6, False),
+        ("patch_size", 256, False),
+        ("dim", 9, False),
+        ("encoder", None, True),
+    ],
+)
+def test_which_models_can_share_a_bag(field: str, value: object, same: bool) -> None:
+    expects = trained("here", None).expects
+    assert expects.same_patches(replace(expects, **{field: value})) is same
