@@ -75,7 +75,7 @@ def test_the_result_card_tells_class_probability_threshold_and_card(qtbot, open_
     text = " ".join(label.text() for label in dock.result_card.findChildren(type(dock.result_card.heading)))
     assert scores.predicted in text
     assert f"{scores.probabilities[1]:.3f}, threshold 0.40" in text
-    assert "Patch probabilities are not calibrated. No calibration is recorded for the slide's" in text
+    assert "Patch probabilities are not calibrated. No calibration is recorded for the slide probability" in text
     assert "Not for diagnosis" in text, "said even where the model card forgets to"
     assert "stand-in" in text
     assert dock.progress_card.heading.text().startswith("Done in")
