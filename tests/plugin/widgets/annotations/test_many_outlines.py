@@ -117,7 +117,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
 
         monkeypatch.setattr(module, name, call)
 
-    watched(agreement, "_touches")
+    watched(agreement, "_overlaps")
     watched(outlined, "outline_image_layer")
     watched(outlined, "shape_annotations")
     watched(writer, "write_segments_geojson")
@@ -129,7 +129,7 @@ def test_nothing_slow_is_done_in_the_thread_of_the_window(analysed, dock, cells_
     session.layers["tissue"].save(str(tmp_path / "tissue.geojson"), plugin="napari-sam-mil")
     session.layers["segments"].save(str(tmp_path / "segments.geojson"), plugin="napari-sam-mil")
     assert set(threads) == {
-        "_touches",
+        "_overlaps",
         "outline_image_layer",
         "shape_annotations",
         "write_segments_geojson",
