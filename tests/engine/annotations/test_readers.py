@@ -71,7 +71,7 @@ def test_packed_files(put) -> None:
         (zipped(), "holds 0 files"),
         (damaged_lzma(), "cannot be unpacked"),
     ],
-    # archives hold the time at which they are made: no part of a test's name, which must be the same in each process
+    # archives hold the time at which they were made, and the names of tests must be the same in every process
     ids=["gzip cut off", "zip cut off", "two files", "a folder", "nothing", "damaged LZMA"],
 )
 def test_damaged_and_ambiguous_archives_are_refused(put, content, reason) -> None:
