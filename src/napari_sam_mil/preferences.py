@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_config_path
 
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.files import atomic_write
-from sam_mil_engine.settings import PYRAMID_CACHE_BYTES
+from sam_mil_engine.settings import PYRAMID_CACHE_BYTES, ProcessSettings
+from sam_mil_engine.settings.changes import with_changes
 
 from .analysis.model import Choices
 
@@ -32,12 +35,15 @@ class Preferences:
         Whether colours are converted to sRGB with the embedded ICC profile.
     background_offered
         Whether background loading has been switched on once. From then on, the user decides.
+    changes
+        Dotted name -> value of the settings with which an Analyze dock starts, where they are not the defaults.
     """
 
     project: str = str(Choices().project)
     cache_mib: int = PYRAMID_CACHE_BYTES // 2**20
     srgb: bool = False
     background_offered: bool = False
+    changes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def cache_bytes(self) -> int:
@@ -66,15 +72,23 @@ def preferences() -> Preferences:
             project=str(known["project"]),
             cache_mib=int(known["cache_mib"]),
             **{name: bool(known[name]) for name in ("srgb", "background_offered") if name in known},
+            changes=_read_changes(known.get("changes", {})),
         )
     except FileNotFoundError:
         return Preferences()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
         raise SettingsError(
             f"the preferences cannot be read ({type(error).__name__}: {error})",
             where=path,
             hint="Correct the file, or rename it to use the defaults",
         ) from error
+
+
+def _read_changes(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changed settings as they were before JSON, which has no tuples."""
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    with_changes(ProcessSettings(), found)
+    return found
 
 
 def save_preferences(values: Preferences) -> None:

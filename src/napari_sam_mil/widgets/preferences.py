@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from sam_mil_engine.errors import SamMilError
+from sam_mil_engine.settings import ProcessSettings
 
 from ..keys import all_keys
 from ..napari_compat.reader_choice import is_slide_reader, set_slide_reader
@@ -29,6 +30,7 @@ from ..opening import levels_of
 from ..preferences import CACHE_RANGE_MIB, Preferences, preferences, save_preferences
 from .dock import Dock
 from .parts import Card, clear, folder_label, scrolling, text_label
+from .settings_form import SettingsForm
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -54,6 +56,7 @@ class PreferencesDock(Dock):
         self.cache, self.slicing = QSpinBox(), QCheckBox("Load in the &background")
         self.srgb = QCheckBox("Apply the ICC p&rofile")
         self.readers = QCheckBox("Open slides without as&king")
+        self.analyses = QPushButton("&Settings for analyses…")
         self.reset = QPushButton("Restore &defaults")
         self._said = text_label(faint=True)
         self._said.hide()
@@ -63,6 +66,7 @@ class PreferencesDock(Dock):
         self.cache.valueChanged.connect(lambda mib: self._save(replace(self._values, cache_mib=mib)))
         self.slicing.toggled.connect(self._on_slicing)
         self.srgb.toggled.connect(self._on_srgb)
+        self.analyses.clicked.connect(self._browse_settings)
         self.reset.clicked.connect(lambda: self._save(Preferences()))
         self.readers.toggled.connect(self._on_readers)
         self._napari.events.async_.connect(self._on_napari)
@@ -97,6 +101,11 @@ class PreferencesDock(Dock):
         folder = QFileDialog.getExistingDirectory(self, "Choose the folder for results")
         if folder:
             self._save(replace(self._values, project=folder))
+
+    def _browse_settings(self) -> None:
+        form = SettingsForm(ProcessSettings(), self._values.changes, self)
+        if form.exec() == SettingsForm.DialogCode.Accepted:
+            self._save(replace(self._values, changes=form.changes))
 
     def _on_slicing(self, on: bool) -> None:
         self._napari.async_ = on
@@ -153,7 +162,10 @@ class PreferencesDock(Dock):
             "SVS, NDPI, MRXS, SCN, BIF, VMS and similar files open in SAM-MIL without a question from napari.\n"
             "For TIFF, DICOM and images, napari asks for a reader unless you let it remember your choice"
         )
-        self.reset.setToolTip("Restore the default folder, cache and colours; napari's settings stay")
+        self.analyses.setToolTip(
+            "Settings with which an Analyze dock starts: patches, SAM thresholds, tissue, membership, batch sizes"
+        )
+        self.reset.setToolTip("Restore the default folder, cache, colours and settings; napari's settings stay")
         form = QFormLayout()
         self.folder.setToolTip("Choose another folder for results; applies to Analyze docks that are opened later")
         row = QHBoxLayout()
@@ -163,7 +175,7 @@ class PreferencesDock(Dock):
         form.addRow("Tile &cache", self.cache)
         general = Card("Preferences")
         general.body.addLayout(form)
-        for widget in (self.readers, self.slicing, self.srgb, self.reset, self._said):
+        for widget in (self.readers, self.slicing, self.srgb, self.analyses, self.reset, self._said):
             general.body.addWidget(widget)
         self.keys = Card("Keys")
         self._show_keys()

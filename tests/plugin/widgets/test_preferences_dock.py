@@ -14,8 +14,10 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_sam_mil import preferences as module
 from napari_sam_mil.keys import WINDOW_KEYS, all_keys
-from napari_sam_mil.preferences import Preferences, preferences, preferences_file
+from napari_sam_mil.preferences import Preferences, preferences, preferences_file, save_preferences
 from napari_sam_mil.reader import read_slides
+from napari_sam_mil.widgets.settings_form import SettingsForm
+from sam_mil_engine.errors import SettingsError
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -49,6 +51,31 @@ def test_folder_and_cache_stay_and_are_used(qtbot, dock, monkeypatch, tmp_path, 
     assert [words["cache_bytes"] for words in asked] == [576 * 2**20]
     qtbot.mouseClick(page.reset, LEFT)
     assert preferences() == Preferences()
+
+
+def test_settings_for_analyses_stay_and_an_analyze_dock_starts_with_them(qtbot, dock, monkeypatch):
+    viewer, page = dock
+    typed = {"segments.cuts": "8, 16", "tissue.otsu": True, "segments.pred_iou_thresh": 0.7}
+
+    def type_and_accept(form):
+        for name, value in typed.items():
+            form.fields[name].value = value
+        return SettingsForm.DialogCode.Accepted
+
+    monkeypatch.setattr(SettingsForm, "exec", type_and_accept)
+    qtbot.mouseClick(page.analyses, LEFT)
+    wanted = {"segments.cuts": (8, 16), "tissue.otsu": True, "segments.pred_iou_thresh": 0.7}
+    assert preferences().changes == wanted
+    _, analyze = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+    assert analyze.choices_card.choices().changes == wanted
+    qtbot.mouseClick(page.reset, LEFT)
+    assert preferences().changes == {}
+
+
+def test_settings_that_do_not_exist_are_refused(tmp_path):
+    save_preferences(Preferences(changes={"segments.no_such": 1}))
+    with pytest.raises(SettingsError, match="preferences cannot be read"):
+        preferences()
 
 
 def test_background_loading_is_naparis_own_setting(qtbot, dock):

@@ -136,7 +136,9 @@ class AnalyzeDock(Dock):
 
     def _use_preferences(self) -> None:
         try:
-            self.choices_card.set_project(Path(preferences().project))
+            values = preferences()
+            self.choices_card.set_project(Path(values.project))
+            self.choices_card.set_changes(values.changes)
         except SamMilError as error:
             show_error(error, doing="Reading the preferences")
 
