@@ -268,10 +268,10 @@ def test_calibration_can_be_switched_off(cohort: Cohort, tmp_path: Path) -> None
     assert not [report for report in told if report.stage == "train" and report.notice]
 
 
-def test_a_run_begun_before_calibration_can_be_resumed(run: Path) -> None:
+def test_a_run_begun_before_later_settings_can_be_resumed(run: Path) -> None:
     """New settings that are not changed are no part of the run's key."""
     written = json.loads((run / "settings.json").read_text())
     (split,) = read_splits(run / "splits.csv")
-    before = {n: v for n, v in written["train"].items() if n not in {*PLACE, "calibrate", "negative_class"}}
+    before = {n: v for n, v in written["train"].items() if n not in {*PLACE, "calibrate", "negative_class", "balance"}}
     parts = [[split.repeat, split.fold, split.train, split.val, split.test]]
     assert written["key"] == key(before, ["normal", "tumour"], parts)
