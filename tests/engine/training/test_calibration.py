@@ -272,6 +272,7 @@ def test_a_run_begun_before_later_settings_can_be_resumed(run: Path) -> None:
     """New settings that are not changed are no part of the run's key."""
     written = json.loads((run / "settings.json").read_text())
     (split,) = read_splits(run / "splits.csv")
-    before = {n: v for n, v in written["train"].items() if n not in {*PLACE, "calibrate", "negative_class", "balance"}}
+    later = {*PLACE, "calibrate", "negative_class", "balance"}
+    before = {name: value for name, value in written["train"].items() if name not in later}
     parts = [[split.repeat, split.fold, split.train, split.val, split.test]]
     assert written["key"] == key(before, ["normal", "tumour"], parts)
