@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Kinds of layers that hold outlines: an image of many, and shapes that can be edited.
 OUTLINES = ("outlines", "annotations")
-#: Columns of the layer's features: class and name of an outline, and the part of an annotation that a shape is.
-CLASS, NAME, PART = "class", "name", "part"
+#: Columns of the layer's features: class and name of an outline, its number, and which part of it a shape is.
+CLASS, NAME, OUTLINE, PART = "class", "name", "outline", "part"
 #: Default class of outlines that are drawn by hand.
 DRAWN_CLASS = "Tumour"
 #: With more polygons or corners, outlines become an image: a shapes layer would block the window.
@@ -73,9 +73,10 @@ def shapes_layer(annotations: Sequence[Annotation], info: SlideInfo, *, mpp: Pla
         "features": {
             CLASS: _column(item.classification or UNCLASSIFIED for item in owners),
             NAME: _column(item.name for item in owners),
-            PART: _column(f"{number + 1}.{part + 1}" for number, parts in polygons for part in range(len(parts))),
+            OUTLINE: _column(str(number + 1) for number, parts in polygons for _ in parts),
+            PART: _column(str(part + 1) for _, parts in polygons for part in range(len(parts))),
         },
-        "feature_defaults": {CLASS: DRAWN_CLASS, NAME: "", PART: ""},
+        "feature_defaults": {CLASS: DRAWN_CLASS, NAME: "", OUTLINE: "", PART: ""},
         "edge_color": css(ANNOTATION),
         "face_color": "transparent",
         "edge_width": line_width(every, info),
@@ -173,7 +174,7 @@ def shape_annotations(
     kinds = meta.get("shape_type", "polygon")
     kinds = [kinds] * len(data) if isinstance(kinds, str) else kinds
     found = []
-    for outline in outline_rows(kinds, rows.get(PART, ())):
+    for outline in outline_rows(kinds, rows.get(OUTLINE, ()), rows.get(PART, ())):
         members = [(number, _area(data[number], kinds[number], meta, mpp)) for number in outline]
         areas = [area for _, area in members if area is not None]
         if not areas:

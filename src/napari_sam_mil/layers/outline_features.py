@@ -14,27 +14,28 @@ if TYPE_CHECKING:
 _WITHOUT_AREA = frozenset({"line", "path"})
 
 
-def outline_rows(kinds: Sequence[str], parts: Sequence[Any]) -> list[list[int]]:
+def outline_rows(kinds: Sequence[str], outlines: Sequence[Any], parts: Sequence[Any]) -> list[list[int]]:
     """Return the numbers of the shapes of each outline. Lines and paths are skipped.
 
-    A copied shape carries the same part as its original, and counts as an outline of its own.
+    A copied shape carries the same outline and part as its original, and counts as an outline of its own.
 
     Parameters
     ----------
     kinds
         Type of each shape, as napari names it.
-    parts
-        ``ANNOTATION.PART`` of each shape; a shape without one is an outline of its own.
+    outlines, parts
+        Which outline each shape belongs to, and which part of it the shape is. A shape without them is its own
+        outline.
     """
     found: dict[str, list[int]] = {}
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for number, kind in enumerate(kinds):
         if kind in _WITHOUT_AREA:
             continue
-        part = _text(parts[number]) if number < len(parts) else ""
-        owner = part.partition(".")[0] if part and part not in seen else f"shape {number}"
-        seen.add(part)
-        found.setdefault(owner, []).append(number)
+        outline, part = (_text(column[number]) if number < len(column) else "" for column in (outlines, parts))
+        own = not outline or (outline, part) in seen
+        seen.add((outline, part))
+        found.setdefault(f"shape {number}" if own else outline, []).append(number)
     return list(found.values())
 
 

@@ -15,6 +15,7 @@ from ..layers.annotations import (
     CLASS,
     MOST_SHAPES,
     NAME,
+    OUTLINE,
     PART,
     editable,
     outline_image_layer,
@@ -126,8 +127,9 @@ def classes_of(layer: Layer) -> list[str]:
     if behind is not None:
         return [item.classification or UNCLASSIFIED for item in behind]
     features = layer.features
-    outlines = outline_rows(layer.shape_type[: len(features)], list(features.get(PART, ())))
-    return [str(features[CLASS][rows[0]]) for rows in outlines]
+    columns = (list(features.get(name, ())) for name in (OUTLINE, PART))
+    rows_of_outlines = outline_rows(layer.shape_type[: len(features)], *columns)
+    return [str(features[CLASS][rows[0]]) for rows in rows_of_outlines]
 
 
 def shape_text_at(layer: Layer, position_world: Sequence[float]) -> str | None:
