@@ -52,6 +52,7 @@ class SettingsForm(QDialog):
         super().__init__(parent)
         self.setWindowTitle("All settings")
         self._base = base
+        self._settings = form_settings()
         self._start: dict[str, Any] = {}
         self.fields: dict[str, ValueWidget[Any]] = {}
         self._tabs = QTabWidget()
@@ -85,7 +86,7 @@ class SettingsForm(QDialog):
         """
         found = {
             name: _read(one, self.fields[name].value)
-            for one in form_settings()
+            for one in self._settings
             if self.fields[name := one.name].value != self._start[name]
         }
         with_changes(self._base, found)
@@ -98,7 +99,7 @@ class SettingsForm(QDialog):
 
     def _page(self, group: str) -> QWidget:
         rows = []
-        for one in form_settings():
+        for one in self._settings:
             if one.name.partition(".")[0] != group:
                 continue
             field = _field(one, None if one.name in OF_THE_CLASSIFIER else value_of(self._base, one.name))

@@ -43,6 +43,7 @@ class SegmentTableModel(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.columns: dict[str, Column] = {}
+        self._values: list[Column] = []
         self._keep = np.ones(0, dtype=bool)
         self._order = np.zeros(0, dtype=np.int64)
         self._rows = self._order
@@ -57,6 +58,7 @@ class SegmentTableModel(QAbstractTableModel):
         """Show a new table: name -> (S,) column. The first column is the number of the segment, from 1."""
         self.beginResetModel()
         self.columns = dict(columns)
+        self._values = list(self.columns.values())
         count = len(next(iter(self.columns.values()), ()))
         self._keep, self._order = np.ones(count, dtype=bool), np.arange(count)
         self._set_rows()
@@ -71,7 +73,7 @@ class SegmentTableModel(QAbstractTableModel):
         """Sort by a column. NaN sorts below all numbers."""
         if not 0 <= column < len(self.columns):
             return
-        values = list(self.columns.values())[column]
+        values = self._values[column]
         if np.issubdtype(values.dtype, np.floating):
             values = np.where(np.isnan(values), -np.inf, values)
         rising = np.argsort(values, kind="stable")
@@ -101,7 +103,7 @@ class SegmentTableModel(QAbstractTableModel):
         """Return the text of a cell, or its alignment."""
         if not index.isValid() or role not in (_DISPLAY, _ALIGNMENT):
             return None
-        value = list(self.columns.values())[index.column()][self._rows[index.row()]]
+        value = self._values[index.column()][self._rows[index.row()]]
         if isinstance(value, str):
             return str(value) if role == _DISPLAY else None
         return number_text(float(value)) if role == _DISPLAY else _RIGHT
