@@ -46,7 +46,7 @@ def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     before = status("VmRSS")
     metrics: dict[str, float] = {}
     for stage in STAGES:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from here
         done = process_slide(slide, folder / "large", tools=tools, stages=[stage])
         metrics[stage] = status("VmHWM") - before
         del done
@@ -57,7 +57,7 @@ def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
 
 def status(name: str) -> float:
     """Read a line of /proc/self/status, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 

@@ -66,7 +66,7 @@ class Watch:
 
     def _look(self) -> None:
         # faulthandler makes no objects of the running frames; sys._current_frames() does, and has crashed
-        with tempfile.TemporaryFile("w+") as file:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             while not self._end.wait(0.01):
                 if time.perf_counter() - self._last > 3 * TICK:
                     file.seek(0)

@@ -114,7 +114,7 @@ def one_step(name: str, size: int, dim: int) -> None:
         torch.autograd.backward(model.loss(BagTensors.of(random_bag("one", n, dim, 0)), torch.tensor(1)).total)
 
     step(1)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from here
     before = _status("VmRSS")
     step(size)
     print(_status("VmHWM") - before)
@@ -122,7 +122,7 @@ def one_step(name: str, size: int, dim: int) -> None:
 
 def _status(name: str) -> float:
     """Read a line of /proc/self/status, in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 

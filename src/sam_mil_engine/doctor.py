@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
 
+import psutil
+
 from .devices import cpu_count, describe, pick_device
 
 State = Literal["good", "note", "bad"]
@@ -36,11 +38,9 @@ def examine() -> list[Finding]:
 
 
 def _machine() -> list[Finding]:
-    memory = ""
-    if hasattr(os, "sysconf"):
-        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory"
+    memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB memory"
     return [
-        Finding("machine", "good", f"{platform.platform()}, {cpu_count()} cores{memory}"),
+        Finding("machine", "good", f"{platform.platform()}, {cpu_count()} cores, {memory}"),
         Finding("python", "good", f"{platform.python_version()} ({sys.prefix})"),
     ]
 

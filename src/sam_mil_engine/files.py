@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,11 @@ from .errors import ProjectError
 #: What the system says where there is no room: on the disk, or in the share of a user.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+
+
+#: Windows refuses to rename over a file that another program has open, such as a virus scanner, for a moment:
+#: seconds to wait before each new attempt.
+_WAITS_S = (0.05, 0.1, 0.2, 0.4, 0.8) if sys.platform == "win32" else ()
 
 
 @contextmanager
@@ -33,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _sync(temporary)
-        temporary.replace(path)
+        _put(temporary, path)
         _sync(path.parent)
     except OSError as error:
         raise writing_error(error, path, written=_size(temporary)) from error
@@ -58,7 +65,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         if path.exists():
             shutil.rmtree(path)
-        temporary.replace(path)
+        _put(temporary, path)
         _sync(path.parent)
     except OSError as error:
         raise writing_error(error, path, written=_size(temporary)) from error
@@ -102,6 +109,17 @@ def writing_error(error: OSError, path: Path, *, needed: int = 0, written: int =
             f"cannot write here ({error.strerror})", where=path, hint="Choose a folder that you may write to"
         )
     return ProjectError(f"cannot be written ({error})", where=path, hint="See the reason in brackets")
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename to ``path``, again after a moment where another program has it open."""
+    for wait_s in _WAITS_S:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            time.sleep(wait_s)
+    temporary.replace(path)
 
 
 def _size(path: Path) -> int:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_mil_engine import errors
+from sam_mil_engine import errors, files
 from sam_mil_engine.devices import pick_device
 from sam_mil_engine.files import atomic_folder, atomic_path, atomic_write, writing_error
 from sam_mil_engine.geometry import Frame, area_um2, um_to_px0
@@ -127,6 +127,31 @@ class TestFiles:
             (temporary / "third").write_text(b"no text")  # type: ignore[arg-type]
         assert [item.name for item in path.iterdir()] == ["second"]
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_file_that_another_program_has_open_for_a_moment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Windows refuses to rename over an open file: tried again, and an error only where it stays open."""
+        renames: list[str] = []
+        waits: list[float] = []
+
+        def replace(self: Path, target: Path) -> Path:
+            renames.append(target.name)
+            if len(renames) < 3 or target.name == "held.txt":
+                raise PermissionError(errno.EACCES, "used by another process", str(target))
+            return os_replace(self, target)
+
+        os_replace = Path.replace
+        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(files, "_WAITS_S", (0.1, 0.2, 0.4))
+        monkeypatch.setattr(files.time, "sleep", waits.append)
+        atomic_write(tmp_path / "a.txt", "new")
+        assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "new"
+        assert waits == [0.1, 0.2]
+        with pytest.raises(errors.ProjectError, match="cannot write here"):
+            atomic_write(tmp_path / "held.txt", "new")
+        assert renames.count("held.txt") == 4
+        assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
 
     @pytest.mark.parametrize(
         ("number", "words"),

@@ -96,7 +96,7 @@ def short(work: Path, shared: Path) -> None:
 
 
 def _write(path: Path, metrics: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(metrics, indent=2) + "\n")
+    path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ The plugin and the command line share one store of weight files. No Qt, no napar
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psutil
 
 from sam_mil_engine import layout
 from sam_mil_engine.errors import ModelError, SamMilError
@@ -206,12 +207,9 @@ def _load(folder: Path, *, progress: ProgressCallback) -> tuple[str, tuple[str, 
 
 def describe_machine() -> str:
     """Describe the device and the memory. It calls the worker process, so run it in a job."""
-    text = f"Runs on {call_in_worker(_device)}"
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        page = os.sysconf("SC_PAGE_SIZE")
-        total, free = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
-        text += f"; {free / 2**30:.1f} of {total / 2**30:.1f} GiB of memory free"
-    return text
+    memory = psutil.virtual_memory()
+    free, total = memory.available / 2**30, memory.total / 2**30
+    return f"Runs on {call_in_worker(_device)}; {free:.1f} of {total:.1f} GiB of memory free"
 
 
 def _device(*, progress: ProgressCallback) -> str:

@@ -14,6 +14,8 @@ from ..tables.cells import nfc
 
 #: Endings of the files of slides and of their features, longest first.
 _ENDINGS = (".ome.tiff", ".ome.tif", *sorted(EXTENSIONS | {".h5", ".pt"}))
+#: Names of devices on Windows, where no file can be called so, whatever its ending.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _WHOLE = re.compile(r"(\d+)\.0+")
 
 
@@ -26,10 +28,12 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
     Raises
     ------
     DataError
-        If the name is empty, hidden, begins as a formula does, or holds a folder, a drive or a control character.
+        If the name is empty, hidden, begins as a formula does, holds a folder, a drive or a control character, or
+        is one that Windows refuses: a device (``CON``), or with a dot or a space at its end.
     """
     name = str(slide_id)
     bad = not name or name.startswith((".", "=", "+", "-", "@")) or any(sign in name for sign in '/\\:\0"<>|?*')
+    bad = bad or name.endswith((".", " ")) or _RESERVED.fullmatch(name) is not None
     if bad or not name.isprintable() or PurePath(name).name != name:
         raise DataError(
             f"the slide's name {name!r} is not a valid file name",

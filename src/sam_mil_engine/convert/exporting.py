@@ -28,8 +28,6 @@ from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_
 from .source import Opened, Source, open_source, read_source
 
 if TYPE_CHECKING:
-    from ..segment.groups import Groups
-    from ..segment.segments import Segments
     from ..slide.info import SlideInfo
 
 

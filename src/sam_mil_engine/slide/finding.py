@@ -119,6 +119,8 @@ def _without_thumbnails(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 def require_own_names(slides: Iterable[tuple[str, Path]]) -> None:
     """Refuse slides of the same name, whose results would overwrite each other.
 
+    Names that differ only in upper and lower case are the same: they are one file on Windows and macOS.
+
     Parameters
     ----------
     slides
@@ -129,10 +131,10 @@ def require_own_names(slides: Iterable[tuple[str, Path]]) -> None:
     DataError
         Naming the files.
     """
-    files: dict[str, list[Path]] = defaultdict(list)
+    files: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for name, path in slides:
-        files[name].append(path)
-    twice = {name: paths for name, paths in files.items() if len(paths) > 1}
+        files[name.casefold()].append((name, path))
+    twice = {found[0][0]: [path for _, path in found] for found in files.values() if len(found) > 1}
     if not twice:
         return
     shown = "; ".join(f"{name} ({', '.join(map(str, paths))})" for name, paths in sorted(twice.items())[:5])

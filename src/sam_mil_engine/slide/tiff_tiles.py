@@ -192,6 +192,7 @@ def _decode(file: BinaryIO, level: _Level, number: int) -> UInt8Image | None:
 
 def _read(file: BinaryIO, offset: int, length: int) -> bytes:
     if hasattr(os, "pread"):  # one call in place of several, each of which gives Python's lock away
-        return os.pread(file.fileno(), length, offset)
+        data: bytes = os.pread(file.fileno(), length, offset)
+        return data
     file.seek(offset)
     return file.read(length)

@@ -230,7 +230,11 @@ def test_pt_files_may_hold_bfloat16(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../a", "a/b", "a\\b", "/etc/passwd", "C:a", "a\0b", ".hidden", "=cmd()", "-x", "a\nb"]
+    "name",
+    [
+        *["", ".", "..", "../a", "a/b", "a\\b", "/etc/passwd", "C:a", "a\0b", ".hidden", "=cmd()", "-x", "a\nb"],
+        *["CON", "aux.1", "Lpt1", "slide.", "slide "],
+    ],
 )
 def test_no_name_leads_a_file_out_of_its_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="is not a valid file name"):
@@ -242,7 +246,7 @@ def test_no_name_leads_a_file_out_of_its_folder(tmp_path: Path, name: str) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["TCGA-EJ-5519-01Z-00-DX1", "normal_027", "a..b", "Präparat 3 (HE)"])
+@pytest.mark.parametrize("name", ["TCGA-EJ-5519-01Z-00-DX1", "normal_027", "a..b", "Präparat 3 (HE)", "control"])
 def test_usual_names_are_kept(name: str) -> None:
     assert file_name(name) == name
 

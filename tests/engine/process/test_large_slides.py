@@ -43,7 +43,7 @@ def large(tmp_path: Path) -> Path:
 
 
 def mib(name: str) -> float:
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith(f"{name}:"))
     return float(line.split()[1]) / 1024
 
 
@@ -68,7 +68,7 @@ def test_peak_memory_is_far_below_the_slide(large: Path, tmp_path: Path, monkeyp
     tools = Tools(SETTINGS, device="cpu")
     small = write_sparse_slide(tmp_path / "small.tiff", side=2048, radius=700, pieces=((0.5, 0.5),))
     process_slide(small, tmp_path / "p", tools=tools)  # libraries take their memory
-    RESET.write_text("5")
+    RESET.write_text("5", encoding="utf-8")
     before = mib("VmRSS")
     done = process_slide(large, tmp_path / "p", tools=tools)
     assert mib("VmHWM") - before < CEILING_MIB

@@ -83,3 +83,5 @@ def test_slides_of_one_name_are_refused_with_their_files(tmp_path: Path) -> None
     assert str(tmp_path / "1/a.svs") in caught.value.what
     assert str(tmp_path / "2/a.tif") in caught.value.what
     assert caught.value.hint is not None
+    with pytest.raises(DataError, match="several slides are called Slide"):
+        require_own_names([("Slide", tmp_path / "1/Slide.svs"), ("slide", tmp_path / "2/slide.svs")])

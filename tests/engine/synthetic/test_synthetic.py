@@ -162,7 +162,7 @@ def test_curves_never_cross_themselves() -> None:
 
 
 def test_cohort_layout(cohort: Path) -> None:
-    with cohort.open(newline="") as file:
+    with cohort.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert cohort.name == "labels.csv"
     assert list(rows[0]) == ["slide_id", "label", "patient_id"]

@@ -218,7 +218,7 @@ def test_patients_of_clam_stay_on_one_side_and_the_classes_are_told(
 
 
 def test_what_is_not_clear_in_labels_stops_training(cohort: Cohort, clam_labels: Path, tmp_path: Path) -> None:
-    text = clam_labels.read_text()
+    text = clam_labels.read_text(encoding="utf-8")
     faults = {
         "several columns: case_id, PATIENT": text.replace("site", "PATIENT"),
         r"the label is missing \(NA\) in 1 of 40 rows: s01, line 3": text.replace("s01,tumour", "s01,NA"),
@@ -226,7 +226,7 @@ def test_what_is_not_clear_in_labels_stops_training(cohort: Cohort, clam_labels:
         "there is no column outcome": text,
     }
     for says, changed in faults.items():
-        clam_labels.write_text(changed)
+        clam_labels.write_text(changed, encoding="utf-8")
         named = ["--label-column", "outcome"] if changed == text else []
         with pytest.raises(DataError, match=says):
             run("train", *loud(cohort, clam_labels), *named, "-o", tmp_path / "run")

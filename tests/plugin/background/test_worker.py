@@ -201,4 +201,4 @@ def test_it_ends_when_the_caller_is_killed(work, tmp_path):
 
 def _zombie(pid: int) -> bool:
     status = Path(f"/proc/{pid}/stat")
-    return status.is_file() and status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return status.is_file() and status.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
