@@ -11,6 +11,7 @@ import typer
 from ..errors import DataError
 from ..models.registry import names
 from ..settings import (
+    EMBEDDED_SEGMENTER,
     STAGES,
     TISSUE_PRESETS,
     FeatureSettings,
@@ -50,8 +51,7 @@ SegmenterName = Annotated[
     typer.Option(
         "--segmenter",
         help=f"{', '.join(names('segmenter'))}, an added SAM, a checkpoint file, or auto: a SAM on disk, else"
-        " regions."
-        f" (default: {_segments.segmenter})",
+        f" {EMBEDDED_SEGMENTER}. (default: that of the project, else {_segments.segmenter})",
     ),
 ]
 EncoderNames = Annotated[

@@ -16,6 +16,8 @@ from .models import (
     TransmilSettings,
 )
 from .process import (
+    EMBEDDED_SEGMENTER,
+    FORMER_PARTS,
     MPP_RANGE,
     OPENSLIDE_CACHE_BYTES,
     PYRAMID_CACHE_BYTES,
@@ -33,6 +35,8 @@ from .process import (
 from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
 
 __all__ = [
+    "EMBEDDED_SEGMENTER",
+    "FORMER_PARTS",
     "LATER",
     "MPP_RANGE",
     "OPENSLIDE_CACHE_BYTES",

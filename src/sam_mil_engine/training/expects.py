@@ -11,6 +11,8 @@ import numpy as np
 
 from ..bag.feature_bag import FeatureBag
 from ..errors import BagError
+from ..segment.parts import OF_SUPERPIXELS
+from ..settings import FORMER_PARTS, SegmentSettings
 
 #: By how much two resolutions may differ that count as one, relative.
 MPP_TOLERANCE = 0.10
@@ -30,6 +32,8 @@ class Expects:
         Side of a patch in pixels of the resolution it was read at.
     mpp
         Micrometres per pixel of a patch; the median over the bags.
+    superpixels, cuts
+        From how many superpixels, and into how many regions, ``regions`` and ``stain-regions`` were made.
     """
 
     dim: int
@@ -38,20 +42,38 @@ class Expects:
     segmenter: str | None = None
     patch_size: int | None = None
     mpp: float | None = None
+    superpixels: int | None = None
+    cuts: tuple[int, ...] | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Expects:
+        """Read what a model folder says; one from before parts of segments were recorded had the former default."""
+        known = dict(values)
+        if "cuts" not in known and known.get("segmenter") in OF_SUPERPIXELS:
+            known["superpixels"], known["cuts"] = FORMER_PARTS
+        return cls(**{**known, "cuts": None if known.get("cuts") is None else tuple(known["cuts"])})
 
     @classmethod
     def of(cls, bag: FeatureBag) -> Expects:
         """Read the attributes of one bag."""
         attrs = bag.attrs
-        size = attrs.get("patch_size")
+        size, segmenter = attrs.get("patch_size"), _text(attrs.get("segmenter"))
+        superpixels, cuts = FORMER_PARTS if segmenter in OF_SUPERPIXELS else (None, None)
         return cls(
             dim=bag.width,
             encoder=_text(attrs.get("encoder")),
             encoder_version=_text(attrs.get("encoder_version")),
-            segmenter=_text(attrs.get("segmenter")),
+            segmenter=segmenter,
             patch_size=None if size is None else int(size),
             mpp=patch_mpp(attrs),
+            superpixels=attrs.get("superpixels", superpixels),
+            cuts=attrs.get("cuts", cuts),
         )
+
+    def segments(self, chosen: SegmentSettings) -> SegmentSettings:
+        """Return ``chosen`` with the segmenter, superpixels and cuts that are expected, as far as known."""
+        known = {"segmenter": self.segmenter, "superpixels": self.superpixels, "cuts": self.cuts}
+        return chosen.model_copy(update={name: value for name, value in known.items() if value is not None})
 
     def same_patches(self, other: Expects) -> bool:
         """Whether a bag can be made that fits both: encoder, width and patch size agree, or are not known."""
@@ -86,14 +108,21 @@ def common_kind(kinds: Mapping[str, Expects], paths: Mapping[str, Path]) -> Expe
                     hint="Train on bags that were processed with the same settings",
                 )
     known = [kind.mpp for kind in kinds.values() if kind.mpp is not None]
-    segmenters = {kind.segmenter for kind in kinds.values()}
+    segments = {(kind.segmenter, kind.superpixels, kind.cuts) for kind in kinds.values()}
+    segmenter, superpixels, cuts = first.segmenter, first.superpixels, first.cuts
+    if len(segments) > 1:
+        superpixels = cuts = None
+        if len({name for name, *_ in segments}) > 1:
+            segmenter = None
     return Expects(
         dim=first.dim,
         encoder=first.encoder,
         encoder_version=first.encoder_version,
-        segmenter=first.segmenter if len(segmenters) == 1 else None,
+        segmenter=segmenter,
         patch_size=first.patch_size,
         mpp=float(np.median(known)) if known else None,
+        superpixels=superpixels,
+        cuts=cuts,
     )
 
 

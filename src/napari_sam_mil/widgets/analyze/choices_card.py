@@ -13,8 +13,7 @@ from superqt.utils import signals_blocked
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.models.card import PACKAGED
 from sam_mil_engine.models.registry import available
-from sam_mil_engine.segment.loading import automatic_segmenter
-from sam_mil_engine.settings import FeatureSettings, TissueSettings
+from sam_mil_engine.settings import EMBEDDED_SEGMENTER, FeatureSettings, TissueSettings
 
 from ...analysis.library import library
 from ...analysis.model import AUTO, Choices
@@ -70,10 +69,10 @@ class ChoicesCard(Card):
         )
 
     def summary(self) -> str:
-        """Summarise the choices in one line: ``regions · efficientnet-lite0 · best fit``."""
+        """Summarise the choices in one line: ``vit_b · efficientnet-lite0 · best fit``."""
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
-        parts.append(automatic_segmenter() if automatic else self.segmenter.currentText())
+        parts.append("automatic segments" if automatic else self.segmenter.currentText())
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
         if self._changes:
@@ -151,7 +150,10 @@ class ChoicesCard(Card):
         )
         self.segmenter.addItem("Automatic", "auto")
         self.segmenter.setItemData(
-            0, "The largest SAM on this computer, or regions if there is none", Qt.ItemDataRole.ToolTipRole
+            0,
+            "The segments that the classifier was trained with; if it uses none, the largest SAM on this computer,"
+            f" or {EMBEDDED_SEGMENTER}",
+            Qt.ItemDataRole.ToolTipRole,
         )
         for card in available("segmenter"):
             _add(self.segmenter, card.name, card.name, card.what, on_disk=card.on_disk)

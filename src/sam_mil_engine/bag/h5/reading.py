@@ -127,12 +127,16 @@ def _finite_numbers(value: object, count: int) -> tuple[float, ...] | None:
 
 
 class SegmentOrigin(NamedTuple):
-    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names."""
+    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names.
+
+    ``parts`` are the further attributes that :func:`~sam_mil_engine.bag.h5.put_segments` took.
+    """
 
     segmenter: str
     version: str
     edited: bool
     names: tuple[str, ...]
+    parts: dict[str, Any]
 
 
 def read_segment_origin(path: Path) -> SegmentOrigin | None:
@@ -142,9 +146,9 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
             return None
         group, attrs = file["segments"], plain(file["segments"].attrs)
         names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
-        edited = bool(attrs.get("edited", False))
-        segmenter, version = (str(attrs.get(name, "unknown")) for name in ("segmenter", "segmenter_version"))
-        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names)
+        edited = bool(attrs.pop("edited", False))
+        segmenter, version = (str(attrs.pop(name, "unknown")) for name in ("segmenter", "segmenter_version"))
+        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names, parts=attrs)
 
 
 def read_segmenter(path: Path) -> str | None:

@@ -372,7 +372,7 @@ def test_the_order_of_the_dock_and_its_line_of_choices(qtbot, open_dock, tiny_sl
     viewer, dock = open_dock(tiny_slide)
     viewer.window.resize(1024, 768)
     QApplication.processEvents()
-    assert "regions" in dock.fold.line.accessibleName()
+    assert "automatic segments" in dock.fold.line.accessibleName()
     assert "whole slide" in dock.fold.line.accessibleName()
     assert not dock.choices_card.isVisible()
     by_hand_click(dock.fold.line)
