@@ -31,6 +31,9 @@ def segments_text(kind: Expects) -> str:
     """Return what is known of segments, for the user: ``regions (4, 8, 16, 32 of 500 superpixels)``."""
     if kind.segmenter is None:
         return "unknown origin"
-    if kind.cuts is None:
-        return kind.segmenter
-    return f"{kind.segmenter} ({', '.join(map(str, kind.cuts))} of {kind.superpixels} superpixels)"
+    said = []
+    if kind.cuts is not None:
+        said.append(f"{', '.join(map(str, kind.cuts))} of {kind.superpixels} superpixels")
+    if kind.segments_mpp is not None:
+        said.append(f"{kind.segments_mpp:g} µm per pixel{' and the whole image' if kind.both_scales else ''}")
+    return f"{kind.segmenter} ({'; '.join(said)})" if said else kind.segmenter

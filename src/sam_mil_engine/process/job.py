@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..segment.segmenter import Segmenter
 
 
+#: Settings of segments on which they do not depend, or that count only where segments are fine.
+_NO_PART_OF_THE_KEY = {"segmenter", "points_per_batch", "mpp", "both_scales"}
+
+
 class Tools:
     """What the stages of one run share.
 
@@ -88,8 +92,11 @@ class Tools:
                 return key(stage, done["tissue"], settings.tiles)
             case "segments":
                 segmenter = self.segmenter
-                rest = self.segments.model_dump(mode="json", exclude={"segmenter", "points_per_batch"})
-                return key(stage, done["tissue"], segmenter.name, segmenter.version, rest)
+                rest = self.segments.model_dump(mode="json", exclude=_NO_PART_OF_THE_KEY)
+                fine: tuple[object, ...] = ()
+                if self.segments.mpp is not None:
+                    fine = (self.segments.mpp, self.segments.both_scales, settings.tiles.source_mpp)
+                return key(stage, done["tissue"], segmenter.name, segmenter.version, rest, *fine)
             case "features":
                 features = settings.features
                 half = () if features.precision == "float32" else (features.precision,)

@@ -85,14 +85,13 @@ def tile_stage(job: SlideJob, key: str) -> None:
 
 def segment_stage(job: SlideJob, key: str) -> None:
     """Segment the tissue and write the masks and the label image."""
-    from ..segment.image import segmentation_image
+    from .segmenting import discard_tiles, find_segments
 
     segmenter = job.tools.segmenter
-    image = segmentation_image(job.slide, job.tissue(), job.tools.segments)
-    segments = segmenter.segment(image, progress=job.progress)
+    segments = find_segments(job, key)
     write_ome_zarr(
         job.project.segments(job.slide_id),
-        segments.label_image(),
+        segments.labels(),
         frame=segments.frame,
         mpp=job.slide.info.mpp,
         name=segments_title(segmenter.name),
@@ -106,6 +105,7 @@ def segment_stage(job: SlideJob, key: str) -> None:
             parts=parts_of(segmenter.name, job.tools.segments),
         )
         h5.mark_stage(file, "segments", key)
+    discard_tiles(job)
 
 
 @dataclass(frozen=True, slots=True)

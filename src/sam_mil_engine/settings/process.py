@@ -117,6 +117,16 @@ class SegmentSettings(Settings):
         ge=64,
         le=8192,
     )
+    mpp: float | None = setting(
+        None,
+        "Fine segments",
+        "Segments are found at this resolution, in overlapping tiles of the tissue, and joined; if not set, on one"
+        " image of the whole slide.",
+        unit="µm per pixel",
+        ge=MPP_RANGE[0],
+        le=MPP_RANGE[1],
+    )
+    both_scales: bool = setting(False, "Both scales", "With fine segments, those of the one image are kept too.")
     points_per_side: int = setting(32, "SAM points", "Prompts along each side of the image.", ge=1, le=128)
     points_per_batch: int | None = setting(
         None,

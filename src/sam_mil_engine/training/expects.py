@@ -18,6 +18,9 @@ from ..settings import FORMER_PARTS, SegmentSettings
 MPP_TOLERANCE = 0.10
 
 
+_OF_SEGMENTS = ("segmenter", "superpixels", "cuts", "segments_mpp", "both_scales")
+
+
 @dataclass(frozen=True, slots=True)
 class Expects:
     """What a model needs a bag to be: that of the bags it was trained on. None: not known.
@@ -34,6 +37,9 @@ class Expects:
         Micrometres per pixel of a patch; the median over the bags.
     superpixels, cuts
         From how many superpixels, and into how many regions, ``regions`` and ``stain-regions`` were made.
+    segments_mpp, both_scales
+        Resolution at which segments were found in tiles, and whether those of the one image are there too; None
+        where segments are those of the one image.
     """
 
     dim: int
@@ -44,6 +50,8 @@ class Expects:
     mpp: float | None = None
     superpixels: int | None = None
     cuts: tuple[int, ...] | None = None
+    segments_mpp: float | None = None
+    both_scales: bool | None = None
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Expects:
@@ -68,11 +76,19 @@ class Expects:
             mpp=patch_mpp(attrs),
             superpixels=attrs.get("superpixels", superpixels),
             cuts=attrs.get("cuts", cuts),
+            segments_mpp=attrs.get("segments_mpp"),
+            both_scales=attrs.get("both_scales"),
         )
 
     def segments(self, chosen: SegmentSettings) -> SegmentSettings:
-        """Return ``chosen`` with the segmenter, superpixels and cuts that are expected, as far as known."""
-        known = {"segmenter": self.segmenter, "superpixels": self.superpixels, "cuts": self.cuts}
+        """Return ``chosen`` with what is expected of segments, as far as known."""
+        known = {
+            "segmenter": self.segmenter,
+            "superpixels": self.superpixels,
+            "cuts": self.cuts,
+            "mpp": self.segments_mpp,
+            "both_scales": self.both_scales,
+        }
         return chosen.model_copy(update={name: value for name, value in known.items() if value is not None})
 
     def same_patches(self, other: Expects) -> bool:
@@ -108,21 +124,15 @@ def common_kind(kinds: Mapping[str, Expects], paths: Mapping[str, Path]) -> Expe
                     hint="Train on bags that were processed with the same settings",
                 )
     known = [kind.mpp for kind in kinds.values() if kind.mpp is not None]
-    segments = {(kind.segmenter, kind.superpixels, kind.cuts) for kind in kinds.values()}
-    segmenter, superpixels, cuts = first.segmenter, first.superpixels, first.cuts
-    if len(segments) > 1:
-        superpixels = cuts = None
-        if len({name for name, *_ in segments}) > 1:
-            segmenter = None
+    segments = {name: {getattr(kind, name) for kind in kinds.values()} for name in _OF_SEGMENTS}
+    common = {name: next(iter(found)) if len(found) == 1 else None for name, found in segments.items()}
     return Expects(
         dim=first.dim,
         encoder=first.encoder,
         encoder_version=first.encoder_version,
-        segmenter=segmenter,
         patch_size=first.patch_size,
         mpp=float(np.median(known)) if known else None,
-        superpixels=superpixels,
-        cuts=cuts,
+        **common,
     )
 
 

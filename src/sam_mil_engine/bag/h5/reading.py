@@ -20,6 +20,7 @@ from ...tables.cells import nfc
 from ..feature_bag import FeatureBag
 from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
+from .masks import read_masks
 
 #: What to do at a window where a bag is missing or not complete.
 _IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
@@ -203,19 +204,13 @@ def read_segments(path: Path) -> Segments | None:
         if "segments" not in file:
             return None
         group = file["segments"]
-        packed, boxes = group["packed"][:], group["box"][:]
-        attrs = plain(group["packed"].attrs)
-        crops, start = [], 0
-        for _, _, width, height in boxes:
-            count = -(-int(width) * int(height) // 8)
-            bits = np.unpackbits(packed[start : start + count], count=int(width) * int(height))
-            crops.append(bits.astype(bool).reshape(height, width))
-            start += count
+        boxes, attrs = group["box"][:], plain(group["packed"].attrs)
+        crops = read_masks(group, boxes)
         return Segments(
             frame=Frame(tuple(attrs["origin_px0"]), tuple(attrs["downsample"])),
             size_raster=tuple(attrs["size_raster"]),
             boxes_raster=boxes,
-            crops=tuple(crops),
+            crops=crops,
             area=group["area"][:] if "area" in group else np.array([crop.sum() for crop in crops], dtype=np.int64),
             predicted_iou=_numbers(group, "predicted_iou", len(crops)),
             stability=_numbers(group, "stability", len(crops)),
