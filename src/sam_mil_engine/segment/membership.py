@@ -173,7 +173,7 @@ def _members(
     top, bottom = top.clip(0, height), bottom.clip(0, height)
     inside = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
     chosen = places[2 * inside > size if rule == "majority" else inside > 0]
-    return np.sort(patches.order[chosen])
+    return np.asarray(np.sort(patches.order[chosen]))
 
 
 def _summed_area(crop: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

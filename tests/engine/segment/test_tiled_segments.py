@@ -164,8 +164,8 @@ def test_patches_lie_in_a_mask_of_squares_as_in_its_own_image(rule):
         [rng.random((9, 9)) < 0.3 for _ in range(4)], frame=Frame((0.0, 0.0), (20.0, 20.0)), size_raster=(9, 9)
     )
     coords = rng.integers(-10, 180, size=(60, 2))
-    both, alone = with_coarse(fine, coarse), assign_groups(coarse, coords, (17, 17), rule=rule)
-    found = assign_groups(both, coords, (17, 17), rule=rule)
+    both, alone = with_coarse(fine, coarse), assign_groups(coarse, coords, (43, 43), rule=rule)
+    found = assign_groups(both, coords, (43, 43), rule=rule)
     assert len(alone)
     for group, segment in enumerate(alone.segment_of_group.tolist()):
         there = found.segment_of_group.tolist().index(segment)

@@ -24,7 +24,7 @@ def put_masks(group: h5py.Group, segments: Segments) -> h5py.Dataset:
         group["step"] = steps
     total = int(counts.sum())
     many = total * 8 > MANY_PIXELS
-    options = {"chunks": (_CHUNK,), "compression": "gzip", "compression_opts": 1} if many else {}
+    options = {"chunks": (min(_CHUNK, total),), "compression": "gzip", "compression_opts": 1} if many else {}
     data = group.create_dataset("packed", shape=(total,), dtype=np.uint8, **options)
     crops, start, waiting, size = segments.crops, 0, [], 0
     for number in range(len(segments)):
