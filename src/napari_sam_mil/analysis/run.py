@@ -86,11 +86,13 @@ def analyse(
     asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
     if "tiles" in STEPS[step] and not asks:
         models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
+    tools = _tools(choices, models[0], source)
+    without_mpp = STEPS["Segment"] if tools.segments.mpp is None else STEPS["Tissue"]
     processed = process_slide(
         source.info.path,
         choices.project,
-        tools=_tools(choices, models[0], source),
-        stages=STEPS["Segment"] if asks else STEPS[step],
+        tools=tools,
+        stages=without_mpp if asks else STEPS[step],
         progress=progress,
     )
     if asks and expected is not None:

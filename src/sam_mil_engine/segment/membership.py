@@ -120,7 +120,7 @@ class _Patches:
         first, last = np.searchsorted(self.sorted[1], (y - self._tallest, y + height))
         left, _, right, bottom = self.sorted[:, first:last]
         meets = (left < x + width) & (right > x) & (bottom > y) & self._full[first:last]
-        return np.flatnonzero(meets) + first
+        return np.asarray(np.flatnonzero(meets) + first)
 
 
 def _rectangles(

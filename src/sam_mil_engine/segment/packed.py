@@ -53,6 +53,15 @@ class PackedMasks(Sequence[Mask]):
             [*self.shapes, *others.shapes], [*self._packed, *others._packed], [*self.steps, *others.steps]
         )
 
+    def take(self, numbers: Iterable[int]) -> PackedMasks:
+        """Return some of the masks."""
+        chosen = list(numbers)
+        return PackedMasks(
+            [self.shapes[number] for number in chosen],
+            [self._packed[number] for number in chosen],
+            [self.steps[number] for number in chosen],
+        )
+
     @overload
     def __getitem__(self, number: int) -> Mask: ...
     @overload

@@ -114,7 +114,7 @@ class Segments:
             frame=frame,
             size_raster=size_raster,
             boxes_raster=np.asarray(boxes_raster, dtype=np.int32).reshape(-1, 4),
-            crops=tuple(crops),
+            crops=crops if isinstance(crops, PackedMasks) else tuple(crops),
             area=np.asarray([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
             predicted_iou=ones if predicted_iou is None else np.asarray(predicted_iou, dtype=np.float32),
             stability=ones if stability is None else np.asarray(stability, dtype=np.float32),

@@ -17,6 +17,7 @@ from .models import (
 )
 from .process import (
     EMBEDDED_SEGMENTER,
+    FINE_SEGMENTS_MPP,
     FORMER_PARTS,
     MPP_RANGE,
     OPENSLIDE_CACHE_BYTES,
@@ -36,6 +37,7 @@ from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, Trai
 
 __all__ = [
     "EMBEDDED_SEGMENTER",
+    "FINE_SEGMENTS_MPP",
     "FORMER_PARTS",
     "LATER",
     "MPP_RANGE",

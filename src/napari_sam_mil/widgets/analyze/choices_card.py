@@ -22,6 +22,7 @@ from ...notices import show_error
 from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
+from .fine_segments import fine_segments_box
 
 
 class ChoicesCard(Card):
@@ -34,6 +35,7 @@ class ChoicesCard(Card):
         self._project = Choices().project
         self._changes: dict[str, Any] = {}
         self.preset, self.segmenter, self.encoder, self.classifier = (ShortCombo() for _ in range(4))
+        self.fine = fine_segments_box()
         self._folder = folder_label()
         self._fill()
         form = QFormLayout()
@@ -41,6 +43,7 @@ class ChoicesCard(Card):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
+        form.addRow("Fine se&gments", self.fine)
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "&Browse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
@@ -52,7 +55,7 @@ class ChoicesCard(Card):
         form.addRow(self.more)
         form.addRow(self._said)
         self.body.addLayout(form)
-        for box in (self.preset, self.segmenter, self.encoder, self.classifier):
+        for box in (self.preset, self.segmenter, self.fine, self.encoder, self.classifier):
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
         dock_events().models_changed.connect(self._refill)
@@ -65,7 +68,7 @@ class ChoicesCard(Card):
             encoder=self.encoder.currentData(),
             classifier=self.classifier.currentData(),
             project=self._project,
-            changes=dict(self._changes),
+            changes={**self._changes, **self.fine.currentData()},
         )
 
     def summary(self) -> str:
@@ -73,6 +76,8 @@ class ChoicesCard(Card):
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
         parts.append("automatic segments" if automatic else self.segmenter.currentText())
+        if self.fine.currentData().get("segments.mpp") is not None:
+            parts.append("fine segments")
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
         if self._changes:
