@@ -8,7 +8,8 @@ tissue, far apart, so that only the size differs; the last row is the largest sl
 radius, nine times the patches.
 
 Every slide has a process of its own. It loads the models, takes a small slide through all stages so that every
-library has its memory, and then takes the slide through tissue, tiles, segments (``regions``), features and groups.
+library has its memory, and then takes the slide through tissue, tiles, segments (``stain-regions``), features and
+groups.
 A figure is the largest resident memory during a stage (Linux: VmHWM, set back before the stage) less the resident
 memory before the first one.
 """
@@ -34,11 +35,18 @@ def measure(slide: Path, small: Path, folder: Path) -> dict[str, float]:
     """Take one slide through every stage in this process; return MiB above the models by stage."""
     from sam_mil_engine.process.job import Tools
     from sam_mil_engine.process.runner import process_slide
-    from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, SegmentSettings, TileSettings
+    from sam_mil_engine.settings import (
+        EMBEDDED_SEGMENTER,
+        STAGES,
+        FeatureSettings,
+        ProcessSettings,
+        SegmentSettings,
+        TileSettings,
+    )
 
     settings = ProcessSettings(
         tiles=TileSettings(patch_size=224, mpp=0.5),
-        segments=SegmentSettings(segmenter="regions"),
+        segments=SegmentSettings(segmenter=EMBEDDED_SEGMENTER),
         features=FeatureSettings(),
     )
     tools = Tools(settings, device="cpu")

@@ -43,7 +43,9 @@ from sam_mil_engine.training.one_split import display_name
 SEEDS = range(5)
 REFERENCE = "abmil"
 PROCESS = ProcessSettings(
-    preset="tcga", tiles=TileSettings(patch_size=80), segments=SegmentSettings(segmenter="regions")
+    preset="tcga",
+    tiles=TileSettings(patch_size=80),
+    segments=SegmentSettings(segmenter="regions", superpixels=500, cuts=(4, 8, 16, 32)),
 )
 #: Set explicitly, so that no model's recipe changes it: every model has the same budget.
 TRAIN = TrainSettings(

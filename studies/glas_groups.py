@@ -18,7 +18,6 @@ from glas import PROCESS, SEEDS, load, make_bags, metrics, models, predictions, 
 from study import markdown, spread
 
 from sam_mil_engine.files import atomic_write
-from sam_mil_engine.settings import SegmentSettings
 
 SEGMENTERS = ("regions", "tissue-sam")
 GROUPS, NO_GROUPS = "sam-mil", "sam-mil, no group tokens"
@@ -26,7 +25,7 @@ GROUPS, NO_GROUPS = "sam-mil", "sam-mil, no group tokens"
 
 def rows_of(segmenter: str, folder: Path, work: Path, table: pd.DataFrame) -> list[list[str]]:
     """SAM-MIL with the groups of one segmenter, and without its group tokens."""
-    process = PROCESS.model_copy(update={"segments": SegmentSettings(segmenter=segmenter)})
+    process = PROCESS.model_copy(update={"segments": PROCESS.segments.model_copy(update={"segmenter": segmenter})})
     make_bags(folder, work, list(table["name"]), process)
     examples = load(work, table)
     groups = [example.bag.n_groups for example in examples.values()]

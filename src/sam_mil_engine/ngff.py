@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,25 @@ from .geometry import Frame
 #: The coarsest level is at most this many pixels wide and high.
 _COARSEST = 256
 _CHUNK = 512
+#: Pixels along the sides of what is painted at once; a multiple of the chunk.
+_BLOCK = 2048
+
+
+class BlockImage(Protocol):
+    """An image (height, width) of which only what is read is made, by slices with steps."""
+
+    ndim: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, place: tuple[slice, slice]) -> npt.NDArray[Any]:
+        """Return the pixels of these rows and columns."""
+        ...
 
 
 def write_ome_zarr(
     path: Path,
-    image: npt.NDArray[Any],
+    image: npt.NDArray[Any] | BlockImage,
     *,
     frame: Frame,
     mpp: tuple[float, float] | None,
@@ -35,7 +49,8 @@ def write_ome_zarr(
     path
         The ``.ome.zarr`` folder; an older one is replaced.
     image
-        (height, width), or (channels, height, width) with ``channels`` naming them.
+        (height, width), or (channels, height, width) with ``channels`` naming them; labels that are painted where
+        they are read are read block by block.
     frame
         Where the image lies on the slide.
     mpp
@@ -57,21 +72,38 @@ def write_ome_zarr(
     datasets = []
     with atomic_folder(path) as folder:
         group = zarr.open_group(folder, mode="w", zarr_format=3)
-        for number, level in enumerate(_levels(image)):
-            chunks = (1,) * (level.ndim - 2) + tuple(min(_CHUNK, max(side, 1)) for side in level.shape[-2:])
+        for number, shape in enumerate(_level_shapes(image.shape)):
+            chunks = (1,) * (image.ndim - 2) + tuple(min(_CHUNK, max(side, 1)) for side in shape[-2:])
             names = [axis["name"] for axis in axes]
-            group.create_array(str(number), data=level, chunks=chunks, dimension_names=names)
+            array = group.create_array(
+                str(number), shape=shape, dtype=image.dtype, chunks=chunks, dimension_names=names
+            )
+            _fill(array, image, 2**number)
             transforms = _transform(frame, 2**number, mpp or (1.0, 1.0), extra=image.ndim - 2)
             datasets.append({"path": str(number), "coordinateTransformations": transforms})
         ome["multiscales"] = [{"name": name, "axes": axes, "datasets": datasets}]
         group.attrs["ome"] = ome
 
 
-def _levels(image: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    yield image
-    while max(image.shape[-2:]) > _COARSEST:
-        image = np.ascontiguousarray(image[..., ::2, ::2])
-        yield image
+def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    yield shape
+    while max(shape[-2:]) > _COARSEST:
+        shape = (*shape[:-2], *(-(-side // 2) for side in shape[-2:]))
+        yield shape
+
+
+def _fill(array: Any, image: npt.NDArray[Any] | BlockImage, step: int) -> None:
+    """Write every ``step``-th pixel; labels that are painted where they are read, in blocks."""
+    if isinstance(image, np.ndarray):
+        array[...] = image[..., ::step, ::step]
+        return
+    height, width = image.shape
+    for top in range(0, height, _BLOCK * step):
+        for left in range(0, width, _BLOCK * step):
+            block = image[top : top + _BLOCK * step : step, left : left + _BLOCK * step : step]
+            if block.any():
+                y, x = top // step, left // step
+                array[y : y + block.shape[0], x : x + block.shape[1]] = block
 
 
 def _transform(frame: Frame, factor: int, mpp: tuple[float, float], *, extra: int) -> list[dict[str, object]]:

@@ -16,7 +16,7 @@ from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.slide.containers import UNREAD
 from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS
 
-RESULTS = ["finished", "tissue", "segments (regions)"]
+RESULTS = ["finished", "tissue", "segments (stain-regions)"]
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ from compose import MPP, SIDES, compose_slide, usual_stain
 from tiles import divide
 
 from sam_mil_engine.process.batch import process_slides
-from sam_mil_engine.settings import DemoSettings, ProcessSettings, TileSettings
+from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings
 
 #: Changes whenever the slides change.
 SEED = 31
 SLIDES = {"train": 56, "val": 20, "test": 48}
 #: Patches as large as a tile of LC25000, at its resolution.
-PROCESS: ProcessSettings = DemoSettings().process.model_copy(
-    update={"tiles": TileSettings(patch_size=224, mpp=MPP)}
+PROCESS = ProcessSettings(
+    tiles=TileSettings(patch_size=224, mpp=MPP),
+    segments=SegmentSettings(segmenter="regions", superpixels=500, cuts=(4, 8, 16, 32)),
 )
 
 

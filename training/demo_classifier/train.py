@@ -19,7 +19,7 @@ import numpy as np
 
 from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.process.batch import process_slides
-from sam_mil_engine.settings import DemoSettings, TileSettings, TrainSettings
+from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings, TrainSettings
 from sam_mil_engine.synthetic import make_cohort
 from sam_mil_engine.training.checkpoint import load_model, save_model
 from sam_mil_engine.training.loop import train
@@ -28,14 +28,16 @@ from sam_mil_engine.training.split_files import read_splits
 SLIDES, SEED = 72, 977
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33)
 #: As the colon classifier has them.
-TILES = TileSettings(patch_size=224, mpp=0.7)
+PROCESS = ProcessSettings(
+    tiles=TileSettings(patch_size=224, mpp=0.7),
+    segments=SegmentSettings(segmenter="regions", superpixels=500, cuts=(4, 8, 16, 32)),
+)
 TARGET = Path(__file__).parents[2] / "src" / "sam_mil_engine" / "weights" / "demo"
 
 
 def main(work: Path) -> None:
     labels = make_cohort(work, slides=SLIDES, seed=SEED)
-    settings = DemoSettings().process.model_copy(update={"tiles": TILES})
-    for outcome in process_slides(sorted((work / "slides").glob("*.tiff")), work / "project", settings=settings):
+    for outcome in process_slides(sorted((work / "slides").glob("*.tiff")), work / "project", settings=PROCESS):
         print(outcome.summary(), flush=True)
         if outcome.error is not None:
             raise outcome.error

@@ -26,7 +26,8 @@ SLIDES = {"train": 60, "val": 30, "test": 40}
 SHORT_SLIDES, SHORT_PATCHES = {"train": 1, "val": 1, "test": 2}, (60, 90)
 #: A patch is a tile; everything else as a slide is processed for a model by default.
 PROCESS = ProcessSettings(
-    tiles=TileSettings(patch_size=SIDE, mpp=MPP), segments=SegmentSettings(segmenter="stain-regions")
+    tiles=TileSettings(patch_size=SIDE, mpp=MPP),
+    segments=SegmentSettings(segmenter="stain-regions", superpixels=500, cuts=(4, 8, 16, 32)),
 )
 
 

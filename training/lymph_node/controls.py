@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from compose import PROCESS
 from tiles import SIDE
 from train import MODEL, SEEDS, TRAIN
 
@@ -22,7 +23,7 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.membership import smallest_group
-from sam_mil_engine.settings import ModelSettings, SegmentSettings
+from sam_mil_engine.settings import ModelSettings
 from sam_mil_engine.training.loop import train
 from sam_mil_engine.training.run_files import TrainResult
 
@@ -85,7 +86,7 @@ def _grid(bag: FeatureBag) -> Groups:
     per_patch = float(np.median(groups.area_raster / groups.sizes))
     cells = bag.coords_px0 // SIDE
     members: list[npt.NDArray[np.int64]] = []
-    for count in SegmentSettings().cuts:
+    for count in PROCESS.segments.cuts:
         cell = next(cell for cell in map(_squares(cells), range(1, 1000)) if cell.max() < count)
         members += [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
     sizes = np.array([len(own) for own in members])

@@ -17,6 +17,7 @@ from .results import read_processed, with_saved_names
 from .source import SlideFacts, SlideSource
 
 if TYPE_CHECKING:
+    from sam_mil_engine.process.job import Tools
     from sam_mil_engine.process.results import ProcessedSlide
     from sam_mil_engine.segment.nuclei_size import MppEstimate
     from sam_mil_engine.training.checkpoint import TrainedModel
@@ -46,6 +47,19 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource | Slide
     return with_changes(settings, choices.changes) if choices.changes else settings
 
 
+def _tools(choices: Choices, model: TrainedModel, source: SlideSource | SlideFacts) -> Tools:
+    """Return the tools for these settings; automatic segments are those that the classifier was trained with."""
+    from sam_mil_engine.prediction.segments import automatic_segments
+    from sam_mil_engine.process.job import Tools
+
+    settings = _settings(choices, model, source)
+    automatic = automatic_segments(model, settings.segments)
+    if automatic is not None:
+        changed = settings.model_copy(update={"segments": automatic})
+        automatic = with_changes(changed, choices.changes).segments if choices.changes else automatic
+    return Tools(settings, automatic=automatic)
+
+
 def analyse(
     source: SlideSource | SlideFacts,
     choices: Choices,
@@ -72,11 +86,13 @@ def analyse(
     asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
     if "tiles" in STEPS[step] and not asks:
         models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
+    tools = _tools(choices, models[0], source)
+    without_mpp = STEPS["Segment"] if tools.segments.mpp is None else STEPS["Tissue"]
     processed = process_slide(
         source.info.path,
         choices.project,
-        settings=_settings(choices, models[0], source),
-        stages=STEPS["Segment"] if asks else STEPS[step],
+        tools=tools,
+        stages=without_mpp if asks else STEPS[step],
         progress=progress,
     )
     if asks and expected is not None:

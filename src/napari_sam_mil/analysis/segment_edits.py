@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
+from sam_mil_engine.segment.packed import PackedMasks
 from sam_mil_engine.segment.segments import Segments
 
 from ..background.worker import call_in_worker
@@ -166,14 +167,16 @@ def _replace_segments(
     segments: Segments, kept: Sequence[int], new: Sequence[tuple[npt.NDArray[np.bool_], float]]
 ) -> Segments:
     boxes = [tuple(segments.boxes_raster[number].tolist()) for number in kept]
-    crops = [segments.crops[number] for number in kept]
+    added = []
     for mask, _ in new:
         x, y, width, height = Segments.tight_box(mask)
         boxes.append((x, y, width, height))
-        crops.append(np.ascontiguousarray(mask[y : y + height, x : x + width]))
-    scores = [score for _, score in new]
+        added.append(np.ascontiguousarray(mask[y : y + height, x : x + width]))
+    scores, crops = [score for _, score in new], segments.crops
     return Segments.from_crops(
-        crops,
+        crops.take(kept) + PackedMasks.of(added)
+        if isinstance(crops, PackedMasks)
+        else [*(crops[number] for number in kept), *added],
         boxes,
         frame=segments.frame,
         size_raster=segments.size_raster,

@@ -6,6 +6,7 @@ Each function returns a layer data tuple (data, keywords, type), placed by :mod:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evi
 
 #: Most pixels of a map that is cut to the tissue.
 _MAP_PIXELS = 2**22
+#: Most pixels of the label image of segments.
+_LABEL_PIXELS = 2**25
 
 
 def slide_layer(levels: list[Any], info: SlideInfo, *, mpp: PlaceOrMpp) -> LayerData:
@@ -69,14 +72,20 @@ def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
 def segments_layer(
     segments: Segments, table: Mapping[str, Column], *, mpp: PlaceOrMpp, segmenter: str | None = None
 ) -> LayerData:
-    """Return all segments in one label image, small ones over large ones. The name contains the segmenter."""
+    """Return all segments in one label image, small ones over large ones. The name contains the segmenter.
+
+    Of a raster with more than :data:`_LABEL_PIXELS`, every second, third, ... pixel is shown.
+    """
+    width, height = segments.size_raster
+    step = max(1, ceil(sqrt(width * height / _LABEL_PIXELS)))
+    frame = segments.frame
     keywords = {
         "name": segments_title(segmenter),
         "features": dict(table),
         "opacity": 0.8,
-        **place_raster(segments.frame, mpp),
+        **place_raster(Frame(frame.origin_px0, (frame.downsample[0] * step, frame.downsample[1] * step)), mpp),
     }
-    return segments.label_image(), keywords, "labels"
+    return segments.labels()[step // 2 :: step, step // 2 :: step], keywords, "labels"
 
 
 def attention_layer(

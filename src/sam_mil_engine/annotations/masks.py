@@ -11,15 +11,29 @@ from shapely import MultiPolygon, Polygon
 
 from ..segment.segments import Segments
 from ..slide.tissue_regions import TissueRegions
+from .mask_rings import mask_rings
 from .model import Annotation, as_area
 
 
 def mask_area(mask: npt.NDArray[np.bool_]) -> Polygon | MultiPolygon:
     """Return the area of the set pixels of (height, width) in pixel units, with holes, exactly."""
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    _, ends = np.nonzero(edges == -1)
-    return as_area(shapely.union_all(shapely.box(starts, rows, ends, rows + 1)))
+    outer, holes = mask_rings(mask)
+    shells = [Polygon(ring) for ring in outer]
+    inside: list[list[npt.NDArray[np.float64]]] = [[] for _ in shells]
+    for hole in holes:
+        inside[_shell_of(Polygon(hole), shells)].append(hole)
+    # A ring that touches itself at a corner becomes a shell and a hole.
+    parts = shapely.make_valid([Polygon(ring, own) for ring, own in zip(outer, inside, strict=True)])
+    return as_area(parts[0] if len(parts) == 1 else shapely.GeometryCollection(list(parts)))
+
+
+def _shell_of(hole: Polygon, shells: list[Polygon]) -> int:
+    """Return the smallest of the shells around a hole, by its number."""
+    if len(shells) == 1:
+        return 0
+    point = hole.representative_point()
+    around = [number for number, one in enumerate(shells) if one.area > hole.area and one.covers(point)]
+    return min(around, key=lambda number: shells[number].area)
 
 
 def tissue_area(tissue: TissueRegions) -> Polygon | MultiPolygon:

@@ -11,6 +11,7 @@ import typer
 from ..errors import DataError
 from ..models.registry import names
 from ..settings import (
+    EMBEDDED_SEGMENTER,
     STAGES,
     TISSUE_PRESETS,
     FeatureSettings,
@@ -50,8 +51,21 @@ SegmenterName = Annotated[
     typer.Option(
         "--segmenter",
         help=f"{', '.join(names('segmenter'))}, an added SAM, a checkpoint file, or auto: a SAM on disk, else"
-        " regions."
-        f" (default: {_segments.segmenter})",
+        f" {EMBEDDED_SEGMENTER}. (default: that of the project, else {_segments.segmenter})",
+    ),
+]
+SegmentMpp = Annotated[
+    float | None,
+    typer.Option(
+        "--segment-mpp",
+        help="Fine segments: found at this many micrometres per pixel, in tiles that are joined. (default: on one"
+        " image of the whole slide)",
+    ),
+]
+BothScales = Annotated[
+    bool | None,
+    typer.Option(
+        "--both-scales/--one-scale", help="With --segment-mpp: keep the segments of the one image too, or not."
     ),
 ]
 EncoderNames = Annotated[
@@ -100,6 +114,8 @@ def process_settings(
     mpp: float | None = None,
     source_mpp: float | None = None,
     segmenter: str | None = None,
+    segment_mpp: float | None = None,
+    both_scales: bool | None = None,
     encoders: Sequence[str] | None = None,
     precision: str | None = None,
     batch_size: int | None = None,
@@ -122,7 +138,7 @@ def process_settings(
     typed = ProcessSettings.of(
         preset=preset,
         tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
-        segments=SegmentSettings.of(segmenter=segmenter),
+        segments=SegmentSettings.of(segmenter=segmenter, mpp=segment_mpp, both_scales=both_scales),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype
         ),

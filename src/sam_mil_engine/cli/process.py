@@ -13,6 +13,7 @@ from .console import err, print_dashboard, print_error, print_json, print_line, 
 from .options import (
     ALL_STAGES,
     BatchSize,
+    BothScales,
     Config,
     Device,
     EncoderNames,
@@ -24,6 +25,7 @@ from .options import (
     Preset,
     Quiet,
     SegmenterName,
+    SegmentMpp,
     Set,
     SourceMpp,
     Stages,
@@ -36,6 +38,8 @@ def command(
     slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
     segmenter: SegmenterName = None,
+    segment_mpp: SegmentMpp = None,
+    both_scales: BothScales = None,
     encoder: EncoderNames = None,
     patch_size: PatchSize = None,
     mpp: Mpp = None,
@@ -66,7 +70,8 @@ def command(
     Examples:  sam-mil-engine process slides/ -o study  ·
     sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
-    sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
+    sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7  ·
+    sam-mil-engine process slides/ -o study --segment-mpp 2 --both-scales
     """
     from ..cluster.slides import process_on_cluster
     from ..process.batch import process_slides
@@ -78,6 +83,8 @@ def command(
         mpp=mpp,
         source_mpp=source_mpp,
         segmenter=segmenter,
+        segment_mpp=segment_mpp,
+        both_scales=both_scales,
         encoders=encoder,
         precision=precision,
         batch_size=batch_size,

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import ProjectError, SamMilError
 from ..process.batch import check_names, correct_lost_rows
 from ..process.project import Project
+from ..process.recorded import with_recorded_segments
 from ..process.results import ProcessedSlide, ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
@@ -73,7 +74,7 @@ def process_on_cluster(
         If the scheduler does not answer, or no longer; finished slides are saved.
     """
     check_names(paths, stages)
-    target, settings = Project(project), settings or ProcessSettings()
+    target, settings = Project(project), with_recorded_segments(settings or ProcessSettings(), project)
     target.save_settings(settings, versions())
     correct_lost_rows(target)
     with connected(address, device=device, most=len(paths)) as client:

@@ -12,6 +12,7 @@ from ..bag.foreign import SlideFiles
 from ..errors import SegmentError
 from ..process.job import SlideJob, Tools
 from ..process.project import Project
+from ..process.recorded import with_recorded_segments
 from ..process.results import SlideResult
 from ..process.stages import find_tissue_stage, segment_stage
 from ..progress import ProgressCallback, silent
@@ -61,7 +62,7 @@ def group_slides(
     BagError, DataError, SettingsError
         Before anything is written, if the source is not understood.
     """
-    tools = Tools(settings or ProcessSettings(), device=device)
+    tools = Tools(with_recorded_segments(settings or ProcessSettings(), project), device=device)
     opened, target = open_source(source), Project(project)
     target.save_settings(tools.settings, versions())
     grouping = _Grouping(

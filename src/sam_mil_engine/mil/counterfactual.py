@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .aggregator import Aggregator, AggregatorOutput, BagTensors
-from .attention import masked_softmax
-from .group_means import GroupMeans
+from .memberships import Pairs
+from .pooling_of_parts import PoolingOfParts
 
 #: Numbers in the largest array at once: bounds the memory for slides with many groups.
 _BLOCK = 2_000_000
@@ -60,27 +60,29 @@ def logits_of_parts(
     Tensor
         NaN where a part has no patch.
     """
-    n_tokens = len(output.embeddings)
-    rows = max(1, _BLOCK // n_tokens)
+    by_group = Pairs(bag.member_group, bag.member_patch, bag.n_groups)
+    rows = max(1, _BLOCK // len(output.embeddings))
     blocks = [output.bias.new_zeros((0, len(output.bias)))]
-    means = bag.group_means()
+    pooling = None
+    if output.scores is not None and output.values is not None:
+        pooling = PoolingOfParts(model, bag, output.scores, output.values)
     for first in range(0, len(sets), rows):
-        stays = torch.stack([_members(bag, groups) == only for groups in sets[first : first + rows]])
-        if output.scores is None or output.values is None:
+        stays = _members(bag, by_group, sets[first : first + rows]) == only
+        if pooling is None:
             blocks.append(_run_again(model, bag, output, stays))
         else:
-            pooled = _pooled(model, bag, output.scores, output.values, stays=stays, means=means)
-            blocks.append(pooled + output.bias)
+            blocks.append(pooling.pooled(stays, only=only) + output.bias)
         blocks[-1][~stays.any(dim=1)] = torch.nan
     return torch.cat(blocks)
 
 
-def _members(bag: BagTensors, groups: Sequence[int]) -> Tensor:
-    """(N,) bool: the patches that are in one of the groups."""
-    chosen = torch.zeros(bag.n_groups, dtype=torch.bool, device=bag.tokens.device)
-    chosen[list(groups)] = True
-    inside = torch.zeros(len(bag), dtype=torch.bool, device=bag.tokens.device)
-    inside[bag.member_patch[chosen[bag.member_group]]] = True
+def _members(bag: BagTensors, by_group: Pairs, sets: Sequence[Sequence[int]]) -> Tensor:
+    """(B, N) bool: the patches that are in one of the groups of each set."""
+    inside = torch.zeros((len(sets), len(bag)), dtype=torch.bool, device=bag.tokens.device)
+    row = torch.tensor([row for row, groups in enumerate(sets) for _ in groups], dtype=torch.long)
+    group = torch.tensor([group for groups in sets for group in groups], dtype=torch.long)
+    place, patch = by_group.of(group.to(inside.device))
+    inside[row.to(inside.device)[place], patch] = True
     return inside
 
 
@@ -90,28 +92,3 @@ def _run_again(model: Aggregator, bag: BagTensors, output: AggregatorOutput, sta
         if patches.any():
             logits[number] = model(bag.keeping(patches)).logits
     return logits
-
-
-def _pooled(
-    model: Aggregator, bag: BagTensors, scores: Tensor, values: Tensor, *, stays: Tensor, means: GroupMeans
-) -> Tensor:
-    """(B, C) softmax(scores) @ values over the tokens of every part; ``stays`` is (B, N)."""
-    n = len(bag)
-    if len(scores) == n:
-        return masked_softmax(scores, stays) @ values
-    row, member = torch.nonzero(stays[:, bag.member_patch], as_tuple=True)
-    places = row * bag.n_groups + bag.member_group[member]
-    left = torch.bincount(places, minlength=len(stays) * bag.n_groups).view(len(stays), bag.n_groups)
-    sizes = torch.bincount(bag.member_group, minlength=bag.n_groups)
-    all_scores, own_values = scores.repeat(len(stays), 1), values[n:].repeat(len(stays), 1, 1)
-    changed_row, changed = torch.nonzero((left > 0) & (left < sizes), as_tuple=True)
-    largest = max(bag.width, int(sizes.max()))  # numbers of a token, or members that are looked through for it
-    step = max(1, _BLOCK // largest)
-    for first in range(0, len(changed), step):
-        at = changed_row[first : first + step], changed[first : first + step]
-        found = model.pooling_parts(means.of(stays, *at))
-        if found is None:
-            raise TypeError(f"{type(model).__name__} takes group tokens and does not implement pooling_parts")
-        all_scores[at[0], n + at[1]], own_values[at] = found
-    weights = masked_softmax(all_scores, torch.cat([stays, left > 0], dim=1))
-    return weights[:, :n] @ values[:n] + torch.einsum("bl,blc->bc", weights[:, n:], own_values)

@@ -104,7 +104,13 @@ def settings_for(
     (128, 0.5, 'efficientnet-lite0')
     """
     expects = model.expects
-    base = kept or ProcessSettings(segments=SegmentSettings.of(segmenter=expects.segmenter))
+    base = kept or ProcessSettings(segments=expects.segments(SegmentSettings()))
+    segments = base.segments
+    if segmenter is not None and segmenter != segments.segmenter:
+        fresh = SegmentSettings(segmenter=segmenter)
+        segments = segments.model_copy(
+            update={"segmenter": segmenter, "superpixels": fresh.superpixels, "cuts": fresh.cuts}
+        )
     read_at = slide_mpp if base.tiles.mpp is None else (base.tiles.mpp, base.tiles.mpp)
     mpp = expects.mpp
     if mpp is not None and read_at is not None and all(abs(one / mpp - 1) < SAME_MPP for one in read_at):
@@ -116,7 +122,7 @@ def settings_for(
             "tiles": TileSettings.of(
                 patch_size=expects.patch_size, mpp=mpp, source_mpp=source_mpp, rule=base.tiles.rule
             ),
-            "segments": base.segments.model_copy(update={"segmenter": segmenter or base.segments.segmenter}),
+            "segments": segments,
             "features": base.features.model_copy(
                 update={"encoder": encoder or expects.encoder or base.features.encoder}
             ),
@@ -181,12 +187,13 @@ class _ToolsOfModels:
         """Return the given settings where the model expects the same patches as the first, else what it expects."""
         if model.expects.same_patches(self._first.expects):
             return self._base
-        of_model = self._base.segments.segmenter == self._first.expects.segmenter
+        segments = self._base.segments
+        if segments == self._first.expects.segments(segments):
+            segments = model.expects.segments(segments)
         return settings_for(
             model,
-            kept=self._base,
+            kept=self._base.model_copy(update={"segments": segments}),
             source_mpp=self._base.tiles.source_mpp,
-            segmenter=model.expects.segmenter if of_model else None,
         )
 
     def of(self, model: TrainedModel) -> Tools:

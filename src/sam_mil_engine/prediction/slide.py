@@ -21,6 +21,7 @@ from ..mil.score_files import read_scores, save_scores
 from ..mil.scores import FloatVector, GroupScores, SlideScores
 from ..training.checkpoint import TrainedModel
 from ..training.expects import MPP_TOLERANCE, Expects
+from .segments import segments_text
 
 __all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
 
@@ -202,8 +203,8 @@ def check_bag(model: TrainedModel, bag: FeatureBag) -> list[str]:
         notes.append(f"mpp not compared: model {wanted.mpp or 'unknown'}, bag {found.mpp or 'unknown'}")
     elif abs(found.mpp / wanted.mpp - 1) > MPP_TOLERANCE:
         raise _mismatch(model, "mpp", f"{wanted.mpp:.4g}", f"{found.mpp:.4g}", where)
-    if model.model.group_tokens and bag.groups is not None and wanted.segmenter != found.segmenter:
-        ours, theirs = wanted.segmenter or "unknown origin", found.segmenter or "unknown origin"
+    ours, theirs = segments_text(wanted), segments_text(found)
+    if model.model.group_tokens and bag.groups is not None and ours != theirs:
         notes.append(f"the model was trained with segments from {ours}, those of the bag are from {theirs}")
     return notes
 

@@ -22,6 +22,7 @@ from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
 from .job import Tools
 from .project import LockedError, Project
+from .recorded import with_recorded_segments
 from .results import ProcessedSlide, SlideResult
 from .runner import SlideRun, check_stages, finish, run_slide
 
@@ -69,7 +70,8 @@ def process_slides(
         Before anything runs, if two slides have the same name: their files would overwrite each other.
     """
     check_names(paths, stages)
-    tools = tools or Tools(settings or ProcessSettings(), device=device)
+    if tools is None:
+        tools = Tools(with_recorded_segments(settings or ProcessSettings(), project), device=device)
     wanted = check_stages(stages)
     if ahead is None:
         ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0

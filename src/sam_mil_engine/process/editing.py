@@ -55,7 +55,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
             )
         kept = None if origin.edited else project.supersede(processed.slide_id)
         with h5.edit_bag(path, drop=("segments", "groups")) as file:
-            h5.put_segments(file, segments, segmenter=origin.segmenter, version=origin.version)
+            h5.put_segments(file, segments, segmenter=origin.segmenter, version=origin.version, parts=origin.parts)
             h5.put_edits(file, names)
             h5.mark_stage(file, "segments", stages["segments"])
             if bag is not None and bag.groups is not None and "groups" in stages:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..bag import h5
 from ..errors import SlideError
 from ..progress import ProgressCallback
-from ..settings import ProcessSettings, key
+from ..settings import ProcessSettings, SegmentSettings, key
 from ..slide.reader import Slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..segment.segmenter import Segmenter
 
 
+#: Settings of segments on which they do not depend, or that count only where segments are fine.
+_NO_PART_OF_THE_KEY = {"segmenter", "points_per_batch", "mpp", "both_scales"}
+
+
 class Tools:
     """What the stages of one run share.
 
@@ -31,20 +35,30 @@ class Tools:
         The settings of the run.
     device
         Where models run: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    automatic
+        Settings of the segments that the segmenter ``auto`` stands for, where a classifier expects some.
     """
 
-    def __init__(self, settings: ProcessSettings, *, device: str = "auto"):
+    def __init__(
+        self, settings: ProcessSettings, *, device: str = "auto", automatic: SegmentSettings | None = None
+    ):
         self.settings = settings
         self.device = device
+        self._automatic = automatic
         self._encoders: dict[str, Encoder] = {}
+
+    @property
+    def segments(self) -> SegmentSettings:
+        """How slides are segmented: as the settings say, or as ``auto`` stands for."""
+        chosen = self.settings.segments
+        return self._automatic if chosen.segmenter == "auto" and self._automatic is not None else chosen
 
     @cached_property
     def segmenter(self) -> Segmenter:
         """The segmenter of the settings."""
         from ..segment.loading import load_segmenter
 
-        chosen = self.settings.segments
-        return load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
+        return load_segmenter(self.segments.segmenter, settings=self.segments, device=self.device)
 
     def encoder_named(self, name: str) -> Encoder:
         """Return one of the encoders of the settings."""
@@ -78,8 +92,11 @@ class Tools:
                 return key(stage, done["tissue"], settings.tiles)
             case "segments":
                 segmenter = self.segmenter
-                rest = settings.segments.model_dump(mode="json", exclude={"segmenter", "points_per_batch"})
-                return key(stage, done["tissue"], segmenter.name, segmenter.version, rest)
+                rest = self.segments.model_dump(mode="json", exclude=_NO_PART_OF_THE_KEY)
+                fine: tuple[object, ...] = ()
+                if self.segments.mpp is not None:
+                    fine = (self.segments.mpp, self.segments.both_scales, settings.tiles.source_mpp)
+                return key(stage, done["tissue"], segmenter.name, segmenter.version, rest, *fine)
             case "features":
                 features = settings.features
                 half = () if features.precision == "float32" else (features.precision,)

@@ -26,6 +26,8 @@ from .results import ProcessRow
 
 #: Columns that every ``process.csv`` has; the others may be empty or missing.
 _NEEDED = ("slide_id", "path", "state")
+#: Of ``settings.json``. Files without a number were written while ``auto`` could mean ``regions``.
+SETTINGS_FORMAT = 2
 #: Endings of the files of a project; the name of one slide may begin with that of another.
 _ENDINGS = r"h5|features\.json|ome\.zarr|geojson|jpg|csv|json"
 
@@ -136,7 +138,12 @@ class Project:
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
         path = self.folder / layout.SETTINGS
-        now = {"key": key(settings), "settings": settings.model_dump(mode="json"), "versions": dict(versions)}
+        now = {
+            "key": key(settings),
+            "format": SETTINGS_FORMAT,
+            "settings": settings.model_dump(mode="json"),
+            "versions": dict(versions),
+        }
         with self._list_lock():
             old = json.loads(path.read_text()) if path.exists() else {}
             previous = old.pop("previous", [])

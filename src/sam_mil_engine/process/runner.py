@@ -19,6 +19,7 @@ from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
 from .project import Project, Record, slide_record
+from .recorded import with_recorded_segments
 from .results import ProcessedSlide
 from .stages import OWN_STAGES, RUN, begin_reading, follow
 
@@ -48,7 +49,8 @@ def process_slide(
     project
         The project folder; made if it does not exist.
     settings
-        All settings of preprocessing; the defaults where None.
+        All settings of preprocessing; the defaults where None. A project that exists goes on with its segmenter
+        and that one's settings where they set no other (:mod:`sam_mil_engine.process.recorded`).
     stages
         Which stages to run: any of ``tissue, tiles, segments, features, groups``.
     tools
@@ -78,7 +80,7 @@ def process_slide(
     >>> sme.process_slide("cohort/slides/synthetic-001.tiff", "study", settings=settings).reused
     ('tissue', 'tiles', 'segments', 'features', 'groups')
     """
-    tools = tools or Tools(settings or ProcessSettings())
+    tools = tools or Tools(with_recorded_segments(settings or ProcessSettings(), project))
     wanted = check_stages(stages)
     return finish(run_slide(Path(path), Project(project), tools=tools, wanted=wanted, progress=progress))
 

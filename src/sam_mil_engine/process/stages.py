@@ -22,6 +22,7 @@ from ..bag.partial import PartialFeatures, count_saved_rows
 from ..devices import pick_device, reading_threads
 from ..errors import SlideError
 from ..ngff import write_ome_zarr
+from ..segment.parts import parts_of
 from ..segment.titles import segments_title
 from ..settings import STAGES
 from ..slide.tissue_regions import TissueRegions
@@ -84,21 +85,27 @@ def tile_stage(job: SlideJob, key: str) -> None:
 
 def segment_stage(job: SlideJob, key: str) -> None:
     """Segment the tissue and write the masks and the label image."""
-    from ..segment.image import segmentation_image
+    from .segmenting import discard_tiles, find_segments
 
     segmenter = job.tools.segmenter
-    image = segmentation_image(job.slide, job.tissue(), job.tools.settings.segments)
-    segments = segmenter.segment(image, progress=job.progress)
+    segments = find_segments(job, key)
     write_ome_zarr(
         job.project.segments(job.slide_id),
-        segments.label_image(),
+        segments.labels(),
         frame=segments.frame,
         mpp=job.slide.info.mpp,
         name=segments_title(segmenter.name),
     )
     with h5.edit_bag(job.bag) as file:
-        h5.put_segments(file, segments, segmenter=segmenter.name, version=segmenter.version)
+        h5.put_segments(
+            file,
+            segments,
+            segmenter=segmenter.name,
+            version=segmenter.version,
+            parts=parts_of(segmenter.name, job.tools.segments),
+        )
         h5.mark_stage(file, "segments", key)
+    discard_tiles(job)
 
 
 @dataclass(frozen=True, slots=True)

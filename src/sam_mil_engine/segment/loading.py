@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import SegmentError
 from ..models.registry import build, find
 from ..models.segmenters import checkpoint_card, largest_of_metas
-from ..settings import SegmentSettings
+from ..settings import EMBEDDED_SEGMENTER, SegmentSettings
 from .segmenter import Segmenter
 
 
@@ -20,7 +20,7 @@ def load_segmenter(
         ``regions`` or ``stain-regions``; ``tissue-sam``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``,
         ``mobile_sam`` or an added name (looked for in the folder of weight files); the path of a checkpoint of one
         of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or ``auto``: the largest
-        of Meta's SAMs in that folder, else ``regions``.
+        of Meta's SAMs in that folder, else ``stain-regions``.
     settings
         Its settings; the name in them is ignored.
     device
@@ -42,7 +42,7 @@ def load_segmenter(
     >>> with sme.open_slide("cohort/slides/synthetic-001.tiff") as slide:
     ...     tissue = find_tissue(slide, TissueSettings())
     ...     image = segmentation_image(slide, tissue, SegmentSettings())
-    >>> segments = sme.load_segmenter("regions").segment(image)
+    >>> segments = sme.load_segmenter("stain-regions").segment(image)
     >>> segments.label_image().shape == image.tissue.shape, len(segments) > 0
     (True, True)
     """
@@ -56,4 +56,4 @@ def load_segmenter(
 
 def automatic_segmenter() -> str:
     """Return what ``auto`` stands for on this computer."""
-    return largest_of_metas() or "regions"
+    return largest_of_metas() or EMBEDDED_SEGMENTER

@@ -2,7 +2,7 @@
 
 The paper's code loops over patches and masks and looks at pixels each time. Here every mask gets a summed-area
 table inside its own box, and the number of its pixels in a patch's rectangle is four look-ups, for all patches at
-once: O(mask pixels + patches x segments).
+once: O(mask pixels + patches near each segment).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ..geometry import Frame, area_um2
 from .groups import UNSEGMENTED, Groups
+from .packed import PackedMasks
 from .segments import Segments
 
 Rule = Literal["any", "centre", "majority", "released"]
@@ -58,10 +59,7 @@ def assign_groups(
         Without the segments that hold no patch; otherwise in their order.
     """
     coords = np.asarray(coords_px0, dtype=np.int64).reshape(-1, 2)
-    boxes = _rectangles(coords, size_px0, segments, rule)
-    members = [
-        _members(crop, box, boxes, rule) for crop, box in zip(segments.crops, segments.boxes_raster, strict=True)
-    ]
+    members = _members_of_all(segments, coords, size_px0, rule)
     kept = np.array([number for number, patches in enumerate(members) if len(patches)], dtype=np.int32)
     lists = [members[number] for number in kept]
     sizes = np.array([len(patches) for patches in lists], dtype=np.int64)
@@ -77,9 +75,58 @@ def assign_groups(
     )
 
 
-def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segments, rule: Rule) -> IntArray:
+def _members_of_all(
+    segments: Segments, coords: IntArray, size_px0: tuple[float, float], rule: Rule
+) -> list[npt.NDArray[np.intp]]:
+    """Numbers of the patches in every mask, ascending.
+
+    A mask of squares is looked at on the raster of its squares: as on the image in which it was found.
+    """
+    crops, steps = segments.crops, np.ones(len(segments), dtype=np.int64)
+    if isinstance(crops, PackedMasks):
+        steps = np.array(crops.steps, dtype=np.int64)
+    members: list[npt.NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)] * len(segments)
+    for step in np.unique(steps).tolist():
+        frame = Frame(
+            segments.frame.origin_px0, (segments.frame.downsample[0] * step, segments.frame.downsample[1] * step)
+        )
+        size = (-(-segments.size_raster[0] // step), -(-segments.size_raster[1] // step))
+        patches = _Patches(_rectangles(coords, size_px0, frame, size, rule))
+        for number in np.flatnonzero(steps == step).tolist():
+            crop = crops.squares(number) if isinstance(crops, PackedMasks) else crops[number]
+            x, y = (segments.boxes_raster[number, :2] // step).tolist()
+            members[number] = _members(crop, (x, y), patches, rule)
+    return members
+
+
+class _Patches:
+    """Rectangles of patches, sorted by their top, so that a mask finds those near it without looking at all.
+
+    Parameters
+    ----------
+    rectangles
+        (4, N) left, top, right, bottom.
+    """
+
+    def __init__(self, rectangles: IntArray):
+        self.order = np.argsort(rectangles[1], kind="stable")
+        self.sorted = np.ascontiguousarray(rectangles[:, self.order])
+        left, top, right, bottom = self.sorted
+        self._full = (left < right) & (top < bottom)
+        self._tallest = int((bottom - top).max(initial=0))
+
+    def near(self, x: int, y: int, width: int, height: int) -> npt.NDArray[np.intp]:
+        """Places in the sorted rectangles of those that meet a box and are not empty."""
+        first, last = np.searchsorted(self.sorted[1], (y - self._tallest, y + height))
+        left, _, right, bottom = self.sorted[:, first:last]
+        meets = (left < x + width) & (right > x) & (bottom > y) & self._full[first:last]
+        return np.asarray(np.flatnonzero(meets) + first)
+
+
+def _rectangles(
+    coords: IntArray, size_px0: tuple[float, float], frame: Frame, size_raster: tuple[int, int], rule: Rule
+) -> IntArray:
     """(4, N) left, top, right, bottom on the raster, half open; empty where a patch misses the raster."""
-    frame = segments.frame
     if rule == "released":
         start = np.round(frame.from_px0(coords)).astype(np.int64)
         end = start + np.asarray(_released_side(size_px0, frame))
@@ -92,7 +139,7 @@ def _rectangles(coords: IntArray, size_px0: tuple[float, float], segments: Segme
         start = np.floor(_snapped(frame.from_px0(coords))).astype(np.int64)
         end = np.ceil(_snapped(frame.from_px0(coords + np.asarray(size_px0)))).astype(np.int64)
         end = np.maximum(end, start + 1)
-    limits = np.asarray(segments.size_raster)
+    limits = np.asarray(size_raster)
     both = np.concatenate([np.clip(start, 0, limits), np.clip(end, 0, limits)], axis=1)
     return np.ascontiguousarray(both.T)  # one row per coordinate: every mask compares whole rows
 
@@ -109,25 +156,24 @@ def _released_side(size_px0: tuple[float, float], frame: Frame) -> tuple[int, in
 
 
 def _members(
-    crop: npt.NDArray[np.bool_], box: npt.NDArray[np.int32], rectangles: IntArray, rule: Rule
+    crop: npt.NDArray[np.bool_], corner: tuple[int, int], patches: _Patches, rule: Rule
 ) -> npt.NDArray[np.intp]:
     """Numbers of the patches in one mask, ascending."""
-    x, y, width, height = (int(value) for value in box)
-    left, top, right, bottom = rectangles
-    near = (left < x + width) & (right > x) & (top < y + height) & (bottom > y) & (left < right) & (top < bottom)
+    (x, y), (height, width) = corner, crop.shape
+    places = patches.near(x, y, width, height)
     if rule == "released":
-        near &= (left >= x) & (top >= y) & (left < x + width - 1) & (top < y + height - 1)
-    patches = np.flatnonzero(near)
-    if len(patches) == 0:
-        return patches
+        left, top = patches.sorted[:2, places]
+        places = places[(left >= x) & (top >= y) & (left < x + width - 1) & (top < y + height - 1)]
+    if len(places) == 0:
+        return places
     table = _summed_area(crop)
-    left, top, right, bottom = rectangles[:, patches] - np.array([[x], [y], [x], [y]])
+    left, top, right, bottom = patches.sorted[:, places] - np.array([[x], [y], [x], [y]])
     size = (right - left) * (bottom - top)
     left, right = left.clip(0, width), right.clip(0, width)
     top, bottom = top.clip(0, height), bottom.clip(0, height)
     inside = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
-    chosen: npt.NDArray[np.intp] = patches[2 * inside > size if rule == "majority" else inside > 0]
-    return chosen
+    chosen = places[2 * inside > size if rule == "majority" else inside > 0]
+    return np.asarray(np.sort(patches.order[chosen]))
 
 
 def _summed_area(crop: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

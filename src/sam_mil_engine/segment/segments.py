@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import SegmentError
 from ..geometry import Frame
+from .label_blocks import SegmentLabels
+from .packed import PackedMasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class Segments:
     boxes_raster
         (L, 4) int32: x, y, width, height of every mask's tight box.
     crops
-        L boolean arrays (height, width): the mask inside its box.
+        L boolean arrays (height, width): the mask inside its box. Of large rasters they are packed, and each is
+        unpacked when it is asked for (:class:`~sam_mil_engine.segment.packed.PackedMasks`).
     area
         (L,) int64: pixels of every mask.
     predicted_iou, stability
@@ -35,7 +39,7 @@ class Segments:
     frame: Frame
     size_raster: tuple[int, int]
     boxes_raster: npt.NDArray[np.int32]
-    crops: tuple[npt.NDArray[np.bool_], ...]
+    crops: Sequence[npt.NDArray[np.bool_]]
     area: npt.NDArray[np.int64]
     predicted_iou: npt.NDArray[np.float32]
     stability: npt.NDArray[np.float32]
@@ -50,10 +54,11 @@ class Segments:
         }
         if len(lengths) != 1:
             raise SegmentError(f"the fields of segments differ in length: {sorted(lengths)}")
-        for number, (box, crop) in enumerate(zip(self.boxes_raster, self.crops, strict=True)):
-            x, y, width, height = (int(value) for value in box)
-            if crop.shape != (height, width):
-                raise SegmentError(f"mask {number} has shape {crop.shape}, but its box says {(height, width)}")
+        shapes = self.crops.shapes if isinstance(self.crops, PackedMasks) else [crop.shape for crop in self.crops]
+        for number, (box, shape) in enumerate(zip(self.boxes_raster.tolist(), shapes, strict=True)):
+            x, y, width, height = box
+            if shape != (height, width):
+                raise SegmentError(f"mask {number} has shape {shape}, but its box says {(height, width)}")
             if x < 0 or y < 0 or x + width > self.size_raster[0] or y + height > self.size_raster[1]:
                 raise SegmentError(f"the box of mask {number} extends beyond the segmentation image")
 
@@ -109,7 +114,7 @@ class Segments:
             frame=frame,
             size_raster=size_raster,
             boxes_raster=np.asarray(boxes_raster, dtype=np.int32).reshape(-1, 4),
-            crops=tuple(crops),
+            crops=crops if isinstance(crops, PackedMasks) else tuple(crops),
             area=np.asarray([np.count_nonzero(crop) for crop in crops], dtype=np.int64),
             predicted_iou=ones if predicted_iou is None else np.asarray(predicted_iou, dtype=np.float32),
             stability=ones if stability is None else np.asarray(stability, dtype=np.float32),
@@ -129,14 +134,13 @@ class Segments:
         full[y : y + height, x : x + width] = self.crops[number]
         return full
 
-    def label_image(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
+    def label_image(self) -> npt.NDArray[Any]:
         """Paint all masks into one image (height, width), small ones over large ones; 0 is background.
 
         Label k + 1 is mask k. The smallest dtype that fits is used.
         """
-        dtype = np.uint8 if len(self) < 2**8 else np.uint16 if len(self) < 2**16 else np.int32
-        image = np.zeros((self.size_raster[1], self.size_raster[0]), dtype=dtype)
-        for number in np.argsort(-self.area, kind="stable"):
-            x, y, width, height = self.boxes_raster[number]
-            image[y : y + height, x : x + width][self.crops[number]] = number + 1
-        return image
+        return self.labels()[:, :]
+
+    def labels(self) -> SegmentLabels:
+        """Return the label image as one that is painted where it is read, for large rasters."""
+        return SegmentLabels(self.boxes_raster, self.crops, self.area, self.size_raster)

@@ -16,6 +16,9 @@ from .models import (
     TransmilSettings,
 )
 from .process import (
+    EMBEDDED_SEGMENTER,
+    FINE_SEGMENTS_MPP,
+    FORMER_PARTS,
     MPP_RANGE,
     OPENSLIDE_CACHE_BYTES,
     PYRAMID_CACHE_BYTES,
@@ -33,6 +36,9 @@ from .process import (
 from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
 
 __all__ = [
+    "EMBEDDED_SEGMENTER",
+    "FINE_SEGMENTS_MPP",
+    "FORMER_PARTS",
     "LATER",
     "MPP_RANGE",
     "OPENSLIDE_CACHE_BYTES",

@@ -18,6 +18,10 @@ OPENSLIDE_CACHE_BYTES = 64 * 2**20
 PYRAMID_CACHE_BYTES = 512 * 2**20
 #: Slides that are opened, and whose first patches are read, while another one is encoded.
 SLIDES_AHEAD = 1
+#: The segmenter that needs no weights of others: what ``auto`` takes where no SAM is on this computer.
+EMBEDDED_SEGMENTER = "stain-regions"
+#: Resolution of fine segments where the user gives none: a structure of 50 µm is 25 px wide.
+FINE_SEGMENTS_MPP = 2.0
 #: Micrometres per pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.
 MPP_RANGE = (0.02, 40.0)
 
@@ -104,7 +108,8 @@ class SegmentSettings(Settings):
     segmenter: str = setting(
         "auto",
         "Segmenter",
-        "Its name, or the path of a SAM checkpoint; auto takes the largest SAM that is available.",
+        f"Its name, or the path of a SAM checkpoint; auto takes the largest SAM that is available, else"
+        f" {EMBEDDED_SEGMENTER}.",
     )
     max_side: int = setting(
         1024,
@@ -114,6 +119,16 @@ class SegmentSettings(Settings):
         ge=64,
         le=8192,
     )
+    mpp: float | None = setting(
+        None,
+        "Fine segments",
+        "Segments are found at this resolution, in overlapping tiles of the tissue, and joined; if not set, on one"
+        " image of the whole slide.",
+        unit="µm per pixel",
+        ge=MPP_RANGE[0],
+        le=MPP_RANGE[1],
+    )
+    both_scales: bool = setting(False, "Both scales", "With fine segments, those of the one image are kept too.")
     points_per_side: int = setting(32, "SAM points", "Prompts along each side of the image.", ge=1, le=128)
     points_per_batch: int | None = setting(
         None,
@@ -148,11 +163,15 @@ class SegmentSettings(Settings):
         0, "Smallest part of a mask", "Smaller parts and holes of SAM's masks are removed.", unit="px²", ge=0
     )
     superpixels: int = setting(
-        500, "Superpixels", "Superpixels (SLIC) from which regions are merged.", ge=8, le=5000
+        800, "Superpixels", "Superpixels (SLIC) from which regions are merged.", ge=8, le=5000
     )
     cuts: tuple[Annotated[int, Field(ge=1)], ...] = setting(
-        (4, 8, 16, 32), "Cuts", "Numbers of regions at which the tree of merged regions (Ward) is cut."
+        (8, 16, 32, 64), "Cuts", "Numbers of regions at which the tree of merged regions (Ward) is cut."
     )
+
+
+#: Superpixels and cuts of bags and classifiers that do not say them: they were made with the former default.
+FORMER_PARTS: tuple[int, tuple[int, ...]] = (500, (4, 8, 16, 32))
 
 
 class FeatureSettings(Settings):

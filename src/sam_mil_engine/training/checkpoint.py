@@ -145,7 +145,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     card, domain = folder / layout.CARD, description.get("domain_sha256")
     calibration = description.get("calibration")
     try:
-        expects = Expects(**description["expects"])
+        expects = Expects.parse(description["expects"])
         classes = tuple(str(name) for name in description["classes"])
         model = build_aggregator(ModelSettings.parse(description["model"]), dim=expects.dim, n_classes=len(classes))
         model.load_state_dict(weights)

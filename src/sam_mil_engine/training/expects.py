@@ -11,9 +11,14 @@ import numpy as np
 
 from ..bag.feature_bag import FeatureBag
 from ..errors import BagError
+from ..segment.parts import OF_SUPERPIXELS
+from ..settings import FORMER_PARTS, SegmentSettings
 
 #: By how much two resolutions may differ that count as one, relative.
 MPP_TOLERANCE = 0.10
+
+
+_OF_SEGMENTS = ("segmenter", "superpixels", "cuts", "segments_mpp", "both_scales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class Expects:
         Side of a patch in pixels of the resolution it was read at.
     mpp
         Micrometres per pixel of a patch; the median over the bags.
+    superpixels, cuts
+        From how many superpixels, and into how many regions, ``regions`` and ``stain-regions`` were made.
+    segments_mpp, both_scales
+        Resolution at which segments were found in tiles, and whether those of the one image are there too; None
+        where segments are those of the one image.
     """
 
     dim: int
@@ -38,20 +48,48 @@ class Expects:
     segmenter: str | None = None
     patch_size: int | None = None
     mpp: float | None = None
+    superpixels: int | None = None
+    cuts: tuple[int, ...] | None = None
+    segments_mpp: float | None = None
+    both_scales: bool | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Expects:
+        """Read what a model folder says; one from before parts of segments were recorded had the former default."""
+        known = dict(values)
+        if "cuts" not in known and known.get("segmenter") in OF_SUPERPIXELS:
+            known["superpixels"], known["cuts"] = FORMER_PARTS
+        return cls(**{**known, "cuts": None if known.get("cuts") is None else tuple(known["cuts"])})
 
     @classmethod
     def of(cls, bag: FeatureBag) -> Expects:
         """Read the attributes of one bag."""
         attrs = bag.attrs
-        size = attrs.get("patch_size")
+        size, segmenter = attrs.get("patch_size"), _text(attrs.get("segmenter"))
+        superpixels, cuts = FORMER_PARTS if segmenter in OF_SUPERPIXELS else (None, None)
         return cls(
             dim=bag.width,
             encoder=_text(attrs.get("encoder")),
             encoder_version=_text(attrs.get("encoder_version")),
-            segmenter=_text(attrs.get("segmenter")),
+            segmenter=segmenter,
             patch_size=None if size is None else int(size),
             mpp=patch_mpp(attrs),
+            superpixels=attrs.get("superpixels", superpixels),
+            cuts=attrs.get("cuts", cuts),
+            segments_mpp=attrs.get("segments_mpp"),
+            both_scales=attrs.get("both_scales"),
         )
+
+    def segments(self, chosen: SegmentSettings) -> SegmentSettings:
+        """Return ``chosen`` with what is expected of segments, as far as known."""
+        known = {
+            "segmenter": self.segmenter,
+            "superpixels": self.superpixels,
+            "cuts": self.cuts,
+            "mpp": self.segments_mpp,
+            "both_scales": self.both_scales,
+        }
+        return chosen.model_copy(update={name: value for name, value in known.items() if value is not None})
 
     def same_patches(self, other: Expects) -> bool:
         """Whether a bag can be made that fits both: encoder, width and patch size agree, or are not known."""
@@ -86,14 +124,15 @@ def common_kind(kinds: Mapping[str, Expects], paths: Mapping[str, Path]) -> Expe
                     hint="Train on bags that were processed with the same settings",
                 )
     known = [kind.mpp for kind in kinds.values() if kind.mpp is not None]
-    segmenters = {kind.segmenter for kind in kinds.values()}
+    segments = {name: {getattr(kind, name) for kind in kinds.values()} for name in _OF_SEGMENTS}
+    common = {name: next(iter(found)) if len(found) == 1 else None for name, found in segments.items()}
     return Expects(
         dim=first.dim,
         encoder=first.encoder,
         encoder_version=first.encoder_version,
-        segmenter=first.segmenter if len(segmenters) == 1 else None,
         patch_size=first.patch_size,
         mpp=float(np.median(known)) if known else None,
+        **common,
     )
 
 

@@ -22,7 +22,7 @@ from every_model import (
     trained,
 )
 
-from sam_mil_engine.mil import counterfactual
+from sam_mil_engine.mil import counterfactual, pooling_of_parts
 from sam_mil_engine.mil.aggregator import Aggregator, BagTensors
 from sam_mil_engine.mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
 from sam_mil_engine.mil.patch_scores import patch_scores
@@ -44,6 +44,7 @@ def test_a_part_of_the_bag_is_predicted_as_a_bag_made_of_it(
 ) -> None:
     """Without each group, each alone, without several: as the model on a bag made of features and segments."""
     monkeypatch.setattr(counterfactual, "_BLOCK", block)
+    monkeypatch.setattr(pooling_of_parts, "_BLOCK", block)
     bag, model = nested_bag(make_bag), build(name, 3)
     tensors, members = BagTensors.of(bag), bag.groups.matrix().toarray() > 0
     sets, n = [[0, 2], [1], [], [2, 1, 2]], len(bag)
@@ -77,10 +78,31 @@ def test_memberships_are_sorted_once_for_any_number_of_blocks(
         return argsort(values, *arguments, **options)
 
     monkeypatch.setattr(torch, "argsort", counted)
-    monkeypatch.setattr(counterfactual, "_BLOCK", 1)
+    counts = []
+    for block in (2_000_000, 1):
+        monkeypatch.setattr(counterfactual, "_BLOCK", block)
+        with torch.no_grad():
+            logits_without_groups(model, tensors, model(tensors))
+        counts.append(len(sorted_sizes))
+        sorted_sizes.clear()
+    assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_a_part_that_is_nearly_nothing_is_summed_up_again(make_bag: MakeBag, only: bool) -> None:
+    """Where the attention of all but a few patches goes, the difference of two sums would say nothing."""
+    tensors, model = BagTensors.of(nested_bag(make_bag)), build("sam-mil", 3)
     with torch.no_grad():
-        logits_without_groups(model, tensors, model(tensors))
-    assert sorted_sizes == [len(tensors.member_group)]
+        output = model(tensors)
+        scores = output.scores.clone()
+        scores[0] = scores.max() + 60
+        pooling = pooling_of_parts.PoolingOfParts(model, tensors, scores, output.values)
+        stays = torch.ones((2, len(tensors)), dtype=torch.bool)
+        stays[:, 0] = False
+        stays[1, 1:4] = False
+        found = pooling.pooled(stays, only=only)
+        exact = pooling._densely(stays, pooling._changed(stays, *torch.nonzero(~stays, as_tuple=True), only=False))
+    torch.testing.assert_close(found, exact, atol=1e-5, rtol=1e-5)
 
 
 def test_mean_features_are_those_of_the_patches_that_stay(make_bag: MakeBag) -> None:

@@ -13,8 +13,7 @@ from superqt.utils import signals_blocked
 from sam_mil_engine.errors import SamMilError
 from sam_mil_engine.models.card import PACKAGED
 from sam_mil_engine.models.registry import available
-from sam_mil_engine.segment.loading import automatic_segmenter
-from sam_mil_engine.settings import FeatureSettings, TissueSettings
+from sam_mil_engine.settings import EMBEDDED_SEGMENTER, FeatureSettings, TissueSettings
 
 from ...analysis.library import library
 from ...analysis.model import AUTO, Choices
@@ -23,6 +22,7 @@ from ...notices import show_error
 from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
+from .fine_segments import fine_segments_box
 
 
 class ChoicesCard(Card):
@@ -35,6 +35,7 @@ class ChoicesCard(Card):
         self._project = Choices().project
         self._changes: dict[str, Any] = {}
         self.preset, self.segmenter, self.encoder, self.classifier = (ShortCombo() for _ in range(4))
+        self.fine = fine_segments_box()
         self._folder = folder_label()
         self._fill()
         form = QFormLayout()
@@ -42,6 +43,7 @@ class ChoicesCard(Card):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
+        form.addRow("Fine se&gments", self.fine)
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "&Browse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
@@ -53,7 +55,7 @@ class ChoicesCard(Card):
         form.addRow(self.more)
         form.addRow(self._said)
         self.body.addLayout(form)
-        for box in (self.preset, self.segmenter, self.encoder, self.classifier):
+        for box in (self.preset, self.segmenter, self.fine, self.encoder, self.classifier):
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self.set_project(self._project)
         dock_events().models_changed.connect(self._refill)
@@ -66,14 +68,16 @@ class ChoicesCard(Card):
             encoder=self.encoder.currentData(),
             classifier=self.classifier.currentData(),
             project=self._project,
-            changes=dict(self._changes),
+            changes={**self._changes, **self.fine.currentData()},
         )
 
     def summary(self) -> str:
-        """Summarise the choices in one line: ``regions · efficientnet-lite0 · best fit``."""
+        """Summarise the choices in one line: ``vit_b · efficientnet-lite0 · best fit``."""
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
-        parts.append(automatic_segmenter() if automatic else self.segmenter.currentText())
+        parts.append("automatic segments" if automatic else self.segmenter.currentText())
+        if self.fine.currentData().get("segments.mpp") is not None:
+            parts.append("fine segments")
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())
         if self._changes:
@@ -151,7 +155,10 @@ class ChoicesCard(Card):
         )
         self.segmenter.addItem("Automatic", "auto")
         self.segmenter.setItemData(
-            0, "The largest SAM on this computer, or regions if there is none", Qt.ItemDataRole.ToolTipRole
+            0,
+            "The segments that the classifier was trained with; if it uses none, the largest SAM on this computer,"
+            f" or {EMBEDDED_SEGMENTER}",
+            Qt.ItemDataRole.ToolTipRole,
         )
         for card in available("segmenter"):
             _add(self.segmenter, card.name, card.name, card.what, on_disk=card.on_disk)

@@ -69,6 +69,12 @@ DATASETS = (
         "int32",
         what="x, y, width, height on the raster of every segment, also of those without a patch",
     ),
+    Dataset(
+        "/segments/step",
+        "(S,)",
+        "int32",
+        what="sides of the squares of which a mask consists, in raster pixels; only where any is above 1",
+    ),
     Dataset("/segments/area", "(S,)", "int64", what="raster pixels"),
     Dataset("/segments/predicted_iou", "(S,)", "float32", what="SAM's own estimate; NaN from other segmenters"),
     Dataset("/segments/stability", "(S,)", "float32", what="SAM's stability score"),

@@ -20,6 +20,7 @@ from ...tables.cells import nfc
 from ..feature_bag import FeatureBag
 from ..hdf5_checks import open_checked
 from .layout import plain, stages_of
+from .masks import read_masks
 
 #: What to do at a window where a bag is missing or not complete.
 _IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
@@ -127,12 +128,16 @@ def _finite_numbers(value: object, count: int) -> tuple[float, ...] | None:
 
 
 class SegmentOrigin(NamedTuple):
-    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names."""
+    """Where the masks of a bag come from: segmenter, its version, whether a person changed them, their names.
+
+    ``parts`` are the further attributes that :func:`~sam_mil_engine.bag.h5.put_segments` took.
+    """
 
     segmenter: str
     version: str
     edited: bool
     names: tuple[str, ...]
+    parts: dict[str, Any]
 
 
 def read_segment_origin(path: Path) -> SegmentOrigin | None:
@@ -142,9 +147,9 @@ def read_segment_origin(path: Path) -> SegmentOrigin | None:
             return None
         group, attrs = file["segments"], plain(file["segments"].attrs)
         names = tuple(group["name"].asstr()[:].tolist()) if "name" in group else ()
-        edited = bool(attrs.get("edited", False))
-        segmenter, version = (str(attrs.get(name, "unknown")) for name in ("segmenter", "segmenter_version"))
-        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names)
+        edited = bool(attrs.pop("edited", False))
+        segmenter, version = (str(attrs.pop(name, "unknown")) for name in ("segmenter", "segmenter_version"))
+        return SegmentOrigin(segmenter=segmenter, version=version, edited=edited, names=names, parts=attrs)
 
 
 def read_segmenter(path: Path) -> str | None:
@@ -199,19 +204,13 @@ def read_segments(path: Path) -> Segments | None:
         if "segments" not in file:
             return None
         group = file["segments"]
-        packed, boxes = group["packed"][:], group["box"][:]
-        attrs = plain(group["packed"].attrs)
-        crops, start = [], 0
-        for _, _, width, height in boxes:
-            count = -(-int(width) * int(height) // 8)
-            bits = np.unpackbits(packed[start : start + count], count=int(width) * int(height))
-            crops.append(bits.astype(bool).reshape(height, width))
-            start += count
+        boxes, attrs = group["box"][:], plain(group["packed"].attrs)
+        crops = read_masks(group, boxes)
         return Segments(
             frame=Frame(tuple(attrs["origin_px0"]), tuple(attrs["downsample"])),
             size_raster=tuple(attrs["size_raster"]),
             boxes_raster=boxes,
-            crops=tuple(crops),
+            crops=crops,
             area=group["area"][:] if "area" in group else np.array([crop.sum() for crop in crops], dtype=np.int64),
             predicted_iou=_numbers(group, "predicted_iou", len(crops)),
             stability=_numbers(group, "stability", len(crops)),

@@ -19,6 +19,7 @@ from ..feature_bag import FeatureBag
 from ..hdf5_writing import written_hdf5
 from ..magnification import magnification
 from .layout import FORMAT_VERSION, STAGE_NAMES, stages_of
+from .masks import put_masks
 
 
 @contextmanager
@@ -125,11 +126,12 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
             data.attrs[name] = value
 
 
-def put_segments(file: h5py.File, segments: Segments, *, segmenter: str, version: str) -> None:
-    """Store the masks, bit-packed, and the frame they live in."""
+def put_segments(
+    file: h5py.File, segments: Segments, *, segmenter: str, version: str, parts: Mapping[str, Any] | None = None
+) -> None:
+    """Store the masks, bit-packed, and the frame they live in; ``parts`` are further attributes."""
     group = file.create_group("segments")
-    packed = [np.packbits(crop.ravel()) for crop in segments.crops]
-    data = group.create_dataset("packed", data=np.concatenate(packed) if packed else np.zeros(0, np.uint8))
+    data = put_masks(group, segments)
     data.attrs["origin_px0"] = segments.frame.origin_px0
     data.attrs["downsample"] = segments.frame.downsample
     data.attrs["size_raster"] = segments.size_raster
@@ -139,6 +141,8 @@ def put_segments(file: h5py.File, segments: Segments, *, segmenter: str, version
     group["stability"] = segments.stability
     group.attrs["segmenter"] = segmenter
     group.attrs["segmenter_version"] = version
+    for name, value in (parts or {}).items():
+        group.attrs[name] = value
 
 
 def put_edits(file: h5py.File, names: Sequence[str]) -> None:

@@ -1,0 +1,49 @@
+"""The choice of the scale at which segments are found, with what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+
+from sam_mil_engine.settings import FINE_SEGMENTS_MPP
+
+from ..parts import ShortCombo
+
+_COST = (
+    "About {seconds} of a processor's time for each mm² of tissue without a SAM, much more with one; a slide of"
+    " 200 mm² has some thousand segments"
+)
+#: Text, changes of the settings, tooltip.
+_CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("As in the project", {}, "A new project segments one image of the whole slide"),
+    (
+        "Off: one image of the slide",
+        {"segments.mpp": None},
+        "At most about 100 segments on an image of 1,024 pixels: a few seconds. Small lesions on a large slide are"
+        " not found",
+    ),
+    (
+        f"On: {FINE_SEGMENTS_MPP:g} µm per pixel",
+        {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": False},
+        f"Segments from about 50 µm on, in tiles of the tissue. {_COST.format(seconds='one second')}",
+    ),
+    (
+        f"On, and one image ({FINE_SEGMENTS_MPP:g} µm)",
+        {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": True},
+        f"Small and large segments together. {_COST.format(seconds='one second')}",
+    ),
+)
+
+
+def fine_segments_box() -> ShortCombo:
+    """Return the box; the data of an entry are changes of the settings: dotted name -> value."""
+    box = ShortCombo()
+    for number, (text, changes, tip) in enumerate(_CHOICES):
+        box.addItem(text, changes)
+        box.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
+    box.setToolTip(
+        "Segments on one image of the whole slide, or at a resolution at which small structures are seen; another"
+        " resolution is in All settings"
+    )
+    return box

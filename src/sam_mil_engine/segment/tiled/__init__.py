@@ -1,0 +1,1 @@
+"""Segments at a physical resolution: tiles of the tissue, each segmented on its own, joined over their borders."""
