@@ -19,10 +19,11 @@ import torch
 from study import markdown, spread, train_and_test
 
 from sam_mil_engine.bag.h5 import read_bag
+from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.building import aggregator_class
 from sam_mil_engine.models.aggregators import AGGREGATORS
+from sam_mil_engine.models.registry import load_builder
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import (
     ModelSettings,
@@ -64,7 +65,7 @@ def models() -> dict[str, ModelSettings]:
     for name in AGGREGATORS:
         plain = MODEL.model_copy(update={"name": name})
         found[name] = plain
-        kind = aggregator_class(plain)
+        kind = load_builder(AGGREGATORS[name], error=SettingsError)
         if kind.uses_groups:
             found[f"{name}, no group tokens"] = plain.model_copy(update={"groups": False})
         elif kind.accepts_groups:

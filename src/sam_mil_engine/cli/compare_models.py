@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import layout
-from .comparison_tables import print_comparison, records
+from .comparison_tables import print_comparison, print_recipes, records
 from .console import print_json, print_line
 from .options import Json
 from .train_options import Join, JoinOption, Level, LevelOption
@@ -38,9 +38,11 @@ def command(
     """
     from ..training.comparison import compare_runs, write_comparison
     from ..training.patient_level import at_patient_level
+    from ..training.recipe import saved_recipe
     from ..training.run_files import find_runs, read_run
 
-    found = {name: read_run(folder) for name, folder in find_runs(runs).items()}
+    folders = find_runs(runs)
+    found = {name: read_run(folder) for name, folder in folders.items()}
     if level is Level.patient:
         found = {name: at_patient_level(run, join=join.value) for name, run in found.items()}
     table = compare_runs(found)
@@ -52,5 +54,6 @@ def command(
     print_comparison(
         table, title="comparison" if level is Level.slide else f"patients, by the {join.value} of their slides"
     )
+    print_recipes({name: saved_recipe(folder) for name, folder in folders.items()})
     if output is not None:
         print_line(f"table: {output / 'comparison.csv'}")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import SettingsError
-from ..models.registry import names
+from ..mil.building import aggregator_card
+from ..models.registry import cards, names
 from ..settings import ModelSettings, TrainSettings
 from .assignments import assign
 
@@ -21,6 +22,13 @@ class Level(StrEnum):
     patient = "patient"
 
 
+class RecipeName(StrEnum):
+    """How models are trained."""
+
+    shared = "shared"
+    paper = "paper"
+
+
 class Join(StrEnum):
     """How the slides of a patient are joined."""
 
@@ -30,7 +38,8 @@ class Join(StrEnum):
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))
-OWN = "the model's own recipe"
+OWN = "the recipe's"
+RELEASED = ", ".join(name for name, card in cards("aggregator").items() if card.has_released_way)
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
@@ -60,12 +69,22 @@ MinEpochs = Annotated[
 LearningRate = Annotated[
     float | None, typer.Option(help=f"The optimiser's first step. (default: {OWN}, else {_train.learning_rate})")
 ]
+Recipe = Annotated[
+    RecipeName | None,
+    typer.Option(
+        "--recipe",
+        help="shared: the same optimizer, rate and epochs for every model; paper: those of the model's own paper."
+        f" (default: {_train.recipe})",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help=f"Seed of splits and weights. (default: {_train.seed})")]
 TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps. (default: auto)")]
 AsReleased = Annotated[
     bool,
     typer.Option(
-        "--as-released", help="Make sam-mil behave like the code released with its paper; for comparison only."
+        "--as-released",
+        help=f"Make {RELEASED} behave like the code released with their papers; for comparison only.",
     ),
 ]
 NegativeClass = Annotated[
@@ -120,5 +139,5 @@ def train_settings(
 
 def check_as_released(as_released: bool, names: list[str]) -> None:
     """Refuse the option where no model has such a mode."""
-    if as_released and not any(name.partition("+")[0] == "sam-mil" for name in names):
-        raise SettingsError("--as-released is only for sam-mil", hint="Leave it out, or choose sam-mil")
+    if as_released and not any(aggregator_card(ModelSettings(name=name)).has_released_way for name in names):
+        raise SettingsError(f"--as-released is only for {RELEASED}", hint="Leave it out, or choose one of these")

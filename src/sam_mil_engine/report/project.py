@@ -154,6 +154,9 @@ class _Builder:
         epochs = [str(fold["epochs"]) for fold in first.folds if "epochs" in fold]  # none in an evaluation
         if single and epochs:
             facts.append(("Epochs", ", ".join(epochs)))
+        recipe = settings[0].get("train", {}).get("recipe") if single else None
+        if recipe is not None:
+            facts.append(("Recipe", str(recipe)))
         evaluated = settings[0].get("evaluated") if single else None
         if evaluated is not None:
             facts.append(("Models of", str(evaluated)))

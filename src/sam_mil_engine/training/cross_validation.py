@@ -19,7 +19,7 @@ from .data import match_bags
 from .folds import Split, check_split, k_fold
 from .labels import read_labels
 from .plan import FoldJob, Runner, RunPlan, run_in_sequence
-from .recipe import resolve
+from .recipe import resolve, with_saved_recipe
 from .run_files import TrainResult
 from .split_files import match_known_ids, read_splits
 
@@ -124,10 +124,13 @@ def cross_validate(
     (['mean', 'abmil+groups'], 2)
     """
     out_dir, plan = Path(out_dir), _changed(protocol_named(protocol), folds, repeats)
-    by_name = {
-        name: resolve(settings.model_copy(update={"model": model}), protocol=plan.training)
-        for name, model in _models(models, settings.model).items()
-    }
+    named = _models(models, settings.model)
+    folders = {name: out_dir if len(named) == 1 else out_dir / name for name in named}
+    by_name = {}
+    for name, model in named.items():
+        chosen = settings.model_copy(update={"model": model})
+        chosen = with_saved_recipe(chosen, folders[name]) if resume else chosen
+        by_name[name] = resolve(chosen, protocol=plan.training, progress=progress)
     labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     if plan.by_patient:
         labels = with_patients(labels)
@@ -140,17 +143,14 @@ def cross_validate(
         drawn = _given(splits, cohort.table, progress)
     else:
         raise SettingsError("folds and repeats are those of the splits", hint="Leave one of the two out")
-    single = len(by_name) == 1
     plans = {
-        name: RunPlan(
-            out_dir=out_dir if single else out_dir / name, cohort=cohort, splits=tuple(drawn), settings=chosen
-        )
+        name: RunPlan(out_dir=folders[name], cohort=cohort, splits=tuple(drawn), settings=chosen)
         for name, chosen in by_name.items()
     }
     _run([job for run in plans.values() for job in run.begin(resume=resume)], runner, progress)
     runs = {name: run.finish() for name, run in plans.items()}
     table = compare_runs(runs)
-    if not single:
+    if len(runs) > 1:
         write_comparison(out_dir / layout.COMPARISON, table)
     return CrossValidation(out_dir, runs, table)
 

@@ -13,7 +13,7 @@ from .data import match_bags
 from .folds import Split, check_split, from_column, holdout
 from .labels import read_labels
 from .plan import RunPlan, run_in_sequence
-from .recipe import resolve
+from .recipe import resolve, with_saved_recipe
 from .run_files import TrainResult
 from .split_files import match_known_ids, read_splits
 
@@ -76,7 +76,7 @@ def train(
     (('normal', 'tumour'), 2)
     """
     out_dir = Path(out_dir)
-    settings = resolve(settings)
+    settings = resolve(with_saved_recipe(settings, out_dir) if resume else settings, progress=progress)
     labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
     if splits is not None and "split" in cohort.table:
