@@ -199,7 +199,9 @@ def report(rows: list[list[str]], data: dict[str, Dataset]) -> str:
         "# Classic MIL benchmarks\n\n"
         "Accuracy, mean ± SD over the 5 x 10 folds of the files, at probability 0.5.\n\n"
         + markdown(columns, [published, *rows])
-        + "\nThe ± of all rows but the published one is the standard deviation over 50 folds. Counting alone makes"
+        + "\nThe ± of our rows is the standard deviation over 50 folds; that of the published row is, by the caption"
+        " of its table, the standard error of a mean over 5 runs of 10 folds. The two cannot be compared: the"
+        " standard error of our means, if folds were independent, would be the ± divided by 7. Counting alone makes"
         " the accuracy of a fold of 9 to 20 bags vary by 0.08 to 0.11, so the ± do not show whether a difference"
         " from the published row is due to chance.\n"
         + f"\nProtocol: features standardised on the training instances of each fold; hidden width"
