@@ -46,7 +46,7 @@ REFERENCE = "abmil"
 PROCESS = ProcessSettings(
     preset="tcga", tiles=TileSettings(patch_size=80), segments=SegmentSettings(segmenter="regions")
 )
-#: Set explicitly, so that no model's recipe changes it: every model has the same budget.
+#: Every model has the same budget.
 TRAIN = TrainSettings(
     epochs=8, learning_rate=1e-3, weight_decay=1e-5, optimizer="adam", patience=8, min_epochs=8, device="cpu"
 )

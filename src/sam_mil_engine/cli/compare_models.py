@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from .. import layout
+from ..errors import SettingsError
 from .comparison_tables import print_comparison, print_recipes, records
 from .console import print_json, print_line
 from .options import Json
-from .train_options import Join, JoinOption, Level, LevelOption
+from .train_options import Join, JoinOption, Level, LevelOption, of_probabilities
 
 
 def command(
@@ -43,8 +44,13 @@ def command(
 
     folders = find_runs(runs)
     found = {name: read_run(folder) for name, folder in folders.items()}
+    if join is Join.bags:
+        raise SettingsError(
+            "bags are joined in training, not in a comparison",
+            hint="Compare runs of `sam-mil-engine cross-validate --level patient --join bags` as they are",
+        )
     if level is Level.patient:
-        found = {name: at_patient_level(run, join=join.value) for name, run in found.items()}
+        found = {name: at_patient_level(run, join=of_probabilities(join)) for name, run in found.items()}
     table = compare_runs(found)
     if output is not None:
         write_comparison(output / layout.COMPARISON, table)

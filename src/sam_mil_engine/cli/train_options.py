@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,7 @@ class Join(StrEnum):
 
     max = "max"
     mean = "mean"
+    bags = "bags"
 
 
 _train, _model = TrainSettings(), ModelSettings()
@@ -104,8 +105,16 @@ Annotations = Annotated[
     ),
 ]
 LevelOption = Annotated[Level, typer.Option("--level", help="Compute metrics and tests per slide or per patient.")]
+BagOption = Annotated[
+    Level, typer.Option("--level", help="patient: all slides of a patient are one bag; else each slide is.")
+]
 JoinOption = Annotated[
-    Join, typer.Option("--join", help="How to join the slides of a patient: largest or mean probability.")
+    Join,
+    typer.Option(
+        "--join",
+        help="How to join the slides of a patient: largest or mean probability (max, mean), or all their patches as"
+        " one bag (bags).",
+    ),
 ]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write every epoch for TensorBoard.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a run that was stopped.")]
@@ -135,6 +144,31 @@ def train_settings(
     if chosen:
         values["model"] = {**values.get("model", {}), **chosen}
     return TrainSettings.parse(assign(values, assignments or [], TrainSettings))
+
+
+def of_probabilities(join: Join) -> Literal["max", "mean"]:
+    """Return how probabilities are joined."""
+    return "mean" if join is Join.mean else "max"
+
+
+def joins_bags(level: Level, join: Join, annotations: Path | None) -> bool:
+    """Whether patients are bags; refuses what cannot be done with them.
+
+    Raises
+    ------
+    SettingsError
+        If bags are to be joined without patients, or compared with annotations of slides.
+    """
+    if join is not Join.bags:
+        return False
+    if level is not Level.patient:
+        raise SettingsError("--join bags is only for patients", hint="Add --level patient")
+    if annotations is not None:
+        raise SettingsError(
+            "annotations belong to slides, not to the joined bags of patients",
+            hint="Leave out --annotations, or join probabilities (--join max)",
+        )
+    return True
 
 
 def check_as_released(as_released: bool, names: list[str]) -> None:
