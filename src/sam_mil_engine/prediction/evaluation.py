@@ -90,7 +90,10 @@ def evaluate_run(
     progress(Progress("evaluate", len(models), len(models), unit="models"))
     content = {
         "evaluated": str(run),
-        "train": {"model": first.settings.model_dump(mode="json")},
+        "train": {
+            "model": first.settings.model_dump(mode="json"),
+            "bags": "patient" if join_bags else "slide",
+        },
         "bags": str(bags_dir),
         "labels": str(labels_csv),
         "versions": versions(),

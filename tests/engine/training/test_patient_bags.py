@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import DataError, SettingsError
+from sam_mil_engine.report.project import build_report
 from sam_mil_engine.training.data import load_bags, match_bags
 from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.patient_bags import join_patients, splits_for
@@ -96,6 +97,9 @@ def test_the_commands_train_and_test_on_patients(cohort: Cohort, patients: Path,
     merged = evaluated.merge(found.predictions, on=["slide_id", "repeat", "fold"], suffixes=("", "_trained"))
     assert merged["p_tumour"].to_numpy() == pytest.approx(merged["p_tumour_trained"].to_numpy(), abs=2e-3)
     assert len(merged) == 20
+
+    for folder, says in (("cv", ["Every bag is a patient: there are no images of slides."]), ("out", [])):
+        assert list(build_report(tmp_path / folder).notes) == says
 
     with pytest.raises(SettingsError, match="--join bags is only for patients"):
         run("cross-validate", *given, *small, "--join", "bags", "-o", tmp_path / "no")
