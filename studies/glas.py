@@ -19,10 +19,11 @@ import torch
 from study import markdown, spread, train_and_test
 
 from sam_mil_engine.bag.h5 import read_bag
+from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.files import atomic_write
 from sam_mil_engine.mil.aggregator import BagTensors
-from sam_mil_engine.mil.building import aggregator_class
 from sam_mil_engine.models.aggregators import AGGREGATORS
+from sam_mil_engine.models.registry import load_builder
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import (
     ModelSettings,
@@ -47,7 +48,7 @@ PROCESS = ProcessSettings(
     tiles=TileSettings(patch_size=80),
     segments=SegmentSettings(segmenter="regions", superpixels=500, cuts=(4, 8, 16, 32)),
 )
-#: Set explicitly, so that no model's recipe changes it: every model has the same budget.
+#: Every model has the same budget.
 TRAIN = TrainSettings(
     epochs=8, learning_rate=1e-3, weight_decay=1e-5, optimizer="adam", patience=8, min_epochs=8, device="cpu"
 )
@@ -66,7 +67,7 @@ def models() -> dict[str, ModelSettings]:
     for name in AGGREGATORS:
         plain = MODEL.model_copy(update={"name": name})
         found[name] = plain
-        kind = aggregator_class(plain)
+        kind = load_builder(AGGREGATORS[name], error=SettingsError)
         if kind.uses_groups:
             found[f"{name}, no group tokens"] = plain.model_copy(update={"groups": False})
         elif kind.accepts_groups:

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from .. import layout
-from .comparison_tables import print_comparison, records
+from ..errors import SettingsError
+from .comparison_tables import print_comparison, print_recipes, records
 from .console import print_json, print_line
 from .options import Json
-from .train_options import Join, JoinOption, Level, LevelOption
+from .train_options import Join, JoinOption, Level, LevelOption, of_probabilities
 
 
 def command(
@@ -38,11 +39,18 @@ def command(
     """
     from ..training.comparison import compare_runs, write_comparison
     from ..training.patient_level import at_patient_level
+    from ..training.recipe import saved_recipe
     from ..training.run_files import find_runs, read_run
 
-    found = {name: read_run(folder) for name, folder in find_runs(runs).items()}
+    folders = find_runs(runs)
+    found = {name: read_run(folder) for name, folder in folders.items()}
+    if join is Join.bags:
+        raise SettingsError(
+            "bags are joined in training, not in a comparison",
+            hint="Compare runs of `sam-mil-engine cross-validate --level patient --join bags` as they are",
+        )
     if level is Level.patient:
-        found = {name: at_patient_level(run, join=join.value) for name, run in found.items()}
+        found = {name: at_patient_level(run, join=of_probabilities(join)) for name, run in found.items()}
     table = compare_runs(found)
     if output is not None:
         write_comparison(output / layout.COMPARISON, table)
@@ -52,5 +60,6 @@ def command(
     print_comparison(
         table, title="comparison" if level is Level.slide else f"patients, by the {join.value} of their slides"
     )
+    print_recipes({name: saved_recipe(folder) for name, folder in folders.items()})
     if output is not None:
         print_line(f"table: {output / 'comparison.csv'}")

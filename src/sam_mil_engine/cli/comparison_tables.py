@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .console import print_table
+from .console import print_line, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,3 +68,14 @@ def _spread(mean: float, sd: float) -> str:
     if not np.isfinite(mean):
         return "none"
     return f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"
+
+
+def print_recipes(recipes: Mapping[str, str | None]) -> None:
+    """Print what the runs were trained with: model -> recipe, None where a run does not say."""
+    known = set(recipes.values())
+    if len(known) == 1:
+        print_line(f"recipe: {known.pop() or 'not recorded'}")
+    else:
+        print_line(
+            "recipes: " + ", ".join(f"{name} {recipe or 'not recorded'}" for name, recipe in recipes.items())
+        )

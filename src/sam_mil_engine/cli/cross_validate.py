@@ -30,11 +30,14 @@ from .train_options import (
     MinEpochs,
     NegativeClass,
     Patience,
+    Recipe,
     Resume,
     Seed,
     TensorBoard,
     TrainDevice,
     check_as_released,
+    joins_bags,
+    of_probabilities,
     train_settings,
 )
 
@@ -72,6 +75,7 @@ def command(
     groups: Groups = None,
     config: Config = None,
     assignments: Set = None,
+    recipe: Recipe = None,
     epochs: Epochs = None,
     patience: Patience = None,
     min_epochs: MinEpochs = None,
@@ -94,7 +98,8 @@ def command(
 ) -> None:
     """Train and test models on the same folds; metrics with intervals, and every model against the first.
 
-    With --level patient, the metrics printed are those of patients (patients.csv, patients.json in each run).
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json in each run); with
+    --join bags, the models are trained and tested with one bag per patient.
     Several models write one run each and comparison.csv next to them. Variants of models may be named in the
     configuration: a table models.NAME holds what is set under "model" otherwise.
 
@@ -116,6 +121,8 @@ def command(
         assignments=assignments,
         model={"groups": groups, "as_released": as_released},
         tensorboard=tensorboard,
+        recipe=recipe,
+        bags="patient" if joins_bags(level, join, annotations) else None,
         epochs=epochs,
         patience=patience,
         min_epochs=min_epochs,
@@ -155,10 +162,10 @@ def command(
                     progress=report,
                 )
     by_name, comparison = dict(result.runs), result.comparison
-    if level is Level.patient:
-        by_name = {name: at_patient_level(run, join=join.value) for name, run in by_name.items()}
+    if level is Level.patient and join is not Join.bags:
+        by_name = {name: at_patient_level(run, join=of_probabilities(join)) for name, run in by_name.items()}
         for run in by_name.values():
-            write_patients(run, join=join.value)
+            write_patients(run, join=of_probabilities(join))
         comparison = compare_runs(by_name)
     if json:
         runs = {

@@ -12,7 +12,17 @@ from .comparison_tables import print_comparison, print_localisation
 from .console import print_json, print_line, progress
 from .label_options import LabelColumn, PatientColumn, SlideColumn
 from .options import Device, Json, Quiet
-from .train_options import Annotations, Bags, Join, JoinOption, Labels, Level, LevelOption
+from .train_options import (
+    Annotations,
+    Bags,
+    Join,
+    JoinOption,
+    Labels,
+    Level,
+    LevelOption,
+    joins_bags,
+    of_probabilities,
+)
 
 
 def command(
@@ -37,11 +47,13 @@ def command(
 ) -> None:
     """Metrics of a trained run on other data: every fold's model, with the threshold it was given in training.
 
-    With --level patient, the metrics printed are those of patients (patients.csv, patients.json).
+    With --level patient, the metrics printed are those of patients (patients.csv, patients.json); with --join bags,
+    all slides of a patient are predicted as one bag.
     With --annotations also how well its maps find what is outlined (localisation.csv, localisation.json).
 
     Example:  sam-mil-engine evaluate study/runs/first --bags other/bags --labels other.csv -o other/evaluated
     """
+    joined = joins_bags(level, join, annotations)
     from ..prediction.evaluation import evaluate_run
     from ..prediction.localisation import bags_of_run, localise_evaluation
     from ..training.comparison import compare_runs
@@ -56,15 +68,16 @@ def command(
             output,
             columns=Columns(slide=slide_column, label=label_column, patient=patient_column),
             allow_seen=allow_seen,
+            join_bags=joined,
             device=device,
             progress=report,
         )
         if annotations is not None:
             paths = bags_of_run(result, bags)
             found = localise_evaluation(result, run, paths, annotations, device=device, progress=report)
-    if level is Level.patient:
-        result = at_patient_level(result, join=join.value)
-        write_patients(result, join=join.value)
+    if level is Level.patient and not joined:
+        result = at_patient_level(result, join=of_probabilities(join))
+        write_patients(result, join=of_probabilities(join))
     if json:
         maps = {} if found is None else {"maps": found.plain()}
         print_json({"output": str(output), **result.summary, **maps, "folds": result.folds})

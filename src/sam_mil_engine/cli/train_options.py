@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ..errors import SettingsError
-from ..models.registry import names
+from ..mil.building import aggregator_card
+from ..models.registry import cards, names
 from ..settings import ModelSettings, TrainSettings
 from .assignments import assign
 
@@ -21,16 +22,25 @@ class Level(StrEnum):
     patient = "patient"
 
 
+class RecipeName(StrEnum):
+    """How models are trained."""
+
+    shared = "shared"
+    paper = "paper"
+
+
 class Join(StrEnum):
     """How the slides of a patient are joined."""
 
     max = "max"
     mean = "mean"
+    bags = "bags"
 
 
 _train, _model = TrainSettings(), ModelSettings()
 MODELS = ", ".join(names("aggregator"))
-OWN = "the model's own recipe"
+OWN = "the recipe's"
+RELEASED = ", ".join(name for name, card in cards("aggregator").items() if card.has_released_way)
 
 Bags = Annotated[Path, typer.Option("--bags", help="Folder of bags (*.h5), or a project.", metavar="DIR")]
 Labels = Annotated[
@@ -60,12 +70,22 @@ MinEpochs = Annotated[
 LearningRate = Annotated[
     float | None, typer.Option(help=f"The optimiser's first step. (default: {OWN}, else {_train.learning_rate})")
 ]
+Recipe = Annotated[
+    RecipeName | None,
+    typer.Option(
+        "--recipe",
+        help="shared: the same optimizer, rate and epochs for every model; paper: those of the model's own paper."
+        f" (default: {_train.recipe})",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help=f"Seed of splits and weights. (default: {_train.seed})")]
 TrainDevice = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or mps. (default: auto)")]
 AsReleased = Annotated[
     bool,
     typer.Option(
-        "--as-released", help="Make sam-mil behave like the code released with its paper; for comparison only."
+        "--as-released",
+        help=f"Make {RELEASED} behave like the code released with their papers; for comparison only.",
     ),
 ]
 NegativeClass = Annotated[
@@ -85,8 +105,16 @@ Annotations = Annotated[
     ),
 ]
 LevelOption = Annotated[Level, typer.Option("--level", help="Compute metrics and tests per slide or per patient.")]
+BagOption = Annotated[
+    Level, typer.Option("--level", help="patient: all slides of a patient are one bag; else each slide is.")
+]
 JoinOption = Annotated[
-    Join, typer.Option("--join", help="How to join the slides of a patient: largest or mean probability.")
+    Join,
+    typer.Option(
+        "--join",
+        help="How to join the slides of a patient: largest or mean probability (max, mean), or all their patches as"
+        " one bag (bags).",
+    ),
 ]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write every epoch for TensorBoard.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume a run that was stopped.")]
@@ -118,7 +146,32 @@ def train_settings(
     return TrainSettings.parse(assign(values, assignments or [], TrainSettings))
 
 
+def of_probabilities(join: Join) -> Literal["max", "mean"]:
+    """Return how probabilities are joined."""
+    return "mean" if join is Join.mean else "max"
+
+
+def joins_bags(level: Level, join: Join, annotations: Path | None) -> bool:
+    """Whether patients are bags; refuses what cannot be done with them.
+
+    Raises
+    ------
+    SettingsError
+        If bags are to be joined without patients, or compared with annotations of slides.
+    """
+    if join is not Join.bags:
+        return False
+    if level is not Level.patient:
+        raise SettingsError("--join bags is only for patients", hint="Add --level patient")
+    if annotations is not None:
+        raise SettingsError(
+            "annotations belong to slides, not to the joined bags of patients",
+            hint="Leave out --annotations, or join probabilities (--join max)",
+        )
+    return True
+
+
 def check_as_released(as_released: bool, names: list[str]) -> None:
     """Refuse the option where no model has such a mode."""
-    if as_released and not any(name.partition("+")[0] == "sam-mil" for name in names):
-        raise SettingsError("--as-released is only for sam-mil", hint="Leave it out, or choose sam-mil")
+    if as_released and not any(aggregator_card(ModelSettings(name=name)).has_released_way for name in names):
+        raise SettingsError(f"--as-released is only for {RELEASED}", hint="Leave it out, or choose one of these")

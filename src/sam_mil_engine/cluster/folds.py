@@ -87,7 +87,8 @@ def _bags(job: FoldJob, share: float) -> LoadedBags:
     settings = job.settings
     paths = {name: str(path) for name, path in job.cohort.paths.items()}
     labels = list(job.cohort.table["label"])
-    name = key(paths, labels, settings.device, settings.cache_dtype, settings.cache_gib, share)
+    parts = {name: list(slides) for name, slides in job.cohort.parts.items()}
+    name = key(paths, parts, labels, settings.device, settings.cache_dtype, settings.cache_gib, share)
     if name not in _LOADED:
         _LOADED.clear()
         _LOADED[name] = bags_for(job, share=share)

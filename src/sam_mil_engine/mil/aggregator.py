@@ -106,14 +106,11 @@ class Aggregator(nn.Module):
         Whether they may.
     stages
         Names of the trainings that make the model, in order; each goes on from the best weights of the one before.
-    recipe
-        Fields of ``TrainSettings`` that the model's paper sets otherwise; used where the user did not set them.
     """
 
     uses_groups: ClassVar[bool] = False
     accepts_groups: ClassVar[bool] = False
     stages: ClassVar[tuple[str, ...]] = ("train",)
-    recipe: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
         super().__init__()
@@ -172,6 +169,10 @@ class Aggregator(nn.Module):
 
         What it keeps must lie in buffers of a fixed shape, so that a resumed or loaded model has it too.
         """
+
+    def clipped_parts(self) -> list[list[nn.Parameter]]:
+        """Parameters whose gradients are clipped together: all, unless parts of the model are trained apart."""
+        return [list(self.parameters())]
 
     def after_step(self) -> None:
         """Run after every optimiser step: a teacher's moving average, for example."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
 from ..models.card import ModelCard
-from ..models.registry import build, find, load_builder, names
+from ..models.registry import build, find, names
 from ..settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -24,10 +24,9 @@ def resolve_name(settings: ModelSettings) -> ModelSettings:
     return _look_up(settings)[1]
 
 
-def aggregator_class(settings: ModelSettings) -> type[Aggregator]:
-    """Return the class that ``settings.name`` means; raises :class:`SettingsError` where there is none."""
-    found: type[Aggregator] = load_builder(_look_up(settings)[0], error=SettingsError)
-    return found
+def aggregator_card(settings: ModelSettings) -> ModelCard:
+    """Return the card that ``settings.name`` means; raises :class:`SettingsError` where there is none."""
+    return _look_up(settings)[0]
 
 
 def _look_up(settings: ModelSettings) -> tuple[ModelCard, ModelSettings]:

@@ -58,6 +58,16 @@ class Dtfd(Aggregator):
         }
         return Loss(total=terms["pseudo_bags"] + terms["bag"], terms=terms, logits=logits)
 
+    def clipped_parts(self) -> list[list[nn.Parameter]]:
+        """Projection, attention and head of tier 1, and tier 2, each by itself, as in the released code."""
+        parts: list[list[nn.Module]] = [
+            [self.project],
+            [self.attend],
+            [self.head],
+            [self.bag_attend, self.bag_head],
+        ]
+        return [[parameter for module in part for parameter in module.parameters()] for part in parts]
+
     def patch_logits(self, output: AggregatorOutput, n_patches: int) -> Tensor:
         """(N, C): the head of tier 1 on the patch embeddings."""
         logits: Tensor = self.head(output.embeddings[:n_patches])
@@ -80,7 +90,7 @@ class Dtfd(Aggregator):
         if options.distill == "MAS":
             ranking = scores.expand(len(parts), -1)
         else:
-            ranking = _class_activation(weights, parts, values, logits)
+            ranking = _class_activation(weights, parts, values, logits, as_released=self.settings.as_released)
         count = min(options.instances, parts.shape[1] // len(parts))
         chosen = [ranking.masked_fill(~parts, -torch.inf).topk(count).indices]
         if options.distill == "MaxMinS":
@@ -120,11 +130,17 @@ def fixed_pseudo_bags(tokens: Tensor, parts: int) -> Tensor:
     return part == torch.arange(parts, device=tokens.device)[:, None]
 
 
-def _class_activation(weights: Tensor, parts: Tensor, values: Tensor, logits: Tensor) -> Tensor:
+def _class_activation(
+    weights: Tensor, parts: Tensor, values: Tensor, logits: Tensor, *, as_released: bool
+) -> Tensor:
     """(m, T): probability of a class from the activation n_m a_i (w_c . h_i) of every token (Eq. 7-9).
 
-    The class is the positive one where there are two, else the one that tier 1 predicts for the pseudo-bag.
+    The class is the positive one where there are two, else the one that tier 1 predicts for the pseudo-bag. As
+    released, it is always the last one, and the activation is a_i (w_c . h_i); with two classes the ranking is the
+    same.
     """
+    if as_released:
+        return torch.softmax(weights.sum(dim=0)[:, None] * values, dim=-1).T[[-1] * len(parts)]
     n_classes = values.shape[1]
     relative = (weights * parts.sum(dim=1, keepdim=True)).sum(dim=0)  # n_m a_i: each token is in one pseudo-bag
     probability = torch.softmax(relative[:, None] * values, dim=-1)

@@ -99,8 +99,8 @@ class GraphAttention(nn.Module):
     """One layer of a graph attention network (Velickovic et al. 2018) with what stands around it in SRMIL.
 
     e_ij = LeakyReLU(a_l . W h_j + a_r . W h_i), softmax over the j that lead to i, sum of W h_j, bias; then, except
-    in a ``plain`` layer, residual, LayerNorm and PReLU. Heads lie side by side. (The code released with SRMIL
-    forgets the residual where both widths agree.)
+    in a ``plain`` layer, residual, LayerNorm and PReLU. Heads lie side by side. With ``as_released`` there is no
+    residual where both widths agree: the code released with SRMIL forgets it there.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class GraphAttention(nn.Module):
         feature_dropout: float,
         attention_dropout: float,
         plain: bool = False,
+        as_released: bool = False,
     ):
         super().__init__()
         self.heads, self.width = heads, width
@@ -125,7 +126,10 @@ class GraphAttention(nn.Module):
         self.residual: nn.Module | None = None
         self.after: nn.Module = nn.Identity()
         if not plain:
-            self.residual = nn.Linear(dim, heads * width, bias=False) if dim != heads * width else nn.Identity()
+            if dim != heads * width:
+                self.residual = nn.Linear(dim, heads * width, bias=False)
+            elif not as_released:
+                self.residual = nn.Identity()
             self.after = nn.Sequential(nn.LayerNorm(heads * width), nn.PReLU())
 
     def forward(self, features: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from ..settings import ModelSettings, SrmilSettings
+from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
 from .patch_graph import Graph, GraphAttention, window_graph
 
@@ -28,23 +25,17 @@ class SrMil(Aggregator):
     is not linear, so there is no evidence. ``patch_logits`` is the MLP on the patch's own embedding: patches and
     supernode go through the same layers, and the released variant without a supernode pools patches in front of the
     same MLP. Nothing in the loss asks for it: it is a reading, not a trained output.
+    With ``settings.as_released`` the second layer of the encoder and the first of the decoder have no residual.
     """
-
-    recipe: ClassVar[Mapping[str, object]] = {
-        "optimizer": "adamw",
-        "learning_rate": 5e-4,
-        "weight_decay": 1e-5,
-        "epochs": 100,
-    }
 
     def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
         super().__init__(settings, dim=dim, n_classes=n_classes)
         options = settings.srmil
         hidden = options.heads * options.head_width
         self.project = nn.Linear(dim, options.width)
-        self.encoder = nn.ModuleList([_layer(options.width, options), _layer(hidden, options)])
+        self.encoder = nn.ModuleList([_layer(options.width, settings), _layer(hidden, settings)])
         self.bridge = nn.Linear(hidden, hidden, bias=False)
-        self.decoder = nn.ModuleList([_layer(hidden, options), _layer(hidden, options, reconstructs=dim)])
+        self.decoder = nn.ModuleList([_layer(hidden, settings), _layer(hidden, settings, reconstructs=dim)])
         self.head = nn.Sequential(
             nn.Linear(options.head_width, options.classifier),
             nn.ReLU(inplace=True),
@@ -113,8 +104,9 @@ class SrMil(Aggregator):
         return rebuilt
 
 
-def _layer(dim: int, options: SrmilSettings, *, reconstructs: int | None = None) -> GraphAttention:
+def _layer(dim: int, settings: ModelSettings, *, reconstructs: int | None = None) -> GraphAttention:
     """Build a layer of the encoder or decoder; the one that ``reconstructs`` D numbers has one head and no more."""
+    options = settings.srmil
     return GraphAttention(
         dim,
         options.head_width if reconstructs is None else reconstructs,
@@ -122,4 +114,5 @@ def _layer(dim: int, options: SrmilSettings, *, reconstructs: int | None = None)
         feature_dropout=options.feature_dropout,
         attention_dropout=options.attention_dropout,
         plain=reconstructs is not None,
+        as_released=settings.as_released,
     )

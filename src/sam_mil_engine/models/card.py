@@ -15,13 +15,34 @@ from typing import Literal, get_args
 from ..errors import SamMilError
 from .files import file_sha256, models_folder
 from .hub import cached_weights
+from .recipes import Recipe
 
 Kind = Literal["segmenter", "encoder", "aggregator", "classifier"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+#: The option that chooses the released code's way.
+AS_RELEASED = "--as-released"
 #: The source of what is installed with this package.
 PACKAGED = "comes with this package"
 #: Hexadecimal digits of a SHA-256.
 _DIGITS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """One thing that this package does otherwise than a paper or the code released with it.
+
+    Attributes
+    ----------
+    paper, released, default
+        What the paper says, what the released code does, and what is done here unless something else is set.
+    select
+        The option that chooses the released code's way; ``--as-released`` is ``model.as_released``.
+    """
+
+    paper: str
+    released: str
+    default: str
+    select: str = AS_RELEASED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +89,10 @@ class ModelCard:
         Package that must be installed to use it, or nothing.
     prompts
         Whether it is a SAM, which answers clicks and boxes.
+    recipe
+        How an aggregator's own paper trains; None where the paper has no recipe for slides.
+    deviations
+        What an aggregator does otherwise than its paper or its code.
     mpp, input_size, dim
         µm per pixel and side of a patch in pixels that it was trained with; numbers in a feature. None where it
         does not apply, is not stated, or depends on the name after the colon.
@@ -92,6 +117,8 @@ class ModelCard:
     folder: Path | None = None
     needs: str = ""
     prompts: bool = False
+    recipe: Recipe | None = None
+    deviations: tuple[Deviation, ...] = ()
     mpp: float | None = None
     input_size: int | None = None
     dim: int | None = None
@@ -100,6 +127,11 @@ class ModelCard:
     def is_family(self) -> bool:
         """Whether it stands for all models of a source, as ``timm:NAME`` does."""
         return bool(self.takes) and self.name.endswith(f":{self.takes}")
+
+    @property
+    def has_released_way(self) -> bool:
+        """Whether ``as_released`` changes the model."""
+        return any(deviation.select == AS_RELEASED for deviation in self.deviations)
 
     @property
     def missing_package(self) -> str:

@@ -19,6 +19,7 @@ from ..training.fitting import evaluate
 from ..training.labels import read_labels
 from ..training.model_folders import find_models
 from ..training.one_split import metrics_of, predictions_of, with_patients_of
+from ..training.patient_bags import join_patients
 from ..training.run_files import TrainResult, read_run, write_results
 from ..training.split_files import read_splits
 from .slide import check_bag
@@ -32,6 +33,7 @@ def evaluate_run(
     *,
     columns: Columns = FOUND_BY_NAME,
     allow_seen: bool = False,
+    join_bags: bool = False,
     device: str = "auto",
     progress: ProgressCallback = silent,
 ) -> TrainResult:
@@ -49,6 +51,8 @@ def evaluate_run(
         Which columns of the labels are meant, where their names do not say it.
     allow_seen
         Do not refuse slides that are called like one the run was trained on.
+    join_bags
+        Predict all slides of a patient as one bag; the rows of the predictions are patients then.
 
     Raises
     ------
@@ -65,9 +69,11 @@ def evaluate_run(
     labels = read_labels(labels_csv, columns=columns, classes=first.classes, progress=progress)
     cohort = match_bags(labels, bags_dir, classes=first.classes, one_class=True, progress=progress)
     if not allow_seen:
-        _check_unseen(Path(run), set(cohort.table["slide_id"]))
+        _check_unseen(Path(run), {*cohort.table["slide_id"], *cohort.table.get("patient_id", ())})
     for path in cohort.paths.values():
         check_bag(first, read_bag(path))
+    if join_bags:
+        cohort = join_patients(cohort, progress=progress)
     bags = load_bags(cohort, device=first.device, progress=progress)
     slides = list(cohort.table["slide_id"])
     folds, tables = [], []
@@ -84,7 +90,10 @@ def evaluate_run(
     progress(Progress("evaluate", len(models), len(models), unit="models"))
     content = {
         "evaluated": str(run),
-        "train": {"model": first.settings.model_dump(mode="json")},
+        "train": {
+            "model": first.settings.model_dump(mode="json"),
+            "bags": "patient" if join_bags else "slide",
+        },
         "bags": str(bags_dir),
         "labels": str(labels_csv),
         "versions": versions(),

@@ -18,7 +18,7 @@ from ..training.calibration import find_negative
 from .charts import Chart
 from .content import Strip
 from .curves import patch_score_chart
-from .runs import read_settings
+from .runs import bags_are_patients, read_settings
 from .strips import make_strips
 
 if TYPE_CHECKING:
@@ -70,8 +70,14 @@ def patches_of_run(folder: Path, run: TrainResult, progress: ProgressCallback) -
 
 
 def find_bags(folder: Path) -> Path | None:
-    """Folder of the bags of a run: what an evaluation names, else ``bags`` in a folder above; None without one."""
-    named = read_settings(folder).get("bags")
+    """Folder of the bags of a run: what an evaluation names, else ``bags`` in a folder above; None without one.
+
+    None also where bags are patients, whose patches lie in several files.
+    """
+    settings = read_settings(folder)
+    if bags_are_patients(settings):
+        return None
+    named = settings.get("bags")
     if named is not None and Path(named).is_dir():
         return Path(named)
     home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)

@@ -24,6 +24,7 @@ from .localisation import localisation_table
 from .patches import PatchesOfRun, patches_of_run, patches_of_scores
 from .process_list import process_table, read_process_list
 from .runs import (
+    bags_are_patients,
     compare_charts,
     differences_table,
     flat,
@@ -154,6 +155,9 @@ class _Builder:
         epochs = [str(fold["epochs"]) for fold in first.folds if "epochs" in fold]  # none in an evaluation
         if single and epochs:
             facts.append(("Epochs", ", ".join(epochs)))
+        recipe = settings[0].get("train", {}).get("recipe") if single else None
+        if recipe is not None:
+            facts.append(("Recipe", str(recipe)))
         evaluated = settings[0].get("evaluated") if single else None
         if evaluated is not None:
             facts.append(("Models of", str(evaluated)))
@@ -187,6 +191,8 @@ class _Builder:
         from ..prediction.slide import predict
         from ..training.checkpoint import load_model
 
+        if bags_are_patients(read_settings(folder)):
+            return [], ["Every bag is a patient: there are no images of slides."]
         home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
         if home is None:
             return [], ["The bags are not in a folder above the run: there are no images of slides."]

@@ -29,6 +29,11 @@ def model_name(settings: Mapping[str, Any]) -> str:
     return f"{model.get('name', 'model')}{'+groups' if model.get('groups') else ''}"
 
 
+def bags_are_patients(settings: Mapping[str, Any]) -> bool:
+    """Whether the bags of a run, by its ``settings.json``, are patients and not slides."""
+    return bool(settings.get("train", {}).get("bags") == "patient")
+
+
 def read_settings(folder: Path) -> dict[str, Any]:
     """Read ``settings.json``; raises :class:`DataError` where it is not readable."""
     file = folder / layout.SETTINGS

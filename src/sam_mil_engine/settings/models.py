@@ -208,7 +208,7 @@ class ModelSettings(Settings):
     as_released: bool = setting(
         False,
         "As released",
-        "sam-mil as the code released with the paper behaves, for comparison only (mil/sam_mil.py).",
+        "dtfd, sam-mil and srmil as the code released with their papers behaves, for comparison only.",
     )
     patch_probability: Literal["instance", "class-activation"] = setting(
         "instance", "Patch probability", "How a patch's class probability is derived (mil/patch_probability.py)."

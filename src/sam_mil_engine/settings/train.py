@@ -13,18 +13,62 @@ from .process import EMBEDDED_SEGMENTER, ProcessSettings, SegmentSettings, TileS
 class TrainSettings(Settings):
     """The optimisation (methods §2): Adam, cosine over the epochs, one bag per step.
 
-    What is not set explicitly, a model's own recipe may set (``training/recipe.py``).
+    With the recipe ``paper``, what is not set explicitly is as the model's paper has it (``training/recipe.py``).
     """
 
     model: ModelSettings = ModelSettings()
-    optimizer: Literal["adam", "adamw"] = setting("adam", "Optimizer", "Of the weights.")
+    recipe: Literal["shared", "paper"] = setting(
+        "shared",
+        "Recipe",
+        "shared: optimizer, rate and epochs are the same for every model; paper: those of the model's own paper or"
+        " code, except for what is set explicitly.",
+    )
+    optimizer: Literal["adam", "adamw", "lookahead-radam"] = setting(
+        "adam", "Optimizer", "Of the weights; lookahead-radam is RAdam with Lookahead (6 steps, half way)."
+    )
     epochs: int = setting(200, "Epochs", "Maximum number of epochs.", unit="epochs", ge=1)
-    learning_rate: float = setting(2e-4, "Learning rate", "At the start; it falls to zero with a cosine.", gt=0)
+    learning_rate: float = setting(2e-4, "Learning rate", "At the start.", gt=0)
+    schedule: Literal["cosine", "step", "constant"] = setting(
+        "cosine",
+        "Schedule",
+        "How the learning rate falls over the epochs: cosine to the last rate, step once, or constant not at all.",
+    )
+    last_rate: float = setting(0.0, "Last rate", "Learning rate at the end of the cosine.", ge=0)
+    step_at: float = setting(0.5, "Step at", "Share of the epochs after which the schedule steps.", ge=0, le=1)
+    step_factor: float = setting(0.2, "Step factor", "The step multiplies the learning rate by this.", gt=0, le=1)
+    beta1: float = setting(0.9, "Beta 1", "Decay of the mean of the gradients, in the optimizer.", ge=0, lt=1)
+    beta2: float = setting(0.999, "Beta 2", "Decay of the mean of their squares, in the optimizer.", ge=0, lt=1)
     weight_decay: float = setting(1e-5, "Weight decay", "Of the optimizer.", ge=0)
+    decay_biases: bool = setting(
+        True, "Decay of biases", "Whether weight decay applies to biases and normalisation too."
+    )
+    clip: float = setting(
+        0.0, "Gradient clipping", "Largest norm of the gradient of a part of the model; 0: no clipping.", ge=0
+    )
+    accumulate: int = setting(
+        1, "Slides per step", "Slides whose gradients are averaged in a step.", unit="slides", ge=1
+    )
     patience: int = setting(
-        30, "Patience", "Epochs without a better validation loss before training stops.", unit="epochs", ge=1
+        30,
+        "Patience",
+        "Epochs without a lower validation loss before training stops; 0: it never stops early.",
+        unit="epochs",
+        ge=0,
     )
     min_epochs: int = setting(130, "First stop", "The first epoch at which training may stop.", unit="epochs", ge=0)
+    best_by: Literal["loss", "auc"] = setting(
+        "loss", "Best epoch", "The epoch that is kept has the lowest validation loss, or the largest AUC."
+    )
+    best_from: float = setting(
+        0.0,
+        "Best epoch from",
+        "Share of the epochs before which none is kept, if there are later ones.",
+        ge=0,
+        lt=1,
+    )
+    bags: Literal["slide", "patient"] = setting(
+        "slide", "One bag per", "patient: the slides of a patient are one bag (training/patient_bags.py)."
+    )
     seed: int = setting(2021, "Seed", "Of splits, weights and order.")
     val_fraction: float = setting(0.2, "Validation share", "Share of the slides for validation.", gt=0, lt=1)
     test_fraction: float = setting(0.2, "Test share", "Share of the slides for the test.", gt=0, lt=1)
@@ -109,7 +153,10 @@ def protocol_named(name: str | None) -> ProtocolSettings:
 
 
 #: Fields of :class:`TrainSettings` that runs of version 0.1 do not have: no part of a run's key while unchanged.
-LATER: frozenset[str] = frozenset({"calibrate", "negative_class", "balance"})
+LATER: frozenset[str] = frozenset(
+    {"calibrate", "negative_class", "balance", "recipe", "schedule", "last_rate", "step_at", "step_factor", "beta1"}
+    | {"beta2", "decay_biases", "clip", "accumulate", "best_by", "best_from", "bags"}
+)
 #: Fields of :class:`TrainSettings` that say where and how fast a run is computed, not which one it is.
 PLACE: frozenset[str] = frozenset({"device", "cache_gib", "tensorboard"})
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..bag.feature_bag import FeatureBag
 from ..bag.h5 import read_bag
+from ..bag.joining import join_bags
 from ..errors import BagError
 from ..mil.aggregator import BagTensors
 
@@ -40,8 +41,8 @@ class BagStore:
 
     Parameters
     ----------
-    paths, targets
-        slide_id -> bag file, and position of its class.
+    files, targets
+        slide_id -> bag files (several are joined to one bag), and position of its class.
     device
         Device on which bags are used and cached.
     dtype
@@ -52,14 +53,14 @@ class BagStore:
 
     def __init__(
         self,
-        paths: Mapping[str, Path],
+        files: Mapping[str, Sequence[Path]],
         targets: Mapping[str, int],
         *,
         device: torch.device | str = "cpu",
         dtype: Literal["float16", "float32"] = "float16",
         budget: float = float("inf"),
     ):
-        self._paths = paths
+        self._files = files
         self._labels = {name: torch.tensor(target, device=device) for name, target in targets.items()}
         self._device, self._dtype, self._budget = device, _TYPES[dtype], budget
         self._kept: dict[str, BagTensors] = {}
@@ -79,7 +80,7 @@ class BagStore:
         if not all(map(torch.isfinite, tensors.tokens.aminmax())):
             raise BagError(
                 f"a feature is too large for {self._dtype}",
-                where=self._paths[slide_id],
+                where=self._files[slide_id][0],
                 hint="Keep bags in full precision: cache_dtype = 'float32'",
             )
         size = n_bytes(tensors)
@@ -118,7 +119,9 @@ class BagStore:
 
     def _read(self, slide_id: str) -> BagTensors:
         kept = self._kept.get(slide_id)
-        return self._compact(read_bag(self._paths[slide_id])) if kept is None else kept
+        if kept is not None:
+            return kept
+        return self._compact(join_bags(slide_id, [read_bag(file) for file in self._files[slide_id]]))
 
     def _compact(self, bag: FeatureBag) -> BagTensors:
         tensors = BagTensors.of(bag, device=self._device)

@@ -9,27 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import layout
-from ..errors import DataError, SettingsError
+from ..errors import SettingsError
 from ..progress import Progress, ProgressCallback, notice, silent
 from ..settings import ModelSettings, ProtocolSettings, TrainSettings, protocol_named
 from ..tables.cells import listing
 from ..tables.columns import FOUND_BY_NAME, Columns
 from .comparison import compare_runs, write_comparison
-from .data import match_bags
+from .data import Cohort, match_bags
 from .folds import Split, check_split, k_fold
 from .labels import read_labels
+from .patient_bags import join_patients, splits_for, with_patients
 from .plan import FoldJob, Runner, RunPlan, run_in_sequence
-from .recipe import resolve
+from .recipe import resolve, with_saved_recipe
 from .run_files import TrainResult
-from .split_files import match_known_ids, read_splits
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _DEFAULTS = TrainSettings()
 _FOLDER = re.compile(r"[\w][\w.+-]*")
-#: The patient in the name of a slide of The Cancer Genome Atlas: project, site and participant.
-_TCGA = re.compile(r"TCGA-\w{2}-\w{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,33 +122,35 @@ def cross_validate(
     (['mean', 'abmil+groups'], 2)
     """
     out_dir, plan = Path(out_dir), _changed(protocol_named(protocol), folds, repeats)
-    by_name = {
-        name: resolve(settings.model_copy(update={"model": model}), protocol=plan.training)
-        for name, model in _models(models, settings.model).items()
-    }
+    named = _models(models, settings.model)
+    folders = {name: out_dir if len(named) == 1 else out_dir / name for name in named}
+    by_name = {}
+    for name, model in named.items():
+        chosen = settings.model_copy(update={"model": model})
+        chosen = with_saved_recipe(chosen, folders[name]) if resume else chosen
+        by_name[name] = resolve(chosen, protocol=plan.training, progress=progress)
     labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     if plan.by_patient:
         labels = with_patients(labels)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
+    if settings.bags == "patient":
+        cohort = join_patients(cohort, progress=progress)
     if "split" in labels:
         progress(notice("labels", "the column split is not used: cross-validation has folds"))
     if splits is None:
         drawn = _draw(cohort.table, plan, settings)
     elif folds is None and repeats is None:
-        drawn = _given(splits, cohort.table, progress)
+        drawn = _given(splits, cohort, progress)
     else:
         raise SettingsError("folds and repeats are those of the splits", hint="Leave one of the two out")
-    single = len(by_name) == 1
     plans = {
-        name: RunPlan(
-            out_dir=out_dir if single else out_dir / name, cohort=cohort, splits=tuple(drawn), settings=chosen
-        )
+        name: RunPlan(out_dir=folders[name], cohort=cohort, splits=tuple(drawn), settings=chosen)
         for name, chosen in by_name.items()
     }
     _run([job for run in plans.values() for job in run.begin(resume=resume)], runner, progress)
     runs = {name: run.finish() for name, run in plans.items()}
     table = compare_runs(runs)
-    if not single:
+    if len(runs) > 1:
         write_comparison(out_dir / layout.COMPARISON, table)
     return CrossValidation(out_dir, runs, table)
 
@@ -159,26 +159,6 @@ def _run(jobs: Sequence[FoldJob], runner: Runner, progress: ProgressCallback) ->
     progress(Progress("folds", 0, len(jobs), unit="folds"))
     for done, job in enumerate(runner(jobs, progress), start=1):
         progress(Progress("folds", done, len(jobs), unit="folds", message=f"{job.name} is done"))
-
-
-def with_patients(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return the labels with a patient for every slide, from the names of TCGA's slides if need be.
-
-    Raises
-    ------
-    DataError
-        If the patients are not known.
-    """
-    if "patient_id" in labels:
-        return labels
-    found = {name: match[0] for name in labels["slide_id"] if (match := _TCGA.match(name))}
-    unknown = [name for name in labels["slide_id"] if name not in found]
-    if unknown:
-        raise DataError(
-            f"the patient of {len(unknown)} slides is not known: {listing(unknown)}",
-            hint="Add the column patient_id to the labels, say which column it is, or choose another protocol",
-        )
-    return labels.assign(patient_id=labels["slide_id"].map(found))
 
 
 def _changed(plan: ProtocolSettings, folds: int | None, repeats: int | None) -> ProtocolSettings:
@@ -215,10 +195,10 @@ def _draw(table: pd.DataFrame, plan: ProtocolSettings, settings: TrainSettings) 
     )
 
 
-def _given(path: str | Path, table: pd.DataFrame, progress: ProgressCallback) -> list[Split]:
-    found = [check_split(split, table) for split in match_known_ids(read_splits(path), table["slide_id"])]
+def _given(path: str | Path, cohort: Cohort, progress: ProgressCallback) -> list[Split]:
+    found = [check_split(split, cohort.table) for split in splits_for(path, cohort)]
     used = {slide_id for split in found for part in (split.train, split.val, split.test) for slide_id in part}
-    unused = [slide_id for slide_id in table["slide_id"] if slide_id not in used]
+    unused = [slide_id for slide_id in cohort.table["slide_id"] if slide_id not in used]
     if unused:
         message = f"{len(unused)} slides are in no split and are not used: {listing(unused)}"
         progress(notice("labels", message))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..bag.h5 import read_bag
+from ..bag.joining import join_bags
 from ..bag.names import KnownNames
 from ..bag.native import bags_in
 from ..errors import DataError
@@ -38,6 +39,8 @@ class Cohort:
         Bags in the folder that have no label.
     missing
         Labelled slides without a bag, left out of the table on request.
+    parts
+        Where the bags are patients, the slides of each; the rows of the table are patients then. Else empty.
     """
 
     table: pd.DataFrame
@@ -45,6 +48,13 @@ class Cohort:
     paths: Mapping[str, Path]
     unlabelled: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, tuple[Path, ...]]:
+        """Bag -> its files: one, or one per slide of the patient."""
+        names = self.table["slide_id"]
+        return {name: tuple(self.paths[slide] for slide in self.parts.get(name, (name,))) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +180,15 @@ def load_bags(
         slide_id: cohort.classes.index(label)
         for slide_id, label in zip(cohort.table["slide_id"], cohort.table["label"], strict=True)
     }
-    store = BagStore(cohort.paths, targets, device=device, dtype=dtype, budget=budget)
-    kinds: dict[str, Expects] = {}
-    for number, slide_id in enumerate(targets):
-        progress(Progress("bags", number, len(targets), unit="bags", message=slide_id))
-        bag = read_bag(cohort.paths[slide_id]).check()
-        kinds[slide_id] = Expects.of(bag)
-        store.offer(slide_id, bag)
+    files = cohort.files
+    store = BagStore(files, targets, device=device, dtype=dtype, budget=budget)
+    kinds: dict[Path, Expects] = {}
+    for number, name in enumerate(targets):
+        progress(Progress("bags", number, len(targets), unit="bags", message=name))
+        bags = [read_bag(file).check() for file in files[name]]
+        kinds |= {file: Expects.of(bag) for file, bag in zip(files[name], bags, strict=True)}
+        store.offer(name, join_bags(name, bags))
     kept = f"{store.n_cached} cached in memory, {store.cached_bytes / 2**30:.1f} GiB"
     message = "" if store.n_cached == len(targets) else f"{kept}; the others are read again in every epoch"
     progress(Progress("bags", len(targets), len(targets), unit="bags", message=message))
-    return LoadedBags(store, common_kind(kinds, cohort.paths))
+    return LoadedBags(store, common_kind(kinds))

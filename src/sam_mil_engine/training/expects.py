@@ -111,16 +111,16 @@ def patch_mpp(attrs: Mapping[str, Any]) -> float | None:
     return mpp * float(np.mean(attrs["size_px0"])) / float(attrs["patch_size"])
 
 
-def common_kind(kinds: Mapping[str, Expects], paths: Mapping[str, Path]) -> Expects:
+def common_kind(kinds: Mapping[Path, Expects]) -> Expects:
     """Return what all bags have in common; raises :class:`BagError` naming two that must not be mixed."""
-    (first_id, first), *others = kinds.items()
-    for slide_id, kind in others:
+    (first_file, first), *others = kinds.items()
+    for file, kind in others:
         for name, meaning in (("encoder", "encoder"), ("dim", "feature width"), ("patch_size", "patch size")):
             ours, theirs = getattr(first, name), getattr(kind, name)
             if ours != theirs:
                 raise BagError(
-                    f"the {meaning} is {theirs}, but {ours} in {paths[first_id]}",
-                    where=paths[slide_id],
+                    f"the {meaning} is {theirs}, but {ours} in {first_file}",
+                    where=file,
                     hint="Train on bags that were processed with the same settings",
                 )
     known = [kind.mpp for kind in kinds.values() if kind.mpp is not None]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,17 @@ from ..settings import TrainSettings
 from .bag_store import Example, bags_of, in_order, labels_of
 from .calibration import at_temperature
 from .metrics import compute_metrics
+from .optimization import (
+    History,
+    Row,
+    best_row,
+    clip_gradients,
+    make_optimizer,
+    rate_of,
+    set_rate,
+    should_stop,
+)
 from .progress_file import read_progress, restore, save_progress
-
-#: One epoch: epoch (counted through all stages), stage (where a model has several), lr, losses, val_loss, val_auc.
-Row = dict[str, Any]
-History = list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,8 @@ def fit(
     """Train ``model`` in place, stage after stage; it ends with the best weights of its last stage.
 
     In each of the model's stages: a fresh optimiser over what requires gradients, one bag per step, a rate that
-    falls with a cosine over the epochs (methods §2). A stage stops when the validation loss has not improved for
-    ``patience`` epochs and ``min_epochs`` are done; its best weights go into the next.
+    falls over the epochs (methods §2). A stage stops when the validation loss has not improved for ``patience``
+    epochs and ``min_epochs`` are done; its best weights go into the next.
 
     Parameters
     ----------
@@ -95,7 +100,8 @@ def fit(
         for epoch in range(len(rows), settings.epochs):
             if should_stop(rows, settings):
                 break
-            rate = cosine(optimizer, epoch, settings)
+            rate = rate_of(epoch, settings)
+            set_rate(optimizer, rate)
             start = Progress("train", number * settings.epochs + epoch, len(model.stages) * settings.epochs)
             losses = train_epoch(model, train, optimizer, settings=settings, start=start, progress=progress)
             result = evaluate(model, val, settings=settings)
@@ -104,7 +110,7 @@ def fit(
             row = {"epoch": len(history), **named, "lr": rate, **losses, "val_loss": result.loss, "val_auc": auc}
             rows.append(row)
             history.append(row)
-            if best_row(rows) is row:
+            if best_row(rows, settings) is row:
                 best = copy.deepcopy(model.state_dict())
             save_progress(checkpoint, model, optimizer, stage=stage, history=history, best=best)
             if on_epoch is not None:
@@ -122,7 +128,7 @@ def train_epoch(
     start: Progress,
     progress: ProgressCallback = silent,
 ) -> Row:
-    """Take one step per bag, in random order; return the mean loss and the mean of each of its terms.
+    """Take a step after every ``accumulate`` bags, in random order; return the means of the loss and of its terms.
 
     ``start`` counts epochs: those done, and all there may be. Balanced by ``weights``, the loss of a slide is
     multiplied by n / (C n_c), n_c of the n slides being of its class; by ``sampling``, as many slides as there are
@@ -133,15 +139,18 @@ def train_epoch(
     n = len(examples)
     message = f"epoch {start.done + 1}"
     weights = class_weights(examples)
+    optimizer.zero_grad()
     for step, example in enumerate(in_order(examples, _order(examples, weights, settings))):
         progress(Progress(start.stage, start.done * n + step, start.total * n, unit="bags", message=message))
         with autocast(example.label.device, settings):
             loss = model.loss(example.bag, example.label)
         weight = float(weights[int(example.label)]) if settings.balance == "weights" else 1.0
-        optimizer.zero_grad()
-        torch.autograd.backward(loss.total * weight)
-        optimizer.step()
-        model.after_step()
+        torch.autograd.backward(loss.total * (weight / settings.accumulate))
+        if (step + 1) % settings.accumulate == 0 or step + 1 == n:
+            clip_gradients(model, settings)
+            optimizer.step()
+            optimizer.zero_grad()
+            model.after_step()
         for name, value in {"loss": loss.total, **loss.terms}.items():
             sums[name] = sums.get(name, 0.0) + value.detach()
     means = {f"train_{name}": float(total) / n for name, total in sums.items()}
@@ -197,42 +206,6 @@ def prepare(model: Aggregator, train: Sequence[Example]) -> None:
     """Let the model take from the training bags what its stage needs."""
     model.eval()
     model.prepare_stage(bags_of(train))
-
-
-def make_optimizer(model: Aggregator, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return a fresh optimiser over the parameters that require gradients now."""
-    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
-        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    return optimizer
-
-
-def cosine(optimizer: torch.optim.Optimizer, epoch: int, settings: TrainSettings) -> float:
-    """Set and return the rate of ``epoch`` of a stage: half a cosine from the first rate to zero."""
-    rate = settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    return rate
-
-
-def should_stop(rows: Sequence[Row], settings: TrainSettings) -> bool:
-    """Whether a stage with these epochs has stopped improving."""
-    if len(rows) < max(settings.min_epochs, 1):
-        return False
-    return int(rows[-1]["epoch"]) - int(best_row(rows)["epoch"]) >= settings.patience
-
-
-def best_row(rows: Sequence[Row]) -> Row:
-    """Return the first epoch with the lowest validation loss."""
-    return min(rows, key=lambda row: row["val_loss"])
-
-
-def best_epoch(history: History) -> int:
-    """Return the epoch whose weights the training ended with: the best one of the last stage."""
-    last = history[-1].get("stage")
-    return int(best_row([row for row in history if row.get("stage") == last])["epoch"])
 
 
 def autocast(device: torch.device, settings: TrainSettings | None) -> torch.autocast:

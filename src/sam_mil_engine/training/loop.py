@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..progress import ProgressCallback, notice, silent
 from ..settings import TrainSettings
 from ..tables.columns import FOUND_BY_NAME, Columns
-from .data import match_bags
+from .data import Cohort, match_bags
 from .folds import Split, check_split, from_column, holdout
 from .labels import read_labels
+from .patient_bags import join_patients, splits_for
 from .plan import RunPlan, run_in_sequence
-from .recipe import resolve
+from .recipe import resolve, with_saved_recipe
 from .run_files import TrainResult
-from .split_files import match_known_ids, read_splits
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _DEFAULTS = TrainSettings()
 
@@ -76,21 +72,24 @@ def train(
     (('normal', 'tumour'), 2)
     """
     out_dir = Path(out_dir)
-    settings = resolve(settings)
+    settings = resolve(with_saved_recipe(settings, out_dir) if resume else settings, progress=progress)
     labels = read_labels(labels_csv, columns=columns, classes=settings.classes, progress=progress)
     cohort = match_bags(labels, bags_dir, classes=settings.classes, progress=progress)
+    if settings.bags == "patient":
+        cohort = join_patients(cohort, progress=progress)
     if splits is not None and "split" in cohort.table:
         progress(notice("labels", "the column split is not used: the splits are given"))
-    split = _one_split(cohort.table, splits, settings)
+    split = _one_split(cohort, splits, settings)
     run = RunPlan(out_dir=out_dir, cohort=cohort, splits=(split,), settings=settings)
     for _ in run_in_sequence(run.begin(resume=resume), progress):
         pass  # the job leaves its result in its folder
     return run.finish()
 
 
-def _one_split(table: pd.DataFrame, splits: str | Path | None, settings: TrainSettings) -> Split:
+def _one_split(cohort: Cohort, splits: str | Path | None, settings: TrainSettings) -> Split:
+    table = cohort.table
     if splits is not None:
-        found = match_known_ids(read_splits(splits), table["slide_id"])
+        found = splits_for(splits, cohort)
         if len(found) != 1:
             raise DataError(
                 f"the file holds {len(found)} splits, but training takes one",

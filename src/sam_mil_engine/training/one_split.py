@@ -22,9 +22,10 @@ from .checkpoint import TrainedModel, save_model
 from .data import LoadedBags
 from .domain import FeatureDomain
 from .epoch_log import epoch_log
-from .fitting import Evaluation, best_epoch, evaluate, fit, seeded
+from .fitting import Evaluation, evaluate, fit, seeded
 from .folds import Split
 from .metrics import choose_threshold, compute_metrics, predicted_classes
+from .optimization import best_epoch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,14 +102,15 @@ def train_split(
         ),
     )
     steps = len(model.stages) * settings.epochs * len(train_bags)
-    progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best_epoch(history) + 1}"))
+    best = best_epoch(history, settings)
+    progress(Progress("train", steps, steps, unit="bags", message=f"best epoch {best + 1}"))
     shown, part = (split.val, "val") if test is None else (split.test, "test")
     return SplitResult(
         metrics={
             "repeat": split.repeat,
             "fold": split.fold,
             "epochs": len(history),
-            "best_epoch": best_epoch(history),
+            "best_epoch": best,
             "threshold": threshold,
             "threshold_rule": settings.threshold_rule,
             "temperature": temperature,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,6 +50,26 @@ def at_patient_level(run: TrainResult, *, join: Join = "max") -> TrainResult:
     return replace(run, folds=tuple(folds), predictions=table, summary=summary)
 
 
+def labels_of_patients(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, str]:
+    """Return patient -> class: the last class of two where a slide is of it; of more, that of all its slides.
+
+    Raises
+    ------
+    DataError
+        If slides of a patient are of different classes beyond two.
+    """
+    place = {name: number for number, name in enumerate(classes)}
+    found, mixed = {}, []
+    for patient, labels in table.groupby("patient_id", sort=True)["label"]:
+        of_slides = sorted(set(labels), key=lambda name: place[name])
+        if len(of_slides) > 1 and len(classes) > 2:
+            mixed.append(str(patient))
+        found[str(patient)] = str(of_slides[-1])
+    if mixed:
+        raise DataError(f"the slides of {len(mixed)} patients are of several classes: {listing(mixed)}")
+    return found
+
+
 def write_patients(run: TrainResult, *, join: Join) -> None:
     """Write the predictions and metrics of patients next to those of the slides of a run."""
     atomic_write(run.out_dir / layout.PATIENTS, csv_frame(run.predictions))
@@ -61,15 +81,11 @@ def _joined(run: TrainResult, thresholds: Mapping[tuple[int, int], float], join:
     import pandas as pd
 
     columns = [f"p_{name}" for name in run.classes]
-    place = {name: number for number, name in enumerate(run.classes)}
+    labels = labels_of_patients(run.predictions, run.classes)
     rows: list[dict[str, Any]] = []
-    mixed: list[str] = []
     for _, slides in run.predictions.groupby(["repeat", "fold", "patient_id"], sort=True):
         first = slides.iloc[0]
         repeat, fold, patient = int(first["repeat"]), int(first["fold"]), str(first["patient_id"])
-        labels = sorted(set(slides["label"]), key=lambda name: place[name])
-        if len(labels) > 1 and len(run.classes) > 2:
-            mixed.append(patient)
         p = slides[columns].to_numpy(dtype=np.float64)
         joined = p.max(axis=0) if join == "max" else p.mean(axis=0)
         if len(run.classes) == 2:
@@ -79,7 +95,7 @@ def _joined(run: TrainResult, thresholds: Mapping[tuple[int, int], float], join:
         rows.append(
             {
                 "slide_id": patient,
-                "label": labels[-1],
+                "label": labels[patient],
                 "repeat": repeat,
                 "fold": fold,
                 "split": first["split"],
@@ -88,10 +104,6 @@ def _joined(run: TrainResult, thresholds: Mapping[tuple[int, int], float], join:
                 "patient_id": patient,
                 "slides": len(slides),
             }
-        )
-    if mixed:
-        raise DataError(
-            f"the slides of {len(mixed)} patients are of several classes: {listing(sorted(set(mixed)))}"
         )
     return pd.DataFrame(rows)
 

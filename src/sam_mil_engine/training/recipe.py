@@ -1,15 +1,24 @@
-"""The settings that a training really has: what was set, else what the model's paper says, else the default."""
+"""The settings that a training really has: what was set, else recipe, protocol, defaults."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
+from .. import layout
 from ..errors import SettingsError
-from ..mil.building import aggregator_class, resolve_name
+from ..mil.building import aggregator_card, resolve_name
+from ..progress import ProgressCallback, notice, silent
 from ..settings import TrainSettings
 
 
-def resolve(settings: TrainSettings, *, protocol: Mapping[str, object] | None = None) -> TrainSettings:
+def resolve(
+    settings: TrainSettings,
+    *,
+    protocol: Mapping[str, object] | None = None,
+    progress: ProgressCallback = silent,
+) -> TrainSettings:
     """Fill in what was not set explicitly, and resolve the model's name.
 
     Parameters
@@ -17,7 +26,10 @@ def resolve(settings: TrainSettings, *, protocol: Mapping[str, object] | None = 
     settings
         Fields that were set win over everything else.
     protocol
-        Fields that a protocol sets; the model's own recipe (``Aggregator.recipe``) wins over them.
+        Fields that a protocol sets; the model's recipe (``ModelCard.recipe``), where ``settings.recipe`` is
+        ``paper``, wins over them.
+    progress
+        Told where the model has no recipe of its own.
 
     Raises
     ------
@@ -25,12 +37,37 @@ def resolve(settings: TrainSettings, *, protocol: Mapping[str, object] | None = 
         If there is no such model, or its recipe names a field that does not exist.
     """
     model = resolve_name(settings.model)
-    recipe = aggregator_class(model).recipe
-    unknown = sorted(set(recipe) - set(TrainSettings.model_fields))
-    if unknown:
-        raise SettingsError(f"the recipe of {model.name!r} sets unknown fields: {', '.join(unknown)}")
-    filled = {**(protocol or {}), **recipe}
+    filled = dict(protocol or {})
+    if settings.recipe == "paper":
+        filled |= _recipe_of(settings, progress)
     missing = {name: value for name, value in filled.items() if name not in settings.model_fields_set}
     return TrainSettings.parse(
         {**{name: getattr(settings, name) for name in settings.model_fields_set}, **missing, "model": model}
     )
+
+
+def _recipe_of(settings: TrainSettings, progress: ProgressCallback) -> Mapping[str, object]:
+    card = aggregator_card(settings.model)
+    if card.recipe is None:
+        progress(notice("train", f"{card.name} has no recipe of its own: the shared recipe is used"))
+        return {}
+    unknown = sorted(set(card.recipe.settings) - set(TrainSettings.model_fields))
+    if unknown:
+        raise SettingsError(f"the recipe of {card.name!r} sets unknown fields: {', '.join(unknown)}")
+    return card.recipe.settings
+
+
+def with_saved_recipe(settings: TrainSettings, run: Path) -> TrainSettings:
+    """Return the settings with the recipe of the run in this folder, unless one was set."""
+    saved = saved_recipe(run)
+    if saved is None or "recipe" in settings.model_fields_set:
+        return settings
+    return TrainSettings.parse({**settings.model_dump(exclude_unset=True), "recipe": saved})
+
+
+def saved_recipe(run: Path) -> str | None:
+    """Return the recipe of the run in this folder; None where there is no run, or one of an earlier version."""
+    try:
+        return str(json.loads((run / layout.SETTINGS).read_text(encoding="utf-8"))["train"]["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

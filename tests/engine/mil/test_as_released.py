@@ -1,4 +1,4 @@
-"""``as_released``: the three things that the released code does otherwise, each shown by itself."""
+"""``as_released``: what the released code of SAM-MIL, SRMIL and DTFD does otherwise, each shown by itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from sam_mil_engine.bag.feature_bag import FeatureBag
 from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.building import build_aggregator
+from sam_mil_engine.mil.dtfd import fixed_pseudo_bags
 from sam_mil_engine.mil.sam_mil import SamMil, pseudo_bags
 from sam_mil_engine.settings import ModelSettings
 
@@ -84,3 +85,55 @@ def test_no_group_token_survives_the_mask(bag: BagTensors) -> None:
 
 def test_it_is_never_the_default() -> None:
     assert ModelSettings().as_released is False
+
+
+def released_pair(name: str, **options: object) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """Return one model with the same weights twice: as the paper has it, and as released."""
+    found = []
+    for released in (False, True):
+        torch.manual_seed(0)
+        settings = ModelSettings.parse(
+            {"name": name, "hidden": 16, "attention": 8, "dropout": 0, "as_released": released, **options}
+        )
+        found.append(build_aggregator(settings, dim=12, n_classes=3).eval())
+    return found[0], found[1]
+
+
+def test_the_released_srmil_forgets_the_residual_where_widths_agree(bag: BagTensors) -> None:
+    small = {"width": 12, "heads": 2, "head_width": 4, "classifier": 5}
+    ours, theirs = released_pair("srmil", srmil=small)
+    assert ours.state_dict().keys() == theirs.state_dict().keys(), "the residual has no weights of its own"
+    graph, features = ours._window(bag), torch.randn(len(bag), 8)
+    first = [model.encoder[0](bag.features, graph)[0] for model in (ours, theirs)]
+    torch.testing.assert_close(*first)  # from 12 to 8 numbers: projected, released or not
+    for layers, place, residual in (("encoder", 1, 1), ("decoder", 0, 1), ("decoder", 1, 0)):
+        layer, released = (getattr(model, layers)[place] for model in (ours, theirs))
+        layer.after = released.after = torch.nn.Identity()
+        difference = layer(features, graph)[0] - released(features, graph)[0]
+        torch.testing.assert_close(difference, features if residual else torch.zeros_like(difference))
+
+
+def test_the_released_dtfd_ranks_by_the_last_of_three_classes(bag: BagTensors) -> None:
+    options = {"distill": "MaxS", "instances": 1, "pseudo_bags": 4}
+    ours, theirs = released_pair("dtfd", dtfd=options)
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    tokens = theirs.tokens(bag)
+    embeddings = theirs.project(tokens)
+    scores, values = theirs.attend(embeddings), embeddings @ theirs.head.weight.T
+    expected = torch.zeros(len(tokens), dtype=torch.bool)
+    for part in fixed_pseudo_bags(tokens, 4):
+        members = torch.nonzero(part).flatten()
+        activation = torch.softmax(scores[members], 0)[:, None] * values[members]
+        expected[members[torch.softmax(activation, dim=1)[:, -1].argmax()]] = True
+    found = theirs(bag).attention > 0
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, ours(bag).attention > 0)
+
+
+def test_with_two_classes_the_released_dtfd_is_ours(bag: BagTensors) -> None:
+    logits = []
+    for released in (False, True):
+        torch.manual_seed(0)
+        settings = ModelSettings.parse({"name": "dtfd", "hidden": 16, "as_released": released})
+        logits.append(build_aggregator(settings, dim=12, n_classes=2).eval()(bag).logits)
+    torch.testing.assert_close(logits[0], logits[1])

@@ -17,8 +17,7 @@ from sam_mil_engine.mil.aggregator import BagTensors
 from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.mil.patch_graph import Graph, edge_softmax, sum_over_edges, window_graph
 from sam_mil_engine.mil.srmil import SrMil
-from sam_mil_engine.settings import ModelSettings, SrmilSettings, TrainSettings
-from sam_mil_engine.training.recipe import resolve
+from sam_mil_engine.settings import ModelSettings, SrmilSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBag = Callable[..., FeatureBag]
@@ -214,12 +213,6 @@ def test_dropout_of_features_edges_and_classifier(make_bag: MakeBag) -> None:
         model = srmil(**{option: 0.5}).train()
         assert not torch.equal(model(bag).logits, model(bag).logits), option
         assert torch.equal(model.eval()(bag).logits, model(bag).logits)
-
-
-def test_recipe() -> None:
-    resolved = resolve(TrainSettings(model=ModelSettings(name="srmil")))
-    assert (resolved.optimizer, resolved.learning_rate, resolved.epochs) == ("adamw", 5e-4, 100)
-    assert resolve(TrainSettings(model=ModelSettings(name="srmil"), epochs=7)).epochs == 7
 
 
 def test_settings() -> None:

@@ -20,9 +20,10 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.training.bootstrap import interval, resample, resample_metrics
 from sam_mil_engine.training.comparison import COLUMNS, compare_runs
-from sam_mil_engine.training.cross_validation import cross_validate, with_patients
+from sam_mil_engine.training.cross_validation import cross_validate
 from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.metrics import compute_metrics
+from sam_mil_engine.training.patient_bags import with_patients
 from sam_mil_engine.training.run_files import find_runs, read_run
 from sam_mil_engine.training.split_files import read_splits
 from sam_mil_engine.training.summary import scored_of

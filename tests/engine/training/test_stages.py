@@ -14,12 +14,13 @@ from sam_mil_engine.mil.abmil import AbMil
 from sam_mil_engine.mil.aggregator import BagTensors, Loss
 from sam_mil_engine.models.aggregators import AGGREGATORS
 from sam_mil_engine.models.card import ModelCard
+from sam_mil_engine.models.recipes import Recipe
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.training.checkpoint import load_model
 from sam_mil_engine.training.curves import stage_begins
-from sam_mil_engine.training.fitting import best_epoch
 from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.optimization import best_epoch
 from sam_mil_engine.training.recipe import resolve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,7 +31,6 @@ class Staged(AbMil):
     """AB-MIL whose projection is trained first; then it is frozen and the centre of the bags is subtracted."""
 
     stages: ClassVar[tuple[str, ...]] = ("project", "attend")
-    recipe: ClassVar[dict[str, object]] = {"optimizer": "adamw", "learning_rate": 0.01, "epochs": 5}
     log: ClassVar[list[tuple[str, object]]] = []
 
     def __init__(self, settings: ModelSettings, *, dim: int, n_classes: int):
@@ -54,10 +54,16 @@ class Staged(AbMil):
         return super().loss(bag, label)
 
 
+def card_with(recipe: dict[str, object]) -> ModelCard:
+    found = Recipe(settings=recipe, source="a test")
+    return ModelCard(name="staged", kind="aggregator", what="a test", builder=f"{__name__}:Staged", recipe=found)
+
+
 @pytest.fixture(autouse=True)
 def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    card = ModelCard(name="staged", kind="aggregator", what="a test", builder=f"{__name__}:Staged")
-    monkeypatch.setitem(AGGREGATORS, "staged", card)
+    monkeypatch.setitem(
+        AGGREGATORS, "staged", card_with({"optimizer": "adamw", "learning_rate": 0.01, "epochs": 5})
+    )
     Staged.log.clear()
     yield
     Staged.log.clear()
@@ -100,7 +106,7 @@ def test_each_stage_is_trained_from_the_best_weights_of_the_one_before(cohort: C
 def test_early_stopping_counts_in_each_stage() -> None:
     rows = [{"epoch": epoch, "stage": stage, "val_loss": loss} for epoch, stage, loss in
             [(0, "a", 0.1), (1, "a", 0.2), (2, "b", 0.5), (3, "b", 0.4), (4, "b", 0.6)]]  # fmt: skip
-    assert best_epoch(rows) == 3
+    assert best_epoch(rows, TrainSettings()) == 3
 
 
 @pytest.mark.parametrize("steps", [30, 24 * 4, 24 * 4 + 1, 24 * 6 + 3])
@@ -126,13 +132,15 @@ def test_a_stopped_run_goes_on_in_its_stage_with_the_same_numbers(
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_recipe_applies_where_nothing_was_set(cohort: Cohort, tmp_path: Path) -> None:
-    found = resolve(TrainSettings(model=ModelSettings(name="staged"), epochs=2))
+def test_a_recipe_applies_where_nothing_was_set() -> None:
+    shared = resolve(TrainSettings(model=ModelSettings(name="staged")))
+    assert (shared.epochs, shared.optimizer) == (TrainSettings().epochs, "adam"), "the recipe is asked for"
+    found = resolve(TrainSettings(model=ModelSettings(name="staged"), recipe="paper", epochs=2))
     assert (found.epochs, found.optimizer, found.learning_rate) == (2, "adamw", 0.01)
     assert resolve(found) == found, "what is resolved stays"
     assert resolve(TrainSettings.parse(found.model_dump())) == found
     protocol = {"patience": 7, "epochs": 3}
-    found = resolve(TrainSettings(model=ModelSettings(name="staged")), protocol=protocol)
+    found = resolve(TrainSettings(model=ModelSettings(name="staged"), recipe="paper"), protocol=protocol)
     assert (found.patience, found.epochs) == (7, 5), "a recipe is more special than a protocol"
     plain = resolve(TrainSettings(model=ModelSettings(name="abmil+groups")), protocol=protocol)
     assert (plain.patience, plain.epochs, plain.model.groups) == (7, 3, True)
@@ -140,6 +148,6 @@ def test_a_recipe_applies_where_nothing_was_set(cohort: Cohort, tmp_path: Path) 
 
 
 def test_a_recipe_with_a_wrong_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Staged, "recipe", {"speed": 3})
+    monkeypatch.setitem(AGGREGATORS, "staged", card_with({"speed": 3}))
     with pytest.raises(SettingsError, match="unknown fields: speed"):
-        resolve(TrainSettings(model=ModelSettings(name="staged")))
+        resolve(TrainSettings(model=ModelSettings(name="staged"), recipe="paper"))

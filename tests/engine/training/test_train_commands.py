@@ -54,7 +54,7 @@ def test_settings_of_every_kind_reach_the_run(cohort: Cohort, tmp_path: Path) ->
     model = settings["model"]
     assert (settings["learning_rate"], settings["seed"], settings["weight_decay"]) == (0.01, 6, 0.5)
     assert (model["mask"], model["attention"], model["hidden"], model["as_released"]) == ("none", 7, 16, True)
-    with pytest.raises(SettingsError, match="only for sam-mil"):
+    with pytest.raises(SettingsError, match="only for dtfd, srmil, sam-mil"):
         run("train", *small(cohort), "--model", "mean", "--as-released", "-o", tmp_path / "other")
 
 

@@ -28,10 +28,11 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import ModelSettings, TrainSettings
 from sam_mil_engine.training.checkpoint import load_model
 from sam_mil_engine.training.data import load_bags, match_bags
-from sam_mil_engine.training.fitting import best_epoch, evaluate, fit
+from sam_mil_engine.training.fitting import evaluate, fit
 from sam_mil_engine.training.folds import Split
 from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.loop import train
+from sam_mil_engine.training.optimization import best_epoch
 from sam_mil_engine.training.run_files import read_run
 from sam_mil_engine.training.split_files import read_splits, write_splits
 
@@ -201,7 +202,7 @@ def test_early_stopping_waits_for_min_epochs_and_patience(cohort: Cohort) -> Non
     history = fit(model, half, half, settings=quick(epochs=30, min_epochs=9, patience=3))
     assert len(history) == 9
     history = fit(model, half, half, settings=quick(epochs=30, min_epochs=2, patience=5))
-    assert (len(history), best_epoch(history)) == (6, 0)
+    assert (len(history), best_epoch(history, TrainSettings())) == (6, 0)
 
 
 class Constant(Aggregator):
