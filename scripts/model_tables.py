@@ -117,7 +117,8 @@ def _row(card: ModelCard) -> dict[str, str]:
             "µm per pixel": str(card.mpp or ""),
         }
     form = " (behind a form)" if card.gated else ""
-    needs = f"; needs `{card.needs}`" if card.needs else ""
+    extra = f" (extra `{card.extra}`)" if card.extra else ""
+    needs = f"; needs `{card.needs}`{extra}" if card.needs else ""
     source = f"<{card.source}>" if "://" in card.source else card.source
     size = "" if card.folder is not None else card.size_text
     row |= {"size": size} if card.kind != "classifier" else {}

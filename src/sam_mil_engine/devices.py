@@ -57,6 +57,37 @@ def describe(device: torch.device) -> str:
     return str(device)
 
 
+def on_processor(device: torch.device) -> bool:
+    """Whether a processor computes: it is fastest with pieces that fit into its cache, a GPU with large ones."""
+    return device.type == "cpu"
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 on Apple's devices, which have no other: whole numbers are exact up to 2^24."""
+    import torch
+
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Tell torch's ways of saying so: a class of its own on accelerators, words on a CPU and on Apple's devices."""
+    import torch
+
+    text = str(error)
+    words = ("out of memory", "not enough memory", "allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)
+
+
+def free_cache(device: torch.device) -> None:
+    """Give back what torch keeps of an accelerator's memory, so that a smaller piece of work finds room."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def reading_threads(device: torch.device) -> int:
     """Threads that feed a model: on a CPU the model needs the cores itself, an accelerator leaves them all."""
     return 2 if device.type == "cpu" else min(16, max(2, cpu_count()))

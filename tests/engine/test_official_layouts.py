@@ -7,20 +7,21 @@ and shapes are those of the official classes.
 from __future__ import annotations
 
 import sys
-import types
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import timm
 import torch
 from segment_anything import sam_model_registry
-from torch import nn
 
 from sam_mil_engine.errors import EncoderError, SegmentError
 from sam_mil_engine.features.folding import fold_norms
 from sam_mil_engine.features.loading import load_encoder
-from sam_mil_engine.segment import checkpoints
-from small_sams import build_small_sam
+from sam_mil_engine.models.segmenters import SEGMENTERS
+from sam_mil_engine.models.weight_files import read_weights
+from sam_mil_engine.segment import checkpoints, mobile
+from sam_mil_engine.segment.predictor import SamPrompter
 
 #: Published numbers of weights, in millions.
 MILLIONS = {"vit_b": 93, "vit_l": 312, "vit_h": 641}
@@ -77,49 +78,51 @@ def test_medsam_has_the_layout_of_vit_b(tmp_path):
     assert all(torch.equal(loaded[name], state[name]) for name in state)
 
 
-class TinyViT(nn.Module):
-    """Stands for MobileSAM's image encoder where its package is not installed."""
-
-    def __init__(self, inner):
-        super().__init__()
-        self.inner, self.img_size = inner, inner.img_size
-        self.patch_embed = nn.Module()
-        self.patch_embed.seq = nn.Sequential(nn.Module())
-        self.patch_embed.seq[0].c = nn.Conv2d(3, 32, 3, bias=False)
-
-
-def mobile_package():
-    def build():
-        sam = build_small_sam()
-        sam.image_encoder = TinyViT(sam.image_encoder)
-        return sam
-
-    package = types.ModuleType("mobile_sam")
-    package.sam_model_registry = {"vit_t": build}
-    return package
+@pytest.mark.parametrize(
+    ("name", "shape"), [("pathosam-b", "vit_b"), ("pathosam-l", "vit_l"), ("pathosam-h", "vit_h")]
+)
+def test_pathosam_has_the_layouts_of_sam_also_as_micro_sam_saves_them(name, shape, reading, tmp_path):
+    assert SEGMENTERS[name].file == f"pathosam_{shape}.pt"
+    state = official_state(shape)
+    reading({f"sam.{key}": value for key, value in state.items()})
+    loaded = checkpoints.load_sam(tmp_path / SEGMENTERS[name].file).state_dict()
+    assert {key: value.shape for key, value in loaded.items()} == {key: value.shape for key, value in state.items()}
 
 
-def test_mobile_sam_is_built_by_its_own_package(tmp_path, monkeypatch):
-    package = mobile_package()
-    state = package.sam_model_registry["vit_t"]().state_dict()
+def test_a_table_of_weights_may_lie_in_a_file_of_training(tmp_path):
+    path = tmp_path / "best.pt"
+    torch.save({"epoch": 3, "model_state": {"a": torch.ones(2)}, "decoder_state": {"b": torch.zeros(1)}}, path)
+    found = read_weights(path, error=SegmentError, what="file", hint="", within=("model", "model_state"))
+    assert list(found) == ["a"]
+    with pytest.raises(SegmentError, match="plain table"):
+        read_weights(path, error=SegmentError, what="file", hint="")
+
+
+def test_mobile_sam_without_its_package_names_the_extra(tmp_path, monkeypatch):
+    torch.save({"image_encoder.patch_embed.seq.0.c.weight": torch.zeros(1)}, tmp_path / "mobile_sam.pt")
+    monkeypatch.setitem(sys.modules, "mobile_sam", None)
+    mobile._shapes.cache_clear()
+    with pytest.raises(SegmentError, match=r"mobile_sam.*pip install 'napari-sam-mil\[mobilesam\]'"):
+        checkpoints.load_sam(tmp_path / "mobile_sam.pt", device="cpu")
+
+
+@pytest.mark.skipif(find_spec("mobile_sam") is None, reason="mobile_sam is not installed (extra [mobilesam])")
+def test_mobile_sams_true_shape_gives_masks_and_leaves_timm_alone(tmp_path):
+    before = timm.model_entrypoint("tiny_vit_5m_224")
+    torch.manual_seed(0)
+    state = mobile.build_mobile_sam().state_dict()
+    # 10,130,092 weights, as the paper counts them in millions, with the tables of positions that are made of these
+    assert round(sum(value.numel() for name, value in state.items() if "num_batches" not in name) / 1e6) == 10
     path = tmp_path / "mobile_sam.pt"
     torch.save(state, path)
-    if find_spec("mobile_sam") is None:
-        with pytest.raises(SegmentError, match=r"mobile_sam.*pip install"):
-            checkpoints.load_sam(path, device="cpu")
-    monkeypatch.setitem(sys.modules, "mobile_sam", package)
-    loaded = checkpoints.load_sam(path, device="cpu")
-    assert isinstance(loaded.image_encoder, TinyViT)
-    assert all(torch.equal(loaded.state_dict()[name], state[name]) for name in state)
-
-
-@pytest.mark.skipif(find_spec("mobile_sam") is None, reason="the package mobile_sam is not installed")
-def test_mobile_sams_true_shape(tmp_path):
-    from mobile_sam import sam_model_registry as mobile
-
-    path = tmp_path / "mobile_sam.pt"
-    torch.save(mobile["vit_t"]().state_dict(), path)
-    assert checkpoints.load_sam(path, device="cpu").image_encoder.img_size == 1024
+    sam = checkpoints.load_sam(path, device="cpu")
+    assert sam.image_encoder.img_size == 1024
+    assert all(torch.equal(sam.state_dict()[name], state[name]) for name in state)
+    assert timm.model_entrypoint("tiny_vit_5m_224") is before
+    prompter = SamPrompter(sam)
+    prompter.set_image(np.full((40, 60, 3), 200, dtype=np.uint8))
+    masks, scores = prompter.predict(points_raster=[[20, 20]])
+    assert (masks.shape, scores.shape) == ((3, 40, 60), (3,))
 
 
 def test_resnet50_of_torchvision(tmp_path):
@@ -143,8 +146,8 @@ def test_resnet50_of_torchvision(tmp_path):
     assert all(torch.equal(loaded[name], expected[name]) for name in loaded)
 
 
-@pytest.mark.skipif(find_spec("transformers") is not None, reason="transformers is installed")
-def test_plip_without_transformers_says_what_to_install(tmp_path):
+def test_plip_without_transformers_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(EncoderError, match=r"pip install 'napari-sam-mil\[plip\]'"):
         load_encoder(f"plip:{tmp_path / 'plip.bin'}")
 

@@ -14,6 +14,7 @@ import psutil
 
 from sam_mil_engine import layout
 from sam_mil_engine.errors import ModelError, SamMilError
+from sam_mil_engine.models.registry import available
 from sam_mil_engine.models.segmenters import ADDED
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
 
@@ -21,12 +22,14 @@ from ..background.worker import call_in_worker
 from .library import library
 
 if TYPE_CHECKING:
-    from sam_mil_engine.models.card import Kind
+    from sam_mil_engine.models.card import Kind, ModelCard
     from sam_mil_engine.models.catalogue import Entry
 
 
 #: The kinds of models that the docks offer.
 KINDS: tuple[Kind, ...] = ("segmenter", "encoder", "classifier")
+#: The SAM that the Analyze dock offers for download: the smallest of Meta's, which needs no other package.
+OFFERED = "vit_b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,27 @@ def fetch_work(model: Model) -> Callable[[ProgressCallback], str]:
         return f"Fetched {model.name}: {store.get(model.name, progress=progress)}"
 
     return work
+
+
+def offered_sam() -> ModelCard | None:
+    """Return the SAM to offer for download; None if a SAM was downloaded or added, or its package is missing."""
+    cards = {card.name: card for card in available("segmenter")}
+    if any(card.prompts and card.file and card.on_disk for card in cards.values()):
+        return None
+    return cards.get(OFFERED)
+
+
+def fetch_card(card: ModelCard, *, progress: ProgressCallback) -> Path:
+    """Download the file of a model.
+
+    Raises
+    ------
+    ModelError
+        If there is no network, or what arrives is a different file.
+    """
+    from sam_mil_engine.models.downloads import fetch
+
+    return fetch(card, progress=progress)
 
 
 def add_file(path: Path, *, progress: ProgressCallback = silent) -> str:

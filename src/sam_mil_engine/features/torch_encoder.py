@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..devices import describe, pick_device
+from ..devices import describe, free_cache, out_of_memory, pick_device
 from ..errors import EncoderError
 from .encoder import PendingFeatures
 from .transfers import Transfers
@@ -155,7 +155,7 @@ class TorchEncoder:
         try:
             return self._forward(part)
         except RuntimeError as error:
-            if _out_of_memory(error):
+            if out_of_memory(error):
                 return None
             raise EncoderError(
                 f"{self.name} cannot encode patches of {part.shape[1]} x {part.shape[2]} px: {error}",
@@ -189,8 +189,7 @@ class TorchEncoder:
 
     def _make_room(self, tried: int, shape: tuple[int, ...]) -> None:
         """Halve the batch, or leave the accelerator, or give up."""
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_cache(self._device)
         if tried > 1:
             self._largest_batch = tried // 2
         elif self._device.type != "cpu":
@@ -206,10 +205,3 @@ class TorchEncoder:
                 f"{self.name}: one patch of {shape[1]} x {shape[2]} px does not fit into memory",
                 hint="Use smaller patches, a smaller encoder, or a machine with more memory",
             )
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Tell torch's ways of saying so: a class of its own on accelerators, words on a CPU."""
-    text = str(error)
-    words = ("out of memory", "not enough memory", "allocate memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(word in text for word in words)

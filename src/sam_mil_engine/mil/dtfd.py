@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, one_hot
 
+from ..devices import widest_float
 from ..settings import ModelSettings
 from .aggregator import Aggregator, AggregatorOutput, BagTensors, Loss
 from .attention import AttentionScores, masked_softmax
@@ -126,7 +127,7 @@ def fixed_pseudo_bags(tokens: Tensor, parts: int) -> Tensor:
     parts = min(parts, n_tokens)
     draw = torch.randperm(n_tokens, generator=torch.Generator().manual_seed(0)).to(tokens.device)
     part = torch.empty_like(draw)
-    part[tokens.sum(dim=1, dtype=torch.float64).argsort()] = draw % parts
+    part[tokens.sum(dim=1, dtype=widest_float(tokens.device)).argsort()] = draw % parts
     return part == torch.arange(parts, device=tokens.device)[:, None]
 
 

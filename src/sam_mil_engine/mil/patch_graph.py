@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from ..devices import widest_float
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -54,7 +56,7 @@ def window_graph(coords_px0: Tensor, step_px0: tuple[float, float], *, window: i
         Odd number of cells; 5 joins patches up to two steps apart, diagonals among them.
     """
     reach = window // 2
-    steps = coords_px0.new_tensor(step_px0, dtype=torch.float64)
+    steps = coords_px0.new_tensor(step_px0, dtype=widest_float(coords_px0.device))
     x, y = ((coords_px0 - coords_px0.amin(dim=0)) / steps).round().long().unbind(dim=1)
     width = x.amax() + 1 + reach  # as many empty cells behind each row as the window reaches: rows do not touch
     near = torch.arange(-reach, reach + 1, device=coords_px0.device)

@@ -85,8 +85,9 @@ class ModelCard:
         they accept.
     folder
         Folder of a classifier.
-    needs
-        Package that must be installed to use it, or nothing.
+    needs, extra, distribution
+        Module that must be installed to use it, or nothing; the extra of this package that installs it; and the
+        name of its distribution where that is another.
     prompts
         Whether it is a SAM, which answers clicks and boxes.
     recipe
@@ -116,6 +117,8 @@ class ModelCard:
     gated: bool = False
     folder: Path | None = None
     needs: str = ""
+    extra: str = ""
+    distribution: str = ""
     prompts: bool = False
     recipe: Recipe | None = None
     deviations: tuple[Deviation, ...] = ()
@@ -140,6 +143,11 @@ class ModelCard:
             return "" if not self.needs or find_spec(self.needs) is not None else self.needs
         except ModuleNotFoundError:  # of a package within a package
             return self.needs
+
+    @property
+    def package(self) -> str:
+        """What is installed to have :attr:`needs`."""
+        return self.distribution or self.needs
 
     @property
     def file_path(self) -> Path:

@@ -98,6 +98,7 @@ ENCODERS: dict[str, ModelCard] = {
             citation="Huang et al., A visual-language foundation model for pathology image analysis using medical"
             " Twitter, Nature Medicine 2023, doi:10.1038/s41591-023-02504-3",
             needs="transformers",
+            extra="plip",
             input_size=224,
             dim=512,
         ),

@@ -37,10 +37,26 @@ def get(name: str, *, progress: ProgressCallback = silent) -> Path:
     if card.repository:
         return cached_weights(card.repository) or fetch_repository(card.repository, progress=progress)
     if card.file and card.source != ADDED:
-        return fetch(card, progress=progress)
+        return _fetched(card, progress)
     if card.path is not None:
         return card.path
     raise ModelError(f"{name} needs no file of its own", hint="It can be used as it is")
+
+
+def _fetched(card: ModelCard, progress: ProgressCallback) -> Path:
+    """Download a weight file; one without a published checksum must at least be a SAM, or it is not kept."""
+    path = fetch(card, progress=progress)
+    if _only_its_shape_is_known(card):
+        try:
+            _sam_weights(path)
+        except SegmentError:
+            path.unlink()
+            raise
+    return path
+
+
+def _only_its_shape_is_known(card: ModelCard) -> bool:
+    return card.prompts and bool(card.file) and not card.sha256
 
 
 def verify(name: str) -> str:
@@ -56,8 +72,10 @@ def verify(name: str) -> str:
 
 def _verified(card: ModelCard) -> str:
     if card.file and card.source != ADDED:
-        _, digest = card.find(error=ModelError)
-        return f"the published file, SHA-256 {digest}"
+        path, digest = card.find(error=ModelError)
+        known = f"the published file, SHA-256 {digest}"
+        unknown = f"SHA-256 {digest}; no checksum is published to compare it with"
+        return f"a SAM of {_sam_weights(path)}, {unknown}" if _only_its_shape_is_known(card) else known
     if card.repository:
         return f"as on the hub, SHA-256 {verify_repository(card.repository)}"
     if card.kind == "classifier":
@@ -106,6 +124,10 @@ def add(path: Path, *, name: str | None = None, progress: ProgressCallback = sil
             hint=f"Fetch {other.source} again, or add it under another name with --as",
             window_hint=f"Fetch {other.source} again, or give the file another name and add it again",
         )
+    if other is not None and _only_its_shape_is_known(other) and other.source != ADDED:
+        _sam_weights(path)
+        _copy(path, other.file_path, progress)
+        return find_entries(other.name)[0]
     chosen = name or path.stem
     _refuse_taken(chosen, path)
     _sam_weights(path)

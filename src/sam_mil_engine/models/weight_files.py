@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def read_weights(path: Path, *, error: type[SamMilError], what: str, hint: str) -> dict[str, Tensor]:
+def read_weights(
+    path: Path, *, error: type[SamMilError], what: str, hint: str, within: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Read name -> tensor on the CPU (``weights_only``: the file cannot run code).
 
     Parameters
@@ -26,6 +28,8 @@ def read_weights(path: Path, *, error: type[SamMilError], what: str, hint: str) 
         What the file is called in messages: ``checkpoint file``.
     hint
         What to give instead where it holds something else.
+    within
+        Names under which the file may hold the table, as files of training do.
 
     Raises
     ------
@@ -45,6 +49,8 @@ def read_weights(path: Path, *, error: type[SamMilError], what: str, hint: str) 
             where=path,
             hint=f"The file is damaged, cut off or not a {what}. {hint}",
         ) from problem
+    if isinstance(state, Mapping):
+        state = next((state[name] for name in within if isinstance(state.get(name), Mapping)), state)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise error("the file does not hold a plain table of weights", where=path, hint=hint)
     return dict(state)

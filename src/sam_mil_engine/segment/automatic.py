@@ -6,35 +6,35 @@ are computed is in ``point_grid``, ``fast_encoder``, ``fast_decoder``, ``mask_fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, TypeVar
 
 import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 
+from ..devices import describe, on_processor
 from ..errors import SegmentError
 from ..models.segmenters import TISSUE_SAM
 from ..progress import Progress, ProgressCallback, silent
 from ..settings import SegmentSettings
+from .batches import Batches, NoRoomError
 from .candidates import Candidate, CropCandidates, FoundMask, merge_crop_masks, without_small_regions
 from .cores import Cores
 from .fast_decoder import FastDecoder, PlainDecoder, build_decoder
 from .fast_encoder import FastEncoder, PlainEncoder, build_encoder
 from .image import SegmentationImage
-from .mask_filters import FullResolution
 from .named_sams import load_named_sam
 from .point_grid import Crop, make_crops
 from .predictor import check_image
+from .scaling import scaling_of
 from .segments import Segments
 from .tissue_sam.bundle import with_bundled_thresholds
 
 #: Prompts and crops at once. A processor is fastest while a batch fits into its cache, a GPU when it is filled.
 _PROMPTS_CPU, _PROMPTS_GPU = 4, 64
 _CROPS_CPU, _CROPS_GPU = 1, 4
-
-Result = TypeVar("Result")
 
 
 def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> AutomaticSegmenter:
@@ -68,8 +68,11 @@ class AutomaticSegmenter:
         self.name = name
         self.version = version
         self.settings = settings
+        self._use(sam)
+
+    def _use(self, sam: Sam) -> None:
         self._sam = sam
-        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
+        dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.settings.precision]
         with torch.inference_mode():
             self._encoder, self._decoder = build_encoder(sam, dtype=dtype), build_decoder(sam, dtype=dtype)
 
@@ -84,22 +87,48 @@ class AutomaticSegmenter:
         Raises
         ------
         SegmentError
-            If SAM cannot take the image, or the device runs out of memory even with one point at a time.
+            If SAM cannot take the image, or memory does not suffice even with one point at a time on the CPU.
         """
-        check_image(image.rgb)
-        if not image.tissue.any():
-            return Segments.empty(image.frame, image.size_raster)
-        minimum = self.settings.min_mask_region_area
+        return self.segment_many([image], progress=progress)[0]
+
+    def segment_many(
+        self, images: Sequence[SegmentationImage], *, progress: ProgressCallback = silent
+    ) -> list[Segments]:
+        """Do as :meth:`segment` for several images, such as the tiles of a slide: a GPU encodes them in batches."""
+        for image in images:
+            check_image(image.rgb)
+        try:
+            found = self._masks(images, progress)
+        except NoRoomError as error:
+            if on_processor(self._sam.device):
+                raise SegmentError(
+                    f"there is too little memory for SAM, even with one of the {error} at a time",
+                    hint="Use a smaller SAM, or a machine with more memory",
+                ) from error
+            warnings.warn(
+                f"{self.name}: one of the {error} does not fit on {describe(self._sam.device)};"
+                " continuing on the CPU",
+                stacklevel=2,
+            )
+            self._use(self._sam.to("cpu"))
+            found = self._masks(images, progress)
+        return [_segments_on_tissue(masks, image) for masks, image in zip(found, images, strict=True)]
+
+    def _masks(self, images: Sequence[SegmentationImage], progress: ProgressCallback) -> list[list[FoundMask]]:
         with torch.inference_mode(), Cores(self._sam.device) as cores:
             parts = (self._sam, self._encoder, self._decoder, cores)
-            masks = _Run(*parts, settings=self.settings, image=image, progress=progress).masks()
-        if minimum:
-            masks = without_small_regions(masks, size=image.rgb.shape[:2], min_area=minimum)
-        return _segments_on_tissue(masks, image)
+            found = _Run(*parts, settings=self.settings, images=images, progress=progress).masks()
+        minimum = self.settings.min_mask_region_area
+        if not minimum:
+            return found
+        return [
+            without_small_regions(masks, size=image.rgb.shape[:2], min_area=minimum)
+            for masks, image in zip(found, images, strict=True)
+        ]
 
 
 class _Run:
-    """One image on its way through the model, and how far it is."""
+    """Some images on their way through the model, and how far it is."""
 
     def __init__(
         self,
@@ -109,39 +138,47 @@ class _Run:
         cores: Cores,
         *,
         settings: SegmentSettings,
-        image: SegmentationImage,
+        images: Sequence[SegmentationImage],
         progress: ProgressCallback,
     ):
         self._sam, self._encoder, self._decoder, self._cores = sam, encoder, decoder, cores
-        self._settings, self._image, self._progress = settings, image, progress
-        self._crops = make_crops(image, settings, input_side=sam.image_encoder.img_size)
-        self._done, self._total = 0, sum(len(crop.points) for crop in self._crops)
+        self._settings, self._images, self._progress = settings, images, progress
+        on_cpu, scaling = on_processor(sam.device), scaling_of(sam)
+        prompts = settings.points_per_batch or (_PROMPTS_CPU if on_cpu else _PROMPTS_GPU)
+        self._prompts = Batches(prompts, unit="points", device=sam.device)
+        self._crops_at_once = Batches(_CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops", device=sam.device)
+        #: Number of an image and a crop of it.
+        self._crops = [
+            (number, crop)
+            for number, image in enumerate(images)
+            if image.tissue.any()
+            for crop in make_crops(image, settings, scaling=scaling)
+        ]
+        self._done, self._total = 0, sum(len(crop.points) for _, crop in self._crops)
 
-    def masks(self) -> list[FoundMask]:
-        """All masks of the image."""
-        on_cpu = self._sam.device.type == "cpu"
-        prompts = self._settings.points_per_batch or (_PROMPTS_CPU if on_cpu else _PROMPTS_GPU)
-        found = []
-        for encoded in in_batches(self._encode, self._crops, _CROPS_CPU if on_cpu else _CROPS_GPU, unit="crops"):
-            for crop, embedding in encoded:
-                found.append(self._decode(crop, embedding, prompts))
-        return merge_crop_masks(found, threshold=self._sam.mask_threshold)
+    def masks(self) -> list[list[FoundMask]]:
+        """All masks of each image."""
+        found: list[list[CropCandidates]] = [[] for _ in self._images]
+        for encoded in self._crops_at_once.over(self._encode, self._crops):
+            for number, crop, embedding in encoded:
+                found[number].append(self._decode(crop, embedding, self._images[number].rgb.shape[:2]))
+        return [merge_crop_masks(crops, threshold=self._sam.mask_threshold) for crops in found]
 
-    def _encode(self, crops: Sequence[Crop]) -> list[tuple[Crop, Tensor]]:
+    def _encode(self, crops: Sequence[tuple[int, Crop]]) -> list[tuple[int, Crop, Tensor]]:
         """Compute the embedding (C, h, w) of each crop."""
         inputs = []
-        for crop in crops:
-            pixels = torch.as_tensor(crop.scaled(self._image.rgb), device=self._sam.device)
+        for number, crop in crops:
+            pixels = torch.as_tensor(crop.scaled(self._images[number].rgb), device=self._sam.device)
             inputs.append(self._sam.preprocess(pixels.permute(2, 0, 1).contiguous()))
-        return list(zip(crops, self._encoder(torch.stack(inputs), self._cores, self._report), strict=True))
+        embeddings = self._encoder(torch.stack(inputs), self._cores, self._report)
+        return [(*crop, embedding) for crop, embedding in zip(crops, embeddings, strict=True)]
 
-    def _decode(self, crop: Crop, embedding: Tensor, prompts_at_once: int) -> CropCandidates:
+    def _decode(self, crop: Crop, embedding: Tensor, image_size: tuple[int, int]) -> CropCandidates:
         """Prompt a crop with all of its points."""
-        resolution = FullResolution(
-            4 * embedding.shape[1], crop.input_side, crop.input_size, crop.size, embedding.device
-        )
+        device = embedding.device
+        resolution = crop.resolution(4 * embedding.shape[1], device)
         decode_points = self._decoder.on(embedding)
-        candidates = CropCandidates(crop, resolution, self._image.rgb.shape[:2])
+        candidates = CropCandidates(crop, resolution, image_size)
 
         def decode(points: Tensor) -> tuple[int, list[Candidate]]:
             masks = decode_points(points, needed=resolution.needed, min_iou=self._settings.pred_iou_thresh)
@@ -149,13 +186,13 @@ class _Run:
             return len(points), candidates.passing(masks, threshold=self._sam.mask_threshold, min_stability=minimum)
 
         def decode_batch(points: Tensor) -> list[tuple[int, list[Candidate]]]:
-            return list(in_batches(decode, points, len(points), unit="points"))
+            return list(Batches(len(points), unit="points", device=device).over(decode, points))
 
-        points = torch.as_tensor(crop.input_points, device=embedding.device)
-        if embedding.device.type == "cpu":
-            decoded = self._cores.map(decode_batch, torch.split(points, prompts_at_once))
+        points = torch.as_tensor(crop.input_points, device=device)
+        if on_processor(device):
+            decoded = self._cores.map(decode_batch, torch.split(points, self._prompts.size))
         else:
-            decoded = ([batch] for batch in in_batches(decode, points, prompts_at_once, unit="points"))
+            decoded = ([batch] for batch in self._prompts.over(decode, points))
         self._report()
         with closing(decoded):
             for batch in decoded:
@@ -168,30 +205,6 @@ class _Run:
 
     def _report(self) -> None:
         self._progress(Progress("segments", self._done, self._total, unit="points"))
-
-
-def in_batches(run: Callable[[Any], Result], items: Any, size: int, *, unit: str) -> Iterator[Result]:
-    """Yield what ``run`` makes of ``size`` items after another; half as many from where memory does not suffice.
-
-    Raises
-    ------
-    SegmentError
-        If there is too little memory for one item.
-    """
-    position = 0
-    while position < len(items):
-        try:
-            result = run(items[position : position + size])
-        except torch.OutOfMemoryError as error:
-            if size == 1:
-                raise SegmentError(
-                    f"the device has too little memory for SAM, even with one of the {unit} at a time",
-                    hint="Use a smaller SAM, or the device cpu",
-                ) from error
-            size //= 2
-            continue
-        position += size
-        yield result
 
 
 def _segments_on_tissue(masks: list[FoundMask], image: SegmentationImage) -> Segments:

@@ -1,4 +1,7 @@
-"""Checkpoints of SAMs: found by name or path; the shape is read from the file, and the weights must fit it."""
+"""Checkpoints of SAMs: found by name or path; the shape is read from the file, and the weights must fit it.
+
+SAM 2.1 and MobileSAM are built by packages of others; each belongs to an extra of this package.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,27 @@ from segment_anything.modeling import Sam
 
 from ..devices import pick_device
 from ..errors import SegmentError
+from ..models.card import ModelCard
 from ..models.files import file_sha256
+from ..models.published_sams import MOBILE_SAM, SAM2_TINY
 from ..models.registry import find, names
 from ..models.segmenters import added_sams
 from ..models.weight_files import read_weights
+from .mobile import build_mobile_sam
+from .sam2.shapes import SHAPES, is_sam2, shape_of
 
 #: Width of the image encoder -> name of the shape in Meta's registry.
 _SHAPE_OF_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _PATCH_EMBEDDING = "image_encoder.patch_embed.proj.weight"
 #: A weight that only MobileSAM's TinyViT has.
 _TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
-_HINT = "Give one of Meta's checkpoints (sam_vit_b, sam_vit_l, sam_vit_h) or a file of the same shape"
+_HINT = (
+    "Give one of Meta's checkpoints (sam_vit_b, sam_vit_l, sam_vit_h, sam2.1_hiera_*) or a file of the same shape"
+)
+#: Where files of training hold the weights: Meta's of SAM 2, and those of micro-sam and PathoSAM.
+_WITHIN = ("model", "model_state", "model_state_dict", "state_dict")
+#: What stands before the names of the weights in files of micro-sam's training.
+_PREFIX = "sam."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,8 @@ def find_checkpoint(name: str) -> Checkpoint:
     """
     card = find("segmenter", name, error=SegmentError)
     if card is not None and card.file:
+        if card.missing_package:
+            raise missing_package(card)
         path, sha256 = card.find(error=SegmentError)
         return Checkpoint(path, name, sha256)
     path = Path(name).expanduser()
@@ -60,35 +75,55 @@ def find_checkpoint(name: str) -> Checkpoint:
 def load_sam(path: Path, *, device: str = "auto") -> Sam:
     """Read a checkpoint of ViT-B, ViT-L or ViT-H shape into Meta's Sam class, in evaluation mode.
 
-    MobileSAM's checkpoint is read into the Sam of its own package, where that is installed. Only tensors are read
-    (``weights_only``): a checkpoint cannot run code.
+    MobileSAM's checkpoint is read into the Sam of its own package, that of SAM 2.1 into a
+    :class:`~.sam2.model.Sam2`, where these packages are installed. Only tensors are read (``weights_only``): a
+    checkpoint cannot run code.
 
     Raises
     ------
     SegmentError
-        If the file cannot be read, is not a SAM checkpoint, or its weights do not fit its shape.
+        If the file cannot be read, is not a SAM checkpoint, its weights do not fit its shape, or it needs a package
+        that is missing.
     """
-    state = read_weights(path, error=SegmentError, what="checkpoint file", hint=_HINT)
-    sam = _mobile_sam(path) if _TINY_VIT in state else sam_model_registry[_shape_of(state, path)]()
+    state = read_weights(path, error=SegmentError, what="checkpoint file", hint=_HINT, within=_WITHIN)
+    if all(name.startswith(_PREFIX) for name in state):
+        state = {name.removeprefix(_PREFIX): value for name, value in state.items()}
+    sam: Sam
     try:
-        sam.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+        if is_sam2(state):
+            sam = _sam2(state, path)
+        else:
+            sam = build_mobile_sam() if _TINY_VIT in state else sam_model_registry[_shape_of(state, path)]()
+            sam.load_state_dict(state, strict=True)
+    except ImportError as error:
+        card = MOBILE_SAM if _TINY_VIT in state else SAM2_TINY
+        raise missing_package(card, where=path) from error
+    except (RuntimeError, KeyError) as error:
         raise SegmentError(f"the weights do not fit SAM: {_first_lines(error)}", where=path, hint=_HINT) from error
     return sam.to(pick_device(device)).eval()
 
 
-def _mobile_sam(path: Path) -> Sam:
-    try:
-        from mobile_sam import sam_model_registry as shapes
-    except ImportError as error:
+def missing_package(card: ModelCard, where: Path | None = None) -> SegmentError:
+    """Return the error that says which package a model needs, and how it is installed."""
+    return SegmentError(
+        f"{card.title or card.name} needs the package {card.needs}, which is not installed",
+        where=where,
+        hint=f"pip install 'napari-sam-mil[{card.extra}]', or use another SAM",
+        window_hint=f"Choose another SAM in the Models dock, or install the Python package {card.package}"
+        " in napari's environment and restart napari",
+    )
+
+
+def _sam2(state: Mapping[str, torch.Tensor], path: Path) -> Sam:
+    from .sam2.model import build_sam2
+
+    shape = shape_of(state)
+    if shape is None:
+        sizes = ", ".join(f"{known.width} x {sum(known.blocks)}" for known in SHAPES)
         raise SegmentError(
-            "this is MobileSAM, whose package mobile_sam is not installed",
-            where=path,
-            hint="pip install git+https://github.com/ChaoningZhang/MobileSAM.git, or use another SAM",
-            window_hint="Choose another SAM in the Models dock, or install the Python package"
-            " mobile_sam in napari's environment",
-        ) from error
-    return shapes["vit_t"]()
+            f"the image encoder matches no SAM 2.1 (width x blocks: {sizes})", where=path, hint=_HINT
+        )
+    return build_sam2(shape, state)
 
 
 def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import Self, TypeVar
 
 import torch
 
+from ..devices import on_processor
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,7 +25,7 @@ class Cores:
     """
 
     def __init__(self, device: torch.device):
-        self._n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self._n_threads = torch.get_num_threads() if on_processor(device) else 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:

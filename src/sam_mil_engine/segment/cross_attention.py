@@ -23,18 +23,20 @@ import torch
 from segment_anything.modeling.transformer import Attention
 from torch import Tensor
 
+from ..devices import on_processor
+
 #: Image tokens that a processor takes at a time: 1 MiB of float32 for Meta's models.
 _TOKENS = 1024
 
 
 def one_by_one(images: Tensor) -> Iterator[int | slice]:
     """Give the indices of what (B, ...) a processor or a GPU takes at a time."""
-    yield from range(len(images)) if images.device.type == "cpu" else [slice(None)]
+    yield from range(len(images)) if on_processor(images.device) else [slice(None)]
 
 
 def strips(images: Tensor, n: int, width: int = 1) -> list[slice]:
     """Cut n rows, each of ``width`` tokens, into what a processor or a GPU takes at a time."""
-    step = max(1, _TOKENS // width) if images.device.type == "cpu" else n
+    step = max(1, _TOKENS // width) if on_processor(images.device) else n
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from .cross_attention import ImageToToken, SharedKeys, TokenToImage, one_by_one, strips
+from .fast_encoder import autocast
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,15 @@ class _SharedImage:
 def build_decoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastDecoder | PlainDecoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.mask_decoder) is MaskDecoder
-    return FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam)
+    return FastDecoder(sam, dtype=dtype) if is_metas else PlainDecoder(sam, dtype=dtype)
 
 
 class PlainDecoder:
-    """A decoder of another class than Meta's, run as it is."""
+    """A decoder of another class than Meta's, run as it is, in lower ``dtype`` under torch's autocast."""
 
-    def __init__(self, sam: Sam):
+    def __init__(self, sam: Sam, *, dtype: torch.dtype = torch.float32):
         self._sam = sam
+        self._dtype = dtype
 
     def on(self, embedding: Tensor) -> PromptedImage:
         """Take prompts on an image, given its embedding (C, h, w)."""
@@ -80,15 +82,16 @@ class PlainDecoder:
         encoder = self._sam.prompt_encoder
         labels = torch.ones((len(points), 1), dtype=torch.int, device=points.device)
         sparse, dense = encoder(points=(points[:, None], labels), boxes=None, masks=None)
-        logits, predicted_iou = self._sam.mask_decoder(
-            image_embeddings=image,
-            image_pe=encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=True,
-        )
+        with autocast(points.device, self._dtype):
+            logits, predicted_iou = self._sam.mask_decoder(
+                image_embeddings=image,
+                image_pe=encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=True,
+            )
         return DecodedMasks.above(
-            predicted_iou, lambda passed: logits[passed][:, : needed[0], : needed[1]].float(), min_iou
+            predicted_iou.float(), lambda passed: logits[passed][:, : needed[0], : needed[1]].float(), min_iou
         )
 
 

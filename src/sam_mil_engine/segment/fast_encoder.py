@@ -15,6 +15,7 @@ from segment_anything.modeling.image_encoder import Block, get_rel_pos
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
+from ..devices import on_processor
 from .cores import Cores
 
 #: Rows of a global layer's attention at a time: with one head, 4 MiB for the 64 x 64 tokens of Meta's models.
@@ -26,20 +27,27 @@ _STRIP = 16
 def build_encoder(sam: Sam, *, dtype: torch.dtype = torch.float32) -> FastEncoder | PlainEncoder:
     """Run Meta's own class the fast way; a subclass may compute something else, so it is run as it is."""
     is_metas = type(sam.image_encoder) is ImageEncoderViT
-    return FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam)
+    return FastEncoder(sam, dtype=dtype) if is_metas else PlainEncoder(sam, dtype=dtype)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Let torch compute in ``dtype`` what it can; nothing changes for float32."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
 
 class PlainEncoder:
-    """An image encoder of another class than Meta's, run as it is."""
+    """An image encoder of another class than Meta's, run as it is, in lower ``dtype`` under torch's autocast."""
 
-    def __init__(self, sam: Sam):
+    def __init__(self, sam: Sam, *, dtype: torch.dtype = torch.float32):
         self._encoder = sam.image_encoder
+        self._dtype = dtype
 
     def __call__(self, pixels: Tensor, cores: Cores, report: Callable[[], None]) -> Tensor:
         """As :meth:`FastEncoder.__call__`; ``report`` is called once."""
         report()
-        embedding: Tensor = self._encoder(pixels)
-        return embedding
+        with autocast(pixels.device, self._dtype):
+            embedding: Tensor = self._encoder(pixels)
+        return embedding.float()
 
 
 class FastEncoder:
@@ -99,7 +107,7 @@ class _FastBlock:
     def _strips(self, x: Tensor) -> list[slice]:
         """Rows that need no other rows: a processor's cache holds what is made of a row of windows, not of all."""
         height = x.shape[1]
-        step = (self._block.window_size or _STRIP) if x.device.type == "cpu" else height
+        step = (self._block.window_size or _STRIP) if on_processor(x.device) else height
         return [slice(start, start + step) for start in range(0, height, step)]
 
     def _in_windows(self, qkv: Tensor) -> Tensor:
@@ -142,7 +150,7 @@ class _FastBlock:
                     logits.baddbmm_(queries, keys)
                 seen[heads, rows] = torch.bmm(torch.softmax(logits, dim=-1), values)
 
-        at_once = 1 if q.device.type == "cpu" else self._heads
+        at_once = 1 if on_processor(q.device) else self._heads
         for _ in cores.map(attend, [slice(head, head + at_once) for head in range(0, len(q), at_once)]):
             pass
         return seen.view(batch, self._heads, height * width, -1).transpose(1, 2).reshape(batch, height, width, -1)
@@ -173,7 +181,7 @@ class _Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, h, w, C) -> (B, h, w, c)."""
-        if x.device.type != "cpu":
+        if not on_processor(x.device):
             return nnf.linear(x, self._weight, self._bias)
         return nnf.conv2d(x.permute(0, 3, 1, 2), self._weight[..., None, None], self._bias).permute(0, 2, 3, 1)
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from ..devices import widest_float
+
 #: Cells whose pixels are computed at a time: their temporary arrays stay below a few MiB.
 _CELLS = 2**14
 
@@ -159,7 +161,8 @@ class FullResolution:
         above, crossed = zip(*(self._above(logits > level) for level in levels), strict=True)
         rows = [each.float() @ self._columns.per_start for each in above]
         # The pixels of a row of cells are few enough for float32, those of an image are not.
-        areas = [row.double() @ self._rows.per_start.double() for row in rows]
+        wide = widest_float(logits.device)
+        areas = [row.to(wide) @ self._rows.per_start.to(wide) for row in rows]
         columns = self._rows.per_start @ above[1].float()
         # Where an image is smaller than its logits, some begin no pixel.
         hit_rows = ((rows[1] > 0) & (self._rows.per_start > 0))[:, self._rows.start_of_pixel]
@@ -172,7 +175,7 @@ class FullResolution:
             place = (mask, self._rows.start[row], self._columns.start[column])
             for area, level, counted in zip(areas, levels, above, strict=True):
                 more = (pixels > level).flatten(0, 1).sum(dim=0, dtype=torch.float32)
-                area.index_add_(0, mask, (more * (counted[place] == 0)).double())
+                area.index_add_(0, mask, (more * (counted[place] == 0)).to(wide))
             positive = pixels > threshold
             _mark(hit_rows, positive.any(dim=1), mask, self._rows.first_pixel[row])
             _mark(hit_columns, positive.any(dim=0), mask, self._columns.first_pixel[column])

@@ -7,11 +7,14 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from segment_anything.utils.amg import build_all_layer_point_grids, generate_crop_boxes
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from ..settings import SegmentSettings
 from .image import SegmentationImage
+from .mask_filters import FullResolution
+from .scaling import Stretch
 
 #: Crops below this side in pixels show nothing that the whole image does not: their layer is left out.
 _SMALLEST_CROP = 16
@@ -29,13 +32,13 @@ class Crop:
         Left, top, right, bottom; the last two are the first pixels outside.
     points
         (P, 2) float64 x, y of the prompts in pixels of the crop.
-    input_side
-        Side of SAM's square input; the crop is scaled until its longer side has this length.
+    scaling
+        How the crop is scaled to SAM's square input.
     """
 
     box_raster: tuple[int, int, int, int]
     points: npt.NDArray[np.float64]
-    input_side: int
+    scaling: ResizeLongestSide
 
     @property
     def size(self) -> tuple[int, int]:
@@ -46,26 +49,33 @@ class Crop:
     @cached_property
     def input_size(self) -> tuple[int, int]:
         """Rows and columns of the crop in SAM's input; the rest is padding."""
-        height, width = ResizeLongestSide.get_preprocess_shape(*self.size, self.input_side)
+        height, width = self.scaling.get_preprocess_shape(*self.size, self.scaling.target_length)
         return height, width
 
     @property
     def input_points(self) -> npt.NDArray[np.float32]:
         """(P, 2) prompts in pixels of SAM's input; in float32, for Apple's devices have no other."""
-        scaled: npt.NDArray[np.float32] = (
-            ResizeLongestSide(self.input_side).apply_coords(self.points, self.size).astype(np.float32)
-        )
+        scaled: npt.NDArray[np.float32] = self.scaling.apply_coords(self.points, self.size).astype(np.float32)
         return scaled
 
     def scaled(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Cut the crop out of the image (h, w, 3) and scale it to :attr:`input_size`."""
         left, top, right, bottom = self.box_raster
         cut = np.ascontiguousarray(image[top:bottom, left:right])
-        out: npt.NDArray[np.uint8] = ResizeLongestSide(self.input_side).apply_image(cut)
+        out: npt.NDArray[np.uint8] = self.scaling.apply_image(cut)
         return out
 
+    def resolution(self, n_logits: int, device: torch.device) -> FullResolution:
+        """Return what enlarges the logits of the square input, ``n_logits`` a side, to the pixels of the crop.
 
-def make_crops(image: SegmentationImage, settings: SegmentSettings, *, input_side: int) -> list[Crop]:
+        SAM enlarges them to its input first, SAM 2 at once.
+        """
+        if isinstance(self.scaling, Stretch):
+            return FullResolution(n_logits, n_logits, (n_logits, n_logits), self.size, device)
+        return FullResolution(n_logits, self.scaling.target_length, self.input_size, self.size, device)
+
+
+def make_crops(image: SegmentationImage, settings: SegmentSettings, *, scaling: ResizeLongestSide) -> list[Crop]:
     """List the image and its crops in Meta's order; layer n has 4^n crops and a coarser grid.
 
     With ``prompts_on_tissue`` the points outside the tissue are left out, and crops that have no other.
@@ -84,5 +94,5 @@ def make_crops(image: SegmentationImage, settings: SegmentSettings, *, input_sid
             x, y = np.floor(points).astype(int).T
             points = points[image.tissue[top + y, left + x]]
         if len(points):
-            crops.append(Crop((left, top, right, bottom), points, input_side))
+            crops.append(Crop((left, top, right, bottom), points, scaling))
     return crops

@@ -16,6 +16,7 @@ from ..models.segmenters import TISSUE_SAM, largest_of_metas
 from .cores import Cores
 from .fast_encoder import build_encoder
 from .named_sams import load_named_sam
+from .scaling import scaling_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -70,6 +71,7 @@ class SamPrompter:
         self.name = name
         self.version = version
         self._predictor = SamPredictor(sam)
+        self._predictor.transform = scaling_of(sam)
         self._encoder = build_encoder(sam)
 
     def set_image(self, image: npt.NDArray[np.uint8], *, report: Callable[[], None] = _nothing) -> None:

@@ -195,7 +195,7 @@ def evaluate(
         labels.append(example.label)
     stacked, targets = torch.stack(logits), torch.stack(labels)
     return Evaluation(
-        probabilities=torch.softmax(stacked.double().cpu(), dim=1).numpy(),
+        probabilities=torch.softmax(stacked.cpu().double(), dim=1).numpy(),
         labels=targets.cpu().numpy(),
         loss=float(cross_entropy(stacked, targets)),
     )

@@ -17,12 +17,14 @@ from sam_mil_engine.settings import EMBEDDED_SEGMENTER, FeatureSettings, TissueS
 
 from ...analysis.library import library
 from ...analysis.model import AUTO, Choices
+from ...analysis.models import offered_sam
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
 from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
 from .fine_segments import fine_segments_box
+from .sam_download import OfferCombo, SamDownload, offer_text
 
 
 class ChoicesCard(Card):
@@ -34,7 +36,9 @@ class ChoicesCard(Card):
         super().__init__("Models")
         self._project = Choices().project
         self._changes: dict[str, Any] = {}
-        self.preset, self.segmenter, self.encoder, self.classifier = (ShortCombo() for _ in range(4))
+        self.preset, self.encoder, self.classifier = (ShortCombo() for _ in range(3))
+        self.segmenter, self.download = OfferCombo(), SamDownload()
+        self._segmenter_before: str = Choices().segmenter
         self.fine = fine_segments_box()
         self._folder = folder_label()
         self._fill()
@@ -43,6 +47,7 @@ class ChoicesCard(Card):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
+        form.addRow(self.download)
         form.addRow("Fine se&gments", self.fine)
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "&Browse…", self.browse_run, _RUN_TIP))
@@ -57,6 +62,8 @@ class ChoicesCard(Card):
         self.body.addLayout(form)
         for box in (self.preset, self.segmenter, self.fine, self.encoder, self.classifier):
             box.currentIndexChanged.connect(lambda _index: self.changed.emit())
+        self.segmenter.activated.connect(self._on_segmenter)
+        self.download.ended.connect(self._on_download)
         self.set_project(self._project)
         dock_events().models_changed.connect(self._refill)
 
@@ -132,6 +139,18 @@ class ChoicesCard(Card):
         if folder:
             self.set_project(Path(folder))
 
+    def _on_segmenter(self, place: int) -> None:
+        """Remember the choice, or download the SAM that was offered and chosen."""
+        if self._offered is None or self.segmenter.itemData(place) != self._offered.name:
+            self._segmenter_before = self.segmenter.itemData(place)
+        elif not self.download.busy:
+            self.download.start(self._offered)
+
+    def _on_download(self, outcome: str) -> None:
+        """Go back to the earlier choice if there is no file."""
+        if outcome != "done":
+            self.segmenter.setCurrentIndex(max(0, self.segmenter.findData(self._segmenter_before)))
+
     def _refill(self) -> None:
         """Update the lists after models were fetched, added or removed. The choices do not change."""
         boxes = (self.preset, self.segmenter, self.encoder, self.classifier)
@@ -160,8 +179,12 @@ class ChoicesCard(Card):
             f" or {EMBEDDED_SEGMENTER}",
             Qt.ItemDataRole.ToolTipRole,
         )
+        self._offered = offered_sam()
         for card in available("segmenter"):
-            _add(self.segmenter, card.name, card.name, card.what, on_disk=card.on_disk)
+            offered = card == self._offered
+            text = offer_text(card) if offered else card.name
+            _add(self.segmenter, text, card.name, card.what, on_disk=card.on_disk or offered)
+        self.segmenter.offer("" if self._offered is None else self._offered.name)
         self.encoder.addItem("As the classifier expects", None)
         for card in available("encoder"):
             if not card.is_family:  # a family of encoders cannot be selected in a list

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
 from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
-from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
+from ...analysis.results import StoredAnalysis
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
 from ...background.dock_jobs import DockJobs
@@ -21,7 +21,7 @@ from ...keys import key_of
 from ...layers.preload import while_loading
 from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
-from ...notices import describe, show_error, tell
+from ...notices import describe, show_error
 from ...preferences import preferences
 from ...session.slide import SlideSession
 from ..dock import Dock
@@ -32,8 +32,9 @@ from .progress_card import ProgressCard
 from .region import project_of
 from .region_card import RegionCard
 from .result_card import ResultCard
-from .run_buttons import main_button, step_buttons
+from .run_buttons import EVERYTHING_TIP, in_a_row, main_button, step_buttons
 from .slide_card import SlideCard
+from .stored_lookup import StoredLookup
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -56,9 +57,15 @@ class AnalyzeDock(Dock):
         self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
         self.reader = DockJobs(self)
-        self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
+        self._stored = StoredLookup(
+            self._sessions,
+            self.reader,
+            choices=self.choices_card.choices,
+            may_show=lambda: self._job is None,
+            show=self._show_stored,
+        )
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
@@ -71,7 +78,8 @@ class AnalyzeDock(Dock):
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
-        self.choices_card.changed.connect(self._look_for_stored)
+        self.choices_card.download.ended.connect(self._on_download)
+        self.choices_card.changed.connect(self._stored.look)
         self.choices_card.changed.connect(self._show_choices)
         self.region_card.choice.currentIndexChanged.connect(self._show_choices)
         self._show_choices()
@@ -87,18 +95,24 @@ class AnalyzeDock(Dock):
 
         *Segment/Classify* starts the step ``Classify``. Without ``session``, the step runs on the current slide.
 
-
         Returns the job, or None if no slide is open, another job is running, or the chosen region does not exist.
+        During the download of a SAM the step waits for its end.
         """
         session = session or self._sessions.current
         if session is None or self._job is not None:
+            return None
+        title = _title(step)
+        if self.choices_card.download.busy:
+            self._waiting = (session, step)
+            self.choices_card.download.say_next(title)
+            self._enable()
             return None
         source, choices = session.source, self.choices_card.choices()
         try:
             region = self.region_card.region(self._sessions.viewer, source)
             choices = replace(choices, project=project_of(choices.project, region))
         except SamMilError as error:
-            show_error(error, doing=EVERYTHING if step == "Classify" else step)
+            show_error(error, doing=title)
             return None
         session.question = None
         self.slide_card.show_slide(self._sessions.current)
@@ -115,7 +129,7 @@ class AnalyzeDock(Dock):
         job.failed.connect(self._on_failure)
         job.cancelled.connect(self._on_cancelled)
         job.ended.connect(self._on_end)
-        Activity(job, EVERYTHING if step == "Classify" else step)
+        Activity(job, title)
         stages = STEPS[step] if step != "Classify" else (*STEPS[step], "classify")
         self.progress_card.begin(stages)
         self._put_first(self.progress_card)
@@ -132,6 +146,7 @@ class AnalyzeDock(Dock):
     def leave(self) -> None:
         """Cancel the running job. Finished stages stay in the project."""
         super().leave()
+        self.choices_card.download.cancel()
         self.cancel()
 
     def _use_preferences(self) -> None:
@@ -172,51 +187,15 @@ class AnalyzeDock(Dock):
             # hovering describes the selected layer, and the segments layer has the most information
             self._sessions.viewer.layers.selection.active = segments
 
-    def _look_for_stored(self) -> None:
-        """Show the stored results of a newly opened slide, without computing anything."""
-        session = self._sessions.current
-        if session is None or session.analysis is not None or self._job is not None or self.reader.busy:
-            return
-        stored, source = session.source.stored, session.source
-        if stored is None:
-            choices = self.choices_card.choices()
-            stored = StoredResults(choices.project, choices.classifier)
-        if (session, stored) in self._looked_up or not stored.bag(source).is_file():
-            return
-        self._looked_up = [pair for pair in self._looked_up if pair[0] in self._sessions.all()] + [
-            (session, stored)
-        ]
-
-        def show(found: StoredAnalysis, before: Analysis | None) -> None:
-            """Show the results, unless the slide was analysed, edited or closed in the meantime."""
-            if self._job is None and session.analysis is before and session in self._sessions.all():
-                self._progress_of = session
-                self.progress_card.show_stored(found.analysis.processed.reused, found.note)
-                self._put_first(self.result_card)
-                self._show(session, found.analysis)
-
-        def then(found: StoredAnalysis | OtherSlide | None) -> None:
-            if isinstance(found, OtherSlide) and session in self._sessions.all():
-                tell(found.message, "warning")
-            elif isinstance(found, StoredAnalysis):
-                known = found.analysis.processed.bag is not None
-                show(replace(found, note="Classifying…" if known else ""), None)
-                self.reader.start(
-                    lambda progress: predict_stored(found, stored, progress=progress),
-                    doing="Classifying the slide",
-                    then=lambda full: show(full, found.analysis),
-                )
-            self._look_for_stored()
-
-        self.reader.start(
-            lambda _progress: while_loading(lambda: read_stored(source, stored)),
-            doing="Reading the project",
-            then=then,
-        )
+    def _show_stored(self, session: SlideSession, found: StoredAnalysis) -> None:
+        self._progress_of = session
+        self.progress_card.show_stored(found.analysis.processed.reused, found.note)
+        self._put_first(self.result_card)
+        self._show(session, found.analysis)
 
     def _on_failure(self, error: Exception) -> None:
         self.progress_card.stop("Stopped by an error", describe(error))
-        show_error(error, doing=EVERYTHING if self._step == "Classify" else self._step)
+        show_error(error, doing=_title(self._step))
 
     def _on_cancelled(self) -> None:
         self.progress_card.stop("Cancelled; finished stages are saved")
@@ -225,6 +204,12 @@ class AnalyzeDock(Dock):
         self._job = self._analysed = None
         self._enable()
         self._hide_other_progress()
+        call_later(self._run_waiting)
+
+    def _on_download(self, outcome: str) -> None:
+        """Go on with the step that waited for the download, also where it failed, but not where it was stopped."""
+        self._waiting = None if outcome == "cancelled" else self._waiting
+        self._enable()
         call_later(self._run_waiting)
 
     def _on_mpp(self, mpp: float) -> None:
@@ -237,8 +222,8 @@ class AnalyzeDock(Dock):
         call_later(self._run_waiting)
 
     def _run_waiting(self) -> None:
-        """Run a step that waited for the resolution. If another job is running, wait for its end."""
-        if self._waiting is None or self._job is not None:
+        """Run a step that waited for the resolution or a download. If either still runs, wait for its end."""
+        if self._waiting is None or self._job is not None or self.choices_card.download.busy:
             return
         (session, step), self._waiting = self._waiting, None
         if session in self._sessions.all():
@@ -257,7 +242,7 @@ class AnalyzeDock(Dock):
             show_scale_bar(self._sessions.viewer)
         self._enable()
         self._hide_other_progress()
-        self._look_for_stored()
+        self._stored.look()
 
     def _hide_other_progress(self) -> None:
         """Hide the progress of a finished job if its slide is not current."""
@@ -273,28 +258,24 @@ class AnalyzeDock(Dock):
             self.choices_card.set_classifier(Path(stored.classifier))
 
     def _enable(self) -> None:
-        ready = self._sessions.current is not None and self._job is None
+        waits = self.choices_card.download.busy and self._waiting is not None
+        ready = self._sessions.current is not None and self._job is None and not waits
         for button in (self.button, *self.steps.values()):
             button.setEnabled(ready)
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
 
     def _show_key(self) -> None:
-        what = "Find the tissue, segment it, compute patch features and classify the slide"
-        self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
+        self.button.setToolTip(f"{EVERYTHING_TIP} ({key_of('segment_classify')})")
 
     def _lay_out(self) -> None:
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(8)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        for button in self.steps.values():
-            row.addWidget(button)
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
-        self.fold.body.addLayout(row)
+        self.fold.body.addLayout(in_a_row(self.steps.values()))
         for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
             column.addWidget(widget)
         column.addWidget(self.progress_card)
@@ -313,3 +294,7 @@ class AnalyzeDock(Dock):
 
     def _show_choices(self) -> None:
         self.fold.set_text(f"{self.choices_card.summary()} · {self.region_card.choice.currentText().lower()}")
+
+
+def _title(step: str) -> str:
+    return EVERYTHING if step == "Classify" else step

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QPushButton
+from collections.abc import Iterable
 
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
+
+#: What the main button does.
+EVERYTHING_TIP = "Find the tissue, segment it, compute patch features and classify the slide"
 _STEP_TIPS = {
     "Tissue": ("T&issue", "Find where the tissue is"),
     "Segment": ("Se&gment", "Divide the tissue into segments"),
@@ -34,3 +38,12 @@ def step_buttons() -> dict[str, QPushButton]:
         buttons[name] = QPushButton(text)
         buttons[name].setToolTip(tip)
     return buttons
+
+
+def in_a_row(buttons: Iterable[QPushButton]) -> QHBoxLayout:
+    """Return a layout with the buttons side by side."""
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for button in buttons:
+        row.addWidget(button)
+    return row
