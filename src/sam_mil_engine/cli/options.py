@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError
+from ..errors import DataError, SettingsError
 from ..models.registry import names
 from ..settings import (
     STAGES,
@@ -21,6 +21,9 @@ from ..settings import (
 )
 from ..settings.changes import complete, merge
 from .assignments import assign, read_config
+
+if TYPE_CHECKING:
+    from ..slide.entry import SlideEntry
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -89,6 +92,15 @@ Set = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
+SlidesTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--slides-table",
+        help="The slides as a table: path, and where needed slide_id, mpp (µm per level-0 pixel), preset. Paths"
+        " count from its folder; train reads label and patient_id of the same file.",
+        metavar="FILE.csv",
+    ),
+]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
 
@@ -144,6 +156,26 @@ def changed_settings(
         Naming each value that is unknown or out of range.
     """
     return complete(assign(merge(read_config(config), values), assignments or [], ProcessSettings))
+
+
+def slide_entries(inputs: list[Path], table: Path | None) -> list[SlideEntry | Path]:
+    """Return the slides that were named, or those of a slide table.
+
+    Raises
+    ------
+    SettingsError
+        If both are given, or none.
+    DataError
+        If a folder holds no slide, or the table is wrong.
+    """
+    from ..slide.table import read_slides_table
+
+    if (table is None) == (not inputs):
+        raise SettingsError(
+            "no slides are named" if table is None else "slides are named twice, in a table and beside it",
+            hint="Name slide files or folders, or a table with --slides-table FILE.csv",
+        )
+    return [*slide_paths(inputs)] if table is None else [*read_slides_table(table)]
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:

@@ -25,16 +25,20 @@ from .options import (
     Quiet,
     SegmenterName,
     Set,
+    SlidesTable,
     SourceMpp,
     Stages,
     process_settings,
-    slide_paths,
+    slide_entries,
 )
 
 
 def command(
-    slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
+    slides: Annotated[
+        list[Path] | None, typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")
+    ] = None,
+    slides_table: SlidesTable = None,
     segmenter: SegmenterName = None,
     encoder: EncoderNames = None,
     patch_size: PatchSize = None,
@@ -66,6 +70,7 @@ def command(
     Examples:  sam-mil-engine process slides/ -o study  ·
     sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
+    sam-mil-engine process --slides-table cohort.csv -o study  ·
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..cluster.slides import process_on_cluster
@@ -86,18 +91,17 @@ def command(
         assignments=assignments,
     )
     names = [name.strip() for name in stages.split(",") if name.strip()]
-    paths = slide_paths(slides)
-    if retry_failed:
-        paths = Project(project).failed_among(paths)
+    named, home = slide_entries(slides or [], slides_table), Project(project)
+    entries = home.failed_among(named) if retry_failed else home.entries(named)
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
             results = process_slides(
-                paths, project, settings=settings, stages=names, device=device, progress=report
+                entries, project, settings=settings, stages=names, device=device, progress=report
             )
         else:
             results = process_on_cluster(
-                paths,
+                entries,
                 project,
                 settings=settings,
                 stages=names,
@@ -114,7 +118,7 @@ def command(
                 if item.error is not None:
                     print_error(item.error)
                 elif not quiet:
-                    err.print(f"[{number}/{len(paths)}] {item.summary()}", markup=False)
+                    err.print(f"[{number}/{len(entries)}] {item.summary()}", markup=False)
     if json:
         print_json(rows)
     else:
@@ -122,9 +126,9 @@ def command(
             project / layout.BAGS,
             *(project / layout.side_folder(name) for name in settings.features.more_encoders),
         ]
-        print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {', '.join(map(str, folders))}")
+        print_line(f"{len(entries) - failed} of {len(entries)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
-        inputs = " ".join(str(item) for item in slides)
+        inputs = " ".join(map(str, slides or [])) if slides_table is None else f"--slides-table {slides_table}"
         err.print(
             f"{failed} failed; to try them again: sam-mil-engine process {inputs} -o {project} --retry-failed"
         )

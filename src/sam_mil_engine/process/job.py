@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bag import h5
 from ..errors import SlideError
 from ..progress import ProgressCallback
-from ..settings import ProcessSettings, key
+from ..settings import ProcessSettings, SegmentSettings, key
+from ..settings.changes import with_preset
+from ..slide.entry import SlideEntry
 from ..slide.reader import Slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
@@ -37,14 +39,25 @@ class Tools:
         self.settings = settings
         self.device = device
         self._encoders: dict[str, Encoder] = {}
+        self._segmenters: dict[SegmentSettings, Segmenter] = {}
 
-    @cached_property
+    def for_slide(self, entry: SlideEntry) -> Tools:
+        """Return the tools of a slide that has a tissue preset of its own; they share the loaded models."""
+        if entry.preset is None:
+            return self
+        one = copy(self)
+        one.settings = with_preset(self.settings, entry.preset)
+        return one
+
+    @property
     def segmenter(self) -> Segmenter:
         """The segmenter of the settings."""
         from ..segment.loading import load_segmenter
 
         chosen = self.settings.segments
-        return load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
+        if chosen not in self._segmenters:
+            self._segmenters[chosen] = load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
+        return self._segmenters[chosen]
 
     def encoder_named(self, name: str) -> Encoder:
         """Return one of the encoders of the settings."""

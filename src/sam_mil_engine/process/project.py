@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..bag.names import find_existing
 from ..errors import Cancelled, DataError, ProjectError, SamMilError
 from ..files import atomic_path, atomic_write, writing_error
 from ..settings import ProcessSettings, key
-from ..slide.info import slide_id_of
+from ..slide.entry import SlideEntry
 from ..tables.cells import nfc
 from ..tables.reading import read_records
 from ..tables.writing import csv_text
@@ -128,10 +128,19 @@ class Project:
             table = [[lines[name].get(column, "") for column in columns] for name in sorted(lines)]
             atomic_write(self._list, csv_text(columns, table))
 
-    def failed_among(self, paths: Sequence[Path]) -> list[Path]:
+    def entries(self, slides: Iterable[str | Path | SlideEntry]) -> list[SlideEntry]:
+        """Return the entry of each slide: of a file that ``process.csv`` knows, with what was stated about it."""
+        known = {row.path: row for row in reversed(self.rows().values())}
+        return [self._entry(SlideEntry.of(slide), known, given=slide) for slide in slides]
+
+    def _entry(self, entry: SlideEntry, known: Mapping[str, ProcessRow], *, given: object) -> SlideEntry:
+        row = None if isinstance(given, SlideEntry) else known.get(str(entry.path.resolve()))
+        return entry if row is None else replace(entry, slide_id=row.slide_id, mpp=row.mpp)
+
+    def failed_among(self, slides: Sequence[str | Path | SlideEntry]) -> list[SlideEntry]:
         """Return those slides whose line in ``process.csv`` does not say ``done``."""
         rows = self.rows()
-        return [path for path in paths if (row := rows.get(slide_id_of(path))) and row.state != "done"]
+        return [one for one in self.entries(slides) if (row := rows.get(one.slide_id)) and row.state != "done"]
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
@@ -219,10 +228,18 @@ class Record:
 
 
 @contextmanager
-def slide_record(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
+def slide_record(project: Project, entry: SlideEntry) -> Iterator[Record]:
     """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
+    slide_id = entry.slide_id
     before = project.rows().get(slide_id)
-    state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})
+    state = ProcessRow(
+        slide_id=slide_id,
+        path=str(entry.path.resolve()),
+        state="running",
+        seconds=before.seconds if before else {},
+        mpp=entry.mpp,
+        preset=entry.preset or "",
+    )
     project.record(state)
     record = Record()
 

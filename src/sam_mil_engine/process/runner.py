@@ -15,7 +15,8 @@ from ..errors import SettingsError
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, FeatureSettings, ProcessSettings, key
-from ..slide.info import slide_id_of, slide_sha
+from ..slide.entry import SlideEntry
+from ..slide.info import slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
 from .project import Project, Record, slide_record
@@ -31,7 +32,7 @@ SlideRun = Generator[None, None, ProcessedSlide]
 
 
 def process_slide(
-    path: str | Path,
+    slide: str | Path | SlideEntry,
     project: str | Path,
     *,
     settings: ProcessSettings | None = None,
@@ -43,8 +44,9 @@ def process_slide(
 
     Parameters
     ----------
-    path
-        The slide.
+    slide
+        The slide file, or an entry of a slide table. The name and resolution that ``process.csv`` records of a file
+        hold again.
     project
         The project folder; made if it does not exist.
     settings
@@ -80,11 +82,13 @@ def process_slide(
     """
     tools = tools or Tools(settings or ProcessSettings())
     wanted = check_stages(stages)
-    return finish(run_slide(Path(path), Project(project), tools=tools, wanted=wanted, progress=progress))
+    target = Project(project)
+    (entry,) = target.entries([slide])
+    return finish(run_slide(entry, target, tools=tools, wanted=wanted, progress=progress))
 
 
 def run_slide(
-    path: Path, project: Project, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
+    entry: SlideEntry, project: Project, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
 ) -> SlideRun:
     """Run the wanted stages on one slide.
 
@@ -94,15 +98,17 @@ def run_slide(
     """
     _check_folders(tools.settings.features)
     project.save_settings(tools.settings, versions())
-    slide_id = slide_id_of(path)
+    tools = tools.for_slide(entry)
     with (
-        project.lock(slide_id),
-        slide_record(project, slide_id, path) as record,
-        open_slide(path) as slide,
+        project.lock(entry.slide_id),
+        slide_record(project, entry) as record,
+        open_slide(entry.path) as slide,
         ExitStack() as ends,
     ):
+        if entry.mpp is not None:
+            slide.state_mpp(entry.mpp)
         runner = StageRunner(
-            SlideJob(slide=slide, slide_id=slide_id, project=project, tools=tools, progress=progress),
+            SlideJob(slide=slide, slide_id=entry.slide_id, project=project, tools=tools, progress=progress),
             wanted,
             record,
         )
@@ -213,7 +219,8 @@ class StageRunner:
             "settings_key": key(job.tools.settings),
         }
         known = h5.read_attributes(job.bag) if job.bag.exists() else {}
-        if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint:
+        other_file = known.get("slide_path") != facts["slide_path"] or known.get("mpp", info.mpp) == info.mpp
+        if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint and other_file:
             warnings.warn(
                 f"{job.slide_id}: the project held results of a different slide with this name"
                 f" ({known.get('slide_path')}); they were moved to superseded/",

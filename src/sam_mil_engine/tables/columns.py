@@ -71,6 +71,11 @@ PATIENT = Role(
     "--patient-column",
 )
 SPLIT = Role("split")
+#: Of a slide table: the slide's file, its resolution, and its tissue preset.
+PATH = Role("path", ("slide_path", "wsi_path", "wsi", "file_path", "filepath", "file", "filename"))
+MPP = Role("mpp", ("source_mpp", "resolution"))
+PRESET = Role("preset", ("tissue_preset",))
+OF_SLIDES = (PATH, MPP, PRESET)
 
 
 @dataclass(frozen=True, slots=True)
