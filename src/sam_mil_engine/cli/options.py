@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,13 +117,14 @@ def process_settings(
     batch_size: int | None = None,
     dtype: str | None = None,
     rule: str | None = None,
+    outlines: Mapping[str, object] | None = None,
     config: Path | None = None,
     assignments: Sequence[str] | None = None,
 ) -> ProcessSettings:
     """Build the settings of preprocessing from what was typed; None leaves the default.
 
-    Options win over the file ``config``, and ``assignments`` (``--set``) over both. The first of ``encoders`` makes
-    the slide's own bag.
+    ``outlines`` are settings by their names. Options win over the file ``config``, and ``assignments`` (``--set``)
+    over both. The first of ``encoders`` makes the slide's own bag.
 
     Raises
     ------
@@ -132,6 +133,7 @@ def process_settings(
     """
     encoder, *more = encoders or (None,)
     typed = ProcessSettings.of(
+        **outlines or {},
         preset=preset,
         tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
         segments=SegmentSettings.of(segmenter=segmenter),

@@ -10,6 +10,7 @@ import typer
 
 from .. import layout
 from .console import err, print_dashboard, print_error, print_json, print_line, progress
+from .drawn_options import Annotations, NotInside, OnlyInside, Tissue, outline_settings, with_tissue
 from .options import (
     ALL_STAGES,
     BatchSize,
@@ -45,6 +46,10 @@ def command(
     mpp: Mpp = None,
     source_mpp: SourceMpp = None,
     preset: Preset = None,
+    tissue: Tissue = None,
+    annotations: Annotations = None,
+    only_inside: OnlyInside = None,
+    not_inside: NotInside = None,
     batch_size: BatchSize = None,
     dtype: FeatureType = None,
     precision: Precision = None,
@@ -71,6 +76,8 @@ def command(
     sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
     sam-mil-engine process --slides-table cohort.csv -o study  ·
+    sam-mil-engine process slides/ -o study --tissue corrected/  ·
+    sam-mil-engine process slides/ -o study --annotations outlines/ --not-inside Artefact  ·
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..cluster.slides import process_on_cluster
@@ -87,12 +94,14 @@ def command(
         precision=precision,
         batch_size=batch_size,
         dtype=dtype,
+        outlines=outline_settings(annotations, only_inside, not_inside),
         config=config,
         assignments=assignments,
     )
     names = [name.strip() for name in stages.split(",") if name.strip()]
     named, home = slide_entries(slides or [], slides_table), Project(project)
     entries = home.failed_among(named) if retry_failed else home.entries(named)
+    entries = with_tissue(entries, tissue, home)
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..annotations.drawn_tissue import NOTHING_DRAWN, DrawnTissue
 from ..bag import h5
 from ..errors import SlideError
 from ..progress import ProgressCallback
@@ -68,7 +69,15 @@ class Tools:
             self._encoders[name] = load_encoder(name, device=self.device, precision=precision)
         return self._encoders[name]
 
-    def stage_key(self, stage: str, slide: str, done: dict[str, str], *, encoder: str | None = None) -> str:
+    def stage_key(
+        self,
+        stage: str,
+        slide: str,
+        done: dict[str, str],
+        *,
+        encoder: str | None = None,
+        drawn: DrawnTissue = NOTHING_DRAWN,
+    ) -> str:
         """Key of the settings that the result of ``stage`` depends on.
 
         Parameters
@@ -81,12 +90,15 @@ class Tools:
             Keys of the stages before it, as they are in the bag.
         encoder
             The encoder of ``features``; the first one of the settings where None.
+        drawn
+            What a person drew of the tissue.
         """
         settings = self.settings
         match stage:
             case "tissue":
                 region = () if settings.region is None else (settings.region,)
-                return key(stage, slide, settings.resolved_tissue, *region)
+                found = settings.resolved_tissue if drawn.tissue is None else "drawn"
+                return key(stage, slide, found, *region, *drawn.key)
             case "tiles":
                 return key(stage, done["tissue"], settings.tiles)
             case "segments":
@@ -129,6 +141,8 @@ class SlideJob:
         The further encoder whose bag this is; None is the first encoder, whose bag is the slide's own.
     tiles
         Patches that are being read already, from the first one that has to be encoded, or None.
+    drawn
+        What a person drew of the tissue.
     """
 
     slide: Slide
@@ -138,6 +152,7 @@ class SlideJob:
     progress: ProgressCallback
     side: str | None = None
     tiles: PatchStream | None = None
+    drawn: DrawnTissue = NOTHING_DRAWN
 
     @property
     def encoder(self) -> str:
@@ -157,6 +172,13 @@ class SlideJob:
         """Return the tissue of the bag; raises :class:`SlideError` where there is none at all."""
         tissue = h5.read_tissue(self.bag)
         if tissue is None or len(tissue) == 0:
+            if self.drawn.inside is not None or self.drawn.outside is not None:
+                raise SlideError(
+                    "no tissue is left where the outlines allow it",
+                    where=self.slide.info.path,
+                    hint="Check the classes of --only-inside and --not-inside, and the outlines of this slide",
+                    window_hint="Check the outlines of this slide",
+                )
             if self.tools.settings.region is not None:
                 raise SlideError(
                     "no tissue was found in the region",

@@ -68,6 +68,18 @@ class Project:
         """Path of the tissue polygons (``geojson``) or their image (``jpg``)."""
         return find_existing(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
 
+    def drawn_tissue(self, slide_id: str) -> Path:
+        """Path of the tissue that a person drew; it need not exist."""
+        return find_existing(self.folder / layout.DRAWN_TISSUE / f"{slide_id}.geojson")
+
+    def forget_drawn_tissue(self, slide_id: str) -> None:
+        """Find the tissue of a slide again from now on; what was drawn moves to ``superseded/tissue/``."""
+        path = self.drawn_tissue(slide_id)
+        if path.is_file():
+            place = self.folder / layout.SUPERSEDED / layout.DRAWN_TISSUE
+            place.mkdir(parents=True, exist_ok=True)
+            path.replace(place / path.name)
+
     def stitch(self, slide_id: str) -> Path:
         """Path of the image of the patches."""
         return find_existing(self.folder / layout.STITCHES / f"{slide_id}.jpg")

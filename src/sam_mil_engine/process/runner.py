@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import layout
+from ..annotations.drawn_tissue import drawn_tissue, same_tissue
 from ..bag import h5
 from ..errors import SettingsError
 from ..progress import Progress, ProgressCallback, silent
@@ -107,8 +108,18 @@ def run_slide(
     ):
         if entry.mpp is not None:
             slide.state_mpp(entry.mpp)
+        own = project.drawn_tissue(entry.slide_id)
+        file = entry.tissue or (own if own.is_file() else None)
+        drawn = drawn_tissue(slide.info, entry.slide_id, tissue=file, settings=tools.settings)
         runner = StageRunner(
-            SlideJob(slide=slide, slide_id=entry.slide_id, project=project, tools=tools, progress=progress),
+            SlideJob(
+                slide=slide,
+                slide_id=entry.slide_id,
+                project=project,
+                tools=tools,
+                progress=progress,
+                drawn=drawn,
+            ),
             wanted,
             record,
         )
@@ -197,12 +208,20 @@ class StageRunner:
                 hint=f"Add {','.join(missing)} to --stages",
                 window_hint="Press Segment/Classify in the Analyze dock: it runs the missing stages",
             )
-        stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder)
-        if done.get(stage) == stage_key:
+        stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder, drawn=job.drawn)
+        if done.get(stage) == stage_key or (stage == "tissue" and stage in done and self._is_as_drawn(job)):
             return False
         self._prepare(job, [name for name in STAGES if name in done and depends(name, stage)])
         RUN[stage](job, stage_key)
         return True
+
+    def _is_as_drawn(self, job: SlideJob) -> bool:
+        """Whether the bag holds the tissue that was drawn, however it came there."""
+        drawn, held = job.drawn.tissue, h5.read_tissue(job.bag)
+        same_slide = h5.read_attributes(job.bag).get("slide_sha") == self._fingerprint
+        if drawn is None or held is None or not same_slide or job.tools.settings.region is not None:
+            return False
+        return same_tissue(job.drawn.cut(drawn), held)
 
     def _prepare(self, job: SlideJob, stale: Collection[str]) -> None:
         """Write the facts of the slide and drop what the next stage makes invalid, where that changes anything."""

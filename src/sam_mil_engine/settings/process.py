@@ -219,6 +219,19 @@ class ProcessSettings(Settings):
         " project of its own.",
         unit="level-0 px",
     )
+    annotations: str | None = setting(
+        None, "Annotations", "Folder with one file of outlines for each slide, for the two settings below."
+    )
+    only_inside: tuple[str, ...] = setting(
+        (),
+        "Only inside",
+        "Classes of outlines: only tissue inside them counts.",
+    )
+    not_inside: tuple[str, ...] = setting(
+        (),
+        "Not inside",
+        "Classes of outlines: tissue inside them does not count.",
+    )
     tissue: TissueSettings | None = None
     tiles: TileSettings = TileSettings()
     segments: SegmentSettings = SegmentSettings()

@@ -22,12 +22,15 @@ class SlideEntry:
         Micrometres per level-0 pixel; it replaces what the file says. None leaves the file's.
     preset
         Tissue preset of this slide; None leaves the preset of the run.
+    tissue
+        File of its tissue as a person drew it; None finds the tissue.
     """
 
     path: Path
     slide_id: str
     mpp: float | None = None
     preset: str | None = None
+    tissue: Path | None = None
 
     @classmethod
     def of(cls, slide: str | Path | SlideEntry) -> SlideEntry:

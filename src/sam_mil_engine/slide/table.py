@@ -11,7 +11,7 @@ from typing import TypeVar
 from ..errors import DataError, SettingsError
 from ..settings import MPP_RANGE, tissue_preset
 from ..tables.cells import is_formula, is_missing, nfc
-from ..tables.columns import MPP, PATH, PRESET, SLIDE, Role, find_column
+from ..tables.columns import MPP, PATH, PRESET, SLIDE, TISSUE, Role, find_column
 from ..tables.reading import TextTable, read_table
 from .entry import SlideEntry
 from .info import slide_id_of
@@ -27,9 +27,9 @@ def read_slides_table(path: str | Path) -> list[SlideEntry]:
     Parameters
     ----------
     path
-        A CSV file with the column ``path`` and, where they are needed, ``slide_id``, ``mpp`` (µm per level-0 pixel)
-        and ``preset`` (of the tissue). Paths count from the folder of the table. Empty cells, ``label``,
-        ``patient_id`` and other columns are passed over.
+        A CSV file with the column ``path`` and, where they are needed, ``slide_id``, ``mpp`` (µm per level-0
+        pixel), ``preset`` (of the tissue) and ``tissue`` (a file of the tissue). Paths count from the folder of the
+        table. Empty cells, ``label``, ``patient_id`` and other columns are passed over.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def read_slides_table(path: str | Path) -> list[SlideEntry]:
     if not table.rows:
         raise DataError("the table names no slide", where=table.path, hint="Add one line for each slide")
     reader = _Reader(table, {PATH: column})
-    for role in (SLIDE, MPP, PRESET):
+    for role in (SLIDE, MPP, PRESET, TISSUE):
         found = find_column(table.heading, role, taken=list(reader.columns.values()), where=table.path)
         reader.columns |= {} if found is None else {role: found}
     entries = [reader.entry(number) for number in range(len(table.rows))]
@@ -82,6 +82,7 @@ class _Reader:
             slide_id=slide_id,
             mpp=self._cell(number, MPP, _resolution),
             preset=self._cell(number, PRESET, _preset),
+            tissue=self._file(number, TISSUE),
         )
 
     def _cell(self, number: int, role: Role, convert: Callable[[str], T]) -> T | None:

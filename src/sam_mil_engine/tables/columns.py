@@ -75,7 +75,8 @@ SPLIT = Role("split")
 PATH = Role("path", ("slide_path", "wsi_path", "wsi", "file_path", "filepath", "file", "filename"))
 MPP = Role("mpp", ("source_mpp", "resolution"))
 PRESET = Role("preset", ("tissue_preset",))
-OF_SLIDES = (PATH, MPP, PRESET)
+TISSUE = Role("tissue", ("tissue_mask", "tissue_file", "mask"))
+OF_SLIDES = (PATH, MPP, PRESET, TISSUE)
 
 
 @dataclass(frozen=True, slots=True)

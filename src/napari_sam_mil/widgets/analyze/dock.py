@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
-from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
+from ...analysis.model import Analysis, ResolutionQuestion, StoredResults
 from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
@@ -34,6 +34,7 @@ from .region_card import RegionCard
 from .result_card import ResultCard
 from .run_buttons import main_button, step_buttons
 from .slide_card import SlideCard
+from .tissue_card import TissueCard
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -59,6 +60,8 @@ class AnalyzeDock(Dock):
         self._looked_up: list[tuple[SlideSession, StoredResults]] = []
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
+        self.tissue_card = TissueCard(self._sessions)
+        self.tissue_card.changed.connect(self.run)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
@@ -86,7 +89,6 @@ class AnalyzeDock(Dock):
         """Do what a button does: start a step of :data:`~napari_sam_mil.analysis.run.STEPS` on a slide.
 
         *Segment/Classify* starts the step ``Classify``. Without ``session``, the step runs on the current slide.
-
 
         Returns the job, or None if no slide is open, another job is running, or the chosen region does not exist.
         """
@@ -247,7 +249,7 @@ class AnalyzeDock(Dock):
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.stored is not None:
-            self._use_stored_choices(session.source.stored)
+            self.choices_card.use(session.source.stored)
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
@@ -265,17 +267,12 @@ class AnalyzeDock(Dock):
             self._progress_of = None
             self.progress_card.hide()
 
-    def _use_stored_choices(self, stored: StoredResults) -> None:
-        """Use the project and the classifier that a slide was opened with."""
-        if self.choices_card.choices().project != stored.project:
-            self.choices_card.set_project(stored.project)
-        if stored.classifier != AUTO and self.choices_card.choices().classifier != stored.classifier:
-            self.choices_card.set_classifier(Path(stored.classifier))
-
     def _enable(self) -> None:
         ready = self._sessions.current is not None and self._job is None
         for button in (self.button, *self.steps.values()):
             button.setEnabled(ready)
+        self.tissue_card.project = self.choices_card.choices().project
+        self.tissue_card.show_session(self._sessions.current, ready=ready)
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
 
@@ -295,6 +292,7 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(row)
+        self.fold.body.addWidget(self.tissue_card)
         for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
             column.addWidget(widget)
         column.addWidget(self.progress_card)
