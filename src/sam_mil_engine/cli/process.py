@@ -60,6 +60,14 @@ def command(
         str | None,
         typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            help="Slides whose tissue and patches are found side by side, a process for each. (default: all cores)",
+            min=1,
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only slides marked as failed in process.csv.")
     ] = False,
@@ -81,6 +89,7 @@ def command(
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..cluster.slides import process_on_cluster
+    from ..devices import cpu_count
     from ..process.batch import process_slides
     from ..process.project import Project
 
@@ -106,7 +115,13 @@ def command(
     with progress(quiet=quiet) as report:
         if scheduler is None:
             results = process_slides(
-                entries, project, settings=settings, stages=names, device=device, progress=report
+                entries,
+                project,
+                settings=settings,
+                stages=names,
+                device=device,
+                jobs=jobs or cpu_count(),
+                progress=report,
             )
         else:
             results = process_on_cluster(

@@ -44,6 +44,7 @@ def process_slides(
     device: str = "auto",
     tools: Tools | None = None,
     ahead: int | None = None,
+    jobs: int = 1,
     progress: ProgressCallback = silent,
 ) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
@@ -57,6 +58,9 @@ def process_slides(
     ahead
         Slides that are opened, and whose tissue and first patches are read, while another one is encoded; 0 takes
         one after the other; None chooses by device and cores. No bag depends on it.
+    jobs
+        Slides whose tissue and patches are found side by side, each in its own process, before the other stages
+        begin; 1 finds them slide by slide. No bag depends on it.
 
     Yields
     ------
@@ -81,9 +85,45 @@ def process_slides(
     def begin(entry: SlideEntry, report: ProgressCallback) -> SlideRun:
         return run_slide(entry, target, tools=tools, wanted=wanted, progress=report)
 
-    with closing(overlapped(entries, begin, ahead=ahead, progress=progress)) as prepared:
+    early = _prepared(entries, target, tools=tools, wanted=wanted, jobs=jobs, progress=progress)
+    failed = {name: item for name, item in early.items() if item.error is not None}
+    yield from failed.values()
+    rest = [entry for entry in entries if entry.slide_id not in failed]
+    with closing(overlapped(rest, begin, ahead=ahead, progress=progress)) as prepared:
         for entry, slide in prepared:
-            yield _slide_result(entry, slide)
+            yield _with_time(_slide_result(entry, slide), early.get(entry.slide_id))
+
+
+def _prepared(
+    entries: Sequence[SlideEntry],
+    project: Project,
+    *,
+    tools: Tools,
+    wanted: Sequence[str],
+    jobs: int,
+    progress: ProgressCallback,
+) -> dict[str, SlideResult[ProcessedSlide]]:
+    """Find tissue and patches side by side where that is asked for; ``process.csv`` is true if this is stopped."""
+    if min(jobs, len(entries)) < 2:
+        return {}
+    from .side_by_side import prepare_slides
+
+    try:
+        return prepare_slides(entries, project, tools=tools, stages=wanted, jobs=jobs, progress=progress)
+    except BaseException:
+        correct_lost_rows(project, {entry.slide_id for entry in entries})
+        raise
+
+
+def _with_time(
+    item: SlideResult[ProcessedSlide], early: SlideResult[ProcessedSlide] | None
+) -> SlideResult[ProcessedSlide]:
+    """Add the seconds of stages that a child process did before."""
+    if early is None or early.result is None or item.result is None:
+        return item
+    did = early.result.seconds
+    reused = tuple(stage for stage in item.result.reused if stage not in did)
+    return replace(item, result=replace(item.result, seconds={**did, **item.result.seconds}, reused=reused))
 
 
 def _slide_result(entry: SlideEntry, slide: PreparedSlide) -> SlideResult[ProcessedSlide]:

@@ -240,8 +240,8 @@ class Record:
 
 
 @contextmanager
-def slide_record(project: Project, entry: SlideEntry) -> Iterator[Record]:
-    """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
+def slide_record(project: Project, entry: SlideEntry, *, ends: str) -> Iterator[Record]:
+    """Write ``running`` now, and when the block ends ``ends``, ``failed`` or ``cancelled``."""
     slide_id = entry.slide_id
     before = project.rows().get(slide_id)
     state = ProcessRow(
@@ -282,7 +282,7 @@ def slide_record(project: Project, entry: SlideEntry) -> Iterator[Record]:
     except Exception as error:
         finish("failed", f"{type(error).__name__}: {error}", "This is unexpected; please report it with the log")
         raise
-    finish("done")
+    finish(ends)
 
 
 def _without_hint(error: SamMilError) -> SamMilError:

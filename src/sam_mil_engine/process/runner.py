@@ -89,9 +89,15 @@ def process_slide(
 
 
 def run_slide(
-    entry: SlideEntry, project: Project, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
+    entry: SlideEntry,
+    project: Project,
+    *,
+    tools: Tools,
+    wanted: Sequence[str],
+    progress: ProgressCallback,
+    last: bool = True,
 ) -> SlideRun:
-    """Run the wanted stages on one slide.
+    """Run the wanted stages on one slide; ``last`` says that others do not follow.
 
     The first half opens the slide, finds tissue, makes the grid of patches and begins to read the first ones.
     The generator may be driven from different threads, one after the other. Closing it, or an error thrown into
@@ -102,7 +108,7 @@ def run_slide(
     tools = tools.for_slide(entry)
     with (
         project.lock(entry.slide_id),
-        slide_record(project, entry) as record,
+        slide_record(project, entry, ends="done" if last else "running") as record,
         open_slide(entry.path) as slide,
         ExitStack() as ends,
     ):
