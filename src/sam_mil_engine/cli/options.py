@@ -40,6 +40,12 @@ Mpp = Annotated[
     float | None,
     typer.Option("--mpp", help="Micrometres per pixel to read at. (default: level 0 as it is)"),
 ]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        "--overlap", help=f"Pixels that neighbouring patches share, as read. (default: {_tiles.overlap})", min=0
+    ),
+]
 SourceMpp = Annotated[
     float | None,
     typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that do not state it."),
@@ -111,6 +117,7 @@ def process_settings(
     patch_size: int | None = None,
     mpp: float | None = None,
     source_mpp: float | None = None,
+    overlap: int | None = None,
     segmenter: str | None = None,
     encoders: Sequence[str] | None = None,
     precision: str | None = None,
@@ -135,7 +142,7 @@ def process_settings(
     typed = ProcessSettings.of(
         **outlines or {},
         preset=preset,
-        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
+        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp, overlap=overlap),
         segments=SegmentSettings.of(segmenter=segmenter),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype

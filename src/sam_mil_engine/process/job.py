@@ -100,7 +100,11 @@ class Tools:
                 found = settings.resolved_tissue if drawn.tissue is None else "drawn"
                 return key(stage, slide, found, *region, *drawn.key)
             case "tiles":
-                return key(stage, done["tissue"], settings.tiles)
+                # keys of grids without overlap are older than this setting
+                tiles = settings.tiles.model_dump(
+                    mode="json", exclude=None if settings.tiles.overlap else {"overlap"}
+                )
+                return key(stage, done["tissue"], tiles)
             case "segments":
                 segmenter = self.segmenter
                 rest = settings.segments.model_dump(mode="json", exclude={"segmenter", "points_per_batch"})

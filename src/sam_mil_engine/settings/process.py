@@ -76,7 +76,7 @@ def tissue_preset(name: str) -> TissueSettings:
 
 
 class TileSettings(Settings):
-    """Patches on one global grid with origin (0, 0) and no overlap (methods §1); holds the default patch size."""
+    """Patches on one global grid with origin (0, 0) (methods §1); holds the default patch size."""
 
     patch_size: int = setting(
         512, "Patch size", "Side of a patch at the resolution at which it is read.", unit="px", ge=8, le=8192
@@ -91,11 +91,20 @@ class TileSettings(Settings):
     source_mpp: float | None = setting(
         None, "Resolution of level 0", "For slides that do not state it.", unit="µm per pixel", gt=0
     )
+    overlap: int = setting(
+        0, "Overlap", "Pixels that neighbouring patches share, at the resolution of the patch.", unit="px", ge=0
+    )
     rule: Literal["four_point", "centre"] = setting(
         "four_point",
         "Patch in tissue",
         "A patch is kept where its centre is in tissue, or any of four points around it (four_point), as in CLAM.",
     )
+
+    @model_validator(mode="after")
+    def _steps(self) -> Self:
+        if self.overlap >= self.patch_size:
+            raise ValueError("the overlap must be smaller than the patch")
+        return self
 
 
 class SegmentSettings(Settings):
