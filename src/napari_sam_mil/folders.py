@@ -75,7 +75,12 @@ def slide_layers(collection: Collection, entry: Entry) -> list[LayerData]:
         for _, keywords, _ in layers:
             tag = tag_of(keywords["metadata"])
             if tag is not None:
-                tag.source.stored = StoredResults(entry.bag.parents[1], classifier, entry.scores)
+                tag.source.stored = StoredResults(
+                    project=entry.bag.parents[1],
+                    classifier=classifier,
+                    scores=entry.scores,
+                    slide_id=entry.slide_id,
+                )
     return layers
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 PROCESS_LIST, LABELS, SETTINGS = "process.csv", "labels.csv", "settings.json"
 #: Of a project: native bags, the tissue, label images of segments, images of the patches, and older bags.
 BAGS, MASKS, SEGMENTS, STITCHES, SUPERSEDED = "bags", "masks", "segments", "stitches", "superseded"
+#: Of a project: tissue that a person drew, which holds in the place of what is found.
+DRAWN_TISSUE = "tissue"
 #: Ending of a native bag.
 BAG_ENDING = ".h5"
 #: Of a run: its splits, losses by epoch as table and image, and, written last, its metrics.

@@ -12,9 +12,9 @@ from platformdirs import user_data_path
 from sam_mil_engine import layout
 from sam_mil_engine.bag.names import find_existing
 from sam_mil_engine.settings import SegmentSettings
-from sam_mil_engine.slide.info import slide_id_of
 
 from .classifier import Classifier
+from .project_settings import recorded_slide
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
@@ -104,12 +104,16 @@ class StoredResults:
         The model that predicts from the features: ``auto``, the name of a bundled model, or a model folder.
     scores
         File of scores that `predict` wrote. They are shown without a new prediction.
+    slide_id
+        The name of the slide in the project; None takes the one that the project records of the file.
     """
 
     project: Path
     classifier: str = AUTO
     scores: Path | None = None
+    slide_id: str | None = None
 
     def bag(self, source: SlideSource) -> Path:
         """Return the path of the slide's bag, which may not exist yet."""
-        return find_existing(self.project / layout.BAGS / f"{slide_id_of(source.info.path)}{layout.BAG_ENDING}")
+        slide_id = self.slide_id or recorded_slide(self.project, source.info.path).slide_id
+        return find_existing(self.project / layout.BAGS / f"{slide_id}{layout.BAG_ENDING}")

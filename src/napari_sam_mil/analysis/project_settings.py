@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sam_mil_engine import layout
 from sam_mil_engine.process import recorded
 from sam_mil_engine.settings import ProcessSettings
+from sam_mil_engine.slide.entry import SlideEntry
+
+
+def recorded_slide(project: Path, path: Path) -> SlideEntry:
+    """Return what a project records of a slide file: its name there and, where it was stated, its resolution."""
+    from sam_mil_engine.process.project import Project
+
+    if not (project / layout.PROCESS_LIST).is_file():
+        return SlideEntry.of(path)
+    return Project(project).entries([path])[0]
 
 
 def recorded_settings(project: Path) -> ProcessSettings:

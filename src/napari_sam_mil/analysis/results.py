@@ -10,7 +10,7 @@ import numpy as np
 
 from sam_mil_engine.errors import ModelError
 from sam_mil_engine.progress import Progress, ProgressCallback, silent
-from sam_mil_engine.slide.info import slide_id_of
+from sam_mil_engine.tables.cells import nfc
 
 from ..background.worker import call_in_worker
 from .classifier import predict_with_best_fit
@@ -107,7 +107,7 @@ def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
     stages, grid = h5.read_stages(path), h5.read_grid(path)
     bag = h5.read_bag(path) if "features" in stages else None
     return ProcessedSlide(
-        slide_id=slide_id_of(source.info.path),
+        slide_id=nfc(path.stem),
         bag_path=path,
         info=source.info,
         tissue=h5.read_tissue(path),

@@ -12,7 +12,7 @@ from sam_mil_engine.settings.changes import with_changes
 from ..background.worker import call_in_worker
 from .classifier import Classifier
 from .model import Analysis, Choices, ResolutionQuestion
-from .project_settings import recorded_settings
+from .project_settings import recorded_settings, recorded_slide
 from .results import read_processed, with_saved_names
 from .source import SlideFacts, SlideSource
 
@@ -35,10 +35,11 @@ def _settings(choices: Choices, model: TrainedModel, source: SlideSource | Slide
     """Return the project's settings with those that the classifier expects, so that stored results are reused."""
     from sam_mil_engine.prediction.batch import settings_for
 
+    stated = recorded_slide(choices.project, source.info.path).mpp
     settings = settings_for(
         model,
         source_mpp=source.user_mpp,
-        slide_mpp=source.mpp,
+        slide_mpp=source.mpp if stated is None else (stated, stated),
         segmenter=None if choices.segmenter == "auto" else choices.segmenter,
         encoder=choices.encoder,
         preset=choices.preset,
@@ -83,7 +84,8 @@ def analyse(
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp
-    asks = expected is not None and source.mpp is None and "tiles" in STEPS[step]
+    mpp = source.mpp or recorded_slide(choices.project, source.info.path).mpp
+    asks = expected is not None and mpp is None and "tiles" in STEPS[step]
     if "tiles" in STEPS[step] and not asks:
         models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
     tools = _tools(choices, models[0], source)

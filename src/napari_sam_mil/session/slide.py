@@ -41,6 +41,8 @@ class SlideSession:
         The results before each manual edit, the latest last.
     question
         The step that waits for the resolution, and the question; None if no step waits.
+    tissue_in_hand
+        The user edits the outline of the tissue: its layer is left alone.
     on_disk
         The results in the project; ``analysis`` differs if there are unsaved edits.
     """
@@ -54,6 +56,7 @@ class SlideSession:
     regions: RegionCache = field(default_factory=RegionCache)
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
+    tissue_in_hand: bool = False
     question: tuple[str, ResolutionQuestion] | None = None
 
     def outline_layers(self) -> list[Layer]:

@@ -103,6 +103,8 @@ class Sessions:
             return
         wanted = session.result_layers()
         for kind in KINDS:
+            if kind == "tissue" and session.tissue_in_hand:
+                continue
             if kind in wanted:
                 array, keywords, type_name = wanted[kind]
                 first = kind not in session.layers

@@ -21,6 +21,9 @@ ELSEWHERE = frozenset(
     {
         "preset",
         "region",
+        "annotations",
+        "only_inside",
+        "not_inside",
         "tiles.source_mpp",
         "segments.segmenter",
         "features.encoder",

@@ -192,6 +192,10 @@ def make_grid(
         notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance between neighbours")
     output = facts.output_size or max(1, round(size))
     step = size - facts.overlap_px0
+    apart = None if facts.overlap_px0 else _spacing(coords_px0)
+    if apart is not None and 1 <= apart < size - 1:  # CLAM's step_size stands in no file
+        step = apart
+        notes.append(f"patches overlap: neighbours are {apart:g} px apart at level 0")
     mpp = None if known.mpp is None else float(np.mean(known.mpp)) * size / output
     at_level = facts.read_size if facts.read_level else None
     read = at_level or max(1, round(size))

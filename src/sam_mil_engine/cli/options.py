@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError
+from ..errors import DataError, SettingsError
 from ..models.registry import names
 from ..settings import (
     EMBEDDED_SEGMENTER,
@@ -22,6 +22,9 @@ from ..settings import (
 )
 from ..settings.changes import complete, merge
 from .assignments import assign, read_config
+
+if TYPE_CHECKING:
+    from ..slide.entry import SlideEntry
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -37,6 +40,12 @@ PatchSize = Annotated[
 Mpp = Annotated[
     float | None,
     typer.Option("--mpp", help="Micrometres per pixel to read at. (default: level 0 as it is)"),
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(
+        "--overlap", help=f"Pixels that neighbouring patches share, as read. (default: {_tiles.overlap})", min=0
+    ),
 ]
 SourceMpp = Annotated[
     float | None,
@@ -103,6 +112,15 @@ Set = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
+SlidesTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--slides-table",
+        help="The slides as a table: path, and where needed slide_id, mpp (µm per level-0 pixel), preset. Paths"
+        " count from its folder; train reads label and patient_id of the same file.",
+        metavar="FILE.csv",
+    ),
+]
 Stages = Annotated[str, typer.Option("--stages", help="Which stages to run, separated by commas.")]
 ALL_STAGES = ",".join(STAGES)
 
@@ -113,6 +131,7 @@ def process_settings(
     patch_size: int | None = None,
     mpp: float | None = None,
     source_mpp: float | None = None,
+    overlap: int | None = None,
     segmenter: str | None = None,
     segment_mpp: float | None = None,
     both_scales: bool | None = None,
@@ -121,13 +140,14 @@ def process_settings(
     batch_size: int | None = None,
     dtype: str | None = None,
     rule: str | None = None,
+    outlines: Mapping[str, object] | None = None,
     config: Path | None = None,
     assignments: Sequence[str] | None = None,
 ) -> ProcessSettings:
     """Build the settings of preprocessing from what was typed; None leaves the default.
 
-    Options win over the file ``config``, and ``assignments`` (``--set``) over both. The first of ``encoders`` makes
-    the slide's own bag.
+    ``outlines`` are settings by their names. Options win over the file ``config``, and ``assignments`` (``--set``)
+    over both. The first of ``encoders`` makes the slide's own bag.
 
     Raises
     ------
@@ -136,8 +156,9 @@ def process_settings(
     """
     encoder, *more = encoders or (None,)
     typed = ProcessSettings.of(
+        **outlines or {},
         preset=preset,
-        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp),
+        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp, overlap=overlap),
         segments=SegmentSettings.of(segmenter=segmenter, mpp=segment_mpp, both_scales=both_scales),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype
@@ -160,6 +181,26 @@ def changed_settings(
         Naming each value that is unknown or out of range.
     """
     return complete(assign(merge(read_config(config), values), assignments or [], ProcessSettings))
+
+
+def slide_entries(inputs: list[Path], table: Path | None) -> list[SlideEntry | Path]:
+    """Return the slides that were named, or those of a slide table.
+
+    Raises
+    ------
+    SettingsError
+        If both are given, or none.
+    DataError
+        If a folder holds no slide, or the table is wrong.
+    """
+    from ..slide.table import read_slides_table
+
+    if (table is None) == (not inputs):
+        raise SettingsError(
+            "no slides are named" if table is None else "slides are named twice, in a table and beside it",
+            hint="Name slide files or folders, or a table with --slides-table FILE.csv",
+        )
+    return [*slide_paths(inputs)] if table is None else [*read_slides_table(table)]
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:

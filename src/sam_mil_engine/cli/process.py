@@ -10,6 +10,7 @@ import typer
 
 from .. import layout
 from .console import err, print_dashboard, print_error, print_json, print_line, progress
+from .drawn_options import Annotations, NotInside, OnlyInside, Tissue, outline_settings, with_tissue
 from .options import (
     ALL_STAGES,
     BatchSize,
@@ -20,6 +21,7 @@ from .options import (
     FeatureType,
     Json,
     Mpp,
+    Overlap,
     PatchSize,
     Precision,
     Preset,
@@ -27,16 +29,20 @@ from .options import (
     SegmenterName,
     SegmentMpp,
     Set,
+    SlidesTable,
     SourceMpp,
     Stages,
     process_settings,
-    slide_paths,
+    slide_entries,
 )
 
 
 def command(
-    slides: Annotated[list[Path], typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")],
     project: Annotated[Path, typer.Option("--output", "-o", help="The project folder.", metavar="PROJECT")],
+    slides: Annotated[
+        list[Path] | None, typer.Argument(help="Slide files, or folders of them.", metavar="SLIDE...")
+    ] = None,
+    slides_table: SlidesTable = None,
     segmenter: SegmenterName = None,
     segment_mpp: SegmentMpp = None,
     both_scales: BothScales = None,
@@ -44,7 +50,12 @@ def command(
     patch_size: PatchSize = None,
     mpp: Mpp = None,
     source_mpp: SourceMpp = None,
+    overlap: Overlap = None,
     preset: Preset = None,
+    tissue: Tissue = None,
+    annotations: Annotations = None,
+    only_inside: OnlyInside = None,
+    not_inside: NotInside = None,
     batch_size: BatchSize = None,
     dtype: FeatureType = None,
     precision: Precision = None,
@@ -54,6 +65,14 @@ def command(
     scheduler: Annotated[
         str | None,
         typer.Option("--scheduler", help="local, or the address of a Dask scheduler (tcp://HOST:PORT)."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            help="Slides whose tissue and patches are found side by side, a process for each. (default: all cores)",
+            min=1,
+        ),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only slides marked as failed in process.csv.")
@@ -70,10 +89,14 @@ def command(
     Examples:  sam-mil-engine process slides/ -o study  ·
     sam-mil-engine process slide.svs -o study --patch-size 256 --mpp 0.5 --segmenter vit_b  ·
     sam-mil-engine process slides/ -o study --encoder efficientnet-lite0 --encoder timm:resnet18  ·
+    sam-mil-engine process --slides-table cohort.csv -o study  ·
+    sam-mil-engine process slides/ -o study --tissue corrected/  ·
+    sam-mil-engine process slides/ -o study --annotations outlines/ --not-inside Artefact  ·
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7  ·
     sam-mil-engine process slides/ -o study --segment-mpp 2 --both-scales
     """
     from ..cluster.slides import process_on_cluster
+    from ..devices import cpu_count
     from ..process.batch import process_slides
     from ..process.project import Project
 
@@ -82,6 +105,7 @@ def command(
         patch_size=patch_size,
         mpp=mpp,
         source_mpp=source_mpp,
+        overlap=overlap,
         segmenter=segmenter,
         segment_mpp=segment_mpp,
         both_scales=both_scales,
@@ -89,22 +113,29 @@ def command(
         precision=precision,
         batch_size=batch_size,
         dtype=dtype,
+        outlines=outline_settings(annotations, only_inside, not_inside),
         config=config,
         assignments=assignments,
     )
     names = [name.strip() for name in stages.split(",") if name.strip()]
-    paths = slide_paths(slides)
-    if retry_failed:
-        paths = Project(project).failed_among(paths)
+    named, home = slide_entries(slides or [], slides_table), Project(project)
+    entries = home.failed_among(named) if retry_failed else home.entries(named)
+    entries = with_tissue(entries, tissue, home)
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
             results = process_slides(
-                paths, project, settings=settings, stages=names, device=device, progress=report
+                entries,
+                project,
+                settings=settings,
+                stages=names,
+                device=device,
+                jobs=jobs or cpu_count(),
+                progress=report,
             )
         else:
             results = process_on_cluster(
-                paths,
+                entries,
                 project,
                 settings=settings,
                 stages=names,
@@ -121,7 +152,7 @@ def command(
                 if item.error is not None:
                     print_error(item.error)
                 elif not quiet:
-                    err.print(f"[{number}/{len(paths)}] {item.summary()}", markup=False)
+                    err.print(f"[{number}/{len(entries)}] {item.summary()}", markup=False)
     if json:
         print_json(rows)
     else:
@@ -129,9 +160,9 @@ def command(
             project / layout.BAGS,
             *(project / layout.side_folder(name) for name in settings.features.more_encoders),
         ]
-        print_line(f"{len(paths) - failed} of {len(paths)} slides done; bags in {', '.join(map(str, folders))}")
+        print_line(f"{len(entries) - failed} of {len(entries)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
-        inputs = " ".join(str(item) for item in slides)
+        inputs = " ".join(map(str, slides or [])) if slides_table is None else f"--slides-table {slides_table}"
         err.print(
             f"{failed} failed; to try them again: sam-mil-engine process {inputs} -o {project} --retry-failed"
         )

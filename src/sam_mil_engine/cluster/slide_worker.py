@@ -14,7 +14,7 @@ from ..process.results import ProcessedSlide, SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress
 from ..settings import ProcessSettings
-from ..slide.info import slide_id_of
+from ..slide.entry import SlideEntry
 
 #: Seconds between two reports of one stage of a slide.
 _REPORT_EVERY = 0.5
@@ -29,13 +29,13 @@ class SlideWork:
 
     Attributes
     ----------
-    path, project, settings, stages, device
+    slide, project, settings, stages, device
         As for :func:`~sam_mil_engine.process.batch.process_slides`.
     topic
         The topic of the scheduler's events under which the client receives progress.
     """
 
-    path: Path
+    slide: SlideEntry
     project: Path
     settings: ProcessSettings
     stages: tuple[str, ...]
@@ -47,7 +47,7 @@ def process_on_worker(work: SlideWork) -> SlideResult[ProcessedSlide]:
     """Process one slide on a worker; an expected failure is returned as part of the result."""
     from distributed import Reschedule
 
-    slide_id, report = slide_id_of(work.path), _Reporter(work)
+    slide_id, path, report = work.slide.slide_id, work.slide.path, _Reporter(work)
     try:
         if not (work.project / layout.SETTINGS).is_file():
             raise ProjectError(
@@ -55,13 +55,13 @@ def process_on_worker(work: SlideWork) -> SlideResult[ProcessedSlide]:
                 where=work.project,
                 hint="Slides and project must have the same paths on every worker: use a shared folder",
             )
-        return SlideResult(slide_id, work.path, _process(work, report).without_arrays())
+        return SlideResult(slide_id, path, _process(work, report).without_arrays())
     except Cancelled as error:
         if report.leaving:
             raise Reschedule from error
-        return SlideResult(slide_id, work.path, error=error)
+        return SlideResult(slide_id, path, error=error)
     except SamMilError as error:
-        return SlideResult(slide_id, work.path, error=error)
+        return SlideResult(slide_id, path, error=error)
 
 
 def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
@@ -69,7 +69,7 @@ def _process(work: SlideWork, report: _Reporter) -> ProcessedSlide:
     tools, last = _tools(work.settings, work.device), time.monotonic() + _LOCK_WAIT
     while True:
         try:
-            return process_slide(work.path, work.project, stages=work.stages, tools=tools, progress=report)
+            return process_slide(work.slide, work.project, stages=work.stages, tools=tools, progress=report)
         except LockedError as error:
             if time.monotonic() > last:
                 raise
@@ -97,7 +97,7 @@ class _Reporter:
 
         self._worker = get_worker()
         self._key = self._worker.get_current_task()
-        self._slide, self._topic = slide_id_of(work.path), work.topic
+        self._slide, self._topic = work.slide.slide_id, work.topic
         self._stage, self._sent = "", 0.0
 
     @property

@@ -20,7 +20,7 @@ from ..process.results import ProcessedSlide, ProcessRow, SlideResult
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
-from ..slide.info import slide_id_of
+from ..slide.entry import SlideEntry
 from .client import GPU, capacity, connected
 from .slide_worker import SlideWork, process_on_worker
 
@@ -33,7 +33,7 @@ _STOP = 10.0
 
 
 def process_on_cluster(
-    paths: Sequence[Path],
+    slides: Sequence[str | Path | SlideEntry],
     project: str | Path,
     *,
     settings: ProcessSettings | None = None,
@@ -50,7 +50,7 @@ def process_on_cluster(
 
     Parameters
     ----------
-    paths, project, settings, stages, device
+    slides, project, settings, stages, device
         As for :func:`~sam_mil_engine.process.batch.process_slides`; slides and project must have the same paths on
         every worker.
     address
@@ -73,17 +73,18 @@ def process_on_cluster(
     ProjectError
         If the scheduler does not answer, or no longer; finished slides are saved.
     """
-    check_names(paths, stages)
     target, settings = Project(project), with_recorded_segments(settings or ProcessSettings(), project)
+    entries = target.entries(slides)
+    check_names(entries, stages)
     target.save_settings(settings, versions())
     correct_lost_rows(target)
-    with connected(address, device=device, most=len(paths)) as client:
+    with connected(address, device=device, most=len(entries)) as client:
         if announce is not None and client.dashboard_link:
             announce(str(client.dashboard_link))
 
-        def work(path: Path, topic: str) -> SlideWork:
+        def work(slide: SlideEntry, topic: str) -> SlideWork:
             return SlideWork(
-                path=path,
+                slide=slide,
                 project=target.folder,
                 settings=settings,
                 stages=tuple(stages),
@@ -91,7 +92,7 @@ def process_on_cluster(
                 topic=topic,
             )
 
-        run = _Run(client, target, paths, work, progress)
+        run = _Run(client, target, entries, work, progress)
         with closing(run):
             yield from run.results()
 
@@ -103,18 +104,18 @@ class _Run:
         self,
         client: Any,
         project: Project,
-        paths: Sequence[Path],
-        work: Callable[[Path, str], SlideWork],
+        slides: Sequence[SlideEntry],
+        work: Callable[[SlideEntry, str], SlideWork],
         progress: ProgressCallback,
     ):
         self._client, self._project, self._work, self._progress = client, project, work, progress
         self._address = str(client.scheduler.address)
         self._name = f"slides-{uuid.uuid4().hex[:8]}"
-        self._waiting = deque(paths)
-        self._running: dict[Any, Path] = {}
+        self._waiting = deque(slides)
+        self._running: dict[Any, SlideEntry] = {}
         #: Slides that were on several workers which were lost; each is tried again alone.
-        self._suspects: deque[Path] = deque()
-        self._total, self._done = len(paths), 0
+        self._suspects: deque[SlideEntry] = deque()
+        self._total, self._done = len(slides), 0
         self._news: SimpleQueue[Any] = SimpleQueue()
         client.subscribe_topic(self._name, lambda event: self._news.put(Progress(**event[1]["progress"])))
 
@@ -152,16 +153,16 @@ class _Run:
         while self._waiting and len(self._running) < max(_AHEAD, 2 * slots):
             self._submit(self._waiting.popleft(), gpus)
 
-    def _submit(self, path: Path, gpus: bool) -> None:
-        work = self._work(path, self._name)
+    def _submit(self, slide: SlideEntry, gpus: bool) -> None:
+        work = self._work(slide, self._name)
         future = self._client.submit(
             process_on_worker,
             work,
             resources={GPU: 1} if gpus and work.device != "cpu" else None,
-            key=(f"{self._name}-{uuid.uuid4().hex[:8]}", slide_id_of(path)),
+            key=(f"{self._name}-{uuid.uuid4().hex[:8]}", slide.slide_id),
             pure=False,
         )
-        self._running[future] = path
+        self._running[future] = slide
         future.add_done_callback(self._news.put)
 
     def _gone(self) -> ProjectError:
@@ -176,30 +177,30 @@ class _Run:
 
         if future.cancelled():
             raise self._gone()
-        path = self._running.pop(future)
+        slide = self._running.pop(future)
         error = future.exception() if future.status == "error" else None
-        alone = bool(self._suspects) and path == self._suspects[0]
+        alone = bool(self._suspects) and slide == self._suspects[0]
         if alone:
             self._suspects.popleft()
         elif isinstance(error, KilledWorker):
-            self._suspects.append(path)
-            correct_lost_rows(self._project, {slide_id_of(path)})
+            self._suspects.append(slide)
+            correct_lost_rows(self._project, {slide.slide_id})
             return
-        slide_id = slide_id_of(path)
+        slide_id = slide.slide_id
         if error is None:
             item: SlideResult[ProcessedSlide] = future.result()
         else:
-            item = SlideResult(slide_id, path, error=self._failed(path, error))
+            item = SlideResult(slide_id, slide.path, error=self._failed(slide, error))
         self._done += 1
         self._progress(Progress("process", 1, 1, unit="slides", message="done", slide=slide_id))
         self._progress(Progress("cluster", self._done, self._total, unit="slides"))
         yield item
 
-    def _failed(self, path: Path, error: BaseException) -> BaseException:
+    def _failed(self, slide: SlideEntry, error: BaseException) -> BaseException:
         """Put a failure that no worker could record into ``process.csv``; return it as what it means."""
         from distributed import KilledWorker
 
-        slide_id = slide_id_of(path)
+        slide_id, path = slide.slide_id, slide.path
         if isinstance(error, KilledWorker):
             error = ProjectError(
                 "every worker that had this slide was lost",
@@ -220,4 +221,4 @@ class _Run:
             return
         if self._client.status == "running":
             self._client.cancel(list(self._running), force=True)
-        correct_lost_rows(self._project, {slide_id_of(path) for path in self._running.values()}, wait=_STOP)
+        correct_lost_rows(self._project, {slide.slide_id for slide in self._running.values()}, wait=_STOP)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import layout
+from ..annotations.drawn_tissue import tissue_annotations
 from ..annotations.geojson import write_geojson
 from ..annotations.masks import segment_annotations
 from ..bag import clam, csv_files, h5, sam_mil, trident
@@ -17,7 +18,6 @@ from ..bag.place import read_slide_place
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
 from ..ngff import write_ome_zarr
 from ..process.results import SlideResult
-from ..process.stages import tissue_annotations
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.groups import Groups
 from ..segment.segments import Segments

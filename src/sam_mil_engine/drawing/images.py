@@ -141,23 +141,23 @@ def draw_map(
     -------
     Image
         Pixels whose centre lies in a patch are coloured; a patch thinner than a pixel colours one pixel. Where
-        patches overlap, the later one is seen.
+        patches overlap, the mean is seen.
     """
     numbers = np.asarray(values, dtype=np.float64)
     coords = np.asarray(coords_px0, dtype=np.float64).reshape(-1, 2)
     if numbers.shape != (len(coords),):
         raise SettingsError(f"a map needs one value per patch: {numbers.shape} values for {len(coords)} patches")
     seen = np.flatnonzero(np.isfinite(numbers))
-    owner = np.full(image.shape[:2], -1, dtype=np.int64)
+    total, count = np.zeros(image.shape[:2]), np.zeros(image.shape[:2], dtype=np.int64)
     for number, (left, top, right, bottom) in zip(seen, _cells(frame, coords[seen], size_px0), strict=True):
-        owner[top:bottom, left:right] = number
-    covered = owner >= 0
+        total[top:bottom, left:right] += numbers[number]
+        count[top:bottom, left:right] += 1
+    covered = count > 0
     if tissue is not None:
         covered &= rasterise(tissue_area(tissue), frame=frame, size_raster=image.shape[1::-1])
-    colours, strength = np.zeros((len(coords), 3), dtype=np.uint8), np.zeros(len(coords))
-    colours[seen] = colours_of(numbers[seen], colormap=colormap, limits=limits)
-    strength[seen] = opacity * opacities_of(numbers[seen], colormap=colormap, limits=limits)
-    return _blend(image, covered, colours[owner[covered]], strength[owner[covered]][:, None])
+    means = total[covered] / count[covered]
+    strength = opacity * opacities_of(means, colormap=colormap, limits=limits)
+    return _blend(image, covered, colours_of(means, colormap=colormap, limits=limits), strength[:, None])
 
 
 def draw_patches(

@@ -120,7 +120,11 @@ def settings_for(
             "preset": preset or base.preset,
             "tissue": base.tissue if preset is None else None,
             "tiles": TileSettings.of(
-                patch_size=expects.patch_size, mpp=mpp, source_mpp=source_mpp, rule=base.tiles.rule
+                patch_size=expects.patch_size,
+                mpp=mpp,
+                source_mpp=source_mpp,
+                overlap=min(base.tiles.overlap, (expects.patch_size or base.tiles.patch_size) - 1),
+                rule=base.tiles.rule,
             ),
             "segments": segments,
             "features": base.features.model_copy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -18,8 +18,8 @@ from ..errors import Cancelled, SamMilError
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
+from ..slide.entry import SlideEntry
 from ..slide.finding import require_own_names
-from ..slide.info import slide_id_of
 from .job import Tools
 from .project import LockedError, Project
 from .recorded import with_recorded_segments
@@ -28,7 +28,7 @@ from .runner import SlideRun, check_stages, finish, run_slide
 
 _log = logging.getLogger(__name__)
 #: Makes the run of a slide, which tells the callback how far it is.
-Begin = Callable[[Path, ProgressCallback], SlideRun]
+Begin = Callable[[SlideEntry, ProgressCallback], SlideRun]
 
 LOST = "the process that worked on this slide ended before the slide was finished"
 LOST_HINT = (
@@ -37,7 +37,7 @@ LOST_HINT = (
 
 
 def process_slides(
-    paths: Sequence[Path],
+    slides: Sequence[str | Path | SlideEntry],
     project: str | Path,
     *,
     settings: ProcessSettings | None = None,
@@ -45,19 +45,23 @@ def process_slides(
     device: str = "auto",
     tools: Tools | None = None,
     ahead: int | None = None,
+    jobs: int = 1,
     progress: ProgressCallback = silent,
 ) -> Generator[SlideResult[ProcessedSlide]]:
     """Run :func:`~sam_mil_engine.process_slide` on many slides; one that fails does not stop the others.
 
     Parameters
     ----------
-    paths, project, settings, stages, tools, progress
+    slides, project, settings, stages, tools, progress
         As for :func:`~sam_mil_engine.process_slide`; ``progress`` is called by the caller's thread.
     device
         Where models run that are not in ``tools``.
     ahead
         Slides that are opened, and whose tissue and first patches are read, while another one is encoded; 0 takes
         one after the other; None chooses by device and cores. No bag depends on it.
+    jobs
+        Slides whose tissue and patches are found side by side, each in its own process, before the other stages
+        begin; 1 finds them slide by slide. No bag depends on it.
 
     Yields
     ------
@@ -69,26 +73,63 @@ def process_slides(
     DataError
         Before anything runs, if two slides have the same name: their files would overwrite each other.
     """
-    check_names(paths, stages)
+    target = Project(project)
+    entries = target.entries(slides)
+    check_names(entries, stages)
     if tools is None:
         tools = Tools(with_recorded_segments(settings or ProcessSettings(), project), device=device)
     wanted = check_stages(stages)
     if ahead is None:
         ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0
-    target = Project(project)
     target.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
     correct_lost_rows(target)
 
-    def begin(path: Path, report: ProgressCallback) -> SlideRun:
-        return run_slide(path, target, tools=tools, wanted=wanted, progress=report)
+    def begin(entry: SlideEntry, report: ProgressCallback) -> SlideRun:
+        return run_slide(entry, target, tools=tools, wanted=wanted, progress=report)
 
-    with closing(overlapped(paths, begin, ahead=ahead, progress=progress)) as slides:
-        for path, slide in slides:
-            yield _slide_result(path, slide)
+    early = _prepared(entries, target, tools=tools, wanted=wanted, jobs=jobs, progress=progress)
+    failed = {name: item for name, item in early.items() if item.error is not None}
+    yield from failed.values()
+    rest = [entry for entry in entries if entry.slide_id not in failed]
+    with closing(overlapped(rest, begin, ahead=ahead, progress=progress)) as prepared:
+        for entry, slide in prepared:
+            yield _with_time(_slide_result(entry, slide), early.get(entry.slide_id))
 
 
-def _slide_result(path: Path, slide: PreparedSlide) -> SlideResult[ProcessedSlide]:
-    slide_id = slide_id_of(path)
+def _prepared(
+    entries: Sequence[SlideEntry],
+    project: Project,
+    *,
+    tools: Tools,
+    wanted: Sequence[str],
+    jobs: int,
+    progress: ProgressCallback,
+) -> dict[str, SlideResult[ProcessedSlide]]:
+    """Find tissue and patches side by side where that is asked for; ``process.csv`` is true if this is stopped."""
+    if min(jobs, len(entries)) < 2:
+        return {}
+    from .side_by_side import prepare_slides
+
+    try:
+        return prepare_slides(entries, project, tools=tools, stages=wanted, jobs=jobs, progress=progress)
+    except BaseException:
+        correct_lost_rows(project, {entry.slide_id for entry in entries})
+        raise
+
+
+def _with_time(
+    item: SlideResult[ProcessedSlide], early: SlideResult[ProcessedSlide] | None
+) -> SlideResult[ProcessedSlide]:
+    """Add the seconds of stages that a child process did before."""
+    if early is None or early.result is None or item.result is None:
+        return item
+    did = early.result.seconds
+    reused = tuple(stage for stage in item.result.reused if stage not in did)
+    return replace(item, result=replace(item.result, seconds={**did, **item.result.seconds}, reused=reused))
+
+
+def _slide_result(entry: SlideEntry, slide: PreparedSlide) -> SlideResult[ProcessedSlide]:
+    slide_id, path = entry.slide_id, entry.path
     try:
         return SlideResult(slide_id, path, slide.finish())
     except Cancelled:
@@ -100,10 +141,10 @@ def _slide_result(path: Path, slide: PreparedSlide) -> SlideResult[ProcessedSlid
         return SlideResult(slide_id, path, error=error)
 
 
-def check_names(paths: Sequence[Path], stages: Collection[str]) -> None:
+def check_names(slides: Iterable[SlideEntry], stages: Collection[str]) -> None:
     """Refuse unknown stages and slides whose files would overwrite each other."""
     check_stages(stages)
-    require_own_names((slide_id_of(path), path) for path in paths)
+    require_own_names((one.slide_id, one.path) for one in slides)
 
 
 class PreparedSlide:
@@ -113,11 +154,11 @@ class PreparedSlide:
     when it is the slide's turn.
     """
 
-    def __init__(self, path: Path, begin: Begin, progress: ProgressCallback, thread: ThreadPoolExecutor):
+    def __init__(self, entry: SlideEntry, begin: Begin, progress: ProgressCallback, thread: ThreadPoolExecutor):
         self._progress = progress
         self._reports: SimpleQueue[Progress | None] = SimpleQueue()
         self._stopped = self._my_turn = False
-        self._run = begin(path, self._report)
+        self._run = begin(entry, self._report)
         self._ready: Future[None] = thread.submit(next, self._run)
         self._ready.add_done_callback(lambda _: self._reports.put(None))
 
@@ -150,20 +191,20 @@ class PreparedSlide:
 
 
 def overlapped(
-    paths: Sequence[Path], begin: Begin, *, ahead: int, progress: ProgressCallback
-) -> Generator[tuple[Path, PreparedSlide]]:
+    entries: Sequence[SlideEntry], begin: Begin, *, ahead: int, progress: ProgressCallback
+) -> Generator[tuple[SlideEntry, PreparedSlide]]:
     """Yield the slides in their order, each with ``ahead`` slides prepared behind it.
 
     Whoever takes a slide finishes it before asking for the next one. Closing the generator cancels those that are
     prepared and were not handed out.
     """
-    waiting: deque[tuple[Path, PreparedSlide]] = deque()
-    rest = iter(paths)
+    waiting: deque[tuple[SlideEntry, PreparedSlide]] = deque()
+    rest = iter(entries)
     with ThreadPoolExecutor(1, thread_name_prefix="next-slide") as thread:
         try:
             while True:
-                for path in islice(rest, ahead + 1 - len(waiting)):
-                    waiting.append((path, PreparedSlide(path, begin, progress, thread)))
+                for entry in islice(rest, ahead + 1 - len(waiting)):
+                    waiting.append((entry, PreparedSlide(entry, begin, progress, thread)))
                 if not waiting:
                     return
                 yield waiting.popleft()

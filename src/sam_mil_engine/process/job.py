@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..annotations.drawn_tissue import NOTHING_DRAWN, DrawnTissue
 from ..bag import h5
 from ..errors import SlideError
 from ..progress import ProgressCallback
 from ..settings import ProcessSettings, SegmentSettings, key
+from ..settings.changes import with_preset
+from ..slide.entry import SlideEntry
 from ..slide.reader import Slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
@@ -46,6 +49,15 @@ class Tools:
         self.device = device
         self._automatic = automatic
         self._encoders: dict[str, Encoder] = {}
+        self._segmenters: dict[SegmentSettings, Segmenter] = {}
+
+    def for_slide(self, entry: SlideEntry) -> Tools:
+        """Return the tools of a slide that has a tissue preset of its own; they share the loaded models."""
+        if entry.preset is None:
+            return self
+        one = copy(self)
+        one.settings = with_preset(self.settings, entry.preset)
+        return one
 
     @property
     def segments(self) -> SegmentSettings:
@@ -53,12 +65,15 @@ class Tools:
         chosen = self.settings.segments
         return self._automatic if chosen.segmenter == "auto" and self._automatic is not None else chosen
 
-    @cached_property
+    @property
     def segmenter(self) -> Segmenter:
         """The segmenter of the settings."""
         from ..segment.loading import load_segmenter
 
-        return load_segmenter(self.segments.segmenter, settings=self.segments, device=self.device)
+        chosen = self.segments
+        if chosen not in self._segmenters:
+            self._segmenters[chosen] = load_segmenter(chosen.segmenter, settings=chosen, device=self.device)
+        return self._segmenters[chosen]
 
     def encoder_named(self, name: str) -> Encoder:
         """Return one of the encoders of the settings."""
@@ -69,7 +84,15 @@ class Tools:
             self._encoders[name] = load_encoder(name, device=self.device, precision=precision)
         return self._encoders[name]
 
-    def stage_key(self, stage: str, slide: str, done: dict[str, str], *, encoder: str | None = None) -> str:
+    def stage_key(
+        self,
+        stage: str,
+        slide: str,
+        done: dict[str, str],
+        *,
+        encoder: str | None = None,
+        drawn: DrawnTissue = NOTHING_DRAWN,
+    ) -> str:
         """Key of the settings that the result of ``stage`` depends on.
 
         Parameters
@@ -82,14 +105,21 @@ class Tools:
             Keys of the stages before it, as they are in the bag.
         encoder
             The encoder of ``features``; the first one of the settings where None.
+        drawn
+            What a person drew of the tissue.
         """
         settings = self.settings
         match stage:
             case "tissue":
                 region = () if settings.region is None else (settings.region,)
-                return key(stage, slide, settings.resolved_tissue, *region)
+                found = settings.resolved_tissue if drawn.tissue is None else "drawn"
+                return key(stage, slide, found, *region, *drawn.key)
             case "tiles":
-                return key(stage, done["tissue"], settings.tiles)
+                # keys of grids without overlap are older than this setting
+                tiles = settings.tiles.model_dump(
+                    mode="json", exclude=None if settings.tiles.overlap else {"overlap"}
+                )
+                return key(stage, done["tissue"], tiles)
             case "segments":
                 segmenter = self.segmenter
                 rest = self.segments.model_dump(mode="json", exclude=_NO_PART_OF_THE_KEY)
@@ -133,6 +163,8 @@ class SlideJob:
         The further encoder whose bag this is; None is the first encoder, whose bag is the slide's own.
     tiles
         Patches that are being read already, from the first one that has to be encoded, or None.
+    drawn
+        What a person drew of the tissue.
     """
 
     slide: Slide
@@ -142,6 +174,7 @@ class SlideJob:
     progress: ProgressCallback
     side: str | None = None
     tiles: PatchStream | None = None
+    drawn: DrawnTissue = NOTHING_DRAWN
 
     @property
     def encoder(self) -> str:
@@ -161,6 +194,13 @@ class SlideJob:
         """Return the tissue of the bag; raises :class:`SlideError` where there is none at all."""
         tissue = h5.read_tissue(self.bag)
         if tissue is None or len(tissue) == 0:
+            if self.drawn.inside is not None or self.drawn.outside is not None:
+                raise SlideError(
+                    "no tissue is left where the outlines allow it",
+                    where=self.slide.info.path,
+                    hint="Check the classes of --only-inside and --not-inside, and the outlines of this slide",
+                    window_hint="Check the outlines of this slide",
+                )
             if self.tools.settings.region is not None:
                 raise SlideError(
                     "no tissue was found in the region",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..bag.names import find_existing
 from ..errors import Cancelled, DataError, ProjectError, SamMilError
 from ..files import atomic_path, atomic_write, writing_error
 from ..settings import ProcessSettings, key
-from ..slide.info import slide_id_of
+from ..slide.entry import SlideEntry
 from ..tables.cells import nfc
 from ..tables.reading import read_records
 from ..tables.writing import csv_text
@@ -69,6 +69,18 @@ class Project:
     def mask(self, slide_id: str, suffix: str) -> Path:
         """Path of the tissue polygons (``geojson``) or their image (``jpg``)."""
         return find_existing(self.folder / layout.MASKS / f"{slide_id}.{suffix}")
+
+    def drawn_tissue(self, slide_id: str) -> Path:
+        """Path of the tissue that a person drew; it need not exist."""
+        return find_existing(self.folder / layout.DRAWN_TISSUE / f"{slide_id}.geojson")
+
+    def forget_drawn_tissue(self, slide_id: str) -> None:
+        """Find the tissue of a slide again from now on; what was drawn moves to ``superseded/tissue/``."""
+        path = self.drawn_tissue(slide_id)
+        if path.is_file():
+            place = self.folder / layout.SUPERSEDED / layout.DRAWN_TISSUE
+            place.mkdir(parents=True, exist_ok=True)
+            path.replace(place / path.name)
 
     def stitch(self, slide_id: str) -> Path:
         """Path of the image of the patches."""
@@ -130,10 +142,19 @@ class Project:
             table = [[lines[name].get(column, "") for column in columns] for name in sorted(lines)]
             atomic_write(self._list, csv_text(columns, table))
 
-    def failed_among(self, paths: Sequence[Path]) -> list[Path]:
+    def entries(self, slides: Iterable[str | Path | SlideEntry]) -> list[SlideEntry]:
+        """Return the entry of each slide: of a file that ``process.csv`` knows, with what was stated about it."""
+        known = {row.path: row for row in reversed(self.rows().values())}
+        return [self._entry(SlideEntry.of(slide), known, given=slide) for slide in slides]
+
+    def _entry(self, entry: SlideEntry, known: Mapping[str, ProcessRow], *, given: object) -> SlideEntry:
+        row = None if isinstance(given, SlideEntry) else known.get(str(entry.path.resolve()))
+        return entry if row is None else replace(entry, slide_id=row.slide_id, mpp=row.mpp)
+
+    def failed_among(self, slides: Sequence[str | Path | SlideEntry]) -> list[SlideEntry]:
         """Return those slides whose line in ``process.csv`` does not say ``done``."""
         rows = self.rows()
-        return [path for path in paths if (row := rows.get(slide_id_of(path))) and row.state != "done"]
+        return [one for one in self.entries(slides) if (row := rows.get(one.slide_id)) and row.state != "done"]
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
@@ -226,10 +247,18 @@ class Record:
 
 
 @contextmanager
-def slide_record(project: Project, slide_id: str, path: Path) -> Iterator[Record]:
-    """Write ``running`` now, and when the block ends ``done``, ``failed`` or ``cancelled``."""
+def slide_record(project: Project, entry: SlideEntry, *, ends: str) -> Iterator[Record]:
+    """Write ``running`` now, and when the block ends ``ends``, ``failed`` or ``cancelled``."""
+    slide_id = entry.slide_id
     before = project.rows().get(slide_id)
-    state = ProcessRow(slide_id, str(path.resolve()), "running", seconds=before.seconds if before else {})
+    state = ProcessRow(
+        slide_id=slide_id,
+        path=str(entry.path.resolve()),
+        state="running",
+        seconds=before.seconds if before else {},
+        mpp=entry.mpp,
+        preset=entry.preset or "",
+    )
     project.record(state)
     record = Record()
 
@@ -260,7 +289,7 @@ def slide_record(project: Project, slide_id: str, path: Path) -> Iterator[Record
     except Exception as error:
         finish("failed", f"{type(error).__name__}: {error}", "This is unexpected; please report it with the log")
         raise
-    finish("done")
+    finish(ends)
 
 
 def _without_hint(error: SamMilError) -> SamMilError:

@@ -125,7 +125,7 @@ class ProcessRow:
     """One line of ``process.csv``.
 
     ``state`` is ``running``, ``done``, ``failed`` or ``cancelled``; counts and seconds are of the last run that
-    made them, empty where a stage never ran.
+    made them, empty where a stage never ran. ``mpp`` and ``preset`` are those that a slide table states.
     """
 
     slide_id: str
@@ -136,10 +136,13 @@ class ProcessRow:
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     hint: str = ""
+    mpp: float | None = None
+    preset: str = ""
 
     def cells(self) -> dict[str, str]:
         """Return the line as column -> text."""
         plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "seconds"}
+        plain["mpp"] = None if self.mpp is None else f"{self.mpp:.6g}"
         plain |= {f"seconds_{stage}": self.seconds.get(stage) for stage in STAGES}
         return {name: _text(value) for name, value in plain.items()}
 
@@ -156,6 +159,8 @@ class ProcessRow:
             seconds={s: float(text[f"seconds_{s}"].replace(",", ".")) for s in STAGES if text[f"seconds_{s}"]},
             error=text["error"],
             hint=text["hint"],
+            mpp=float(text["mpp"].replace(",", ".")) if text["mpp"] else None,
+            preset=text["preset"],
         )
 
 

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import layout
+from ..annotations.drawn_tissue import drawn_tissue, same_tissue
 from ..bag import h5
 from ..errors import SettingsError
 from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, FeatureSettings, ProcessSettings, key
-from ..slide.info import slide_id_of, slide_sha
+from ..slide.entry import SlideEntry
+from ..slide.info import slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends
 from .project import Project, Record, slide_record
@@ -32,7 +34,7 @@ SlideRun = Generator[None, None, ProcessedSlide]
 
 
 def process_slide(
-    path: str | Path,
+    slide: str | Path | SlideEntry,
     project: str | Path,
     *,
     settings: ProcessSettings | None = None,
@@ -44,8 +46,9 @@ def process_slide(
 
     Parameters
     ----------
-    path
-        The slide.
+    slide
+        The slide file, or an entry of a slide table. The name and resolution that ``process.csv`` records of a file
+        hold again.
     project
         The project folder; made if it does not exist.
     settings
@@ -82,13 +85,21 @@ def process_slide(
     """
     tools = tools or Tools(with_recorded_segments(settings or ProcessSettings(), project))
     wanted = check_stages(stages)
-    return finish(run_slide(Path(path), Project(project), tools=tools, wanted=wanted, progress=progress))
+    target = Project(project)
+    (entry,) = target.entries([slide])
+    return finish(run_slide(entry, target, tools=tools, wanted=wanted, progress=progress))
 
 
 def run_slide(
-    path: Path, project: Project, *, tools: Tools, wanted: Sequence[str], progress: ProgressCallback
+    entry: SlideEntry,
+    project: Project,
+    *,
+    tools: Tools,
+    wanted: Sequence[str],
+    progress: ProgressCallback,
+    last: bool = True,
 ) -> SlideRun:
-    """Run the wanted stages on one slide.
+    """Run the wanted stages on one slide; ``last`` says that others do not follow.
 
     The first half opens the slide, finds tissue, makes the grid of patches and begins to read the first ones.
     The generator may be driven from different threads, one after the other. Closing it, or an error thrown into
@@ -96,15 +107,27 @@ def run_slide(
     """
     _check_folders(tools.settings.features)
     project.save_settings(tools.settings, versions())
-    slide_id = slide_id_of(path)
+    tools = tools.for_slide(entry)
     with (
-        project.lock(slide_id),
-        slide_record(project, slide_id, path) as record,
-        open_slide(path) as slide,
+        project.lock(entry.slide_id),
+        slide_record(project, entry, ends="done" if last else "running") as record,
+        open_slide(entry.path) as slide,
         ExitStack() as ends,
     ):
+        if entry.mpp is not None:
+            slide.state_mpp(entry.mpp)
+        own = project.drawn_tissue(entry.slide_id)
+        file = entry.tissue or (own if own.is_file() else None)
+        drawn = drawn_tissue(slide.info, entry.slide_id, tissue=file, settings=tools.settings)
         runner = StageRunner(
-            SlideJob(slide=slide, slide_id=slide_id, project=project, tools=tools, progress=progress),
+            SlideJob(
+                slide=slide,
+                slide_id=entry.slide_id,
+                project=project,
+                tools=tools,
+                progress=progress,
+                drawn=drawn,
+            ),
             wanted,
             record,
         )
@@ -193,12 +216,20 @@ class StageRunner:
                 hint=f"Add {','.join(missing)} to --stages",
                 window_hint="Press Segment/Classify in the Analyze dock: it runs the missing stages",
             )
-        stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder)
-        if done.get(stage) == stage_key:
+        stage_key = job.tools.stage_key(stage, self._fingerprint, done, encoder=job.encoder, drawn=job.drawn)
+        if done.get(stage) == stage_key or (stage == "tissue" and stage in done and self._is_as_drawn(job)):
             return False
         self._prepare(job, [name for name in STAGES if name in done and depends(name, stage)])
         RUN[stage](job, stage_key)
         return True
+
+    def _is_as_drawn(self, job: SlideJob) -> bool:
+        """Whether the bag holds the tissue that was drawn, however it came there."""
+        drawn, held = job.drawn.tissue, h5.read_tissue(job.bag)
+        same_slide = h5.read_attributes(job.bag).get("slide_sha") == self._fingerprint
+        if drawn is None or held is None or not same_slide or job.tools.settings.region is not None:
+            return False
+        return same_tissue(job.drawn.cut(drawn), held)
 
     def _prepare(self, job: SlideJob, stale: Collection[str]) -> None:
         """Write the facts of the slide and drop what the next stage makes invalid, where that changes anything."""
@@ -215,7 +246,8 @@ class StageRunner:
             "settings_key": key(job.tools.settings),
         }
         known = h5.read_attributes(job.bag) if job.bag.exists() else {}
-        if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint:
+        other_file = known.get("slide_path") != facts["slide_path"] or known.get("mpp", info.mpp) == info.mpp
+        if stale and known.get("slide_sha", self._fingerprint) != self._fingerprint and other_file:
             warnings.warn(
                 f"{job.slide_id}: the project held results of a different slide with this name"
                 f" ({known.get('slide_path')}); they were moved to superseded/",

@@ -15,8 +15,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..annotations.drawn_tissue import tissue_annotations
 from ..annotations.geojson import write_geojson
-from ..annotations.model import Annotation
 from ..bag import h5
 from ..bag.partial import PartialFeatures, count_saved_rows
 from ..devices import pick_device, reading_threads
@@ -25,7 +25,6 @@ from ..ngff import write_ome_zarr
 from ..segment.parts import parts_of
 from ..segment.titles import segments_title
 from ..settings import STAGES
-from ..slide.tissue_regions import TissueRegions
 from .job import SlideJob, depends
 
 if TYPE_CHECKING:
@@ -43,29 +42,23 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     from ..slide.tissue import find_tissue
     from ..slide.tissue_clip import clip_tissue
 
-    settings = job.tools.settings
-    tissue = find_tissue(job.slide, settings.resolved_tissue, progress=job.progress)
+    settings, info, drawn = job.tools.settings, job.slide.info, job.drawn.tissue
+    if drawn is None:
+        tissue = find_tissue(job.slide, settings.resolved_tissue, progress=job.progress)
+    else:
+        tissue = drawn
+        write_geojson(job.project.drawn_tissue(job.slide_id), tissue_annotations(drawn), info=info)
     if settings.region is not None:
         tissue = clip_tissue(tissue, settings.region)
+    tissue = job.drawn.cut(tissue)
     if tissue.warning is not None:
         warnings.warn(f"{job.slide_id}: {tissue.warning}", stacklevel=2)
-    info = job.slide.info
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
     image, frame = job.slide.read_image(max_side=_IMAGE_SIDE)
     save_image(job.project.mask(job.slide_id, "jpg"), draw_tissue(image, frame, tissue))
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)
         h5.mark_stage(file, "tissue", key)
-
-
-def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
-    """Tissue pieces as annotations of the class ``Tissue``."""
-    from shapely import Polygon
-
-    return [
-        Annotation(name=f"Tissue {number}", classification="Tissue", polygon=Polygon(outer, holes))
-        for number, (outer, holes) in enumerate(tissue.polygons_px0, start=1)
-    ]
 
 
 def tile_stage(job: SlideJob, key: str) -> None:

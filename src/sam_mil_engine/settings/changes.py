@@ -106,6 +106,16 @@ def complete(values: Mapping[str, Any]) -> ProcessSettings:
     return settings
 
 
+def with_preset(settings: ProcessSettings, preset: str) -> ProcessSettings:
+    """Return the settings of preprocessing with another tissue preset; what differs from the old one stays."""
+    tissue = settings.tissue
+    if tissue is not None:
+        own, old = tissue.model_dump(), tissue_preset(settings.preset).model_dump()
+        own = {name: value for name, value in own.items() if value != old[name]}
+        tissue = tissue_preset(preset).model_copy(update=own)
+    return settings.model_copy(update={"preset": preset, "tissue": tissue})
+
+
 def put(values: dict[str, Any], name: str, value: object) -> None:
     """Set the value of a dotted name in nested ``values``."""
     *path, last = name.split(".")

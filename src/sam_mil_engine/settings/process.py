@@ -80,7 +80,7 @@ def tissue_preset(name: str) -> TissueSettings:
 
 
 class TileSettings(Settings):
-    """Patches on one global grid with origin (0, 0) and no overlap (methods §1); holds the default patch size."""
+    """Patches on one global grid with origin (0, 0) (methods §1); holds the default patch size."""
 
     patch_size: int = setting(
         512, "Patch size", "Side of a patch at the resolution at which it is read.", unit="px", ge=8, le=8192
@@ -95,11 +95,20 @@ class TileSettings(Settings):
     source_mpp: float | None = setting(
         None, "Resolution of level 0", "For slides that do not state it.", unit="µm per pixel", gt=0
     )
+    overlap: int = setting(
+        0, "Overlap", "Pixels that neighbouring patches share, at the resolution of the patch.", unit="px", ge=0
+    )
     rule: Literal["four_point", "centre"] = setting(
         "four_point",
         "Patch in tissue",
         "A patch is kept where its centre is in tissue, or any of four points around it (four_point), as in CLAM.",
     )
+
+    @model_validator(mode="after")
+    def _steps(self) -> Self:
+        if self.overlap >= self.patch_size:
+            raise ValueError("the overlap must be smaller than the patch")
+        return self
 
 
 class SegmentSettings(Settings):
@@ -237,6 +246,19 @@ class ProcessSettings(Settings):
         "Rings (x, y): only tissue inside counts. The bag of a region would replace that of the slide: give it a"
         " project of its own.",
         unit="level-0 px",
+    )
+    annotations: str | None = setting(
+        None, "Annotations", "Folder with one file of outlines for each slide, for the two settings below."
+    )
+    only_inside: tuple[str, ...] = setting(
+        (),
+        "Only inside",
+        "Classes of outlines: only tissue inside them counts.",
+    )
+    not_inside: tuple[str, ...] = setting(
+        (),
+        "Not inside",
+        "Classes of outlines: tissue inside them does not count.",
     )
     tissue: TissueSettings | None = None
     tiles: TileSettings = TileSettings()

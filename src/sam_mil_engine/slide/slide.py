@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -65,6 +66,10 @@ class Slide:
         self._state = threading.Condition()
         self._reading = 0
         self._closed = False
+
+    def state_mpp(self, mpp: float) -> None:
+        """Take a resolution in µm per level-0 pixel in place of what the file says."""
+        self.info = replace(self.info, mpp=(mpp, mpp))
 
     def __repr__(self) -> str:
         width, height = self.info.size_px0

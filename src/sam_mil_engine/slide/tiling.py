@@ -25,8 +25,8 @@ CELLS_AT_ONCE = 2**18
 def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSettings) -> TileGrid:
     """Choose the cells of the slide's grid that hold tissue.
 
-    The grid starts at (0, 0) and has no overlap. A patch is kept by CLAM's centre test; at the right and bottom
-    border it may reach over the slide, and is then padded white.
+    The grid starts at (0, 0); its step is the patch's side without the overlap. A patch is kept by CLAM's centre
+    test; at the right and bottom border it may reach over the slide, and is then padded white.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSetting
     tissue
         Its tissue.
     settings
-        Side, resolution and rule.
+        Side, resolution, overlap and rule.
 
     Returns
     -------
@@ -71,15 +71,23 @@ def make_tile_grid(info: SlideInfo, tissue: TissueRegions, settings: TileSetting
             where=info.path,
             hint="Choose a larger mpp or patch size",
         )
+    step = side - settings.overlap
+    step_px0 = (step * scale[0], step * scale[1])
+    if min(step_px0) < 1:
+        raise SettingsError(
+            f"with an overlap of {settings.overlap} px, patches would be less than one pixel of the slide apart",
+            where=info.path,
+            hint="Choose a smaller overlap",
+        )
     level = coarsest_level_for(info.level_downsamples, scale)
     down_x, down_y = info.level_downsamples[level]
     return TileGrid(
-        coords_px0=_coords(info, tissue, size_px0, settings.rule),
+        coords_px0=_coords(info, tissue, size_px0, step=step_px0, rule=settings.rule),
         size_px0=size_px0,
         read_level=level,
         read_size=(max(1, round(size_px0[0] / down_x)), max(1, round(size_px0[1] / down_y))),
         output_size=side,
-        step_px0=size_px0,
+        step_px0=step_px0,
         mpp=output_mpp,
     )
 
@@ -125,9 +133,11 @@ class _CentreTest:
         return np.asarray(kept, dtype=bool)
 
 
-def _coords(info: SlideInfo, tissue: TissueRegions, step: tuple[float, float], rule: str) -> npt.NDArray[np.int32]:
+def _coords(
+    info: SlideInfo, tissue: TissueRegions, size_px0: tuple[float, float], *, step: tuple[float, float], rule: str
+) -> npt.NDArray[np.int32]:
     # A slide smaller than a patch is tested as a patch of the slide's own size.
-    tested = (min(step[0], info.size_px0[0]), min(step[1], info.size_px0[1]))
+    tested = (min(size_px0[0], info.size_px0[0]), min(size_px0[1], info.size_px0[1]))
     test = _CentreTest.of(rule, tested)
     columns, rows = (_count(size, one) for size, one in zip(info.size_px0, step, strict=True))
     kept: list[npt.NDArray[np.int64]] = []
@@ -136,8 +146,9 @@ def _coords(info: SlideInfo, tissue: TissueRegions, step: tuple[float, float], r
         holes = shapely.union_all([shapely.Polygon(ring) for ring in hole_rings])
         shapely.prepare([outer, holes])
         left, top, right, bottom = outer.bounds
-        first_column, last_column = max(0, int(left / step[0]) - 1), min(columns, int(right / step[0]) + 2)
-        first_row, last_row = max(0, int(top / step[1]) - 1), min(rows, int(bottom / step[1]) + 2)
+        first_column = max(0, int((left - size_px0[0]) / step[0]) - 1)
+        first_row = max(0, int((top - size_px0[1]) / step[1]) - 1)
+        last_column, last_row = min(columns, int(right / step[0]) + 2), min(rows, int(bottom / step[1]) + 2)
         block = max(1, CELLS_AT_ONCE // max(1, last_column - first_column))
         for row in range(first_row, last_row, block):
             grid_rows, grid_columns = np.mgrid[row : min(row + block, last_row), first_column:last_column]

@@ -174,22 +174,12 @@ def _regions_of_mask(mask: npt.NDArray[np.uint8], frame: Frame, attempt: _Attemp
         parts = _polygons(_ring(contours[int(number)], frame), [_ring(contours[hole], frame) for hole in kept])
         # Cutting at one-pixel bridges leaves crumbs: what is too small for itself goes, the largest part stays.
         polygons += [part for part in parts if part is parts[0] or part.area > attempt.min_tissue_px0]
-    polygons.sort(key=lambda polygon: -polygon.area)
-    return TissueRegions(
-        polygons_px0=tuple((_open(p.exterior), tuple(_open(hole) for hole in p.interiors)) for p in polygons),
-        area_px0=np.asarray([polygon.area for polygon in polygons], dtype=np.float64),
-        method=attempt.method,
-        left_out_px0=np.sort(np.asarray(left_out, dtype=np.float64))[::-1],
-    )
+    return TissueRegions.of(polygons, method=attempt.method, left_out_px0=left_out)
 
 
 def _ring(contour: npt.NDArray[np.int32], frame: Frame) -> Ring:
     """Contours run through the centres of pixels."""
     return frame.to_px0(contour.reshape(-1, 2) + 0.5)
-
-
-def _open(ring: shapely.LinearRing) -> Ring:
-    return np.asarray(ring.coords, dtype=np.float64)[:-1]
 
 
 def _polygons(outer: Ring, holes: list[Ring]) -> list[shapely.Polygon]:

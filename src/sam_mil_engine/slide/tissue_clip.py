@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import shapely
 
 from .tissue_regions import TissueRegions
@@ -28,20 +27,26 @@ def clip_tissue(tissue: TissueRegions, region_px0: Sequence[Points]) -> TissueRe
         Pieces by falling area; none where the region misses the tissue. ``method`` tells of the cut.
     """
     region = shapely.union_all([shapely.make_valid(shapely.Polygon(ring)) for ring in region_px0])
+    return cut_tissue(tissue, inside=region, how="cut to a region")
+
+
+def cut_tissue(
+    tissue: TissueRegions,
+    *,
+    how: str,
+    inside: shapely.Geometry | None = None,
+    outside: shapely.Geometry | None = None,
+) -> TissueRegions:
+    """Keep what of the tissue lies in one valid area and not in another, both in level-0 pixels.
+
+    ``how`` is added to the method of the tissue.
+    """
     found: list[shapely.Polygon] = []
     for outer, holes in tissue.polygons_px0:
-        cut = shapely.intersection(shapely.make_valid(shapely.Polygon(outer, holes)), region)
+        piece = shapely.make_valid(shapely.Polygon(outer, holes))
+        piece = piece if inside is None else shapely.intersection(piece, inside)
+        piece = piece if outside is None else shapely.difference(piece, outside)
         # where borders merely touch, the intersection holds points and lines too
-        found += [part for part in shapely.get_parts(cut) if isinstance(part, shapely.Polygon) and part.area > 0]
-    found.sort(key=lambda piece: -piece.area)
-    return TissueRegions(
-        polygons_px0=tuple(
-            (_ring(piece.exterior), tuple(_ring(hole) for hole in piece.interiors)) for piece in found
-        ),
-        area_px0=np.asarray([piece.area for piece in found], dtype=np.float64),
-        method=f"{tissue.method}, cut to a region",
-    )
-
-
-def _ring(ring: shapely.LinearRing) -> np.ndarray:
-    return np.asarray(ring.coords, dtype=np.float64)[:-1]
+        parts = shapely.get_parts(shapely.get_parts(piece))
+        found += [part for part in parts if isinstance(part, shapely.Polygon) and part.area > 0]
+    return TissueRegions.of(found, method=f"{tissue.method}, {how}")

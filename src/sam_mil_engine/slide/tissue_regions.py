@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
 Ring = npt.NDArray[np.float64]
 
@@ -34,6 +36,19 @@ class TissueRegions:
     area_px0: npt.NDArray[np.float64]
     method: str = "default"
     left_out_px0: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @classmethod
+    def of(
+        cls, polygons: Iterable[shapely.Polygon], *, method: str, left_out_px0: Iterable[float] = ()
+    ) -> TissueRegions:
+        """Return polygons in level-0 pixels as tissue, the largest piece first."""
+        pieces = sorted(polygons, key=lambda piece: -piece.area)
+        return cls(
+            polygons_px0=tuple((_open(p.exterior), tuple(_open(hole) for hole in p.interiors)) for p in pieces),
+            area_px0=np.asarray([piece.area for piece in pieces], dtype=np.float64),
+            method=method,
+            left_out_px0=np.sort(np.asarray(list(left_out_px0), dtype=np.float64))[::-1],
+        )
 
     def __len__(self) -> int:
         return len(self.polygons_px0)
@@ -64,3 +79,7 @@ class TissueRegions:
         points = np.concatenate([outer for outer, _ in self.polygons_px0])
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         return float(left), float(top), float(right), float(bottom)
+
+
+def _open(ring: shapely.LinearRing) -> Ring:
+    return np.asarray(ring.coords, dtype=np.float64)[:-1]

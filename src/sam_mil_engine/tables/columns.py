@@ -71,6 +71,12 @@ PATIENT = Role(
     "--patient-column",
 )
 SPLIT = Role("split")
+#: Of a slide table: the slide's file, its resolution, and its tissue preset.
+PATH = Role("path", ("slide_path", "wsi_path", "wsi", "file_path", "filepath", "file", "filename"))
+MPP = Role("mpp", ("source_mpp", "resolution"))
+PRESET = Role("preset", ("tissue_preset",))
+TISSUE = Role("tissue", ("tissue_mask", "tissue_file", "mask"))
+OF_SLIDES = (PATH, MPP, PRESET, TISSUE)
 
 
 @dataclass(frozen=True, slots=True)

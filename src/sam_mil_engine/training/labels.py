@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from ..progress import ProgressCallback, notice, silent
+from ..slide.info import slide_id_of
 from ..tables.cells import is_formula, is_missing, is_number, listing, near_duplicates
 from ..tables.columns import (
     FOUND_BY_NAME,
     LABEL,
+    OF_SLIDES,
+    PATH,
     PATIENT,
     SLIDE,
     SPLIT,
@@ -45,7 +48,7 @@ def read_labels(
     path
         A table with the columns slide_id, label, and where there are such, patient_id and split; also under the
         names that other tools give them (:mod:`~sam_mil_engine.tables.columns`). Or two columns, slide and label,
-        without a heading.
+        without a heading. Or the slide table of ``process``: a slide without a slide_id is called as its file.
     columns
         Which columns are meant, where their names do not say it.
     classes
@@ -95,6 +98,7 @@ class _Labels:
         text = read_table(path)
         if not columns.named and _has_no_heading(text):
             text = read_table(path, heading=(SLIDE.name, LABEL.name))
+        text = _with_slide_ids(text, columns.slide)
         heading = text.heading
         used = {
             SLIDE: required(heading, SLIDE, asked=columns.slide, where=path),
@@ -114,8 +118,12 @@ class _Labels:
     def notices(self, *, told_unused: bool) -> list[str]:
         named = {role: self.text.heading[number] for role, number in self.used.items()}
         others = [f"{role.name} is the column {name}" for role, name in named.items() if name != role.name]
-        unused = [name for name, _ in self.unused()] if told_unused else []
+        unused = [name for name, _ in self.unused() if not self._of_slides(name)] if told_unused else []
         return [*others, *([f"columns that are not used: {listing(unused)}"] if unused else [])]
+
+    def _of_slides(self, name: str) -> bool:
+        """Whether a column is for ``process``: this is a slide table then."""
+        return PATH.name in self.text.heading and any(role.is_meant_by(name) for role in OF_SLIDES)
 
     def frame(self, classes: Sequence[str]) -> pd.DataFrame:
         """Return the columns that have a meaning, every cell of them checked."""
@@ -168,6 +176,27 @@ class _Labels:
             hint=f"Fill it in, or remove these rows{hints.get(role, '')}",
             window_hint="Fill it in, or remove these rows",
         )
+
+
+def _with_slide_ids(text: TextTable, asked: str | None) -> TextTable:
+    """Give the slides of a slide table names: where it names none, a slide is called as its file."""
+    path = find_column(text.heading, PATH, where=text.path) if asked is None else None
+    if path is None:
+        return text
+    slide = find_column(text.heading, SLIDE, taken=[path], where=text.path)
+    if slide is None:
+        if text.heading[path] != PATH.name:
+            return text
+        slide, text = (
+            len(text.heading),
+            replace(text, heading=(*text.heading, SLIDE.name), rows=tuple((*row, "") for row in text.rows)),
+        )
+    names = [
+        slide_id_of(Path(row[path])) if is_missing(row[slide]) and not is_missing(row[path]) else row[slide]
+        for row in text.rows
+    ]
+    rows = ((*row[:slide], name, *row[slide + 1 :]) for row, name in zip(text.rows, names, strict=True))
+    return replace(text, rows=tuple(rows))
 
 
 def _has_no_heading(text: TextTable) -> bool:

@@ -91,7 +91,7 @@ def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.Monk
     assert "x=384, y=512" in row.error
     assert "copy it again" in row.hint
     assert set(h5.read_stages(tmp_path / "p" / "bags" / "bad.h5")) == {"tissue", "tiles", "segments"}
-    assert Project(tmp_path / "p").failed_among([good, bad]) == [bad]
+    assert [one.path for one in Project(tmp_path / "p").failed_among([good, bad])] == [bad]
 
 
 def test_a_slide_without_mpp(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_no_tissue_and_one_patch(tmp_path: Path, tools: Tools) -> None:
     }
     assert "no tissue" in rows["blank"].error
     assert "--preset" in rows["blank"].hint
-    assert Project(tmp_path / "p").failed_among([blank, small]) == [blank]
+    assert [one.path for one in Project(tmp_path / "p").failed_among([blank, small])] == [blank]
 
 
 def test_two_slides_of_one_name(tmp_path: Path) -> None:

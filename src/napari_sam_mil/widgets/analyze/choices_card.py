@@ -16,7 +16,7 @@ from sam_mil_engine.models.registry import available
 from sam_mil_engine.settings import EMBEDDED_SEGMENTER, FeatureSettings, TissueSettings
 
 from ...analysis.library import library
-from ...analysis.model import AUTO, Choices
+from ...analysis.model import AUTO, Choices, StoredResults
 from ...analysis.models import offered_sam
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
@@ -91,6 +91,13 @@ class ChoicesCard(Card):
             parts.append(f"{len(self._changes)} setting{'' if len(self._changes) == 1 else 's'} changed")
         parts.append(self.classifier.currentText().lower())
         return " · ".join(parts)
+
+    def use(self, stored: StoredResults) -> None:
+        """Use the project and the classifier that a slide was opened with."""
+        if self._project != stored.project:
+            self.set_project(stored.project)
+        if stored.classifier != AUTO and self.choices().classifier != stored.classifier:
+            self.set_classifier(Path(stored.classifier))
 
     def set_project(self, folder: Path) -> None:
         """Store results in ``folder`` from now on."""

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from sam_mil_engine.errors import SamMilError
 
-from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
+from ...analysis.model import Analysis, ResolutionQuestion
 from ...analysis.results import StoredAnalysis
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
@@ -35,6 +35,7 @@ from .result_card import ResultCard
 from .run_buttons import EVERYTHING_TIP, in_a_row, main_button, step_buttons
 from .slide_card import SlideCard
 from .stored_lookup import StoredLookup
+from .tissue_card import TissueCard
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -66,6 +67,8 @@ class AnalyzeDock(Dock):
             may_show=lambda: self._job is None,
             show=self._show_stored,
         )
+        self.tissue_card = TissueCard(self._sessions)
+        self.tissue_card.changed.connect(self.run)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
@@ -232,7 +235,7 @@ class AnalyzeDock(Dock):
     def _show_current(self) -> None:
         session = self._sessions.current
         if session is not None and session.source.stored is not None:
-            self._use_stored_choices(session.source.stored)
+            self.choices_card.use(session.source.stored)
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
@@ -250,18 +253,13 @@ class AnalyzeDock(Dock):
             self._progress_of = None
             self.progress_card.hide()
 
-    def _use_stored_choices(self, stored: StoredResults) -> None:
-        """Use the project and the classifier that a slide was opened with."""
-        if self.choices_card.choices().project != stored.project:
-            self.choices_card.set_project(stored.project)
-        if stored.classifier != AUTO and self.choices_card.choices().classifier != stored.classifier:
-            self.choices_card.set_classifier(Path(stored.classifier))
-
     def _enable(self) -> None:
         waits = self.choices_card.download.busy and self._waiting is not None
         ready = self._sessions.current is not None and self._job is None and not waits
         for button in (self.button, *self.steps.values()):
             button.setEnabled(ready)
+        self.tissue_card.project = self.choices_card.choices().project
+        self.tissue_card.show_session(self._sessions.current, ready=ready)
         self.choices_card.setEnabled(self._job is None)
         self.region_card.choice.setEnabled(self._job is None)
 
@@ -276,6 +274,7 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(in_a_row(self.steps.values()))
+        self.fold.body.addWidget(self.tissue_card)
         for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
             column.addWidget(widget)
         column.addWidget(self.progress_card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,8 +101,8 @@ def _rings(layer: Shapes, numbers: Sequence[int], source: SlideSource) -> Rings:
 def project_of(project: Path, region: Rings | None) -> Path:
     """Return the folder for results: that of the project, or one inside it for this region.
 
-    The settings of the project, with the region, are written there first, so that it is a regular project, for
-    this plugin and for the command line.
+    The settings of the project, with the region, and tissue that was drawn are written there first, so that it is a
+    regular project, for this plugin and for the command line.
     """
     if region is None:
         return project
@@ -112,6 +113,9 @@ def project_of(project: Path, region: Rings | None) -> Path:
     base = recorded_settings(folder if (folder / layout.SETTINGS).is_file() else project)
     settings = ProcessSettings.parse({**base.model_dump(mode="json"), "region": region})
     Project(folder).save_settings(settings, versions())
+    drawn = folder / layout.DRAWN_TISSUE
+    if (project / layout.DRAWN_TISSUE).is_dir() and not drawn.exists():
+        shutil.copytree(project / layout.DRAWN_TISSUE, drawn)
     return folder
 
 

@@ -1,0 +1,130 @@
+"""Correct the outline of the tissue, and use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
+
+from sam_mil_engine.errors import SamMilError
+from sam_mil_engine.slide.tissue_regions import TissueRegions
+
+from ...analysis.drawn_tissue import forget_drawn_tissue, keep_drawn_tissue
+from ...layers.annotations import shape_annotations
+from ...layers.results import tissue_layer
+from ...notices import show_error
+from ...session.slide import SlideSession
+from ..parts import Card, text_label
+
+if TYPE_CHECKING:
+    from ...session.viewer import Sessions
+
+_HINT = (
+    "Move corners, draw more polygons or remove pieces in the layer “tissue”, then press “Use this tissue”."
+    " Zoom in to see the corners."
+)
+
+
+class TissueCard(Card):
+    """Buttons to edit the outline of the tissue, to use it, and to find the tissue again.
+
+    ``changed`` carries the step to run.
+    """
+
+    changed = Signal(str)
+
+    def __init__(self, sessions: Sessions):
+        super().__init__("Outline of the tissue")
+        self._sessions = sessions
+        self.edit, self.use = QPushButton("Edit the &outline"), QPushButton("&Use this tissue")
+        self.again = QPushButton("&Find it again")
+        self.edit.setToolTip("Correct the outline of the tissue in its layer, or draw it")
+        self.use.setToolTip("Use the outline as it is; only what depends on it is computed again")
+        self.again.setToolTip("Forget the drawn outline, and find the tissue again")
+        self._hint = text_label(_HINT, faint=True)
+        self._hint.hide()
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for button in (self.edit, self.use, self.again):
+            row.addWidget(button)
+        self.body.addLayout(row)
+        self.body.addWidget(self._hint)
+        self.edit.clicked.connect(self._on_edit)
+        self.use.clicked.connect(self._on_use)
+        self.again.clicked.connect(self._on_again)
+        #: Folder of the results; the dock keeps it up to date.
+        self.project = Path()
+
+    def show_session(self, session: SlideSession | None, *, ready: bool) -> None:
+        """Enable what can be done with a slide."""
+        self.edit.setEnabled(ready)
+        self.use.setEnabled(ready and session is not None and session.tissue_in_hand)
+        drawn = session is not None and session.analysis is not None and _is_drawn(session)
+        self.again.setEnabled(ready and drawn)
+        self._hint.setVisible(session is not None and session.tissue_in_hand)
+
+    def _on_edit(self) -> None:
+        session = self._sessions.current
+        if session is None:
+            return
+        if "tissue" not in session.layers:
+            nothing = TissueRegions.of((), method="drawn")
+            data, keywords, kind = tissue_layer(nothing, session.source.info, mpp=session.source.place)
+            self._sessions.put(session, "tissue", (data, {**keywords, "ndim": 2}, kind))
+        layer = session.layers["tissue"]
+        layer.visible = True
+        layer.mode = "direct" if len(layer.data) else "add_polygon"
+        session.tissue_in_hand = True
+        self._sessions.viewer.layers.selection.active = layer
+        self._sessions.changed.emit()
+
+    def _on_use(self) -> None:
+        session = self._sessions.current
+        if session is None or "tissue" not in session.layers:
+            return
+        layer = session.layers["tissue"]
+        data, meta, _ = layer.as_layer_data_tuple()
+        try:
+            outlines = shape_annotations(data, {**meta, "features": {}}, mpp=session.source.place)
+            keep_drawn_tissue(self._folder(session), session.source, outlines)
+        except SamMilError as error:
+            show_error(error, doing="Using the tissue")
+            return
+        layer.mode = "pan_zoom"
+        self._run(session)
+
+    def _on_again(self) -> None:
+        session = self._sessions.current
+        if session is None:
+            return
+        try:
+            forget_drawn_tissue(self._folder(session), session.source)
+        except SamMilError as error:
+            show_error(error, doing="Finding the tissue")
+            return
+        self._run(session)
+
+    def _folder(self, session: SlideSession) -> Path:
+        """Return the project of the results shown, which may be that of a region."""
+        return self.project if session.analysis is None else session.analysis.processed.bag_path.parents[1]
+
+    def _run(self, session: SlideSession) -> None:
+        """Run the steps whose results are shown."""
+        session.tissue_in_hand = False
+        self._sessions.changed.emit()
+        shown = session.analysis
+        if shown is None:
+            self.changed.emit("Tissue")
+        elif shown.scores is not None:
+            self.changed.emit("Classify")
+        else:
+            processed = shown.processed
+            done = {"Features": processed.bag, "Segment": processed.segments}
+            self.changed.emit(next((step for step, result in done.items() if result is not None), "Tissue"))
+
+
+def _is_drawn(session: SlideSession) -> bool:
+    tissue = None if session.analysis is None else session.analysis.processed.tissue
+    return tissue is not None and tissue.method.startswith("drawn")

@@ -1,0 +1,71 @@
+"""The outline of the tissue: edited in its layer, used, and found again."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_sam_mil.session.viewer import sessions_of
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def click(qtbot, dock, button):
+    qtbot.mouseClick(button, LEFT)
+    assert dock.job is not None, "the click starts a job"
+    with qtbot.waitSignal(dock.job.ended):
+        pass
+
+
+@pytest.fixture
+def own_project(processed, tmp_path):
+    shutil.copytree(processed[1], tmp_path / "own")
+    return tmp_path / "own"
+
+
+def test_a_corrected_outline_is_used_and_tissue_is_found_again(qtbot, open_dock, processed, own_project):
+    viewer, dock = open_dock(processed[0])
+    dock.choices_card.set_project(own_project)
+    qtbot.mouseClick(dock.fold.line, LEFT)
+    click(qtbot, dock, dock.steps["Tissue"])
+    session, card = sessions_of(viewer).current, dock.tissue_card
+    found = session.analysis.processed
+    assert not card.use.isEnabled()
+    assert not card.again.isEnabled()
+    qtbot.mouseClick(card.edit, LEFT)
+    layer = session.layers["tissue"]
+    assert viewer.layers.selection.active is layer
+    assert layer.mode == "direct"
+    layer.data = [np.minimum(shape, [1024, 500]) for shape in layer.data]
+    sessions_of(viewer).refresh(session)
+    assert session.layers["tissue"] is layer, "what is being edited is left alone"
+    click(qtbot, dock, card.use)
+    used = session.analysis.processed
+    assert used.tissue.method == "drawn"
+    assert used.tissue.bounds_px0[2] <= 500 < found.tissue.bounds_px0[2]
+    assert "tissue" in used.seconds
+    assert (own_project / "tissue" / "finished.geojson").is_file()
+    click(qtbot, dock, card.again)
+    again = session.analysis.processed
+    np.testing.assert_allclose(again.tissue.bounds_px0, found.tissue.bounds_px0)
+    assert not card.again.isEnabled()
+
+
+def test_tissue_can_be_drawn_where_none_was_found(qtbot, open_dock, processed):
+    viewer, dock = open_dock(processed[0])
+    qtbot.mouseClick(dock.fold.line, LEFT)
+    qtbot.mouseClick(dock.tissue_card.edit, LEFT)
+    layer = sessions_of(viewer).current.layers["tissue"]
+    assert layer.mode == "add_polygon"
+    qtbot.mouseClick(dock.tissue_card.use, LEFT)
+    assert dock.job is None, "nothing is drawn, which is said"
+    layer.add_polygons([np.asarray([[100, 100], [100, 400], [400, 400], [400, 100]])])
+    with qtbot.waitSignal(dock.tissue_card.changed):
+        qtbot.mouseClick(dock.tissue_card.use, LEFT)
+    with qtbot.waitSignal(dock.job.ended):
+        pass
+    tissue = sessions_of(viewer).current.analysis.processed.tissue
+    assert (tissue.method, tissue.bounds_px0) == ("drawn", (100, 100, 400, 400))
