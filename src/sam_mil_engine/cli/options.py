@@ -31,11 +31,16 @@ _tiles, _segments, _features = _process.tiles, _process.segments, _process.featu
 
 PatchSize = Annotated[
     int | None,
-    typer.Option("--patch-size", help=f"Side of a patch in pixels as read. (default: {_tiles.patch_size})"),
+    typer.Option(
+        "--patch-size",
+        help=f"Side of a patch in pixels as read. (default: as --encoder was trained, else {_tiles.patch_size})",
+    ),
 ]
 Mpp = Annotated[
     float | None,
-    typer.Option("--mpp", help="Micrometres per pixel to read at. (default: level 0 as it is)"),
+    typer.Option(
+        "--mpp", help="Micrometres per pixel to read at. (default: as --encoder was trained, else level 0)"
+    ),
 ]
 SourceMpp = Annotated[
     float | None,
@@ -58,7 +63,8 @@ EncoderNames = Annotated[
     list[str] | None,
     typer.Option(
         "--encoder",
-        help=f"{', '.join(names('encoder'))}; given several times, the patches are read"
+        help=f"{', '.join(names('encoder'))}, or one of pathology (uni2-h, virchow2, phikon-v2 and more:"
+        " `sam-mil-engine models` lists them); given several times, the patches are read"
         f" once and each further encoder has its bags in bags-NAME. (default: {_features.encoder})",
     ),
 ]

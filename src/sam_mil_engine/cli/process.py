@@ -69,6 +69,7 @@ def command(
     sam-mil-engine process slides/ -o study --segmenter vit_b --set segments.pred_iou_thresh=0.7
     """
     from ..cluster.slides import process_on_cluster
+    from ..models.encoder_defaults import with_encoder_defaults
     from ..process.batch import process_slides
     from ..process.project import Project
 
@@ -85,6 +86,9 @@ def command(
         config=config,
         assignments=assignments,
     )
+    settings, note = with_encoder_defaults(settings)
+    if note and not quiet:
+        err.print(f"note: {note}; --patch-size and --mpp choose others", markup=False)
     names = [name.strip() for name in stages.split(",") if name.strip()]
     paths = slide_paths(slides)
     if retry_failed:

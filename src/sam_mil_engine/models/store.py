@@ -35,7 +35,8 @@ def get(name: str, *, progress: ProgressCallback = silent) -> Path:
     """
     card = _card(name)
     if card.repository:
-        return cached_weights(card.repository) or fetch_repository(card.repository, progress=progress)
+        found = cached_weights(card.repository, card.library)
+        return found or fetch_repository(card.repository, card.library, progress=progress)
     if card.file and card.source != ADDED:
         return fetch(card, progress=progress)
     if card.path is not None:
@@ -59,7 +60,7 @@ def _verified(card: ModelCard) -> str:
         _, digest = card.find(error=ModelError)
         return f"the published file, SHA-256 {digest}"
     if card.repository:
-        return f"as on the hub, SHA-256 {verify_repository(card.repository)}"
+        return f"as on the hub, SHA-256 {verify_repository(card.repository, card.library)}"
     if card.kind == "classifier":
         trained = build(card, card.folder, error=ModelError, device="cpu")
         return f"weights and description fit; classes {', '.join(trained.classes)}"

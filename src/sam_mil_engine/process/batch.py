@@ -20,6 +20,7 @@ from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
+from .encoder_access import require_encoders
 from .job import Tools
 from .project import LockedError, Project
 from .results import ProcessedSlide, SlideResult
@@ -67,6 +68,9 @@ def process_slides(
     ------
     DataError
         Before anything runs, if two slides have the same name: their files would overwrite each other.
+    EncoderError
+        Before anything runs, if an encoder that is needed cannot be used: its weights are neither here nor to be
+        had.
     """
     check_names(paths, stages)
     tools = tools or Tools(settings or ProcessSettings(), device=device)
@@ -76,6 +80,7 @@ def process_slides(
     target = Project(project)
     target.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
     correct_lost_rows(target)
+    require_encoders(target, paths, tools, stages=wanted)
 
     def begin(path: Path, report: ProgressCallback) -> SlideRun:
         return run_slide(path, target, tools=tools, wanted=wanted, progress=report)

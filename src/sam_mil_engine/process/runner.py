@@ -17,6 +17,7 @@ from ..provenance import versions
 from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
+from .encoder_access import require_encoders
 from .job import NEEDS, SlideJob, Tools, depends
 from .project import Project, Record, slide_record
 from .results import ProcessedSlide
@@ -79,8 +80,9 @@ def process_slide(
     ('tissue', 'tiles', 'segments', 'features', 'groups')
     """
     tools = tools or Tools(settings or ProcessSettings())
-    wanted = check_stages(stages)
-    return finish(run_slide(Path(path), Project(project), tools=tools, wanted=wanted, progress=progress))
+    wanted, target = check_stages(stages), Project(project)
+    require_encoders(target, [Path(path)], tools, stages=wanted)
+    return finish(run_slide(Path(path), target, tools=tools, wanted=wanted, progress=progress))
 
 
 def run_slide(
