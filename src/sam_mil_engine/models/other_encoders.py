@@ -94,8 +94,8 @@ OTHER_ENCODERS: tuple[ModelCard, ...] = (
         citation="Ding et al., A multimodal whole-slide foundation model for pathology, Nature Medicine 2025,"
         " arXiv:2411.19666",
         gated=True,
-        elsewhere="Its code is part of TRIDENT: extract the features there (--patch_encoder conch_v15) and read"
-        " them with `sam-mil-engine import`",
+        elsewhere="Its code is part of TRIDENT: extract the features there with the encoder conch_v15, and import"
+        " them",
         input_size=448,
         dim=768,
         mpp=0.5,
