@@ -161,11 +161,12 @@ def slide_paths(inputs: list[Path]) -> list[Path]:
         If a folder holds no slide.
     """
     from ..slide.finding import find_slides
+    from ..slide.zarr_store import is_zarr
     from .console import err
 
     paths: list[Path] = []
     for item in inputs:
-        if not item.is_dir():
+        if not item.is_dir() or is_zarr(item):
             paths.append(item)
             continue
         found = find_slides(item)
