@@ -36,8 +36,9 @@ def renewed(text: str) -> str:
 
 
 def names(kind: Kind) -> str:
-    """List the names that a person can type, without those behind a form."""
-    return ", ".join(f"`{name}`" for name, card in bundled(kind).items() if not card.gated)
+    """List the names that a person can type, without the many encoders of the hub."""
+    listed = (name for name, card in bundled(kind).items() if not (card.repository or card.elsewhere))
+    return ", ".join(f"`{name}`" for name in listed)
 
 
 def table(kind: Kind) -> str:
@@ -115,14 +116,19 @@ def _row(card: ModelCard) -> dict[str, str]:
             "D": str(card.dim or ""),
             "patch": f"{card.input_size} px" if card.input_size else "",
             "µm per pixel": str(card.mpp or ""),
+            "normalisation": card.normalisation,
+            "access": "" if card.is_family else _access(card),
         }
-    form = " (behind a form)" if card.gated else ""
     extra = f" (extra `{card.extra}`)" if card.extra else ""
     needs = f"; needs `{card.needs}`{extra}" if card.needs else ""
     source = f"<{card.source}>" if "://" in card.source else card.source
     size = "" if card.folder is not None else card.size_text
     row |= {"size": size} if card.kind != "classifier" else {}
-    return row | {"licence": card.licence, "source": f"{source}{form}{needs}", "please cite": card.citation}
+    return row | {"licence": card.licence, "source": f"{source}{needs}", "please cite": card.citation}
+
+
+def _access(card: ModelCard) -> str:
+    return f"gated{'; not built here' if card.elsewhere else ''}" if card.gated else "open"
 
 
 def _groups(card: ModelCard) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sam_mil_engine.errors import ProjectError
+from sam_mil_engine.slide.zarr_store import is_zarr
 
 from .analysis.collection import Collection, Entry, find_slide, is_collection, open_collection
 from .analysis.model import AUTO, StoredResults
@@ -17,10 +18,12 @@ from .reader import PathOrPaths, read_slides
 def get_folder_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
     """Return :func:`read_folder` for a folder, or for a table that the engine wrote in it; else None.
 
-    All folders are accepted, since napari calls this after the user has chosen SAM-MIL. If this function refused a
-    folder, napari would give no reason, whereas :func:`read_folder` says what is missing.
+    All folders but those of OME-Zarr are accepted, since napari calls this after the user has chosen SAM-MIL. If
+    this function refused a folder, napari would give no reason, whereas :func:`read_folder` says what is missing.
     """
     paths = [Path(path)] if isinstance(path, str) else [Path(one) for one in path]
+    if len(paths) == 1 and paths[0].is_dir() and is_zarr(paths[0]):
+        return None  # a slide, which the other reader opens
     known = len(paths) == 1 and (paths[0].is_dir() or is_collection(_folder(paths[0])))
     return read_folder if known else None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sam_mil_engine.slide.finding import EXTENSIONS
+from sam_mil_engine.slide.finding import has_slide_name
+from sam_mil_engine.slide.zarr_store import is_zarr
 
 from .analysis.source import METADATA_KEY, LayerTag, SlideSource
 from .background.waiting import wait_for
@@ -16,9 +17,9 @@ PathOrPaths = str | Sequence[str]
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
-    """Return :func:`read_slides` if the engine reads the type of every file, else None."""
-    paths = _as_list(path)
-    if paths and all(Path(one).suffix.lower() in EXTENSIONS for one in paths):
+    """Return :func:`read_slides` if the engine reads the type of every file or folder of OME-Zarr, else None."""
+    paths = [Path(one) for one in _as_list(path)]
+    if paths and all(is_zarr(one) if one.is_dir() else has_slide_name(one) for one in paths):
         return read_slides
     return None
 

@@ -148,11 +148,11 @@ def test_resnet50_of_torchvision(tmp_path):
 
 def test_plip_without_transformers_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(EncoderError, match=r"pip install 'napari-sam-mil\[plip\]'"):
+    with pytest.raises(EncoderError, match=r"pip install 'napari-sam-mil\[encoders\]'"):
         load_encoder(f"plip:{tmp_path / 'plip.bin'}")
 
 
-@pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed (extra [plip])")
+@pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed (extra [encoders])")
 def test_plip_has_the_layout_of_clip_vit_b_32(tmp_path):
     from transformers import CLIPConfig, CLIPModel
 

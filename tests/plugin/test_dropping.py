@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from by_hand import Dialogs, choose_menu, click, drop, pause, take_reader, until
 from napari.settings import get_settings
@@ -15,6 +16,7 @@ from napari_sam_mil.session.viewer import sessions_of
 from sam_mil_engine.errors import ProjectError
 from sam_mil_engine.slide.containers import UNREAD
 from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS
+from zarr_slides import write_zarr
 
 RESULTS = ["finished", "tissue", "segments (stain-regions)"]
 
@@ -69,6 +71,7 @@ def test_by_a_tick_in_the_preferences_slides_open_without_being_asked_for(window
 
 def test_the_patterns_are_slides_of_the_engine_and_nothing_that_may_be_something_else():
     of_any_microscope = {".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ptif", ".ptiff", ".dcm", ".czi", ".vsi"}
+    of_any_microscope |= {".zarr", ".ozx"}
     of_scanners = EXTENSIONS - IMAGE_EXTENSIONS - set(UNREAD) - of_any_microscope
     assert set(SLIDE_PATTERNS) == {f"*{ending}" for ending in of_scanners}
 
@@ -79,6 +82,13 @@ def test_two_slides_are_dropped_at_once(window, tiny_slide, generated_slide):
     with Dialogs(take_reader("SAM-MIL")):
         drop(window, tiny_slide, second)
     assert sorted(slides_of(window)) == ["second", "tiny"]
+
+
+def test_a_folder_of_ome_zarr_is_dropped(window, tmp_path):
+    path = write_zarr(tmp_path / "case.ome.zarr", np.full((64, 96, 3), 200, np.uint8), version="0.4")
+    with Dialogs(take_reader("SAM-MIL")):
+        drop(window, path)
+    assert slides_of(window) == ["case"]
 
 
 def test_a_project_folder_is_dropped_and_shows_its_results(window, processed):

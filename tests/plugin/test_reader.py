@@ -12,16 +12,18 @@ from napari._app_model.constants._menus import is_menu_contributable
 from npe2 import PluginManifest
 
 from napari_sam_mil.analysis.source import tag_of
+from napari_sam_mil.folders import get_folder_reader
 from napari_sam_mil.reader import get_reader, read_slides
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.slide.finding import EXTENSIONS
+from zarr_slides import write_zarr
 
 MANIFEST = PluginManifest.from_file(Path(sys.modules["napari_sam_mil"].__file__).parent / "napari.yaml")
 
 
 def test_the_manifest_reads_what_the_engine_reads():
     slides, folders, _outlines = MANIFEST.contributions.readers
-    assert set(slides.filename_patterns) == {f"*{suffix}" for suffix in EXTENSIONS}
+    assert set(slides.filename_patterns) == {f"*{suffix}" for suffix in EXTENSIONS | {".zarr.zip"}}
     assert folders.accepts_directories
 
 
@@ -38,14 +40,27 @@ def test_all_docks_are_in_the_plugins_menu_and_where_napari_lets_plugins_in():
     assert {item.command for items in menus.values() for item in items} >= set(docks.values())
 
 
-@pytest.mark.parametrize("name", ["a.svs", "B.SVS", "c.ome.tiff", "d.mrxs", "e.dcm", "f.jpeg"])
+@pytest.mark.parametrize("name", ["a.svs", "B.SVS", "c.ome.tiff", "d.mrxs", "e.dcm", "f.jpeg", "g.ome.zarr.zip"])
 def test_slides_are_taken(name):
     assert get_reader(name) is read_slides
 
 
-@pytest.mark.parametrize("path", ["a.txt", "a", [], ["a.svs", "b.csv"]])
+@pytest.mark.parametrize("path", ["a.txt", "a", "a.zip", [], ["a.svs", "b.csv"]])
 def test_other_files_are_left_to_others(path):
     assert get_reader(path) is None
+
+
+def test_a_folder_of_ome_zarr_is_a_slide_and_other_folders_may_be_projects(tmp_path):
+    rgb = np.full((64, 96, 3), 200, np.uint8)
+    path = str(write_zarr(tmp_path / "case.ome.zarr", rgb))
+    assert get_reader(path) is read_slides
+    assert get_folder_reader(path) is None
+    assert get_reader(str(tmp_path)) is None
+    assert get_folder_reader(str(tmp_path)) is not None
+    ((levels, keywords, _),) = read_slides(path)
+    assert keywords["name"] == "case"
+    assert keywords["scale"] == (0.5, 0.5)
+    assert levels[0].shape == (64, 96, 3)
 
 
 def test_a_slide_becomes_a_lazy_pyramid_in_micrometres(tiny_slide):

@@ -120,7 +120,7 @@ def find_slide(entry: Entry, places: Sequence[Path]) -> Path | None:
         return None
     folders = [folder for place in places for folder in (place, place / "slides", place.parent / "slides")]
     candidates = [entry.path, *(folder / entry.path.name for folder in folders)]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if path.exists()), None)
 
 
 def _read_project(folder: Path) -> Collection:

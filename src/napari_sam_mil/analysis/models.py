@@ -82,10 +82,11 @@ def all_models() -> list[Model]:
 def _of_entry(entry: Entry) -> Model:
     published = "://" in entry.source
     needs = f" (needs the package {entry.needs})" if entry.needs else ""
+    gated = "; its authors ask who downloads it" if entry.gated else ""
     return Model(
         kind=entry.role,
         name=entry.name,
-        what=f"{entry.what}{needs}",
+        what=f"{entry.what}{needs}{gated}",
         licence=entry.licence,
         on_disk=entry.on_disk,
         source=entry.source,
@@ -93,7 +94,7 @@ def _of_entry(entry: Entry) -> Model:
         size=_size(entry.path) or _in_megabytes(entry.size),
         citation=entry.citation,
         card=_card(entry.path),
-        fetchable=published and not entry.on_disk and not entry.needs,
+        fetchable=published and not (entry.on_disk or entry.needs or entry.elsewhere),
         removable=entry.on_disk and (published or entry.source == ADDED),
     )
 
@@ -132,6 +133,16 @@ def _verify(model: Model, *, progress: ProgressCallback) -> str:
         found = store.verify(model.name)
     progress(Progress("verify", 1, 1, unit="files"))
     return found
+
+
+def check_access(model: Model) -> str:
+    """Say whether a model can be used, and what to do next. It asks the hub, so run it in a job."""
+    from sam_mil_engine.models.access import check_access
+    from sam_mil_engine.models.catalogue import find_cards
+
+    found = next(check_access(card) for card in find_cards(model.name) if card.kind == model.kind)
+    ends = f". {found.window_advice}" if found.window_advice else ""
+    return f"{model.name}: {found.found}{ends}. Licence: {model.licence}"
 
 
 def fetch_work(model: Model) -> Callable[[ProgressCallback], str]:

@@ -27,7 +27,17 @@ from superqt.utils import signals_blocked
 from sam_mil_engine.models.files import models_folder
 from sam_mil_engine.progress import Progress
 
-from ..analysis.models import Model, add_file, all_models, describe_machine, fetch_work, import_run, remove, verify
+from ..analysis.models import (
+    Model,
+    add_file,
+    all_models,
+    check_access,
+    describe_machine,
+    fetch_work,
+    import_run,
+    remove,
+    verify,
+)
 from ..background.dock_jobs import DockJobs
 from ..background.eta import Eta
 from ..background.jobs import Work
@@ -97,6 +107,12 @@ class ModelsDock(Dock):
         model = self.chosen
         if model is not None:
             self._run(lambda progress: verify(model, progress=progress), "Verifying the model")
+
+    def check(self) -> None:
+        """Say whether the selected model can be used, and what to do next."""
+        model = self.chosen
+        if model is not None:
+            self._run(lambda _progress: check_access(model), "Checking the access")
 
     def add_file(self, path: Path) -> None:
         """Add a weight file of the user."""
@@ -184,6 +200,7 @@ class ModelsDock(Dock):
     def _enable(self) -> None:
         model, busy = self.chosen, self.jobs.busy
         self.fetch_button.setEnabled(not busy and model is not None and model.fetchable)
+        self.check_button.setEnabled(not busy and model is not None and not model.imported)
         self.verify_button.setEnabled(not busy and model is not None and model.on_disk)
         removable = model is not None and (model.removable or model.imported)
         self.remove_button.setEnabled(not busy and removable)
@@ -211,9 +228,10 @@ class ModelsDock(Dock):
 
     def _make_buttons(self) -> None:
         self.fetch_button, self.verify_button = QPushButton("Fe&tch"), QPushButton("Verif&y")
-        self.remove_button = QPushButton("Re&move")
+        self.check_button, self.remove_button = QPushButton("C&heck access"), QPushButton("Re&move")
         self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
         self.fetch_button.setToolTip("Download the weights and verify them; an interrupted download continues")
+        self.check_button.setToolTip("Licence, access and what is missing; asks the Hugging Face hub where needed")
         self.verify_button.setToolTip("Read the whole model and check it against its checksum")
         self.remove_button.setToolTip(
             "Delete the file of a fetched or added model; an imported run is only removed from the list"
@@ -223,6 +241,7 @@ class ModelsDock(Dock):
         )
         self.import_button.setToolTip("Add the folder of a trained run to the list of classifiers")
         self.fetch_button.clicked.connect(self.fetch)
+        self.check_button.clicked.connect(self.check)
         self.verify_button.clicked.connect(self.verify)
         self.remove_button.clicked.connect(self.remove)
         self.add_button.clicked.connect(self._ask_file)
@@ -244,7 +263,7 @@ class ModelsDock(Dock):
         one, two, foot = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         for button in (self.fetch_button, self.verify_button, self.remove_button):
             one.addWidget(button)
-        for button in (self.add_button, self.import_button):
+        for button in (self.check_button, self.add_button, self.import_button):
             two.addWidget(button)
         foot.addWidget(self.bar, 1)
         foot.addWidget(self.cancel)

@@ -10,10 +10,11 @@ from pathlib import Path, PurePath
 
 from ..errors import DataError
 from ..slide.finding import EXTENSIONS
+from ..slide.info import LONG_ENDINGS
 from ..tables.cells import nfc
 
 #: Endings of the files of slides and of their features, longest first.
-_ENDINGS = (".ome.tiff", ".ome.tif", *sorted(EXTENSIONS | {".h5", ".pt"}))
+_ENDINGS = (*LONG_ENDINGS, *sorted(EXTENSIONS | {".h5", ".pt"}))
 #: Names of devices on Windows, where no file can be called so, whatever its ending.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _WHOLE = re.compile(r"(\d+)\.0+")

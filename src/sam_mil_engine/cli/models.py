@@ -21,13 +21,14 @@ class Action(StrEnum):
 
     LIST = "list"
     GET = "get"
+    CHECK = "check"
     VERIFY = "verify"
     ADD = "add"
     REMOVE = "remove"
 
 
 def command(
-    action: Annotated[Action, typer.Argument(help="list, get, verify, add or remove.")] = Action.LIST,
+    action: Annotated[Action, typer.Argument(help="list, get, check, verify, add or remove.")] = Action.LIST,
     what: Annotated[
         str | None, typer.Argument(help="Name of a model; for add, a file.", metavar="[NAME|FILE]")
     ] = None,
@@ -38,10 +39,11 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List, fetch, verify, add and remove segmenters, encoders, aggregators and classifiers.
+    """List, fetch, check, verify, add and remove segmenters, encoders, aggregators and classifiers.
 
     list: all of them with source, licence, size, checksum, citation and location (the default).
-    get NAME: download one; an interrupted download resumes. Gated ones: hf:OWNER/NAME after `hf auth login`.
+    get NAME: download one; an interrupted download resumes. Gated ones need `hf auth login` before.
+    check NAME: licence, access, token and package of one, and what to do next; exit code 1 if it cannot be used.
     verify [NAME]: compare one, or all that are here, with their checksums; exit code 1 if one is damaged.
     add FILE [--as NAME]: copy a published file that you have, or a SAM of your own, to its place.
     remove NAME: delete a downloaded or added file.
@@ -56,6 +58,9 @@ def command(
         return
     if what is None:
         raise typer.BadParameter("name a file" if action is Action.ADD else "name a model", param_hint="NAME|FILE")
+    if action is Action.CHECK:
+        _check(what, as_json=json)
+        return
     from ..models import store
 
     if action is Action.REMOVE:
@@ -90,7 +95,8 @@ def _list(name: str | None, *, as_json: bool) -> None:
         print_table(rows, title=f"{role.capitalize()}s")
         print_line("")
     print_line(
-        "Other encoders: timm:NAME and hf:OWNER/NAME. `models list NAME` shows source, checksum and citation"
+        "Other encoders: timm:NAME and hf:OWNER/NAME. `models list NAME` shows source, checksum and citation,"
+        " `models check NAME` whether you have access"
     )
     print_line(f"Downloaded and added files are stored in {models_folder()}")
 
@@ -100,7 +106,8 @@ def _as_text(value: object) -> object:
 
 
 def _row(entry: Entry) -> dict[str, object]:
-    here = "yes" if entry.on_disk else f"no (needs {entry.needs})" if entry.needs else "no"
+    missing = f" (needs {entry.needs})" if entry.needs else " (gated)" if entry.gated else ""
+    here = "yes" if entry.on_disk else "elsewhere" if entry.elsewhere else f"no{missing}"
     return {
         "name": entry.name,
         "here": here,
@@ -113,6 +120,28 @@ def _row(entry: Entry) -> dict[str, object]:
 def _as_json(entry: Entry) -> dict[str, object]:
     values = asdict(entry)
     return {**values, "path": None if entry.path is None else str(entry.path)}
+
+
+def _check(name: str, *, as_json: bool) -> None:
+    from ..models.access import check_access
+    from ..models.catalogue import find_cards, find_entries
+
+    if not find_cards(name):
+        find_entries(name)  # says which names there are
+    found = [check_access(card) for card in find_cards(name)]
+    if as_json:
+        print_json([{**asdict(one), "cached": None if one.cached is None else str(one.cached)} for one in found])
+    for one in () if as_json else found:
+        print_line(f"{one.name}: {one.found}")
+        print_line(f"licence: {one.licence}; {'gated' if one.gated else 'open to everybody'}; {one.source}")
+        if one.token is not None:
+            print_line(f"token of the Hugging Face hub: {'here' if one.token else 'none'}")
+        if one.cached is not None:
+            print_line(f"weights: {one.cached}")
+        if one.advice:
+            print_line(f"next: {one.advice}")
+    if not all(one.can_run for one in found):
+        raise typer.Exit(1)
 
 
 def _verify(name: str | None, *, as_json: bool) -> None:

@@ -35,11 +35,16 @@ _tiles, _segments, _features = _process.tiles, _process.segments, _process.featu
 
 PatchSize = Annotated[
     int | None,
-    typer.Option("--patch-size", help=f"Side of a patch in pixels as read. (default: {_tiles.patch_size})"),
+    typer.Option(
+        "--patch-size",
+        help=f"Side of a patch in pixels as read. (default: as --encoder was trained, else {_tiles.patch_size})",
+    ),
 ]
 Mpp = Annotated[
     float | None,
-    typer.Option("--mpp", help="Micrometres per pixel to read at. (default: level 0 as it is)"),
+    typer.Option(
+        "--mpp", help="Micrometres per pixel to read at. (default: as --encoder was trained, else level 0)"
+    ),
 ]
 Overlap = Annotated[
     int | None,
@@ -81,7 +86,8 @@ EncoderNames = Annotated[
     list[str] | None,
     typer.Option(
         "--encoder",
-        help=f"{', '.join(names('encoder'))}; given several times, the patches are read"
+        help=f"{', '.join(names('encoder'))}, or one of pathology (uni2-h, virchow2, phikon-v2 and more:"
+        " `sam-mil-engine models` lists them); given several times, the patches are read"
         f" once and each further encoder has its bags in bags-NAME. (default: {_features.encoder})",
     ),
 ]
@@ -212,11 +218,12 @@ def slide_paths(inputs: list[Path]) -> list[Path]:
         If a folder holds no slide.
     """
     from ..slide.finding import find_slides
+    from ..slide.zarr_store import is_zarr
     from .console import err
 
     paths: list[Path] = []
     for item in inputs:
-        if not item.is_dir():
+        if not item.is_dir() or is_zarr(item):
             paths.append(item)
             continue
         found = find_slides(item)

@@ -97,6 +97,7 @@ def command(
     """
     from ..cluster.slides import process_on_cluster
     from ..devices import cpu_count
+    from ..models.encoder_defaults import with_encoder_defaults
     from ..process.batch import process_slides
     from ..process.project import Project
 
@@ -117,6 +118,9 @@ def command(
         config=config,
         assignments=assignments,
     )
+    settings, note = with_encoder_defaults(settings)
+    if note and not quiet:
+        err.print(f"note: {note}; --patch-size and --mpp choose others", markup=False)
     names = [name.strip() for name in stages.split(",") if name.strip()]
     named, home = slide_entries(slides or [], slides_table), Project(project)
     entries = home.failed_among(named) if retry_failed else home.entries(named)

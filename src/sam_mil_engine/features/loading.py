@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from ..errors import EncoderError
 from ..models.card import ModelCard
-from ..models.registry import build, find, names
+from ..models.registry import build, cards, find, names
 from ..settings import FeatureSettings
 from .encoder import Encoder
 
@@ -18,8 +20,8 @@ def load_encoder(
     ----------
     name
         ``efficientnet-lite0``; ``resnet50`` or ``plip`` (weights in the folder of weight files), ``resnet50:PATH``
-        or ``plip:PATH``; ``timm:NAME``; ``hf:OWNER/NAME``; or one of another package
-        (:mod:`sam_mil_engine.models.registry`).
+        or ``plip:PATH``; ``uni``, ``virchow2`` and the like (:mod:`sam_mil_engine.models.encoders`);
+        ``timm:NAME``; ``hf:OWNER/NAME``; or one of another package (:mod:`sam_mil_engine.models.registry`).
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     precision
@@ -46,6 +48,12 @@ def load_encoder(
     return encoder
 
 
+def recorded_name(name: str) -> str:
+    """Return the name with which bags of an encoder are marked: one for all names that a person may type."""
+    card = find("encoder", name, error=EncoderError)
+    return name if card is None else card.recorded_name
+
+
 def _find(name: str) -> tuple[ModelCard, str]:
     """Card of an encoder, and the text after the colon that its builder takes."""
     card = find("encoder", name, error=EncoderError)
@@ -56,6 +64,12 @@ def _find(name: str) -> tuple[ModelCard, str]:
         card = find("encoder", known, error=EncoderError)
         if colon and card is not None and card.takes:
             return card, rest
+    listed = cards("encoder")
+    near = get_close_matches(name, [one for card in listed.values() for one in (card.name, *card.aliases)], n=3)
+    suggested = f"Did you mean {', '.join(near)}? " if near else ""
     raise EncoderError(
-        f"there is no encoder {name!r}", hint=f"Choose one of {', '.join(names('encoder'))}, or resnet50:PATH"
+        f"there is no encoder {name!r}",
+        hint=f"{suggested}Choose one of {', '.join(names('encoder'))},"
+        " resnet50:PATH, or one that `sam-mil-engine models` lists",
+        window_hint=f"Choose one of {', '.join(card.name for card in listed.values() if card.on_disk)}",
     )

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ..errors import EncoderError
 from ..models.encoders import ENCODERS
+from ..models.normalisation import NORMALISATIONS
+from ..models.packages import how_to_install
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -27,7 +29,7 @@ class PlipImages(nn.Module):
         except ImportError as error:
             raise EncoderError(
                 "PLIP needs the package transformers",
-                hint="pip install 'napari-sam-mil[plip]'",
+                hint=how_to_install("transformers"),
                 window_hint="Install the Python package transformers in napari's environment and restart napari",
             ) from error
         # transformers' defaults are the shape of ViT-B/32
@@ -51,14 +53,15 @@ def load(path: str = "", *, device: str = "auto", precision: str = "float32") ->
     state, file, digest = find_state(path, ENCODERS["plip"])
     used = {name: value for name, value in state.items() if name.startswith(_USED) and name != _COUNTED}
     fit_state(model.clip, used, path=file, name="PLIP")
+    mean, std = NORMALISATIONS["OpenAI CLIP"]
     return TorchEncoder(
         model,
         name="plip",
         version="1",
         weights_sha256=digest,
         dim=512,
-        mean=(0.48145466, 0.4578275, 0.40821073),
-        std=(0.26862954, 0.26130258, 0.27577711),
+        mean=mean,
+        std=std,
         side=224,
         device=device,
         precision=precision,

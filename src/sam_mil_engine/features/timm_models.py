@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import EncoderError
 from ..models.hub import GATED_IN_WINDOW
+from .convolution_stem import ConvolutionStem
 from .torch_encoder import TorchEncoder
 from .weights import state_sha256
 
@@ -41,7 +42,7 @@ def load_from_hub(
     name: str,
     *,
     arguments: Mapping[str, object] | None = None,
-    fixed_size: bool = False,
+    side: int | None = None,
     mean_of_patches: bool = False,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
@@ -59,8 +60,8 @@ def load_from_hub(
         ``OWNER/NAME`` on the hub.
     arguments
         What its authors tell to pass to ``timm.create_model``; layers by their name.
-    fixed_size
-        Whether it takes patches of one size, whatever its configuration says.
+    side
+        Patches are resized to this side, whatever its configuration says.
     mean_of_patches
         Whether the feature is the class token and the mean of the patch tokens (else what timm pools).
     mean, std
@@ -74,11 +75,11 @@ def load_from_hub(
         If there is no such model, or its weights are neither on this machine nor to be had.
     """
     model = create_pretrained(f"hf-hub:{name}", f"hf:{name}", arguments)
-    fixed = fixed_size or bool(model.pretrained_cfg.get("fixed_input_size"))
     return _encoder(
         model,
         f"hf:{name}",
-        fixed=fixed,
+        fixed=bool(model.pretrained_cfg.get("fixed_input_size")),
+        side=side,
         mean_of_patches=mean_of_patches,
         mean=mean,
         std=std,
@@ -92,6 +93,7 @@ def _encoder(
     name: str,
     *,
     fixed: bool,
+    side: int | None = None,
     mean_of_patches: bool = False,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
@@ -108,7 +110,7 @@ def _encoder(
         dim=2 * dim if mean_of_patches else dim,
         mean=mean or config["mean"],
         std=std or config["std"],
-        side=int(config["input_size"][-1]) if fixed else None,
+        side=side or (int(config["input_size"][-1]) if fixed else None),
         device=device,
         precision=precision,
     )
@@ -129,7 +131,11 @@ class ClassAndPatches(nn.Module):
 
 def create_pretrained(model_name: str, asked: str, arguments: Mapping[str, object] | None = None) -> Any:
     """Create a model of timm with its published weights; ``asked`` is its name in messages."""
-    layers = {"SwiGLUPacked": timm.layers.SwiGLUPacked, "SiLU": nn.SiLU}
+    layers = {
+        "SwiGLUPacked": timm.layers.SwiGLUPacked,
+        "SiLU": nn.SiLU,
+        "ConvolutionStem": ConvolutionStem,
+    }
     named = {name: layers.get(str(value), value) for name, value in (arguments or {}).items()}
     try:
         return timm.create_model(model_name, pretrained=True, num_classes=0, **named)

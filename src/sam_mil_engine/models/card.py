@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from ..errors import SamMilError
 from .files import file_sha256, models_folder
-from .hub import cached_weights
+from .hub import PREFIX, Library, cached_weights
 from .recipes import Recipe
 
 Kind = Literal["segmenter", "encoder", "aggregator", "classifier"]
@@ -80,9 +80,13 @@ class ModelCard:
     file, size, size_is_exact, sha256
         Its weight file in :func:`~.files.models_folder`: name; bytes, 0 where that is not known; checksum, in full
         or the first digits that are published.
-    repository, gated
-        ``OWNER/NAME`` on the Hugging Face hub that holds its weights, and whether its authors let in only whom
-        they accept.
+    repository, library, gated
+        ``OWNER/NAME`` on the Hugging Face hub that holds its weights, what reads them, and whether its authors
+        let in only whom they accept.
+    aliases
+        Other names that a person may type.
+    elsewhere
+        Of a model that this package cannot build: what to do instead, a sentence.
     folder
         Folder of a classifier.
     needs, extra, distribution
@@ -97,6 +101,8 @@ class ModelCard:
     mpp, input_size, dim
         µm per pixel and side of a patch in pixels that it was trained with; numbers in a feature. None where it
         does not apply, is not stated, or depends on the name after the colon.
+    normalisation
+        Name of the normalisation of colours (:data:`~.normalisation.NORMALISATIONS`).
     """
 
     name: str
@@ -114,7 +120,10 @@ class ModelCard:
     size_is_exact: bool = True
     sha256: str = ""
     repository: str = ""
+    library: Library = "timm"
     gated: bool = False
+    aliases: tuple[str, ...] = ()
+    elsewhere: str = ""
     folder: Path | None = None
     needs: str = ""
     extra: str = ""
@@ -125,6 +134,12 @@ class ModelCard:
     mpp: float | None = None
     input_size: int | None = None
     dim: int | None = None
+    normalisation: str = ""
+
+    @property
+    def recorded_name(self) -> str:
+        """The name of an encoder in its bags: one for all names that a person may type."""
+        return f"{PREFIX}{self.repository}" if self.repository else self.name
 
     @property
     def is_family(self) -> bool:
@@ -158,13 +173,13 @@ class ModelCard:
     def path(self) -> Path | None:
         """Where it is kept, or would be; None where it is in no file of its own, or the hub's cache lacks it."""
         if self.repository:
-            return cached_weights(self.repository)
+            return cached_weights(self.repository, self.library)
         return self.file_path if self.file else self.folder
 
     @property
     def on_disk(self) -> bool:
         """Whether it can be used now, without a download."""
-        if self.is_family or self.missing_package:
+        if self.is_family or self.missing_package or self.elsewhere:
             return False
         path = self.path
         return not self.repository if path is None else path.exists()

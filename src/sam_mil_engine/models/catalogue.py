@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..errors import ModelError
 from .card import KINDS, PACKAGED, Kind, ModelCard
-from .encoders import hub_card
 from .hub import PREFIX
+from .hub_cards import any_timm_card
 from .registry import BrokenMethod, broken, cards
 from .segmenters import ADDED
 
@@ -32,7 +32,7 @@ class Entry:
         Where it is kept, or would be; None where it is in no file of its own, or the hub's cache lacks it.
     needs
         Package that is missing for it, or nothing.
-    gated, mpp, input_size, dim
+    gated, elsewhere, mpp, input_size, dim, normalisation
         As :class:`~.card.ModelCard` has them.
     problem
         Why a method of another package cannot be used, or nothing.
@@ -50,9 +50,11 @@ class Entry:
     path: Path | None = None
     needs: str = ""
     gated: bool = False
+    elsewhere: str = ""
     mpp: float | None = None
     input_size: int | None = None
     dim: int | None = None
+    normalisation: str = ""
     problem: str = ""
 
 
@@ -68,9 +70,14 @@ def catalogue(kinds: Sequence[Kind] = KINDS) -> list[Entry]:
 
 def find_cards(name: str) -> list[ModelCard]:
     """Return the cards of what is called ``name``, at most one of each kind; any ``hf:OWNER/NAME`` has one."""
-    found = [cards(kind)[name] for kind in KINDS if name in cards(kind) and not cards(kind)[name].is_family]
+    found = [
+        card
+        for kind in KINDS
+        for card in cards(kind).values()
+        if name in (card.name, *card.aliases) and not card.is_family
+    ]
     if not found and name.startswith(PREFIX) and name.count("/") == 1:
-        found.append(hub_card(name.removeprefix(PREFIX), "a model of timm on the hub", gated=False))
+        found.append(any_timm_card(name.removeprefix(PREFIX)))
     return found
 
 
@@ -114,9 +121,11 @@ def entry_of(card: ModelCard) -> Entry:
         path=path,
         needs=card.missing_package,
         gated=card.gated,
+        elsewhere=card.elsewhere,
         mpp=card.mpp,
         input_size=card.input_size,
         dim=card.dim,
+        normalisation=card.normalisation,
     )
 
 

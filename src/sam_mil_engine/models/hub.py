@@ -1,13 +1,13 @@
 """Encoders on the Hugging Face hub: fetching any of them with the user's token.
 
-``huggingface_hub`` keeps the files, where timm finds them; it also goes on where a download was cut off.
+``huggingface_hub`` keeps the files, where the libraries find them; it also goes on where a download was cut off.
 """
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import EncoderError, SamMilError
 from ..progress import Progress, ProgressCallback, silent
@@ -22,53 +22,61 @@ GATED_IN_WINDOW = (
     " Hugging Face hub on this"
     " computer. Without a network, copy the hub's cache from a computer that has the model"
 )
-#: Files of weights that timm reads, the one it prefers first.
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+#: What builds a model of the hub.
+Library = Literal["timm", "transformers", "open_clip", "conch"]
+#: Library -> its configuration file (or nothing), and the files of weights that it reads, the preferred one first.
+_FILES: dict[Library, tuple[str, tuple[str, ...]]] = {
+    "timm": ("config.json", ("model.safetensors", "pytorch_model.bin")),
+    "transformers": ("config.json", ("model.safetensors", "pytorch_model.bin")),
+    "open_clip": ("open_clip_config.json", ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")),
+    "conch": ("", ("pytorch_model.bin",)),
+}
 
 
-def cached_weights(repository: str) -> Path | None:
+def cached_weights(repository: str, library: Library = "timm") -> Path | None:
     """Return the file of weights in the hub's cache on this machine, or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = (try_to_load_from_cache(repository, name) for name in _WEIGHTS)
+    found = (try_to_load_from_cache(repository, name) for name in _FILES[library][1])
     return next((Path(path) for path in found if isinstance(path, str)), None)
 
 
-def fetch_repository(repository: str, *, progress: ProgressCallback = silent) -> Path:
-    """Download the configuration and the weights of a timm model with the user's token; return the weights' path.
+def fetch_repository(repository: str, library: Library = "timm", *, progress: ProgressCallback = silent) -> Path:
+    """Download the configuration and the weights of a model with the user's token; return the weights' path.
 
     Raises
     ------
     EncoderError
-        If there is no network, no such repository, no access to it, or it holds no weights for timm.
+        If there is no network, no such repository, no access to it, or it holds no weights for the library.
     Cancelled
         If ``progress`` raises it: called as the bytes arrive.
     """
     import huggingface_hub
 
     if is_offline():
-        raise _error(repository, f"the network is turned off ({' or '.join(OFFLINE_VARIABLES)})")
+        raise access_error(repository, f"the network is turned off ({' or '.join(OFFLINE_VARIABLES)})")
     progress(Progress("fetch", 0, 0, unit="MB", message=repository))
+    configuration, names = _FILES[library]
     try:
         listed = huggingface_hub.list_repo_files(repository)
-        weights = next((name for name in _WEIGHTS if name in listed), None)
-        if weights is None or "config.json" not in listed:
-            raise EncoderError(
-                f"it holds no model of timm ({', '.join(_WEIGHTS)} and config.json)", where=repository
-            )
+        weights = next((name for name in names if name in listed), None)
+        if weights is None or (configuration and configuration not in listed):
+            needed = " and ".join(part for part in (" or ".join(names), configuration) if part)
+            raise EncoderError(f"it holds no model of {library} ({needed})", where=repository)
+        wanted = [name for name in (configuration, weights) if name]
         folder = huggingface_hub.snapshot_download(
-            repository, allow_patterns=["config.json", weights], max_workers=1, tqdm_class=_bars(progress)
+            repository, allow_patterns=wanted, max_workers=1, tqdm_class=_bars(progress)
         )
     except SamMilError:
         raise
     except Exception as error:  # the hub and its HTTP client raise classes that have no base in common
-        raise _error(
+        raise access_error(
             repository, f"it could not be downloaded ({' '.join(str(error).split())[:300] or type(error).__name__})"
         ) from error
     return Path(folder) / weights
 
 
-def verify_repository(repository: str) -> str:
+def verify_repository(repository: str, library: Library = "timm") -> str:
     """Compare the weights in the cache with the checksum that the hub gave them; return the SHA-256.
 
     Raises
@@ -76,9 +84,9 @@ def verify_repository(repository: str) -> str:
     EncoderError
         If they are missing or damaged.
     """
-    path = cached_weights(repository)
+    path = cached_weights(repository, library)
     if path is None:
-        raise _error(repository, "its weights are not on this machine")
+        raise access_error(repository, "its weights are not on this machine")
     digest, expected = file_sha256(path), path.resolve().name
     # The hub calls a large file by its SHA-256; where links are not to be had, the name is lost.
     if len(expected) == len(digest) and digest != expected:
@@ -129,7 +137,8 @@ def _bars(progress: ProgressCallback) -> Any:
     return Reporting
 
 
-def _error(repository: str, what: str) -> EncoderError:
+def access_error(repository: str, what: str) -> EncoderError:
+    """Return the error of a model of the hub that cannot be had, with what to do."""
     return EncoderError(
         f"{what}; the model is {repository}",
         where=f"https://huggingface.co/{repository}",

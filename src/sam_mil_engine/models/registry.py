@@ -22,6 +22,7 @@ from .aggregators import AGGREGATORS
 from .card import KINDS, PACKAGED, Kind, ModelCard
 from .classifiers import bundled_classifiers, classifier_card
 from .encoders import ENCODERS
+from .packages import how_to_install
 from .segmenters import SEGMENTERS, added_sams
 
 #: Groups of entry points: ``sam_mil_engine.encoders`` and so on.
@@ -49,9 +50,9 @@ def bundled(kind: Kind) -> Mapping[str, ModelCard]:
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of all methods of a kind; imports none of them. Gated encoders on the hub are left out."""
+    """Names of all methods of a kind; imports none of them. Encoders of pathology on the hub are left out."""
     own = bundled(kind)
-    return [name for name, card in own.items() if not card.gated] + [
+    return [name for name, card in own.items() if not (card.repository or card.elsewhere)] + [
         point.name for point in _entry_points(kind, tuple(sys.path)) if point.name not in own
     ]
 
@@ -64,8 +65,12 @@ def cards(kind: Kind) -> dict[str, ModelCard]:
 
 
 def available(kind: Kind) -> list[ModelCard]:
-    """Cards of what a person may choose by name; not gated encoders, and SAMs whose package is missing."""
-    return [card for card in cards(kind).values() if not card.gated and not (card.prompts and card.missing_package)]
+    """Cards of what a person may choose: not gated encoders that are not here, nor SAMs that lack a package."""
+    return [
+        card
+        for card in cards(kind).values()
+        if not card.elsewhere and not (card.prompts and card.missing_package) and (not card.gated or card.on_disk)
+    ]
 
 
 def broken(kind: Kind) -> list[BrokenMethod]:
@@ -74,7 +79,7 @@ def broken(kind: Kind) -> list[BrokenMethod]:
 
 
 def find(kind: Kind, name: str, *, error: type[SamMilError]) -> ModelCard | None:
-    """Return the card called ``name``, or None where there is none.
+    """Return the card called ``name``, also by another of its names, or None where there is none.
 
     Raises
     ------
@@ -84,6 +89,9 @@ def find(kind: Kind, name: str, *, error: type[SamMilError]) -> ModelCard | None
     own = bundled(kind)
     if name in own:
         return own[name]
+    for card in own.values():
+        if name in card.aliases:
+            return card
     for one in broken(kind):
         if one.name == name:
             raise error(str(one), hint=f"Install a version of {one.package} that fits, or remove the package")
@@ -104,7 +112,7 @@ def load_builder(card: ModelCard, *, error: type[SamMilError]) -> Any:
         raise error(
             f"the {card.kind} {card.name!r} cannot be loaded: {problem}",
             where=card.builder,
-            hint=f"Install what it needs ({card.needs or card.source})",
+            hint=f"Install what it needs: {how_to_install(card.needs) if card.needs else card.source}",
         ) from problem
 
 
@@ -122,6 +130,8 @@ def build(card: ModelCard, *arguments: object, error: type[SamMilError], **given
     SamMilError
         Of the given class, if the builder cannot be imported; what the builder itself raises is passed on.
     """
+    if card.elsewhere:
+        raise error(f"the {card.kind} {card.name!r} cannot be loaded here", where=card.source, hint=card.elsewhere)
     return load_builder(card, error=error)(*arguments, **given, **card.options)
 
 

@@ -35,7 +35,8 @@ def get(name: str, *, progress: ProgressCallback = silent) -> Path:
     """
     card = _card(name)
     if card.repository:
-        return cached_weights(card.repository) or fetch_repository(card.repository, progress=progress)
+        found = cached_weights(card.repository, card.library)
+        return found or fetch_repository(card.repository, card.library, progress=progress)
     if card.file and card.source != ADDED:
         return _fetched(card, progress)
     if card.path is not None:
@@ -77,7 +78,7 @@ def _verified(card: ModelCard) -> str:
         unknown = f"SHA-256 {digest}; no checksum is published to compare it with"
         return f"a SAM of {_sam_weights(path)}, {unknown}" if _only_its_shape_is_known(card) else known
     if card.repository:
-        return f"as on the hub, SHA-256 {verify_repository(card.repository)}"
+        return f"as on the hub, SHA-256 {verify_repository(card.repository, card.library)}"
     if card.kind == "classifier":
         trained = build(card, card.folder, error=ModelError, device="cpu")
         return f"weights and description fit; classes {', '.join(trained.classes)}"

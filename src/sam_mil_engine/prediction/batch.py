@@ -273,7 +273,7 @@ def _write_maps(
         channels=list(maps),
     )
     slide = bag.attrs.get("slide_path")
-    if slide is None or not Path(str(slide)).is_file():
+    if slide is None or not Path(str(slide)).exists():
         reason = (
             "the bag does not say where its slide is" if slide is None else f"the slide is no longer at {slide}"
         )

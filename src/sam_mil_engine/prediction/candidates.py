@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..features.loading import recorded_name
 from ..process.job import Tools
 from ..settings import ProcessSettings
 from ..slide.reader import open_slide
@@ -69,7 +70,7 @@ def candidates_for(
     with open_slide(path) as slide:
         for kind in kinds:
             settings = settings_of(kind[0])
-            if settings.features.encoder != kind[0].expects.encoder:
+            if recorded_name(settings.features.encoder) != kind[0].expects.encoder:
                 continue  # the user's encoder: no domain knows its features
             features = _sample(slide, Tools(settings, device=device))
             if features is not None:

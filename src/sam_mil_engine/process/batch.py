@@ -20,6 +20,7 @@ from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.entry import SlideEntry
 from ..slide.finding import require_own_names
+from .encoder_access import require_encoders
 from .job import Tools
 from .project import LockedError, Project
 from .recorded import with_recorded_segments
@@ -72,6 +73,9 @@ def process_slides(
     ------
     DataError
         Before anything runs, if two slides have the same name: their files would overwrite each other.
+    EncoderError
+        Before anything runs, if an encoder that is needed cannot be used: its weights are neither here nor to be
+        had.
     """
     target = Project(project)
     entries = target.entries(slides)
@@ -83,6 +87,7 @@ def process_slides(
         ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0
     target.save_settings(tools.settings, versions())  # a folder that cannot be written is no matter of one slide
     correct_lost_rows(target)
+    require_encoders(target, entries, tools, stages=wanted)
 
     def begin(entry: SlideEntry, report: ProgressCallback) -> SlideRun:
         return run_slide(entry, target, tools=tools, wanted=wanted, progress=report)

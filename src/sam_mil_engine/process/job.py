@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..annotations.drawn_tissue import NOTHING_DRAWN, DrawnTissue
 from ..bag import h5
 from ..errors import SlideError
+from ..features.loading import recorded_name
 from ..progress import ProgressCallback
 from ..settings import ProcessSettings, SegmentSettings, key
 from ..settings.changes import with_preset
@@ -130,7 +131,8 @@ class Tools:
             case "features":
                 features = settings.features
                 half = () if features.precision == "float32" else (features.precision,)
-                return key(stage, done["tiles"], encoder or features.encoder, features.dtype, *half)
+                name = recorded_name(encoder or features.encoder)
+                return key(stage, done["tiles"], name, features.dtype, *half)
             case _:
                 before = [done[name] for name in ("tiles", "segments", "features")]
                 return key(stage, *before, settings.groups)

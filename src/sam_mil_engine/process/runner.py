@@ -19,6 +19,7 @@ from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.entry import SlideEntry
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
+from .encoder_access import require_encoders
 from .job import NEEDS, SlideJob, Tools, depends
 from .project import Project, Record, slide_record
 from .recorded import with_recorded_segments
@@ -84,9 +85,9 @@ def process_slide(
     ('tissue', 'tiles', 'segments', 'features', 'groups')
     """
     tools = tools or Tools(with_recorded_segments(settings or ProcessSettings(), project))
-    wanted = check_stages(stages)
-    target = Project(project)
+    wanted, target = check_stages(stages), Project(project)
     (entry,) = target.entries([slide])
+    require_encoders(target, [entry], tools, stages=wanted)
     return finish(run_slide(entry, target, tools=tools, wanted=wanted, progress=progress))
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ..features.patch_stream import PatchStream
 
 _IMAGE_SIDE = 1024
+#: Patches that are enlarged by more than this are reported: 20x slides differ by a few percent among scanners.
+_ENLARGED = 1.1
 #: The stages whose results every encoder has for itself; those of the others are taken over.
 OWN_STAGES = ("features", "groups")
 
@@ -68,6 +70,12 @@ def tile_stage(job: SlideJob, key: str) -> None:
 
     info = job.slide.info
     grid = make_tile_grid(info, job.tissue(), job.tools.settings.tiles)
+    if (enlarged := grid.output_size / min(grid.size_px0)) > _ENLARGED and grid.mpp is not None:
+        warnings.warn(
+            f"{job.slide_id}: the slide has {grid.mpp * enlarged:.3g} µm per pixel and patches are read at"
+            f" {grid.mpp:g}: they are enlarged {enlarged:.3g} times, and show less than patches of a finer slide",
+            stacklevel=2,
+        )
     if len(grid):
         save_image(job.project.stitch(job.slide_id), stitch(job.slide, grid, _IMAGE_SIDE))
     with h5.edit_bag(job.bag) as file:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import SlideError
 
 _CONVERT = "Convert it to OME-TIFF, for example with QuPath, or with Bio-Formats' bfconvert"
+#: Suffixes of slides that the package fastslide reads, where it is installed.
+FASTSLIDE_ENDINGS = frozenset({".czi", ".isyntax", ".i2syntax"})
+_OR_CONVERT = "or convert it to OME-TIFF, for example with QuPath"
+_WITH_FASTSLIDE = f"Install fastslide (pip install 'napari-sam-mil[fastslide]'), {_OR_CONVERT}"
+_WITH_FASTSLIDE_IN_WINDOW = (
+    f"Install the Python package fastslide in napari's environment and restart napari, {_OR_CONVERT}"
+)
 #: Suffixes of formats that no reader here supports, and their names.
 UNREAD = {
     ".dyqx": "Sdpc",
@@ -31,9 +39,9 @@ UNREAD = {
 }
 #: What files start with that no reader opens, or not all of them: their name, and what to do.
 _STARTS = {
-    b"ZISRAWFILE": ("Zeiss CZI", _CONVERT),
+    b"ZISRAWFILE": ("Zeiss CZI", _WITH_FASTSLIDE),
     b"SIS\0": ("A part of an Olympus VSI slide", _CONVERT),
-    b"<DataObject ": ("Philips iSyntax", _CONVERT),
+    b"<DataObject ": ("Philips iSyntax", _WITH_FASTSLIDE),
     b"\x70\0\0\0": ("Leica LIF", _CONVERT),
     b"\xda\xce\xbe\x0a": ("Nikon ND2", _CONVERT),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("A file of Zeiss ZVI or Olympus OIB", _CONVERT),
@@ -61,8 +69,8 @@ def check_complete(path: Path) -> None:
         Naming what is missing, or what to convert the slide with.
     """
     suffix = path.suffix.lower()
-    if suffix in UNREAD:
-        raise SlideError(f"{UNREAD[suffix]} is not read", where=path, hint=_CONVERT)
+    if suffix in UNREAD and not (suffix in FASTSLIDE_ENDINGS and has_fastslide()):
+        raise _unread(UNREAD[suffix], _WITH_FASTSLIDE if suffix in FASTSLIDE_ENDINGS else _CONVERT, where=path)
     if suffix == ".vsi":
         _refuse_vsi(path)
     elif suffix in _PARTS:
@@ -75,6 +83,16 @@ def check_complete(path: Path) -> None:
                 where=path,
                 hint="Copy the slide with all its files and folders",
             )
+
+
+def has_fastslide() -> bool:
+    """Whether the package that reads CZI and iSyntax is installed."""
+    return find_spec("fastslide") is not None
+
+
+def _unread(name: str, hint: str, *, where: Path | None = None) -> SlideError:
+    window_hint = _WITH_FASTSLIDE_IN_WINDOW if hint == _WITH_FASTSLIDE else None
+    return SlideError(f"{name} is not read", where=where, hint=hint, window_hint=window_hint)
 
 
 def has_parts(path: Path) -> bool:
@@ -92,7 +110,7 @@ def describe_start(start: bytes) -> SlideError | None:
     """
     for mark, (name, hint) in _STARTS.items():
         if start.startswith(mark):
-            return SlideError(f"{name} is not read", hint=hint)
+            return _unread(name, hint)
     return None
 
 

@@ -13,6 +13,7 @@ from ..errors import DataError
 from .containers import UNREAD, companions_of
 from .dicom_files import is_dicom, one_file_a_series
 from .info import slide_id_of
+from .zarr_store import ZARR_ENDINGS, is_zarr
 
 #: Endings of plain images. One next to a slide of the same name is a thumbnail of it.
 IMAGE_EXTENSIONS: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
@@ -20,7 +21,7 @@ IMAGE_EXTENSIONS: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".bmp", "
 #: that each such slide is named with what to convert it with.
 EXTENSIONS: frozenset[str] = IMAGE_EXTENSIONS | frozenset(
     {".svs", ".svslide", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".ptif", ".ptiff", ".qptiff", ".ndpi", ".mrxs"}
-    | {".scn", ".bif", ".vms", ".vmu", ".vsi", ".czi", ".dcm", *UNREAD}
+    | {".scn", ".bif", ".vms", ".vmu", ".vsi", ".czi", ".dcm", ".zarr", ".ozx", *UNREAD}
 )
 #: A folder that holds one of these files was written by this program: images in it and below are not slides.
 _RESULTS = (layout.PROCESS_LIST, layout.PREDICTIONS, layout.METRICS)
@@ -44,6 +45,11 @@ class FoundSlides:
     notes: tuple[str, ...] = ()
 
 
+def has_slide_name(path: Path) -> bool:
+    """Whether a file, or a folder of OME-Zarr, is named as a slide."""
+    return path.suffix.lower() in EXTENSIONS or path.name.lower().endswith(ZARR_ENDINGS)
+
+
 def slides_in(folder: Path) -> list[Path]:
     """Return the slide files below a folder: :func:`find_slides` without its notes."""
     return list(find_slides(folder).slides)
@@ -61,10 +67,10 @@ def find_slides(folder: Path) -> FoundSlides:
         If a DICOM file among them has a damaged header.
     """
     results: list[Path] = []
-    files = sorted(path for path in _walk(folder, results) if path.suffix.lower() in EXTENSIONS)
+    files = sorted(path for path in _walk(folder, results) if has_slide_name(path))
     files = _without_parts(files)
     files, thumbnails = _without_thumbnails(files)
-    dicom = [path for path in files if is_dicom(path)]
+    dicom = [path for path in files if path.is_file() and is_dicom(path)]
     chosen = set(files) - set(dicom) | set(one_file_a_series(dicom))
     notes = [f"{path} holds results of this program, which were left out" for path in results]
     if thumbnails:
@@ -74,7 +80,7 @@ def find_slides(folder: Path) -> FoundSlides:
 
 
 def _walk(folder: Path, results: list[Path]) -> Iterator[Path]:
-    """Yield the files below a folder; folders with results are collected and not entered."""
+    """Yield the files below a folder, OME-Zarr as one; folders with results are collected and not entered."""
     seen: set[Path] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         here = Path(place)
@@ -90,6 +96,8 @@ def _walk(folder: Path, results: list[Path]) -> Iterator[Path]:
                 continue
             folders[:] = [name for name in folders if not name.startswith(_OF_A_PROJECT)]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (here / name for name in folders if is_zarr(here / name))
+        folders[:] = [name for name in folders if not is_zarr(here / name)]
         yield from (path for name in names if not name.startswith(".") and (path := here / name).is_file())
 
 

@@ -7,14 +7,19 @@ import io
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..tables.cells import nfc
 from .place import SlidePlace
+from .zarr_store import ZARR_ENDINGS, fingerprint_bytes
 
 #: Facts that are part of a slide's fingerprint. A new fact of a slide must not make old results of it stale.
 _FINGERPRINTED = frozenset(
     {"reader", "vendor", "size_px0", "level_sizes", "level_downsamples", "mpp", "objective_power", "bounds_px0"}
 )
+
+#: Endings with more than one dot, of which the name of a slide is without all.
+LONG_ENDINGS = (".ome.tiff", ".ome.tif", *ZARR_ENDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,9 @@ class SlideInfo:
     Attributes
     ----------
     path
-        The file (or, for a DICOM series, one of its files).
+        The file (or, for a DICOM series, one of its files; for OME-Zarr, its folder).
     reader
-        Name of the reader that opened it: ``openslide``, ``tifffile``, ``wsidicom`` or ``image``.
+        Name of the reader that opened it: ``openslide``, ``tifffile``, ``wsidicom``, ``zarr`` and so on.
     vendor
         What the reader calls the format, for example ``aperio``.
     size_px0
@@ -80,23 +85,34 @@ class SlideInfo:
 
 
 def slide_id_of(path: Path) -> str:
-    """Return the file name in one Unicode form, without its extension; ``.ome.tif`` and ``.ome.tiff`` are one."""
+    """Return the file name in one Unicode form, without its extension; ``.ome.tif`` or ``.ome.zarr`` are one."""
     name = nfc(path.name)
-    for suffix in (".ome.tiff", ".ome.tif"):
+    for suffix in LONG_ENDINGS:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return Path(name).stem
 
 
 def slide_sha(info: SlideInfo) -> str:
-    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``."""
+    """Sixteen hexadecimal digits of the slide file: its size, first and last MiB, and the facts in ``info``.
+
+    Of a folder of OME-Zarr: all its metadata, and the first MiB of its coarsest level.
+    """
     digest = hashlib.sha256()
+    if info.path.is_dir():
+        for content in fingerprint_bytes(info.path):
+            digest.update(content)
+        return _with_facts(digest, info)
     with info.path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
         digest.update(str(size).encode())
         for start in (0, max(0, size - 2**20)):
             file.seek(start)
             digest.update(file.read(2**20))
+    return _with_facts(digest, info)
+
+
+def _with_facts(digest: Any, info: SlideInfo) -> str:
     facts = {name: value for name, value in asdict(info).items() if name in _FINGERPRINTED}
     digest.update(json.dumps(facts, sort_keys=True).encode())
-    return digest.hexdigest()[:16]
+    return str(digest.hexdigest()[:16])

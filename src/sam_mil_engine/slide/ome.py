@@ -20,6 +20,13 @@ _UNITS_UM = {
     "pm": 1e-6,
     "in": 25_400.0,
     "inch": 25_400.0,
+    # as OME-Zarr writes them
+    "picometer": 1e-6,
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
 }
 
 

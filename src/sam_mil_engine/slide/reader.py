@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
 from ..errors import SlideError
 from .containers import check_complete, describe_start, has_parts
 from .dicom_files import one_file_of_folder
+from .fastslide_reader import open_with_fastslide
 from .image_reader import open_with_pillow
 from .openslide_reader import open_with_openslide
 from .slide import Slide, SlideReader
 from .tifffile_reader import open_with_tifffile
 from .wsidicom_reader import open_with_wsidicom
+from .zarr_reader import open_with_zarr
+from .zarr_store import is_zarr
 
 __all__ = ["READERS", "Opener", "Slide", "SlideReader", "open_slide"]
 
@@ -25,6 +28,8 @@ READERS: dict[str, Opener] = {
     "openslide": open_with_openslide,
     "tifffile": open_with_tifffile,
     "wsidicom": open_with_wsidicom,
+    "zarr": open_with_zarr,
+    "fastslide": open_with_fastslide,
     "image": open_with_pillow,
 }
 
@@ -34,7 +39,7 @@ _PROBES = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 
 
 def open_slide(path: str | PathLike[str]) -> Slide:
-    """Open a slide of any format; a folder is opened where it holds one DICOM series.
+    """Open a slide of any format; a folder is opened where it is an OME-Zarr, or holds one DICOM series.
 
     The reader that opens the file has also decoded one pixel of it. A file that holds only a thumbnail of a slide
     is refused.
@@ -58,6 +63,8 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     """
     path = Path(path)
     try:
+        if path.is_dir() and is_zarr(path):
+            return _opened(path, ("zarr",), b"")
         if path.is_dir():
             path = one_file_of_folder(path)
         elif not path.exists():
@@ -71,8 +78,13 @@ def open_slide(path: str | PathLike[str]) -> Slide:
     if not start:
         raise SlideError("the file is empty", where=path, hint="Copy it again from its source")
     check_complete(path)
+    return _opened(path, ("openslide",) if has_parts(path) else READERS, start)
+
+
+def _opened(path: Path, readers: Iterable[str], start: bytes) -> Slide:
+    """Open with the first of the readers that can; ``start`` is what the file begins with."""
     refusals: dict[str, SlideError] = {}
-    for name in ("openslide",) if has_parts(path) else READERS:
+    for name in readers:
         try:
             reader = READERS[name](path)
             if reader is not None:
@@ -110,7 +122,7 @@ def _refused(path: Path, start: bytes, refusals: Mapping[str, SlideError]) -> Sl
             return SlideError(what, where=path, hint=_COPY_AGAIN)
         return SlideError(what, where=path, hint=own.hint, window_hint=own.window_hint)
     if known is not None:
-        return SlideError(known.what, where=path, hint=known.hint)
+        return SlideError(known.what, where=path, hint=known.hint, window_hint=known.window_hint)
     if has_parts(path):
         return SlideError("OpenSlide finds no slide in it and the files next to it", where=path, hint=_COPY_AGAIN)
     if _is_text(start):

@@ -113,7 +113,7 @@ def test_every_entry_says_what_a_person_must_know(source):
         shown = run("list", entry.name)
         for words in (entry.role, entry.licence, entry.citation, entry.source, entry.sha256):
             assert words in " ".join(shown.split())
-    wanted = {"vit_b", "vit_l", "vit_h", "medsam", "mobile_sam", "resnet50", "plip", "hf:MahmoodLab/UNI"}
+    wanted = {"vit_b", "vit_l", "vit_h", "medsam", "mobile_sam", "resnet50", "plip", "uni"}
     assert wanted <= {entry.name for entry in entries}
     by_name = {entry.name: entry for entry in entries}
     assert by_name["vit_h"].size == "2,564,550,879 bytes"

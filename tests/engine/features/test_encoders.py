@@ -235,6 +235,11 @@ def test_unknown_encoders(name):
         load_encoder(name)
 
 
+def test_a_misspelt_name_gets_suggestions():
+    with pytest.raises(EncoderError, match=r"Did you mean uni2-h, uni\?"):
+        load_encoder("uni2h")
+
+
 def test_unknown_timm_models_get_suggestions():
     with pytest.raises(EncoderError, match=r"Did you mean.*resnet18"):
         load_encoder("timm:resnet118")
@@ -284,7 +289,9 @@ def test_a_timm_model_of_one_size_gets_that_size(monkeypatch, patches):
 
 def test_the_list_of_encoders():
     listed = {item.name: item for item in available("encoder")}
-    assert list(listed) == ["efficientnet-lite0", "resnet50", "plip", "timm:NAME", "hf:NAME"]
+    assert list(listed)[:5] == ["efficientnet-lite0", "resnet50", "plip", "timm:NAME", "hf:NAME"]
+    assert {"kaiko-vitl14", "ctranspath", "phikon-v2", "midnight-12k", "quiltnet"} <= set(listed)
+    assert not {"uni2-h", "virchow2", "conch", "conch-v1.5"} & set(listed), "gated, or not built here"
     assert listed["efficientnet-lite0"].on_disk
 
 

@@ -211,5 +211,5 @@ def test_every_card_of_this_package_names_a_builder_that_is_there(kind: str) -> 
         assert (card.name, card.kind) == (name, kind)
         assert card.what
         assert card.licence
-        if not card.missing_package:
+        if not (card.missing_package or card.elsewhere):
             assert callable(registry.load_builder(card, error=ModelError))

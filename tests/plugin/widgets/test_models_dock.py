@@ -80,6 +80,19 @@ def test_every_model_of_the_engine_is_listed_with_what_it_is(qtbot, dock):
     assert "weights and description fit" in dock.status.text()
 
 
+def test_access_is_checked_and_what_to_do_is_said(qtbot, dock, monkeypatch):
+    monkeypatch.setenv("SAM_MIL_OFFLINE", "1")
+    choose(qtbot, dock, "virchow2")
+    assert "its authors ask who downloads it" in dock.facts.text()
+    press(qtbot, dock, dock.check_button)
+    assert dock.status.text().startswith("virchow2: its weights are not here, and the network is turned off")
+    assert "CC-BY-NC-ND-4.0" in dock.status.text()
+    choose(qtbot, dock, "conch-v1.5")
+    assert not dock.fetch_button.isEnabled()
+    press(qtbot, dock, dock.check_button)
+    assert "TRIDENT" in dock.status.text()
+
+
 @pytest.fixture
 def served(tmp_path, monkeypatch, in_this_process):
     """vit_b is a small file on a server on this computer."""
