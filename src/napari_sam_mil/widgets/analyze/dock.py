@@ -11,17 +11,16 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from sam_mil_engine.errors import SamMilError
 
 from ...analysis.model import AUTO, Analysis, ResolutionQuestion, StoredResults
-from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
+from ...analysis.results import StoredAnalysis
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
-from ...background.dock_jobs import DockJobs
 from ...background.jobs import Job
 from ...background.worker import start_worker
 from ...keys import key_of
 from ...layers.preload import while_loading
 from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
-from ...notices import describe, show_error, tell
+from ...notices import describe, show_error
 from ...preferences import preferences
 from ...session.slide import SlideSession
 from ..dock import Dock
@@ -34,6 +33,7 @@ from .region_card import RegionCard
 from .result_card import ResultCard
 from .run_buttons import main_button, step_buttons
 from .slide_card import SlideCard
+from .stored import StoredReader
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -55,8 +55,7 @@ class AnalyzeDock(Dock):
         #: The slide and the step that start after the running job.
         self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
-        self.reader = DockJobs(self)
-        self._looked_up: list[tuple[SlideSession, StoredResults]] = []
+        self.stored = StoredReader(self, self._sessions, self._show_stored)
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
@@ -87,7 +86,6 @@ class AnalyzeDock(Dock):
 
         *Segment/Classify* starts the step ``Classify``. Without ``session``, the step runs on the current slide.
 
-
         Returns the job, or None if no slide is open, another job is running, or the chosen region does not exist.
         """
         session = session or self._sessions.current
@@ -102,7 +100,7 @@ class AnalyzeDock(Dock):
             return None
         session.question = None
         self.slide_card.show_slide(self._sessions.current)
-        self.reader.cancel()
+        self.stored.jobs.cancel()
         job = Job(
             lambda progress: while_loading(lambda: analyse_in_worker(source, choices, step=step, progress=progress))
         )
@@ -175,44 +173,20 @@ class AnalyzeDock(Dock):
     def _look_for_stored(self) -> None:
         """Show the stored results of a newly opened slide, without computing anything."""
         session = self._sessions.current
-        if session is None or session.analysis is not None or self._job is not None or self.reader.busy:
+        if session is None or session.analysis is not None or self._job is not None:
             return
-        stored, source = session.source.stored, session.source
+        stored = session.source.stored
         if stored is None:
             choices = self.choices_card.choices()
             stored = StoredResults(choices.project, choices.classifier)
-        if (session, stored) in self._looked_up or not stored.bag(source).is_file():
-            return
-        self._looked_up = [pair for pair in self._looked_up if pair[0] in self._sessions.all()] + [
-            (session, stored)
-        ]
+        self.stored.look(session, stored, then=self._look_for_stored)
 
-        def show(found: StoredAnalysis, before: Analysis | None) -> None:
-            """Show the results, unless the slide was analysed, edited or closed in the meantime."""
-            if self._job is None and session.analysis is before and session in self._sessions.all():
-                self._progress_of = session
-                self.progress_card.show_stored(found.analysis.processed.reused, found.note)
-                self._put_first(self.result_card)
-                self._show(session, found.analysis)
-
-        def then(found: StoredAnalysis | OtherSlide | None) -> None:
-            if isinstance(found, OtherSlide) and session in self._sessions.all():
-                tell(found.message, "warning")
-            elif isinstance(found, StoredAnalysis):
-                known = found.analysis.processed.bag is not None
-                show(replace(found, note="Classifying…" if known else ""), None)
-                self.reader.start(
-                    lambda progress: predict_stored(found, stored, progress=progress),
-                    doing="Classifying the slide",
-                    then=lambda full: show(full, found.analysis),
-                )
-            self._look_for_stored()
-
-        self.reader.start(
-            lambda _progress: while_loading(lambda: read_stored(source, stored)),
-            doing="Reading the project",
-            then=then,
-        )
+    def _show_stored(self, session: SlideSession, found: StoredAnalysis) -> None:
+        if self._job is None:
+            self._progress_of = session
+            self.progress_card.show_stored(found.analysis.processed.reused, found.note)
+            self._put_first(self.result_card)
+            self._show(session, found.analysis)
 
     def _on_failure(self, error: Exception) -> None:
         self.progress_card.stop("Stopped by an error", describe(error))
