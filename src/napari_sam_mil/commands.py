@@ -145,6 +145,11 @@ def open_project(viewer: Viewer) -> None:
     _press(viewer, "Slides", "folder")
 
 
+def finer_map(viewer: Viewer) -> None:
+    """Press *Finer map here*."""
+    _press(viewer, "Analyze", "map_card", "finer")
+
+
 def next_slide(viewer: Viewer) -> None:
     """Press *Next* of the worklist."""
     _press(viewer, "Slides", "worklist", "next")

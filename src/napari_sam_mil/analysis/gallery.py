@@ -62,8 +62,8 @@ def orders(scores: SlideScores) -> tuple[Order, ...]:
         ]
     probability = scores.patch_probability[:, column]
     found += [
-        Order(f"{word} probability of {of}", ranked(probability, end), probability, "probability {:.2f}")
-        for word, end in zip(("Highest", "Lowest"), ends, strict=True)
+        Order(f"{end.capitalize()} probable {of}", ranked(probability, end), probability, "probability {:.2f}")
+        for end in ends
     ]
     return tuple(found)
 

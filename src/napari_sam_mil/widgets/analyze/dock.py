@@ -27,6 +27,7 @@ from ..dock import Dock
 from ..parts import Card, scrolling
 from .choices_card import ChoicesCard
 from .fold import Fold
+from .map_card import MapCard
 from .progress_card import ProgressCard
 from .region import project_of
 from .region_card import RegionCard
@@ -58,6 +59,7 @@ class AnalyzeDock(Dock):
         self.stored = StoredReader(self, self._sessions, self._show_stored)
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
+        self.map_card = MapCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
@@ -227,6 +229,7 @@ class AnalyzeDock(Dock):
         analysis = None if session is None else session.analysis
         self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
+        self.map_card.show_session(session)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
@@ -273,6 +276,7 @@ class AnalyzeDock(Dock):
             column.addWidget(widget)
         column.addWidget(self.progress_card)
         column.addWidget(self.result_card)
+        column.addWidget(self.map_card)
         column.addStretch(1)
         self._column = column
         outer = QVBoxLayout(self)
@@ -282,7 +286,9 @@ class AnalyzeDock(Dock):
 
     def _put_first(self, card: Card) -> None:
         """Move the progress or the result directly below the choices, and scroll to it."""
-        self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
+        below = self._column.indexOf(self.region_card.facts) + 1
+        for one in (self.map_card, card) if card is self.result_card else (card,):
+            self._column.insertWidget(below, one)
         call_later(lambda: self._area.verticalScrollBar().setValue(0))
 
     def _show_choices(self) -> None:

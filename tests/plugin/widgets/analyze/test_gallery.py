@@ -24,8 +24,8 @@ def test_patches_are_shown_in_four_orders_and_a_click_goes_there(analysed):
     probability = scores.patch_probability[:, 1]
     for name, values, end, text in (
         ("Least attended patches", scores.relative_attention, "least", "attention {:.2g}"),
-        ("Highest probability of tumour", probability, "most", "probability {:.2f}"),
-        ("Lowest probability of tumour", probability, "least", "probability {:.2f}"),
+        ("Most probable tumour", probability, "most", "probability {:.2f}"),
+        ("Least probable tumour", probability, "least", "probability {:.2f}"),
         ("Most attended patches", scores.relative_attention, "most", "attention {:.2g}"),
     ):
         choose(gallery.order, name)
@@ -60,7 +60,7 @@ def shows(button, patch):
 def test_a_model_without_attention_has_the_orders_of_its_probability(analysed):
     _, session = analysed
     found = orders(replace(session.analysis.scores, attention=None))
-    assert [one.title for one in found] == ["Highest probability of tumour", "Lowest probability of tumour"]
+    assert [one.title for one in found] == ["Most probable tumour", "Least probable tumour"]
     numbers = found[0].numbers[:3].tolist()
     images = read_small(session.source.slide, session.analysis.processed.grid, numbers)
     assert list(images) == numbers
@@ -70,6 +70,6 @@ def test_a_model_without_attention_has_the_orders_of_its_probability(analysed):
 def test_the_chosen_order_stays_when_the_result_is_shown_again(analysed):
     viewer, session = analysed
     card = dock_of(viewer, "Analyze").result_card
-    choose(card.patches.order, "Lowest probability of tumour")
+    choose(card.patches.order, "Least probable tumour")
     card.show_result(replace(session.analysis))
-    assert card.patches.order.currentText() == "Lowest probability of tumour"
+    assert card.patches.order.currentText() == "Least probable tumour"
