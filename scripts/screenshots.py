@@ -73,6 +73,7 @@ class Gallery:
         self.save("analyze")
         self.only("attention", "segments")
         self.save("attention")
+        self.show_finer()
         self.show_slides()
         self.show_groups()
         self.show_annotations()
@@ -88,11 +89,26 @@ class Gallery:
         chosen = preferences.Preferences(project=str(self.demo / "project"), background_offered=True)
         preferences.save_preferences(chosen)
 
+    def show_finer(self) -> None:
+        """Predict a finer map around the most probable patch."""
+        from napari_sam_mil.layers.view import show_px0
+
+        self.only("probability", "tissue")
+        scores, card = self.session.analysis.scores, self.dock.map_card
+        corner = scores.coords_px0[scores.patch_probability[:, -1].argmax()].astype(float)
+        show_px0(self.viewer, [corner - 400, corner + 900], self.session.source.place)
+        card.finer.click()
+        self.wait(lambda: not card.jobs.busy)
+        self.dock._area.ensureWidgetVisible(card)
+        self.save("finer-map")
+        self.viewer.layers.remove(self.session.layers["finer"])
+        self.viewer.reset_view()
+
     def show_slides(self) -> None:
         """List the slides of the run, and type into the command palette."""
         slides = self.open("Slides")
         slides.show_folder(self.runs["sam-mil"])
-        slides.table.sortItems(3, Qt.SortOrder.DescendingOrder)
+        slides.table.sortItems(4, Qt.SortOrder.DescendingOrder)
         slides.table.selectRow(0)
         self.only("probability")
         self.save("slides")

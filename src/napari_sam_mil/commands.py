@@ -145,6 +145,21 @@ def open_project(viewer: Viewer) -> None:
     _press(viewer, "Slides", "folder")
 
 
+def finer_map(viewer: Viewer) -> None:
+    """Press *Finer map here*."""
+    _press(viewer, "Analyze", "map_card", "finer")
+
+
+def next_slide(viewer: Viewer) -> None:
+    """Press *Next* of the worklist."""
+    _press(viewer, "Slides", "worklist", "next")
+
+
+def previous_slide(viewer: Viewer) -> None:
+    """Press *Previous* of the worklist."""
+    _press(viewer, "Slides", "worklist", "previous")
+
+
 def _press(viewer: Viewer, dock_name: str, *path: str) -> None:
     """Press the button at ``path`` in a dock. If it is disabled, tell the user."""
     place: Any = open_dock(viewer, dock_name)

@@ -23,7 +23,7 @@ DOCKS: dict[str, str] = {
     "Prompts": "widgets.prompts.dock:PromptsDock",
     "Models": "widgets.models:ModelsDock",
     "Figure": "widgets.figure.dock:FigureDock",
-    "Slides": "widgets.slides:SlidesDock",
+    "Slides": "widgets.slides.dock:SlidesDock",
     "Preferences and keys": "widgets.preferences:PreferencesDock",
 }
 #: Display name of the plugin in its manifest.

@@ -46,6 +46,10 @@ WINDOW_KEYS: dict[str, Key] = {
     "napari-sam-mil:show_beside": Key(commands.show_beside, "Compare two classifiers", "Control-7"),
     "napari-sam-mil:add_points": Key(commands.add_points, "Prompts: toggle the point tool", "Control-8"),
     "napari-sam-mil:drag_box": Key(commands.drag_box, "Prompts: toggle the box tool", "Control-9"),
+    "napari-sam-mil:next_slide": Key(commands.next_slide, "Open the next slide of the list", "Alt-Right"),
+    "napari-sam-mil:previous_slide": Key(
+        commands.previous_slide, "Open the previous slide of the list", "Alt-Left"
+    ),
 }
 
 

@@ -33,6 +33,8 @@ class Preferences:
         Cache of decoded tiles for each open slide, in MiB. It applies to slides that are opened later.
     srgb
         Whether colours are converted to sRGB with the embedded ICC profile.
+    smooth_maps
+        Whether maps are interpolated between patches.
     background_offered
         Whether background loading has been switched on once. From then on, the user decides.
     changes
@@ -42,6 +44,7 @@ class Preferences:
     project: str = str(Choices().project)
     cache_mib: int = PYRAMID_CACHE_BYTES // 2**20
     srgb: bool = False
+    smooth_maps: bool = False
     background_offered: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -71,7 +74,7 @@ def preferences() -> Preferences:
         return Preferences(
             project=str(known["project"]),
             cache_mib=int(known["cache_mib"]),
-            **{name: bool(known[name]) for name in ("srgb", "background_offered") if name in known},
+            **{name: bool(known[name]) for name in ("srgb", "smooth_maps", "background_offered") if name in known},
             changes=_read_changes(known.get("changes", {})),
         )
     except FileNotFoundError:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 #: Of a project: its list of slides, its labels, and the settings with which it was made (a run has these too).
 PROCESS_LIST, LABELS, SETTINGS = "process.csv", "labels.csv", "settings.json"
+#: Of a project: what a person noted of its slides in the window.
+WORKLIST = "worklist.csv"
 #: Of a project: native bags, the tissue, label images of segments, images of the patches, and older bags.
 BAGS, MASKS, SEGMENTS, STITCHES, SUPERSEDED = "bags", "masks", "segments", "stitches", "superseded"
 #: Of a project: tissue that a person drew, which holds in the place of what is found.

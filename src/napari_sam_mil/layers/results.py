@@ -21,6 +21,7 @@ from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
 
+from ..analysis.finer import FinerMap
 from ..analysis.placement import PlaceOrMpp, place_points, place_raster
 from ..analysis.segment_table import Column, class_title, shown_class
 from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_colormap
@@ -29,6 +30,11 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 #: The kinds of layers that an analysis adds, from bottom to top.
 KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
+
+#: The kind of layer that *Finer map here* adds above them.
+FINER = "finer"
+#: All kinds of layers that show results.
+RESULT_KINDS = (*KINDS, FINER)
 
 #: Most pixels of a map that is cut to the tissue.
 _MAP_PIXELS = 2**22
@@ -89,7 +95,12 @@ def segments_layer(
 
 
 def attention_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
+    scores: SlideScores,
+    grid: TileGrid,
+    *,
+    mpp: PlaceOrMpp,
+    tissue: TissueRegions | None = None,
+    smooth: bool = False,
 ) -> LayerData | None:
     """Return attention times the number of patches (1 = uniform), or None if the model has no attention."""
     relative = scores.relative_attention
@@ -97,28 +108,44 @@ def attention_layer(
         return None
     limits = (0.0, attention_limit(relative))
     return _map(
-        relative, grid, "attention", colormap=QUANTITY, limits=limits, mpp=mpp, visible=False, tissue=tissue
+        *(*grid.raster(relative), "attention"),
+        colormap=QUANTITY,
+        limits=limits,
+        mpp=mpp,
+        visible=False,
+        tissue=tissue,
+        smooth=smooth,
     )
 
 
 def probability_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
+    scores: SlideScores,
+    grid: TileGrid,
+    *,
+    mpp: PlaceOrMpp,
+    tissue: TissueRegions | None = None,
+    smooth: bool = False,
 ) -> LayerData:
     """Return the probability of every patch, from 0 to 1."""
     return _map(
-        scores.patch_probability[:, shown_class(scores)],
-        grid,
+        *grid.raster(scores.patch_probability[:, shown_class(scores)]),
         class_title(scores.classes[shown_class(scores)]),
         colormap=PROBABILITY,
         limits=(0.0, 1.0),
         mpp=mpp,
         visible=True,
         tissue=tissue,
+        smooth=smooth,
     )
 
 
 def evidence_layer(
-    scores: SlideScores, grid: TileGrid, *, mpp: PlaceOrMpp, tissue: TissueRegions | None = None
+    scores: SlideScores,
+    grid: TileGrid,
+    *,
+    mpp: PlaceOrMpp,
+    tissue: TissueRegions | None = None,
+    smooth: bool = False,
 ) -> LayerData | None:
     """Return the signed contribution of every patch to the slide's logit, or None if the head is not linear."""
     if scores.evidence is None:
@@ -126,18 +153,39 @@ def evidence_layer(
     evidence = scores.evidence[:, shown_class(scores)]
     limit = float(np.percentile(np.abs(evidence), 99)) or 1.0
     return _map(
-        *(evidence, grid, "evidence"),
+        *(*grid.raster(evidence), "evidence"),
         colormap=DIVERGING,
         limits=(-limit, limit),
         mpp=mpp,
         visible=False,
         tissue=tissue,
+        smooth=smooth,
+    )
+
+
+def finer_layer(
+    found: FinerMap,
+    scores: SlideScores,
+    *,
+    mpp: PlaceOrMpp,
+    tissue: TissueRegions | None = None,
+    smooth: bool = False,
+) -> LayerData:
+    """Return the finer map of a part of the slide, from 0 to 1, as far as it has grown."""
+    return _map(
+        *(found.filled(), found.frame, f"{class_title(scores.classes[shown_class(scores)])} (finer)"),
+        colormap=PROBABILITY,
+        limits=(0.0, 1.0),
+        mpp=mpp,
+        visible=True,
+        tissue=tissue,
+        smooth=smooth,
     )
 
 
 def _map(
-    values: npt.ArrayLike,
-    grid: TileGrid,
+    values: npt.NDArray[np.float32],
+    frame: Frame,
     name: str,
     *,
     colormap: str,
@@ -145,8 +193,9 @@ def _map(
     mpp: PlaceOrMpp,
     visible: bool,
     tissue: TissueRegions | None,
+    smooth: bool,
 ) -> LayerData:
-    image, frame = cut_to_tissue(*grid.raster(values), tissue)
+    image, frame = cut_to_tissue(values, frame, tissue, smooth=smooth)
     keywords = {
         "name": name,
         "colormap": napari_colormap(colormap),
@@ -161,23 +210,40 @@ def _map(
 
 
 def cut_to_tissue(
-    values: npt.NDArray[np.float32], frame: Frame, tissue: TissueRegions | None
+    values: npt.NDArray[np.float32], frame: Frame, tissue: TissueRegions | None, *, smooth: bool = False
 ) -> tuple[npt.NDArray[np.float32], Frame]:
     """Subdivide the pixels of a map (rows, columns), one per patch, and set those outside the tissue to NaN.
 
-    Each patch becomes up to 16 x 16 pixels, with at most four million pixels in total.
+    Each patch becomes up to 16 x 16 pixels, with at most four million pixels in total. With ``smooth``, values are
+    interpolated between the centres of patches, and end where they would end without it.
     """
-    if tissue is None or not len(tissue):
+    has_tissue = tissue is not None and len(tissue) > 0
+    if not (has_tissue or smooth):
         return values, frame
-    from sam_mil_engine.annotations.masks import tissue_area
-    from sam_mil_engine.annotations.raster import rasterise
-
     parts = int(np.clip(np.sqrt(_MAP_PIXELS / values.size), 1, 16))
     finer = frame.finer(parts)
-    image = values.repeat(parts, axis=0).repeat(parts, axis=1)
-    inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(image.shape[1], image.shape[0]))
-    image[~inside] = np.nan
+    blocks = values.repeat(parts, axis=0).repeat(parts, axis=1)
+    image = interpolated(values, parts) if smooth else blocks
+    image[np.isnan(blocks)] = np.nan
+    if tissue is not None and has_tissue:
+        from sam_mil_engine.annotations.masks import tissue_area
+        from sam_mil_engine.annotations.raster import rasterise
+
+        inside = rasterise(tissue_area(tissue), frame=finer, size_raster=(image.shape[1], image.shape[0]))
+        image[~inside] = np.nan
     return image, finer
+
+
+def interpolated(values: npt.NDArray[np.float32], parts: int) -> npt.NDArray[np.float32]:
+    """(rows, columns) -> (rows * parts, columns * parts): linear between the centres; NaN takes no part."""
+    import cv2
+
+    size = (values.shape[1] * parts, values.shape[0] * parts)
+    known = ~np.isnan(values)
+    weight = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    total = cv2.resize(np.where(known, values, np.float32(0)), size, interpolation=cv2.INTER_LINEAR)
+    unknown = np.full(total.shape, np.nan, dtype=np.float32)
+    return np.asarray(np.divide(total, weight, out=unknown, where=weight > 0), dtype=np.float32)
 
 
 def result_layers(
@@ -190,15 +256,19 @@ def result_layers(
     grid: TileGrid | None = None,
     scores: SlideScores | None = None,
     segmenter: str | None = None,
+    finer: FinerMap | None = None,
+    smooth: bool = False,
 ) -> dict[str, LayerData]:
-    """Return kind -> layer for all available results, in the order of :data:`KINDS`."""
+    """Return kind -> layer for all available results, in the order of :data:`RESULT_KINDS`."""
     found: dict[str, LayerData | None] = {}
     if tissue is not None and len(tissue):
         found["tissue"] = tissue_layer(tissue, info, mpp=mpp)
     if segments is not None and len(segments):
         found["segments"] = segments_layer(segments, table or {}, mpp=mpp, segmenter=segmenter)
     if scores is not None and grid is not None:
-        found["attention"] = attention_layer(scores, grid, mpp=mpp, tissue=tissue)
-        found["probability"] = probability_layer(scores, grid, mpp=mpp, tissue=tissue)
-        found["evidence"] = evidence_layer(scores, grid, mpp=mpp, tissue=tissue)
+        found["attention"] = attention_layer(scores, grid, mpp=mpp, tissue=tissue, smooth=smooth)
+        found["probability"] = probability_layer(scores, grid, mpp=mpp, tissue=tissue, smooth=smooth)
+        found["evidence"] = evidence_layer(scores, grid, mpp=mpp, tissue=tissue, smooth=smooth)
+        if finer is not None:
+            found[FINER] = finer_layer(finer, scores, mpp=mpp, tissue=tissue, smooth=smooth)
     return {kind: layer for kind, layer in found.items() if layer is not None}

@@ -52,3 +52,16 @@ def show_px0(viewer: Viewer, corners_px0: npt.ArrayLike, mpp: PlaceOrMpp, *, sha
 def canvas_pixel_px0(viewer: Viewer, mpp: PlaceOrMpp) -> float:
     """Return the number of level-0 pixels along a canvas pixel."""
     return float(1 / (viewer.scene.camera.zoom * np.mean(pixel_size(mpp))))
+
+
+def middle_px0(viewer: Viewer, mpp: PlaceOrMpp) -> tuple[float, float]:
+    """Return the middle (x, y) of the canvas in level-0 pixels."""
+    left, top, right, bottom = view_px0(viewer, mpp)
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def show_middle(viewer: Viewer, middle: tuple[float, float], px0_per_pixel: float, mpp: PlaceOrMpp) -> None:
+    """Bring a level-0 point into the middle of the canvas, at so many level-0 pixels per canvas pixel."""
+    camera = viewer.scene.camera
+    camera.center = tuple(points_to_world(middle, mpp)[list(_axes(viewer))].tolist())
+    camera.zoom = float(1 / (px0_per_pixel * np.mean(pixel_size(mpp))))

@@ -15,6 +15,7 @@ from ..layers.results import LayerData, result_layers
 
 if TYPE_CHECKING:
     from ..analysis.agreement import Agreement
+    from ..analysis.finer import FinerMap
     from ..analysis.model import Analysis, ResolutionQuestion
 
 
@@ -29,8 +30,8 @@ class SlideSession:
     analysis
         The results so far, or None.
     layers
-        Kind (:data:`~napari_sam_mil.layers.results.KINDS`, :data:`~napari_sam_mil.layers.annotations.OUTLINES`,
-        ``above``, ``prompts``) -> the layer that shows it.
+        Kind (:data:`~napari_sam_mil.layers.results.RESULT_KINDS`,
+        :data:`~napari_sam_mil.layers.annotations.OUTLINES`, ``above``, ``prompts``) -> the layer that shows it.
     agreement
         The comparison of the segments with the annotations, or None.
     colour_by
@@ -43,6 +44,8 @@ class SlideSession:
         The step that waits for the resolution, and the question; None if no step waits.
     tissue_in_hand
         The user edits the outline of the tissue: its layer is left alone.
+    finer
+        The map of a part of the slide that *Finer map here* predicted, or None.
     on_disk
         The results in the project; ``analysis`` differs if there are unsaved edits.
     """
@@ -57,6 +60,7 @@ class SlideSession:
     earlier: list[Analysis] = field(default_factory=list)
     on_disk: Analysis | None = None
     tissue_in_hand: bool = False
+    finer: FinerMap | None = None
     question: tuple[str, ResolutionQuestion] | None = None
 
     def outline_layers(self) -> list[Layer]:
@@ -78,8 +82,8 @@ class SlideSession:
             mpp=self.source.mpp,
         )
 
-    def result_layers(self) -> dict[str, LayerData]:
-        """Return layer data for all results."""
+    def result_layers(self, *, smooth: bool = False) -> dict[str, LayerData]:
+        """Return layer data for all results; ``smooth`` interpolates the maps between patches."""
         if self.analysis is None:
             return {}
         processed, scores = self.analysis.processed, self.analysis.scores
@@ -92,4 +96,6 @@ class SlideSession:
             grid=processed.grid,
             scores=scores,
             segmenter=processed.segmenter,
+            finer=self.finer,
+            smooth=smooth,
         )

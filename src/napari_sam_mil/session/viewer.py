@@ -17,7 +17,7 @@ from ..analysis.source import METADATA_KEY, LayerTag, tag_of
 from ..layers.annotations import OUTLINES, place_outlines
 from ..layers.line_width import keep_lines_thin
 from ..layers.recolour import colour_segments
-from ..layers.results import KINDS, LayerData
+from ..layers.results import FINER, RESULT_KINDS, LayerData, finer_layer
 from ..layers.update import update_layer
 from ..layers.view import sees_all, show_px0, view_px0
 from ..napari_compat.event_loop import call_later, process_events
@@ -34,6 +34,7 @@ from .slide import SlideSession
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from ..analysis.finer import FinerMap
     from ..analysis.model import Analysis
 
 #: Kinds of layers in which the user draws. They are replaced, not updated.
@@ -50,6 +51,8 @@ class Sessions:
         self._viewer = weakref.ref(viewer)
         self._sessions: list[SlideSession] = []
         self._current: SlideSession | None = None
+        #: Whether maps are interpolated between patches; :meth:`refresh` applies it.
+        self.smooth = False
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)
@@ -81,6 +84,7 @@ class Sessions:
     def show(self, session: SlideSession, analysis: Analysis) -> None:
         """Store new results and show them instead of the previous ones."""
         session.analysis, session.on_disk, session.agreement = analysis, analysis, None
+        session.finer = None
         session.earlier.clear()
         self.refresh(session)
 
@@ -88,21 +92,21 @@ class Sessions:
         """Show the results after a manual edit of the segments; :meth:`undo_edit` restores the previous ones."""
         if session.analysis is not None:
             session.earlier.append(session.analysis)
-        session.analysis, session.agreement = analysis, None
+        session.analysis, session.agreement, session.finer = analysis, None, None
         self.refresh(session)
 
     def undo_edit(self, session: SlideSession) -> None:
         """Restore the results before the last manual edit."""
         if session.earlier:
-            session.analysis, session.agreement = session.earlier.pop(), None
+            session.analysis, session.agreement, session.finer = session.earlier.pop(), None, None
             self.refresh(session)
 
     def refresh(self, session: SlideSession) -> None:
         """Update the layers of the slide; their order, visibility, opacity and colours do not change."""
         if session not in self._sessions:
             return
-        wanted = session.result_layers()
-        for kind in KINDS:
+        wanted = session.result_layers(smooth=self.smooth)
+        for kind in RESULT_KINDS:
             if kind == "tissue" and session.tissue_in_hand:
                 continue
             if kind in wanted:
@@ -119,6 +123,17 @@ class Sessions:
             else:
                 self.drop(session, kind)
         self.changed.emit()
+
+    def show_finer(self, session: SlideSession, found: FinerMap) -> None:
+        """Show the finer map of a part of the slide instead of its map of the whole slide."""
+        scores = None if session.analysis is None else session.analysis.scores
+        if session not in self._sessions or session.analysis is None or scores is None:
+            return
+        first, session.finer = FINER not in session.layers, found
+        tissue, place = session.analysis.processed.tissue, session.source.place
+        self.put(session, FINER, finer_layer(found, scores, mpp=place, tissue=tissue, smooth=self.smooth))
+        if first and "probability" in session.layers:
+            session.layers["probability"].visible = False
 
     def put(self, session: SlideSession, kind: str, data: LayerData) -> Layer:
         """Show one layer of a slide: update the layer of this kind, or replace it.
@@ -172,7 +187,7 @@ class Sessions:
         before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
         apply_placement(session)
-        for kind in set(session.layers) & set(KINDS):
+        for kind in set(session.layers) & set(RESULT_KINDS):
             # first: while layers have different units, napari warns and ignores the units
             rescale_results(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
@@ -180,7 +195,7 @@ class Sessions:
         for layer in session.outline_layers():
             placed = place_outlines(layer.data, session.source.place)
             layer.scale, layer.translate, layer.units = placed.values()
-        for kind in set(session.layers) - {*OUTLINES, *KINDS}:
+        for kind in set(session.layers) - {*OUTLINES, *RESULT_KINDS}:
             self.drop(session, kind)
         self.refresh(session)
 
@@ -191,6 +206,8 @@ class Sessions:
 
     def _drop(self, session: SlideSession, kind: str) -> int:
         layer = session.layers.pop(kind)
+        if kind == FINER:
+            _show_map(session)
         place: int = self.viewer.layers.index(layer)
         self.viewer.layers.remove(layer)
         return place
@@ -203,8 +220,11 @@ class Sessions:
             self._sessions.remove(session)
             call_later(partial(remove_results, self._viewer, session))
         for session in self._sessions:
-            before = session.outline_layers()
+            before, had_finer = session.outline_layers(), FINER in session.layers
             session.layers = {kind: layer for kind, layer in session.layers.items() if layer in present}
+            if had_finer and FINER not in session.layers:  # the user removed it
+                session.finer = None
+                _show_map(session)
             if len(session.outline_layers()) < len(before):
                 session.agreement = None  # it refers to outlines that were removed
                 call_later(partial(self._update_table_if_open, session))  # the window may be closing
@@ -241,6 +261,12 @@ class Sessions:
                     self._current = session
                     self.changed.emit()
                 return
+
+
+def _show_map(session: SlideSession) -> None:
+    """Show the map of the whole slide again, which a finer one had replaced."""
+    if "probability" in session.layers:
+        session.layers["probability"].visible = True
 
 
 _sessions: weakref.WeakKeyDictionary[Viewer, Sessions] = weakref.WeakKeyDictionary()

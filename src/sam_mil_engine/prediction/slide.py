@@ -14,13 +14,11 @@ from ..bag.feature_bag import FeatureBag
 from ..errors import BagError, ModelError
 from ..mil.aggregator import AggregatorOutput, BagTensors
 from ..mil.counterfactual import logits_of_groups, logits_of_parts, logits_without_groups
-from ..mil.patch_calibration import class_probabilities, logistic
-from ..mil.patch_probability import patch_probability
-from ..mil.patch_scores import patch_scores
 from ..mil.score_files import read_scores, save_scores
 from ..mil.scores import FloatVector, GroupScores, SlideScores
 from ..training.checkpoint import TrainedModel
 from ..training.expects import MPP_TOLERANCE, Expects
+from .patch_probabilities import patch_probabilities
 from .segments import segments_text
 
 __all__ = ["best_fit", "check_bag", "predict", "predict_only", "predict_without", "read_scores", "save_scores"]
@@ -73,14 +71,7 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
     output = net(tensors)
     n = len(bag)
     probabilities = _array(model.probabilities(output.logits))
-    raw, derivation = patch_probability(net, output, n)
-    patches, score, calibration = _array(raw), None, None
-    if model.calibration is not None:
-        negative = model.classes.index(model.calibration.negative)
-        of_slide = 1 - float(probabilities[negative])
-        score = model.calibration.score(patch_scores(net, output, n, negative=negative).cpu().numpy())
-        patches = class_probabilities(of_slide * logistic(score), patches, negative)
-        calibration = model.calibration.reading(of_slide)
+    patches = patch_probabilities(model, output, n, probabilities)
     evidence = None if output.evidence is None else _array(output.evidence[:n])
     if net.group_tokens and bag.groups is None:
         notes.append("the bag has no groups: the model saw patches only")
@@ -89,7 +80,7 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
     if bag.groups is not None:
         without = model.probabilities(logits_without_groups(net, tensors, output))
         only = model.probabilities(logits_of_groups(net, tensors, output))
-        groups = _group_scores(bag, output, patches, without=_array(without), only=_array(only))
+        groups = _group_scores(bag, output, patches.values, without=_array(without), only=_array(only))
     return SlideScores(
         slide_id=bag.slide_id,
         classes=model.classes,
@@ -97,15 +88,20 @@ def predict(model: TrainedModel, bag: FeatureBag) -> SlideScores:
         probabilities=probabilities,
         attention=None if output.attention is None else _array(output.attention[:n]),
         evidence=evidence,
-        patch_probability=patches,
+        patch_probability=patches.values,
         logits=_array(output.logits),
         bias=_array(output.bias),
         groups=groups,
         threshold=model.threshold,
         domain_distance=None if model.domain is None else model.domain.distance(bag.features),
-        patch_score=None if score is None else _float32(score),
-        calibration=calibration,
-        attrs={**_attributes(bag), "model": model.name, "patch_probability": derivation, "notes": tuple(notes)},
+        patch_score=patches.score,
+        calibration=patches.calibration,
+        attrs={
+            **_attributes(bag),
+            "model": model.name,
+            "patch_probability": patches.derivation,
+            "notes": tuple(notes),
+        },
     )
 
 

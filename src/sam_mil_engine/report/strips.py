@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from ..bag.h5 import read_attributes, read_grid
 from ..drawing.images import encode_image
 from ..errors import BagError, SamMilError
 from ..files import atomic_write
+from ..mil.ranking import STRIP, End, ranked
 from ..prediction.patches import SlidePatches
 from ..slide.reader import open_slide
 from ..slide.tiling import read_patch
 from .content import PatchImage, Strip
 
-#: Patches of a strip, and how many of them one slide gives at most where there are others.
-LENGTH, PER_SLIDE = 8, 3
+#: How many patches of a strip one slide gives at most where there are others.
+PER_SLIDE = 3
 #: Name of the folder of patches next to its report.
 FOLDER = "{stem}-tiles"
 
@@ -34,9 +35,8 @@ def make_strips(slides: Sequence[SlidePatches]) -> tuple[tuple[Strip, ...], tupl
     attended = [one for one in slides if one.attention is not None and one.bag_path is not None]
     for name in dict.fromkeys(one.label for one in attended):
         own = [one for one in attended if one.label == name]
-        kinds: tuple[tuple[Literal["most", "least"], int], ...] = (("most", -1), ("least", 1))
-        for kind, sign in kinds:
-            images, why = _read(_chosen(own, sign), own)
+        for kind in get_args(End):
+            images, why = _read(_chosen(own, kind), own)
             notes += why
             if images:
                 strips.append(Strip(f"{kind.capitalize()} attended, {name}", kind, of_class=name, patches=images))
@@ -60,18 +60,18 @@ def save_strips(report: Path, strips: Sequence[Strip]) -> Path | None:
     return folder
 
 
-def _chosen(slides: Sequence[SlidePatches], sign: int) -> list[tuple[int, int]]:
-    """(slide, patch) of the first patches by ``sign`` times attention; one slide does not take all the places."""
+def _chosen(slides: Sequence[SlidePatches], end: End) -> list[tuple[int, int]]:
+    """(slide, patch) of the most or least attended patches; one slide does not take all the places."""
     numbers = np.concatenate([np.full(len(one.coords_px0), k) for k, one in enumerate(slides)])
     patches = np.concatenate([np.arange(len(one.coords_px0)) for one in slides])
     values = np.concatenate([one.attention for one in slides if one.attention is not None])
-    most = LENGTH if len(slides) == 1 else max(PER_SLIDE, -(-LENGTH // len(slides)))
+    most = STRIP if len(slides) == 1 else max(PER_SLIDE, -(-STRIP // len(slides)))
     taken: list[tuple[int, int]] = []
-    for place in np.argsort(sign * values, kind="stable"):
+    for place in ranked(values, end):
         slide = int(numbers[place])
         if sum(one == slide for one, _ in taken) < most:
             taken.append((slide, int(patches[place])))
-        if len(taken) == LENGTH:
+        if len(taken) == STRIP:
             break
     return taken
 

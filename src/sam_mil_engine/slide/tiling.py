@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
-import shapely
 
 from ..errors import SettingsError, SlideError
 from ..settings import TileSettings
+from .centre_test import CentreTest, prepared_pieces
 from .facts import UInt8Image
 from .info import SlideInfo
 from .reduced_image import coarsest_level_for
@@ -110,41 +108,15 @@ def read_patch(slide: Slide, grid: TileGrid, number: int) -> UInt8Image:
     return np.asarray(cv2.resize(pixels, (side, side), interpolation=method), dtype=np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class _CentreTest:
-    """CLAM's test: a point around the centre in the outer ring, and the centre not in a hole."""
-
-    offsets: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, rule: str, size_px0: tuple[float, float]) -> _CentreTest:
-        if rule == "centre":
-            return cls(np.zeros((1, 2)))
-        # Half of half the side, to all four corners.
-        corners = np.asarray([(-1, -1), (1, -1), (-1, 1), (1, 1)], dtype=np.float64)
-        return cls(corners * size_px0 / 4)
-
-    def __call__(
-        self, centres: npt.NDArray[np.float64], outer: shapely.Polygon, holes: shapely.MultiPolygon
-    ) -> npt.NDArray[np.bool_]:
-        points = centres[:, None, :] + self.offsets
-        kept = shapely.intersects_xy(outer, points[..., 0], points[..., 1]).any(axis=1)
-        kept &= ~shapely.contains_xy(holes, centres[:, 0], centres[:, 1])
-        return np.asarray(kept, dtype=bool)
-
-
 def _coords(
     info: SlideInfo, tissue: TissueRegions, size_px0: tuple[float, float], *, step: tuple[float, float], rule: str
 ) -> npt.NDArray[np.int32]:
     # A slide smaller than a patch is tested as a patch of the slide's own size.
     tested = (min(size_px0[0], info.size_px0[0]), min(size_px0[1], info.size_px0[1]))
-    test = _CentreTest.of(rule, tested)
+    test = CentreTest.of(rule, tested)
     columns, rows = (_count(size, one) for size, one in zip(info.size_px0, step, strict=True))
     kept: list[npt.NDArray[np.int64]] = []
-    for outer_ring, hole_rings in tissue.polygons_px0:
-        outer = shapely.Polygon(outer_ring)
-        holes = shapely.union_all([shapely.Polygon(ring) for ring in hole_rings])
-        shapely.prepare([outer, holes])
+    for outer, holes in prepared_pieces(tissue):
         left, top, right, bottom = outer.bounds
         first_column = max(0, int((left - size_px0[0]) / step[0]) - 1)
         first_row = max(0, int((top - size_px0[1]) / step[1]) - 1)

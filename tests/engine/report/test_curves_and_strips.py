@@ -14,13 +14,14 @@ from PIL import Image
 
 from sam_mil_engine.annotations.localisation import FALSE_POSITIVES
 from sam_mil_engine.mil.patch_calibration import PatchCalibration
+from sam_mil_engine.mil.ranking import STRIP
 from sam_mil_engine.prediction.patches import SlidePatches
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.report.charts import line_chart
 from sam_mil_engine.report.content import ReportContent
 from sam_mil_engine.report.curves import froc_chart, patch_score_chart, score_charts
 from sam_mil_engine.report.page import render, write_report
-from sam_mil_engine.report.strips import LENGTH, make_strips
+from sam_mil_engine.report.strips import make_strips
 from sam_mil_engine.slide.tiling import read_patch
 from sam_mil_engine.training.run_files import TrainResult
 
@@ -120,7 +121,7 @@ def test_strips_show_the_patches_in_the_order_of_their_attention(slide_with_bag,
     strips, notes = make_strips([known, patches("normal", np.zeros(3)), replace(known, attention=None)])
     assert not notes
     assert [(strip.kind, strip.of_class) for strip in strips] == [("most", "tumour"), ("least", "tumour")]
-    order = np.argsort(-attention, kind="stable")[:LENGTH]
+    order = np.argsort(-attention, kind="stable")[:STRIP]
     with open_slide(path) as slide:
         for image, patch in zip(strips[0].patches, order, strict=True):
             np.testing.assert_array_equal(image.rgb, read_patch(slide, grid, int(patch)))
@@ -129,7 +130,7 @@ def test_strips_show_the_patches_in_the_order_of_their_attention(slide_with_bag,
     content = ReportContent("t", "now", strips=strips)
     write_report(tmp_path / "report.html", content)
     files = sorted(file.name for file in (tmp_path / "report-tiles" / "tumour").iterdir())
-    assert len(files) == 2 * min(LENGTH, n)
+    assert len(files) == 2 * min(STRIP, n)
     x, y = strips[0].patches[0].corner_px0
     first = next(file for file in files if file.startswith("most-01"))
     assert first == f"most-01-no-ise-{x}-{y}.png"
@@ -147,7 +148,7 @@ def test_one_slide_does_not_fill_a_strip_and_what_is_gone_is_named(slide_with_ba
     high = patches("a", np.zeros(n), np.full(n, 9.0), bag_path=bag, coords_px0=grid.coords_px0, slide_id="high")
     low = replace(high, slide_id="low", attention=np.ones(n, np.float32))
     strips, _ = make_strips([high, low])
-    half = min(LENGTH // 2, n)
+    half = min(STRIP // 2, n)
     assert [image.slide_id for image in strips[0].patches] == ["high"] * half + ["low"] * half
     changed = replace(high, coords_px0=grid.coords_px0 + 1, slide_id="other")
     strips, notes = make_strips([changed])

@@ -78,7 +78,7 @@ def test_the_results_of_a_slide_go_with_it_and_nothing_is_said_of_them(open_dock
     viewer, dock = open_dock(slide)
     dock.choices_card.set_project(project)
     until(lambda: sessions_of(viewer).current.analysis is not None, "the results of before")
-    until(lambda: not dock.reader.busy, "the prediction")
+    until(lambda: not dock.stored.jobs.busy, "the prediction")
     viewer.layers.selection = {sessions_of(viewer).current.layer}
     viewer.layers.remove_selected()
     until(lambda: len(viewer.layers) == 0, "the results gone")

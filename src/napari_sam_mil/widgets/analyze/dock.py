@@ -14,7 +14,6 @@ from ...analysis.model import Analysis, ResolutionQuestion
 from ...analysis.results import StoredAnalysis
 from ...analysis.run import STEPS, analyse_in_worker
 from ...background.activity import Activity
-from ...background.dock_jobs import DockJobs
 from ...background.jobs import Job
 from ...background.worker import start_worker
 from ...keys import key_of
@@ -28,6 +27,7 @@ from ..dock import Dock
 from ..parts import Card, scrolling
 from .choices_card import ChoicesCard
 from .fold import Fold
+from .map_card import MapCard
 from .progress_card import ProgressCard
 from .region import project_of
 from .region_card import RegionCard
@@ -57,18 +57,18 @@ class AnalyzeDock(Dock):
         #: The slide and the step that start after the running job.
         self._waiting: tuple[SlideSession, str] | None = None
         self._step = ""
-        self.reader = DockJobs(self)
         self.slide_card, self.choices_card, self.region_card = SlideCard(), ChoicesCard(), RegionCard()
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
-        self._stored = StoredLookup(
+        self.stored = StoredLookup(
+            self,
             self._sessions,
-            self.reader,
             choices=self.choices_card.choices,
             may_show=lambda: self._job is None,
             show=self._show_stored,
         )
         self.tissue_card = TissueCard(self._sessions)
         self.tissue_card.changed.connect(self.run)
+        self.map_card = MapCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
         self._use_preferences()
         self.button, self.steps = main_button(), step_buttons()
@@ -82,7 +82,7 @@ class AnalyzeDock(Dock):
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
         self.choices_card.download.ended.connect(self._on_download)
-        self.choices_card.changed.connect(self._stored.look)
+        self.choices_card.changed.connect(self.stored.look)
         self.choices_card.changed.connect(self._show_choices)
         self.region_card.choice.currentIndexChanged.connect(self._show_choices)
         self._show_choices()
@@ -119,7 +119,7 @@ class AnalyzeDock(Dock):
             return None
         session.question = None
         self.slide_card.show_slide(self._sessions.current)
-        self.reader.cancel()
+        self.stored.jobs.cancel()
         job = Job(
             lambda progress: while_loading(lambda: analyse_in_worker(source, choices, step=step, progress=progress))
         )
@@ -241,11 +241,12 @@ class AnalyzeDock(Dock):
         analysis = None if session is None else session.analysis
         self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
+        self.map_card.show_session(session)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
         self._hide_other_progress()
-        self._stored.look()
+        self.stored.look()
 
     def _hide_other_progress(self) -> None:
         """Hide the progress of a finished job if its slide is not current."""
@@ -275,10 +276,9 @@ class AnalyzeDock(Dock):
         self.fold.body.addWidget(self.region_card)
         self.fold.body.addLayout(in_a_row(self.steps.values()))
         self.fold.body.addWidget(self.tissue_card)
-        for widget in (self.slide_card, self.button, self.fold, self.region_card.facts):
+        choices = (self.slide_card, self.button, self.fold, self.region_card.facts)
+        for widget in (*choices, self.progress_card, self.result_card, self.map_card):
             column.addWidget(widget)
-        column.addWidget(self.progress_card)
-        column.addWidget(self.result_card)
         column.addStretch(1)
         self._column = column
         outer = QVBoxLayout(self)
@@ -288,7 +288,9 @@ class AnalyzeDock(Dock):
 
     def _put_first(self, card: Card) -> None:
         """Move the progress or the result directly below the choices, and scroll to it."""
-        self._column.insertWidget(self._column.indexOf(self.region_card.facts) + 1, card)
+        below = self._column.indexOf(self.region_card.facts) + 1
+        for one in (self.map_card, card) if card is self.result_card else (card,):
+            self._column.insertWidget(below, one)
         call_later(lambda: self._area.verticalScrollBar().setValue(0))
 
     def _show_choices(self) -> None:

@@ -18,7 +18,7 @@ from ...layers.colours import PROBABILITY, QUANTITY
 from ...text import sentence_case
 from ..parts import Card, ColourBar, clear, text_label, warning_label
 from .card_window import show_card
-from .patch_strip import PatchStrip
+from .gallery import Gallery
 
 if TYPE_CHECKING:
     from sam_mil_engine.mil.scores import SlideScores
@@ -31,12 +31,13 @@ NOT_FOR_DIAGNOSIS = "Not for diagnosis."
 
 
 class ResultCard(Card):
-    """Class, probability, legends of the maps, most attended patches, model card; hidden without a prediction."""
+    """Class, probability, legends of the maps, a gallery of patches, model card; hidden without a prediction."""
 
     def __init__(self, sessions: Sessions) -> None:
         super().__init__("Result")
         self._sessions = sessions
-        self.patches: PatchStrip | None = None
+        self.patches: Gallery | None = None
+        self._order = 0
         self._shown: Analysis | None = None
         self.hide()
 
@@ -45,6 +46,8 @@ class ResultCard(Card):
         if analysis is self._shown:
             return
         self._shown = analysis
+        if self.patches is not None:
+            self._order = self.patches.order.currentIndex()
         self.patches = None
         clear(self.body, keep=1)
         self.setVisible(analysis is not None and analysis.scores is not None)
@@ -72,7 +75,7 @@ class ResultCard(Card):
             self.body.addWidget(ColourBar(QUANTITY, "0", f"{attention_limit(relative):.1f}"))
         session, grid = self._sessions.current, analysis.processed.grid
         if session is not None and grid is not None and len(grid) == len(scores.coords_px0):
-            self.patches = PatchStrip(self._sessions, session, grid, scores)
+            self.patches = Gallery(self._sessions, session, grid, scores, order=self._order)
             self.body.addWidget(self.patches)
         self.body.addWidget(text_label(_counts(scores, analysis.processed.segments), faint=True))
         self.body.addWidget(self._about(scores, analysis.model))

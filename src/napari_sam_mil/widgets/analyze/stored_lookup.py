@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from qtpy.QtWidgets import QWidget
+
 from ...analysis.model import Analysis, Choices, StoredResults
 from ...analysis.results import OtherSlide, StoredAnalysis, predict_stored, read_stored
 from ...background.dock_jobs import DockJobs
@@ -19,8 +21,10 @@ class StoredLookup:
 
     Parameters
     ----------
-    sessions, jobs
-        The open slides, and the jobs of the dock.
+    dock
+        Its jobs end when it is closed.
+    sessions
+        The open slides.
     choices
         Returns the current choices.
     may_show
@@ -31,21 +35,21 @@ class StoredLookup:
 
     def __init__(
         self,
+        dock: QWidget,
         sessions: Sessions,
-        jobs: DockJobs,
         *,
         choices: Callable[[], Choices],
         may_show: Callable[[], bool],
         show: Callable[[SlideSession, StoredAnalysis], None],
     ):
-        self._sessions, self._jobs = sessions, jobs
+        self._sessions, self.jobs = sessions, DockJobs(dock)
         self._choices, self._may_show, self._show_found = choices, may_show, show
         self._looked_up: list[tuple[SlideSession, StoredResults]] = []
 
     def look(self) -> None:
         """Show the stored results of the current slide if it has none yet."""
         session = self._sessions.current
-        if session is None or session.analysis is not None or not self._may_show() or self._jobs.busy:
+        if session is None or session.analysis is not None or not self._may_show() or self.jobs.busy:
             return
         stored, source = session.source.stored, session.source
         if stored is None:
@@ -56,7 +60,7 @@ class StoredLookup:
         self._looked_up = [pair for pair in self._looked_up if pair[0] in self._sessions.all()] + [
             (session, stored)
         ]
-        self._jobs.start(
+        self.jobs.start(
             lambda _progress: while_loading(lambda: read_stored(source, stored)),
             doing="Reading the project",
             then=lambda found: self._then(session, stored, found),
@@ -70,7 +74,7 @@ class StoredLookup:
         elif isinstance(found, StoredAnalysis):
             known = found.analysis.processed.bag is not None
             self._show(session, replace(found, note="Classifying…" if known else ""), before=None)
-            self._jobs.start(
+            self.jobs.start(
                 lambda progress: predict_stored(found, stored, progress=progress),
                 doing="Classifying the slide",
                 then=lambda full: self._show(session, full, before=found.analysis),

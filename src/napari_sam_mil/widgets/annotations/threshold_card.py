@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QHBoxLayout, QPushButton, 
 from sam_mil_engine.drawing.colours import ANNOTATION, POSITIVE, css
 
 from ...analysis.threshold import DECIMALS, Quantity, describe, quantities
-from ...layers.results import KINDS
+from ...layers.results import RESULT_KINDS
 from ...layers.threshold_map import threshold_image, threshold_layer
 from ..parts import Card, ShortCombo, text_label
 
@@ -132,7 +132,7 @@ class FigureCard(Card):
                     session.layers[kind].visible = True
             self._hidden = []
             return
-        maps = [kind for kind in KINDS if kind != "tissue" and kind in session.layers]
+        maps = [kind for kind in RESULT_KINDS if kind != "tissue" and kind in session.layers]
         self._hidden = [kind for kind in maps if session.layers[kind].visible]
         for kind in self._hidden:
             session.layers[kind].visible = False

@@ -20,7 +20,7 @@ from sam_mil_engine.report.figure import Bar, Entry, image_width, write_figure
 
 from ...analysis.placement import Place, points_to_world
 from ...layers.recolour import bar_of
-from ...layers.results import KINDS
+from ...layers.results import RESULT_KINDS
 from ...layers.view import view_px0
 from ...session.annotations import snapshot_outlines
 
@@ -81,7 +81,9 @@ def scene_of(viewer: Viewer, session: SlideSession) -> Scene:
     segments = session.layers.get("segments")
     contours = "segments" in kinds and isinstance(segments, Labels) and segments.contour > 0
     painted = [
-        (kind, layer) for kind, layer in seen if kind in {*KINDS, "above"} and isinstance(layer, Image | Labels)
+        (kind, layer)
+        for kind, layer in seen
+        if kind in {*RESULT_KINDS, "above"} and isinstance(layer, Image | Labels)
     ]
     outlines = _outlines(session, kinds)
     return Scene(
