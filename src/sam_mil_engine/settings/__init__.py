@@ -6,6 +6,7 @@ made with these settings are kept, so that results of different settings are nev
 
 from .base import Settings, key
 from .models import (
+    BEFORE,
     ClamSettings,
     DsmilSettings,
     DtfdSettings,
@@ -33,6 +34,7 @@ from .process import (
 from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
 
 __all__ = [
+    "BEFORE",
     "LATER",
     "MPP_RANGE",
     "OPENSLIDE_CACHE_BYTES",
