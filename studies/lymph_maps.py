@@ -37,7 +37,7 @@ from sam_mil_engine.training.fitting import evaluate, fit, seeded
 SIZES = {100: 10, 1000: 10, 8000: 3}
 SLIDES = {"train": 40, "val": 30, "test": 60}
 PARTS = tuple(SLIDES)
-TRAIN = TrainSettings(epochs=12, learning_rate=3e-3, patience=4, min_epochs=6, device="cpu")
+TRAIN = TrainSettings(epochs=14, learning_rate=3e-3, patience=4, min_epochs=10, device="cpu")
 #: SAM-MIL without consistency: every other arm differs from it in one thing.
 PLAIN = ModelSettings(
     name="sam-mil", hidden=64, attention=32, consistency_weight=0, consistency="variance", mask_area="raster"

@@ -37,7 +37,7 @@ from tiles import CLASSES, SIDE, TilePool, read_pools, tile_colours
 #: Numbers of a patch: the first principal components of the features of the training tiles.
 WIDTH = 64
 #: The smallest tumour of a slide, as a share of its tissue and never below three patches.
-LEAST_SHARE = 0.004
+LEAST_SHARE = 0.01
 #: A slide's tissue has the wanted number of patches within this factor.
 SPREAD = 1.25
 
