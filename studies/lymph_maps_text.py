@@ -33,31 +33,32 @@ Found = Mapping[tuple[int, str], Mapping[int, Row]]
 
 _HEAD = """# SAM-MIL on lymph node: consistency, mask and segments
 
-Slides composed of PatchCamelyon tiles (CC0; Veeling et al. 2018): pieces of tissue in which one tile lies in each
-cell, normal tiles in zones of like kind, tumour in one to three foci of {least:.0%} to half of the tissue. Training,
-validation and test slides are composed of the official parts, which share no slide. Tiles are embedded once by frozen
-`efficientnet-lite0`; a patch is its first {width} principal components. Segments are nested regions of like colour,
-made as the engine's are, with squares of cells in place of superpixels.
+Slides composed of PatchCamelyon tiles (CC0; Veeling et al. 2018): pieces of tissue in which one tile lies in
+each cell, normal tiles in zones of like kind, tumour in one to three foci of {least:.0%} to half of the tissue.
+Training, validation and test slides are composed of the official parts, which share no slide. Tiles are
+embedded once by frozen `efficientnet-lite0`; a patch is its first {width} principal components. Segments are
+nested regions of like colour, made as the engine's are, with squares of cells in place of superpixels.
 
-{train} training, {val} validation and {test} test slides a seed, half of them with tumour; every seed has new slides
-and new weights, which all arms of a seed share. {epochs} epochs at most (first stop at {first}, patience {patience}),
-Adam {rate:g}, hidden width {hidden}, all else the settings' defaults. The epoch and the calibration of the map are
-from the validation slides. *Off* is SAM-MIL without consistency (group tokens, SG2M by pixels, pseudo-bags); every
-other arm differs from it in one thing, AB-MIL in all. Consistency: form and weight; *variance* is scaled by the size
-of the bag, unless *as printed*. *Random, as many* removes as many patches as SG2M would, from anywhere. Shuffled: the
-same segments, with the patches of the slide shuffled among them. Squares: of about as many patches as the segments.
+{train} training, {val} validation and {test} test slides a seed, half of them with tumour; every seed has new
+slides and new weights, which all arms of a seed share. {epochs} epochs at most (first stop at {first}, patience
+{patience}), Adam {rate:g}, hidden width {hidden}, all else the settings' defaults. The epoch and the
+calibration of the map are from the validation slides. *Off* is SAM-MIL without consistency (group tokens, SG2M
+by pixels, pseudo-bags); every other arm differs from it in one thing, AB-MIL in all. Consistency: form and
+weight; *variance* is scaled by the size of the bag, unless *as printed*. *Random, as many* removes as many
+patches as SG2M would, from anywhere. Shuffled: the same segments, with the patches of the slide shuffled among
+them. Squares: of about as many patches as the segments.
 
-Mean ± SD over seeds; differences from *off* are means over the same seeds, with the 95% interval (Student's t) over
-seeds. Patch AUC and average precision are means over tumour slides, by the calibrated map (instance logit and
-attention together), and by attention alone.
+Mean ± SD over seeds; differences from *off* are means over the same seeds, with the 95% interval (Student's t)
+over seeds. Patch AUC and average precision are means over tumour slides, by the calibrated map (instance logit
+and attention together), and by attention alone.
 
 ## Choice
 
-Written before any training: the score of a run is the mean of slide AUC and patch AUC on validation slides, averaged
-over slides of {small} and {middle} patches. A form and weight of consistency is the default if the interval of its
-difference from *off* lies above 0, and if the difference at {large} patches, where it was tried, is not below 0; of
-several, the largest. If there is none, consistency is off. The mask's area stays the paper's, in pixels, unless the
-interval of patches minus pixels lies above 0.
+Written before any training: the score of a run is the mean of slide AUC and patch AUC on validation slides,
+averaged over slides of {small} and {middle} patches. A form and weight of consistency is the default if the
+interval of its difference from *off* lies above 0, and if the difference at {large} patches, where it was
+tried, is not below 0; of several, the largest. If there is none, consistency is off. The mask's area stays the
+paper's, in pixels, unless the interval of patches minus pixels lies above 0.
 
 {choice}
 
@@ -66,13 +67,13 @@ interval of patches minus pixels lies above 0.
 
 _TAIL = """## What this does not show
 
-Composed slides are no slides: neighbouring tiles come from different slides, a slide mixes stains, segments follow the
-zones and colours of the layout, and nothing can be learnt from what lies around a patch. Cohorts are small and
-trainings short, with a small model on {width} numbers: they say which way a term pulls, not what SAM-MIL reaches on
-CAMELYON-16. The same few thousand tiles serve all seeds, so that the intervals know slides and weights, not tissue;
-{candidates} candidates were compared, so that one interval in twenty may miss 0 by chance alone. At {large} patches
-there are {seeds} seeds, and intervals of {seeds} seeds are wide. The segments are regions of like colour, not those of
-SAM.
+Composed slides are no slides: neighbouring tiles come from different slides, a slide mixes stains, segments
+follow the zones and colours of the layout, and nothing can be learnt from what lies around a patch. Cohorts are
+small and trainings short, with a small model on {width} numbers: they say which way a term pulls, not what SAM-
+MIL reaches on CAMELYON-16. The same few thousand tiles serve all seeds, so that the intervals know slides and
+weights, not tissue; {candidates} candidates were compared, so that one interval in twenty may miss 0 by chance
+alone. At {large} patches there are {seeds} seeds, and intervals of {seeds} seeds are wide. The segments are
+regions of like colour, not those of SAM.
 
 Made by `studies/lymph_maps.py` and `studies/lymph_maps_text.py` with torch {torch}.
 """
