@@ -3,7 +3,7 @@
     .venv/bin/python training/encoder_adapter/embed.py WORK_FOLDER --data SHARED_DATA
 
 Writes WORK_FOLDER/NAME.npy, float16: (n, D) of PatchCamelyon's valid tiles and of GlaS, (n, 1 + VIEWS, D) of the
-tiles to learn from, the tile itself first. About seven minutes of one core.
+tiles to learn from, the tile itself first. About four minutes of one core.
 """
 
 from __future__ import annotations
@@ -59,12 +59,7 @@ def embedder() -> Callable[[Sequence[Image]], Features]:
 def embed_with_views(embed: Callable[[Sequence[Image]], Features], tiles: Sequence[Image], seed: int) -> Features:
     """(n, 1 + VIEWS, D)."""
     rng = np.random.default_rng(seed)
-    found = []
-    for tile in tiles:
-        views = [view(rng, tile) for _ in range(VIEWS)]
-        alike = views[0].shape == tile.shape
-        found.append(embed([tile, *views]) if alike else np.concatenate([embed([tile]), embed(views)]))
-    return np.stack(found)
+    return np.stack([embed([tile, *(view(rng, tile) for _ in range(VIEWS))]) for tile in tiles])
 
 
 def main(work: Path, data: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Image = npt.NDArray[np.uint8]
 #: Directions of haematoxylin, eosin and what is left, in R, G, B (Ruifrok and Johnston 2001).
@@ -32,13 +33,14 @@ def lymph_node(data: Path, part: str) -> tuple[list[Image], npt.NDArray[np.bool_
 
 
 def colon(data: Path) -> Iterator[Image]:
-    """Yield the images of EBHI-Seg, then those of LC25000."""
+    """Yield every second image of EBHI-Seg, then one copy of each photograph of LC25000; sides of ``SIDE``."""
     with zipfile.ZipFile(data / "tissue_masks" / "ebhi_seg.zip") as archive:
-        for name in sorted(archive.namelist()):
-            if name.startswith("images/") and not name.endswith("/"):
-                yield _decoded(archive.read(name))
-    for path in sorted((data / "lc25000_colon").glob("*/*.jpeg")):
-        yield _decoded(path.read_bytes())
+        names = [name for name in sorted(archive.namelist()) if name.startswith("images/") and name[-1] != "/"]
+        for name in names[::2]:
+            yield _sized(_decoded(archive.read(name)))
+    photographs = pd.read_csv(data / "lc25000_colon" / "labels.csv").drop_duplicates("group")["file"]
+    for file in photographs:
+        yield _sized(_decoded((data / "lc25000_colon" / file).read_bytes()))
 
 
 def view(rng: np.random.Generator, image: Image) -> Image:
@@ -68,6 +70,11 @@ def view(rng: np.random.Generator, image: Image) -> Image:
 def _unit(stains: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     unit: npt.NDArray[np.float64] = stains / np.linalg.norm(stains, axis=1, keepdims=True)
     return unit
+
+
+def _sized(image: Image) -> Image:
+    """Resize to the side of the views: a scale between that of the lymph nodes and the image's own."""
+    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def _decoded(content: bytes) -> Image:
