@@ -26,8 +26,8 @@ from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.one_split import train_split
 
 MODELS = {
-    "sam-mil": ModelSettings(name="sam-mil"),
-    "sam-mil, fixed consistency": ModelSettings(name="sam-mil", consistency_patches=0),
+    "sam-mil": ModelSettings(name="sam-mil", consistency_weight=1000.0),
+    "sam-mil, fixed consistency": ModelSettings(name="sam-mil", consistency_weight=1000.0, consistency_patches=0),
     "sam-mil, no consistency": ModelSettings(name="sam-mil", consistency_weight=0.0),
     "abmil": ModelSettings(name="abmil"),
     "mean": ModelSettings(name="mean"),

@@ -47,17 +47,17 @@ def compose_slide(
 ) -> dict[str, object]:
     """Write ``slides/NAME.tiff`` and, with tumour, ``annotations/NAME.geojson``; return its row of the table."""
     rng = np.random.default_rng(seed)
-    columns, rows, piece = _tissue(rng, patches)
+    columns, rows, piece = tissue_cells(rng, patches)
     cells = np.argwhere(piece >= 0)
-    foci = _foci(rng, cells, piece) if tumour else []
+    foci = tumour_foci(rng, cells, piece) if tumour else []
     tumour_cells = np.concatenate(foci) if foci else np.zeros((0, 2), dtype=np.int64)
     malignant = np.zeros((rows, columns), dtype=bool)
     malignant[tuple(tumour_cells.T)] = True
     canvas = rng.normal(_GLASS, 1.5, (rows * SIDE, columns * SIDE, 1)).clip(0, 255)
     canvas = np.repeat(canvas.astype(np.uint8), 3, axis=2)
     used: dict[str, set[str]] = {label: set() for label in CLASSES}
-    kinds = _zones(rng, (columns, rows))
-    next_tile = {label: _Deck(rng, pool) for label, pool in pools.items()}
+    kinds = tile_zones(rng, (columns, rows))
+    next_tile = {label: TileDeck(rng, pool) for label, pool in pools.items()}
     for row, column in cells.tolist():
         label = CLASSES[int(malignant[row, column])]
         number = next_tile[label].draw(int(kinds[row, column]) if label == "normal" else None)
@@ -81,7 +81,7 @@ def compose_slide(
     }
 
 
-def _tissue(rng: np.random.Generator, patches: tuple[int, int]) -> tuple[int, int, Cells]:
+def tissue_cells(rng: np.random.Generator, patches: tuple[int, int]) -> tuple[int, int, Cells]:
     """Columns and rows of the grid, and the piece of tissue of every cell (rows, columns), -1 for glass."""
     wanted = np.exp(rng.uniform(*np.log(patches)))
     aspect = rng.uniform(1.0, 1.6)
@@ -95,10 +95,13 @@ def _tissue(rng: np.random.Generator, patches: tuple[int, int]) -> tuple[int, in
     return columns, rows, piece
 
 
-def _foci(rng: np.random.Generator, cells: Cells, piece: Cells) -> list[Cells]:
-    """Cells (n, 2) of each focus: those nearest to a centre of its own, along a wavy front, within one piece."""
-    most = max(int(MOST_TUMOUR * len(cells)), LEAST_TUMOUR)
-    total = round(float(np.exp(rng.uniform(np.log(LEAST_TUMOUR), np.log(most)))))
+def tumour_foci(rng: np.random.Generator, cells: Cells, piece: Cells, *, least: int = LEAST_TUMOUR) -> list[Cells]:
+    """Cells (n, 2) of each focus: those nearest to a centre of its own, along a wavy front, within one piece.
+
+    All foci together have ``least`` cells at least.
+    """
+    most = max(int(MOST_TUMOUR * len(cells)), least)
+    total = round(float(np.exp(rng.uniform(np.log(least), np.log(most)))))
     count = int(np.clip(rng.integers(1, 4), 1, max(1, total // 10)))
     parts = np.maximum(np.rint(rng.dirichlet(np.full(count, 3.0)) * total), LEAST_TUMOUR).astype(int)
     wave = smooth_noise(rng, (piece.shape[1], piece.shape[0]), scale=4.0)
@@ -121,7 +124,7 @@ def _outlines(foci: list[Cells]) -> Iterator[Polygon]:
     yield from shapely.get_parts(shapely.union_all(boxes))
 
 
-def _zones(rng: np.random.Generator, size: tuple[int, int]) -> Cells:
+def tile_zones(rng: np.random.Generator, size: tuple[int, int]) -> Cells:
     """Kind of normal tile of every cell (rows, columns): zones whose shares of the slide are drawn."""
     share = rng.dirichlet(np.full(KINDS, 1.0))
     fields = np.stack([smooth_noise(rng, size, scale=_ZONE) for _ in range(KINDS)])
@@ -131,7 +134,7 @@ def _zones(rng: np.random.Generator, size: tuple[int, int]) -> Cells:
     return kinds.astype(np.int64)
 
 
-class _Deck:
+class TileDeck:
     """Tiles in random order, each as often as any other of its kind."""
 
     def __init__(self, rng: np.random.Generator, pool: TilePool):

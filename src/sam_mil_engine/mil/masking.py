@@ -16,6 +16,10 @@ from .aggregator import BagTensors
 
 Strategy = Callable[[BagTensors, int, ModelSettings], Tensor]
 
+#: Pixels of the segmentation image that a patch counts as where areas are counted in patches: the half-way point of
+#: the paper, 5,000 pixels, is then 300 patches, as with patches of 512 px on a slide of CAMELYON-16.
+PIXELS_OF_PATCH = 5000 / 300
+
 
 def removed_per_group(sizes: Tensor, areas: Tensor, settings: ModelSettings) -> Tensor:
     """How many patches SG2M takes out of each group (SAM-MIL Eq. 5, 7).
@@ -27,7 +31,7 @@ def removed_per_group(sizes: Tensor, areas: Tensor, settings: ModelSettings) -> 
     sizes
         (K,) int64 patches in each group, n_k.
     areas
-        (K,) segment areas A_k in pixels of the segmentation image.
+        (K,) segment areas A_k in pixels of the segmentation image (:func:`mask_areas`).
 
     Returns
     -------
@@ -39,6 +43,14 @@ def removed_per_group(sizes: Tensor, areas: Tensor, settings: ModelSettings) -> 
     return torch.minimum(wanted, (sizes - 1).clamp(min=0))
 
 
+def mask_areas(bag: BagTensors, settings: ModelSettings) -> Tensor:
+    """(L,) A_k of Eq. 5: the paper's area in pixels, or the patches of the segment times ``PIXELS_OF_PATCH``."""
+    if settings.mask_area == "raster":
+        return bag.group_area
+    patches = torch.bincount(bag.member_group, minlength=bag.n_groups)
+    return patches.to(bag.group_area.dtype) * PIXELS_OF_PATCH
+
+
 def keep_by_group(bag: BagTensors, n_tokens: int, settings: ModelSettings) -> Tensor:
     """SG2M (Eq. 5-10): large segments lose many of their patches, small ones few; group tokens stay.
 
@@ -48,7 +60,8 @@ def keep_by_group(bag: BagTensors, n_tokens: int, settings: ModelSettings) -> Te
     """
     n, unsegmented = len(bag), bag.n_groups
     group = torch.where(bag.group_of_patch < 0, unsegmented, bag.group_of_patch)
-    areas = torch.cat([bag.group_area, bag.group_area.new_ones(1)])
+    areas = mask_areas(bag, settings)
+    areas = torch.cat([areas, areas.new_ones(1)])
     sizes = torch.bincount(group, minlength=unsegmented + 1)
     removed = removed_per_group(sizes, areas, settings)
     order = torch.randperm(n, device=group.device)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from .abmil import AbMil
 from .aggregator import BagTensors, Loss
 from .attention import masked_softmax
+from .consistency import FORMS
 from .masking import STRATEGIES
 
 
@@ -16,9 +17,9 @@ class SamMil(AbMil):
     """AB-MIL over patches and group features, trained with three losses (methods §2).
 
     L = CE(masked bag) + alpha mean CE(pseudo-bags) + beta L_con (Eq. 13). All three share one projection and one
-    scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly. Beta is the
-    paper's in bags of ``consistency_patches`` patches and means the same in bags of any other size; with 0 it is
-    the paper's number whatever the size.
+    scoring of the tokens. Without groups, mask, pseudo-bags and consistency it is AB-MIL exactly. L_con (Eq. 7) has
+    three forms (``consistency.py``). In the form ``variance`` beta is meant for bags of ``consistency_patches``
+    patches and means the same in bags of any other size; with 0 it is the paper's number whatever the size.
 
     With ``settings.as_released`` it behaves in training as the code released with the paper does when it is run as
     its README says: the masked bag loses its group tokens; its logits are overwritten by those of the last
@@ -45,13 +46,14 @@ class SamMil(AbMil):
         if len(parts) and settings.pseudo_bag_weight:
             terms["pseudo_bags"] = settings.pseudo_bag_weight * losses[1:].mean()
         if settings.consistency_weight:
-            terms["consistency"] = self.consistency_weight(len(bag)) * consistency(patch_scores, bag)
+            disagreement = FORMS[settings.consistency](patch_scores, bag)
+            terms["consistency"] = self.consistency_weight(len(bag)) * disagreement
         return Loss(total=torch.stack(list(terms.values())).sum(), terms=terms, logits=logits[0])
 
     def consistency_weight(self, n_patches: int) -> float:
         """Beta of Eq. 13, for a bag of this size (``consistency_patches``)."""
         settings = self.settings
-        if not settings.consistency_patches or settings.as_released:
+        if settings.consistency != "variance" or not settings.consistency_patches or settings.as_released:
             return settings.consistency_weight
         return settings.consistency_weight * (n_patches / settings.consistency_patches) ** 2
 
@@ -76,18 +78,3 @@ def pseudo_bags(n_tokens: int, parts: int, *, device: torch.device) -> Tensor:
         return torch.zeros((0, n_tokens), dtype=torch.bool, device=device)
     part = (torch.arange(n_tokens, device=device) % parts)[torch.randperm(n_tokens, device=device)]
     return part == torch.arange(parts, device=device)[:, None]
-
-
-def consistency(scores: Tensor, bag: BagTensors) -> Tensor:
-    """Spatial consistency of attention (Eq. 7): how far the patches of a group disagree (supplement §6).
-
-    L_con = sum_k 1/n_k sum_{i in group k} (a_i - mean_k)^2, with a = softmax of the patch scores (N,) and the
-    groups a partition; patches of no segment have no spatial claim and are left out. O(N), no N x N matrix.
-    """
-    attention = torch.softmax(scores, dim=0)
-    spare = bag.n_groups  # one more group takes the unsegmented patches and counts for nothing
-    group = torch.where(bag.group_of_patch < 0, spare, bag.group_of_patch)
-    share = 1 / torch.bincount(group, minlength=spare + 1).clamp(min=1)  # 1 / n_k
-    mean = attention.new_zeros(spare + 1).index_add(0, group, attention) * share
-    deviation = (attention - mean[group]) ** 2 * share[group]
-    return deviation.masked_fill(group == spare, 0).sum()

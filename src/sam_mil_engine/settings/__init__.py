@@ -6,6 +6,7 @@ made with these settings are kept, so that results of different settings are nev
 
 from .base import Settings, key
 from .models import (
+    BEFORE,
     ClamSettings,
     DsmilSettings,
     DtfdSettings,
@@ -36,6 +37,7 @@ from .process import (
 from .train import LATER, PLACE, PROTOCOLS, DemoSettings, ProtocolSettings, TrainSettings, protocol_named
 
 __all__ = [
+    "BEFORE",
     "EMBEDDED_SEGMENTER",
     "FINE_SEGMENTS_MPP",
     "FORMER_PARTS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -186,21 +187,33 @@ class ModelSettings(Settings):
         "sg2m", "Mask", "SG2M and the other mask strategies of the paper's Figure 3."
     )
     mask_ratio: float = setting(0.9, "Masked groups", "Share of the groups that are masked at most.", ge=0, le=1)
+    mask_area: Literal["raster", "patches"] = setting(
+        "raster",
+        "Area of a segment",
+        "In which unit SG2M counts it: pixels of the segmentation image, as in the paper, or patches, so that a"
+        " large and a small slide are masked alike (mil/masking.py).",
+    )
     mask_a: float = setting(
         5e-4, "Mask a", "Slope of the share of masked patches over the size of a group (Eq. 5)."
     )
     mask_b: float = setting(-2.5, "Mask b", "Offset of the share of masked patches (Eq. 5).")
     pseudo_bags: int = setting(5, "Pseudo-bags", "Pseudo-bags per slide and step; 0 makes none.", ge=0, le=64)
     pseudo_bag_weight: float = setting(0.5, "Pseudo-bag weight", "Weight of the loss of pseudo-bags.", ge=0)
+    consistency: Literal["variance", "released", "relative"] = setting(
+        "variance",
+        "Consistency",
+        "Form of the spatial consistency: variance, as the paper's text has it; released, as the code released with"
+        " it counts; relative, of attention relative to the mean patch, free of size (mil/consistency.py).",
+    )
     consistency_weight: float = setting(
-        1000.0, "Consistency weight", "Weight of the spatial consistency (Eq. 7).", ge=0
+        1000.0, "Consistency weight", "Weight of the spatial consistency (Eq. 7); 0 leaves it out.", ge=0
     )
     consistency_patches: int = setting(
         8000,
         "Consistency patches",
-        "Size of the bags for which the weight is meant. The term is a sum of squared attention weights and falls"
-        " with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is fixed, as"
-        " the paper prints it; in bags of a few hundred patches the term then outweighs the class"
+        "Of variance: size of the bags for which the weight is meant. The term is a sum of squared attention and"
+        " falls with 1/N^2; taken times (N / patches)^2 it counts alike in bags of every size. 0: the weight is"
+        " fixed, as the paper prints it; in bags of a few hundred patches the term then outweighs the class"
         " (studies/demo_cohort.md).",
         unit="patches",
         ge=0,
@@ -220,3 +233,7 @@ class ModelSettings(Settings):
     ibmil: IbmilSettings = IbmilSettings()
     mhim: MhimSettings = MhimSettings()
     srmil: SrmilSettings = SrmilSettings()
+
+
+#: Fields of :class:`ModelSettings` that earlier runs do not have, and what those did: no part of a run's key then.
+BEFORE: Mapping[str, object] = {"consistency": "variance", "mask_area": "raster"}

@@ -13,7 +13,7 @@ from .. import layout
 from ..errors import DataError, ProjectError
 from ..files import atomic_write
 from ..provenance import versions
-from ..settings import LATER, PLACE, TrainSettings, key
+from ..settings import BEFORE, LATER, PLACE, TrainSettings, key
 from ..tables.cells import nfc
 from ..tables.reading import read_frame, read_records
 from ..tables.writing import csv_frame
@@ -82,6 +82,9 @@ def begin_run(
     file = out_dir / layout.SETTINGS
     unchanged = {name for name in LATER if getattr(settings, name) == getattr(TrainSettings(), name)}
     plan = settings.model_dump(mode="json", exclude={*PLACE, *unchanged})
+    for name, value in BEFORE.items():
+        if plan["model"][name] == value:
+            del plan["model"][name]
     # Other settings or other slides are another run.
     run_key = key(plan, list(classes), [[s.repeat, s.fold, s.train, s.val, s.test] for s in splits])
     if file.exists():

@@ -20,7 +20,8 @@ LABEL = torch.tensor(1)
 
 def model(**options: object) -> SamMil:
     torch.manual_seed(0)
-    settings = ModelSettings.parse({"name": "sam-mil", "hidden": 16, "attention": 8, "dropout": 0, **options})
+    small = {"name": "sam-mil", "hidden": 16, "attention": 8, "dropout": 0, "consistency_weight": 1000.0}
+    settings = ModelSettings.parse({**small, **options})
     built = build_aggregator(settings, dim=12, n_classes=2)
     assert isinstance(built, SamMil)
     return built.train()

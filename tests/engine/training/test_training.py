@@ -43,7 +43,7 @@ RUN_FILES = ["curves.png", "history.csv", "metrics.json", "predictions.csv", "se
 
 
 def quick(name: str = "sam-mil", **options: object) -> TrainSettings:
-    model = ModelSettings(name=name, hidden=64, attention=32)
+    model = ModelSettings(name=name, hidden=64, attention=32, consistency_weight=1000.0)
     values = {
         "epochs": 12,
         "min_epochs": 4,
