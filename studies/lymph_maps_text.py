@@ -181,7 +181,7 @@ def document(work: Path) -> str:
     for title, found in (("Validation", validation), ("Test, looked at once, after the choice", tests)):
         for size in SIZES if found else ():
             seeds = len(found.get((size, BASE), {}))
-            parts += [f"## {title}: about {size:,} patches a slide, {seeds} seeds", table(found, size)]
+            parts += [f"## {title}: about {size:,} patches per slide, {seeds} seeds", table(found, size)]
     reading = Path(__file__).with_name("lymph_maps_reading.txt")
     parts += [reading.read_text(encoding="utf-8").strip()] if reading.exists() else []
     text = "\n\n".join([*parts, _TAIL.format(**facts).strip()])
