@@ -63,7 +63,9 @@ def random_bag(slide_id: str, n: int, dim: int, seed: int) -> FeatureBag:
 def epochs(args: argparse.Namespace) -> list[dict[str, float | str]]:
     names = [f"slide-{number}" for number in range(args.slides)]
     store = BagStore(
-        {name: Path(name) for name in names}, {name: i % 2 for i, name in enumerate(names)}, device=args.device
+        {name: (Path(name),) for name in names},
+        {name: i % 2 for i, name in enumerate(names)},
+        device=args.device,
     )
     for number, name in enumerate(names):
         store.offer(name, random_bag(name, args.patches, args.dim, number))

@@ -18,7 +18,7 @@ from sam_mil_engine.mil.bag_tensors import BagTensors
 from sam_mil_engine.mil.building import build_aggregator
 from sam_mil_engine.models.aggregators import AGGREGATORS
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.settings import ModelSettings, TrainSettings
+from sam_mil_engine.settings import LATER, PLACE, ModelSettings, TrainSettings
 from sam_mil_engine.training.bag_store import Example
 from sam_mil_engine.training.fitting import train_epoch
 from sam_mil_engine.training.loop import train
@@ -207,3 +207,13 @@ def test_the_commands_take_a_recipe(cohort: Cohort, tmp_path: Path) -> None:
     assert rates == {"abmil": ("paper", 1e-4, 1), "mean": ("paper", 2e-4, 1)}
     told = CliRunner().invoke(app, ["compare-models", str(tmp_path / "runs")], catch_exceptions=False)
     assert "recipe: paper" in told.stdout
+    file = tmp_path / "runs" / "mean" / "settings.json"
+    file.write_text(file.read_text().replace('"recipe": "paper"', '"recipe": "shared"'))
+    told = CliRunner().invoke(app, ["compare-models", str(tmp_path / "runs")], catch_exceptions=False)
+    assert "recipes: abmil paper, mean shared" in told.stdout
+
+
+def test_settings_that_came_later_leave_the_key_of_older_runs_as_it_was() -> None:
+    first = {"model", "optimizer", "epochs", "learning_rate", "weight_decay", "patience", "min_epochs", "seed"}
+    first |= {"val_fraction", "test_fraction", "threshold_rule", "classes", "precision", "cache_dtype"}
+    assert set(TrainSettings.model_fields) - PLACE - LATER == first
