@@ -53,5 +53,5 @@ def test_what_a_model_folder_says_of_segments_is_read_back():
 
 def test_bags_of_different_cuts_have_no_cuts_in_common(tmp_path):
     one, two = (Expects(3, segmenter="regions", superpixels=800, cuts=cuts) for cuts in ((8,), (4,)))
-    both = common_kind({"a": one, "b": two}, {"a": tmp_path, "b": tmp_path})
+    both = common_kind({tmp_path / "a": one, tmp_path / "b": two})
     assert (both.segmenter, both.cuts) == ("regions", None)

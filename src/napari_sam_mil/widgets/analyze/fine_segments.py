@@ -11,8 +11,8 @@ from sam_mil_engine.settings import FINE_SEGMENTS_MPP
 from ..parts import ShortCombo
 
 _COST = (
-    "About {seconds} of a processor's time for each mm² of tissue without a SAM, much more with one; a slide of"
-    " 200 mm² has some thousand segments"
+    "About one second of a processor core for each mm² of tissue without a SAM, and about 40 segments; a SAM takes"
+    " as long for every tile of 3 mm² as for one image"
 )
 #: Text, changes of the settings, tooltip.
 _CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -26,12 +26,12 @@ _CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         f"On: {FINE_SEGMENTS_MPP:g} µm per pixel",
         {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": False},
-        f"Segments from about 50 µm on, in tiles of the tissue. {_COST.format(seconds='one second')}",
+        f"Segments from about 50 µm on, in tiles of the tissue. {_COST}",
     ),
     (
         f"On, and one image ({FINE_SEGMENTS_MPP:g} µm)",
         {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": True},
-        f"Small and large segments together. {_COST.format(seconds='one second')}",
+        f"Small and large segments together. {_COST}",
     ),
 )
 
