@@ -45,7 +45,7 @@ def measure(slide: Path, small: Path, folder: Path, arguments: argparse.Namespac
     area_mm2 = float(found.tissue.area_px0.sum()) * mpp[0] * mpp[1] / 1e6
     del found
     before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak counts from here
     start, cpu = time.perf_counter(), time.process_time()
     done = process_slide(slide, folder / "large", tools=tools, stages=["segments"])
     return {
