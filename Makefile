@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/demo
 
-.PHONY: help install demo screenshots test check format clean
+.PHONY: help install demo screenshots test gpu check format clean
 
 help:
 	@echo "make demo     set up, then the whole story on slides made here; opens napari if there is a display"
 	@echo "make screenshots  set up, then the pictures of docs/gallery, on slides made here"
 	@echo "make test     set up, then every test and check"
 	@echo "make install  set up only: system libraries where root may install them, and $(VENV)"
+	@echo "make gpu      set up, then what only a CUDA device can show, in ten minutes"
 	@echo "make check    the checks without the tests"
 	@echo "make format   let ruff format and mend"
 	@echo "make clean    remove $(VENV) and everything that can be made again"
@@ -37,6 +38,9 @@ test: $(STAMP) check
 	QT_API=pyside6 sh scripts/with-display.sh $(BIN)/python -m pytest -n auto --dist loadgroup
 	QT_API=pyqt6 PYTEST_QT_API=pyqt6 sh scripts/with-display.sh $(BIN)/python -m pytest \
 		tests/plugin/test_first_slide.py tests/plugin/test_docks.py tests/plugin/napari_compat
+
+gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py --output out/gpu.json
 
 check: $(STAMP)
 	$(BIN)/ruff check .

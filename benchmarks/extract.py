@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measured import keep
+from measured import device_named, forget_peak, keep, peak_bytes, wait
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.features.patch_stream import PatchStream
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    device = device_named(args.device)
     torch.set_num_threads(args.threads)
     features = FeatureSettings(encoder=args.encoder, precision=args.precision, batch_size=args.batch_size)
     settings = ProcessSettings(tiles=TileSettings(patch_size=args.patch_size), features=features)
@@ -102,10 +103,12 @@ def main() -> None:
         systems = {"encoder alone": alone, "one by one": run(0), "overlapped": run(1)}
         times: dict[str, list[float]] = {name: [] for name in systems}
         work: dict[str, list[float]] = {name: [] for name in systems}
+        forget_peak(device)
         for _ in range(args.repeats):
             for name, system in systems.items():
                 start, worked = time.perf_counter(), time.process_time()
                 system()
+                wait(device)
                 times[name].append(time.perf_counter() - start)
                 work[name].append(time.process_time() - worked)
 
@@ -128,7 +131,8 @@ def main() -> None:
             f"{name:>14} {best:>9.2f} {median:>10.2f} {count / best:>10.1f} {row['share']:>12.1%}"
             f" {row['share_of_medians']:>10.1%} {row['share_of_cpu']:>8.1%}"
         )
-    keep({**{k: v for k, v in vars(args).items() if k != "json"}, "patches": count, "rows": rows}, args.json)
+    setting = {name: value for name, value in vars(args).items() if name != "json"}
+    keep({**setting, "patches": count, "peak_bytes": peak_bytes(device), "rows": rows}, args.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """SAM's automatic masks: this engine against ``SamAutomaticMaskGenerator``, with the same weights and settings.
 
-    python benchmarks/sam_automatic.py [--models small vit_b] [--points 32] [--size 1024] [--crop-layers 1]
-                                       [--repeats 1] [--threads 2] [--device cpu] [--json FILE]
+    python benchmarks/sam_automatic.py [--models small vit_b vit_h] [--points 32] [--size 1024] [--crop-layers 1]
+                                       [--images 1] [--points-per-batch 0] [--repeats 1] [--threads 2]
+                                       [--device cpu] [--json FILE]
 
 Every run is a process of its own, so that its peak memory is its own; the runs of the systems take turns, so that a
 slow moment of the machine hits all alike, and the fastest of each counts. The weights are random ones whose masks
@@ -9,13 +10,16 @@ are blots that differ from prompt to prompt (``tests/whole_sams.py``), saved onc
 dropped for its predicted IoU: that spares the engine, but not Meta's generator, the making of it. Masks are matched
 to Meta's one to one by intersection over union; unmatched ones of Meta's count as 0. On a machine that others use,
 the seconds of processor time (of all threads) are the fairer figure.
+
+With ``--device cuda``, meant for less than five minutes, each run computes a small image first, which starts the
+GPU's libraries, and memory is what torch gave out on the GPU. With several images, the engine takes them at once,
+as it takes tiles of a slide, and Meta's generator one by one; seconds are those of one image.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,16 +27,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-from measured import keep
+from measured import device_named, forget_peak, keep, peak_bytes, wait
 
 SYSTEMS = {"Meta": None, "fp32": "float32", "bf16": "bfloat16"}
+#: Width, depth and heads of Meta's image encoders.
+SHAPES = {"vit_b": (768, 12, 12), "vit_h": (1280, 32, 16)}
 #: Low, so that random masks survive by the hundred, for either model.
 STABILITY = 0.1
 
 
-def synthetic_image(size: int) -> np.ndarray:
+def synthetic_image(size: int, seed: int = 0) -> np.ndarray:
     """Blobs of three colours on white, slightly noisy: (size, size, 3) uint8."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:size, :size]
     image = np.full((size, size, 3), 240)
     for colour in ((180, 90, 150), (110, 60, 140), (220, 150, 190)):
@@ -43,12 +49,13 @@ def synthetic_image(size: int) -> np.ndarray:
 
 
 def build(model: str):
-    """The model with random weights; vit_b is Meta's ViT-B, small sees 256 px."""
+    """The model with random weights; vit_b and vit_h are Meta's shapes, small sees 256 px."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from whole_sams import build_whole_sam
 
-    if model == "vit_b":
-        return build_whole_sam(side=1024, width=768, depth=12, heads=12, channels=256, window=14, mlp=2048)
+    if model in SHAPES:
+        width, depth, heads = SHAPES[model]
+        return build_whole_sam(side=1024, width=width, depth=depth, heads=heads, channels=256, window=14, mlp=2048)
     return build_whole_sam(side=256, width=64, channels=256)
 
 
@@ -62,15 +69,21 @@ def work(args: argparse.Namespace) -> None:
         print("{}")
         return
     sam = build_from(args)
-    image = synthetic_image(args.size)
+    images = [synthetic_image(args.size, seed) for seed in range(args.images)]
+    masks_of = metas_masks if args.run == "Meta" else our_masks
     device = torch.device(args.device)
-    loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device.type != "cpu":
+        masks_of(sam, images[:1], argparse.Namespace(**{**vars(args), "points": 2, "crop_layers": 0}))
+    loaded = peak_bytes(device)
+    forget_peak(device)
     start, cpu_start = time.perf_counter(), time.process_time()
-    masks = metas_masks(sam, image, args) if args.run == "Meta" else our_masks(sam, image, args)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated()
+    masks = masks_of(sam, images, args)
+    wait(device)
+    seconds, cpu_seconds = (
+        (now - before) / len(images)
+        for now, before in ((time.perf_counter(), start), (time.process_time(), cpu_start))
+    )
+    peak = peak_bytes(device)
     np.save(args.work / "masks.npy", np.packbits(masks.reshape(len(masks), -1), axis=1))
     print(
         json.dumps(
@@ -92,7 +105,8 @@ def build_from(args: argparse.Namespace):
     return sam.to(args.device).eval()
 
 
-def metas_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+def metas_masks(sam, images: list[np.ndarray], args: argparse.Namespace) -> np.ndarray:
+    """All masks of the first image; those of the others are computed too."""
     from segment_anything import SamAutomaticMaskGenerator
 
     generator = SamAutomaticMaskGenerator(
@@ -102,12 +116,15 @@ def metas_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
         stability_score_thresh=STABILITY,
         crop_n_layers=args.crop_layers,
         crop_n_points_downscale_factor=2,
+        points_per_batch=args.points_per_batch or 64,
     )
-    masks = [record["segmentation"] for record in generator.generate(image) if record["area"]]
-    return np.array(masks, dtype=bool).reshape(-1, *image.shape[:2])
+    records, *_ = [generator.generate(image) for image in images]
+    masks = [record["segmentation"] for record in records if record["area"]]
+    return np.array(masks, dtype=bool).reshape(-1, *images[0].shape[:2])
 
 
-def our_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
+def our_masks(sam, images: list[np.ndarray], args: argparse.Namespace) -> np.ndarray:
+    """As :func:`metas_masks`."""
     from sam_mil_engine.geometry import Frame
     from sam_mil_engine.segment.automatic import AutomaticSegmenter
     from sam_mil_engine.segment.image import SegmentationImage
@@ -120,13 +137,13 @@ def our_masks(sam, image: np.ndarray, args: argparse.Namespace) -> np.ndarray:
         crop_n_layers=args.crop_layers,
         crop_n_points_downscale_factor=2,
         precision=SYSTEMS[args.run],
+        points_per_batch=args.points_per_batch or None,
     )
-    shown = SegmentationImage(
-        rgb=image, frame=Frame((0.0, 0.0), (1.0, 1.0)), tissue=np.ones(image.shape[:2], dtype=bool)
-    )
-    segments = AutomaticSegmenter(sam, name="benchmark", version="", settings=settings).segment(shown)
+    frame, tissue = Frame((0.0, 0.0), (1.0, 1.0)), np.ones(images[0].shape[:2], dtype=bool)
+    shown = [SegmentationImage(rgb=image, frame=frame, tissue=tissue) for image in images]
+    segments = AutomaticSegmenter(sam, name="benchmark", version="", settings=settings).segment_many(shown)[0]
     masks = [segments.mask(number) for number in range(len(segments))]
-    return np.array(masks, dtype=bool).reshape(-1, *image.shape[:2])
+    return np.array(masks, dtype=bool).reshape(-1, *images[0].shape[:2])
 
 
 def mean_iou(reference: np.ndarray, found: np.ndarray) -> float:
@@ -168,16 +185,19 @@ def compare(model: str, args: argparse.Namespace) -> list[dict]:
 def run_alone(run: str, args: argparse.Namespace, model: str) -> dict:
     options = {"points": args.points, "size": args.size, "crop-layers": args.crop_layers}
     options |= {"threads": args.threads, "device": args.device, "run": run, "work": args.work, "models": model}
+    options |= {"images": args.images, "points-per-batch": args.points_per_batch}
     command = [sys.executable, __file__, *(f"--{name}={value}" for name, value in options.items())]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=["small", "vit_b"], default=["small", "vit_b"])
+    parser.add_argument("--models", nargs="+", choices=["small", *SHAPES], default=["small", "vit_b"])
     parser.add_argument("--points", type=int, default=32)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--crop-layers", type=int, default=1)
+    parser.add_argument("--images", type=int, default=1)
+    parser.add_argument("--points-per-batch", type=int, default=0, help="0: as each chooses itself")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -188,6 +208,7 @@ def main() -> None:
     if args.run:
         work(args)
         return
+    args.device = str(device_named(args.device))
     print(f"{args.points} points a side, {args.size} px, {args.crop_layers} crop layers, {args.threads} threads")
     heads = ("model", "system", "seconds", "faster", "CPU s", "fewer", "peak MiB", "share", "masks", "IoU")
     print(" ".join(f"{head:>8}" for head in heads))
@@ -208,9 +229,7 @@ def main() -> None:
             )
             print(" ".join(f"{value:>8}" for value in shown), flush=True)
             rows.append(row)
-    setting = {
-        name: getattr(args, name) for name in ("points", "size", "crop_layers", "threads", "device", "repeats")
-    }
+    setting = {name: value for name, value in vars(args).items() if name not in ("json", "run", "work", "models")}
     keep({**setting, "rows": rows}, args.json)
 
 

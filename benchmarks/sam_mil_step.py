@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from measured import keep
+from measured import device_named, forget_peak, keep, peak_bytes, wait
 from torch import nn
 
 from sam_mil_engine.mil.aggregator import BagTensors
@@ -89,11 +89,6 @@ def measure(steps: dict[str, Callable[[], None]], count: int, device: torch.devi
     return times
 
 
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patches", type=int, nargs="+", default=[2000, 8000, 20000])
@@ -106,12 +101,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    device = torch.device(args.device)
+    device = device_named(args.device)
     print(f"{args.groups} groups, D = {args.dim}, {args.device}, {args.threads} threads, {args.steps} steps, ms")
     print(f"{'patches':>8} {'plain AB-MIL':>14} {'abmil':>8} {'sam-mil':>8} {'ratio':>7} {'of medians':>11}")
     rows = []
     for n in args.patches:
         bag = random_bag(n, args.groups, args.dim, device)
+        forget_peak(device)
         times = measure(steps_for(bag, args.dim, device), args.steps, device)
         best = {name: 1000 * min(values) for name, values in times.items()}
         median = {name: 1000 * statistics.median(values) for name, values in times.items()}
@@ -120,7 +116,9 @@ def main() -> None:
             f"{n:>8} {best['plain AB-MIL']:>14.1f} {best['abmil']:>8.1f} {best['sam-mil']:>8.1f}"
             f" {ratio:>6.2f}x {ratio_of_medians:>10.2f}x"
         )
-        rows.append({"patches": n, "best_ms": best, "median_ms": median, "ratio": ratio})
+        rows.append(
+            {"patches": n, "best_ms": best, "median_ms": median, "ratio": ratio, "peak_bytes": peak_bytes(device)}
+        )
     result = {"groups": args.groups, "dim": args.dim, "device": args.device, "threads": args.threads, "rows": rows}
     keep(result, args.json)
 

@@ -18,10 +18,16 @@ the same folder, in this order: :func:`open_slide`, :func:`process_slide`, :func
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if sys.platform == "darwin":
+    # Torch reads it when it is first imported: what Apple's devices lack is then computed on the CPU.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 #: A public name -> the module that holds it.
 _MODULES = {

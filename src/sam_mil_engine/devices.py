@@ -54,6 +54,8 @@ def describe(device: torch.device) -> str:
         return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads)"
+    if device.type == "mps":
+        return f"{device} (float32 in place of float64; what torch lacks there runs on the CPU)"
     return str(device)
 
 

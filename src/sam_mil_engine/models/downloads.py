@@ -219,7 +219,11 @@ def _arriving(url: str, *, start: int) -> Iterator[_Answer | bytes]:
 def _open(url: str, start: int) -> Any:
     headers = {"Range": f"bytes={start}-"} if start else {}
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_PATIENCE)
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_PATIENCE)
     except urllib.error.HTTPError as error:
         error.close()
         raise
+    if url.startswith("https:") and not answer.url.startswith("https:"):
+        answer.close()
+        raise urllib.error.URLError(f"the server leads to {answer.url}, which is not encrypted")
+    return answer

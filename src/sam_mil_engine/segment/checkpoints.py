@@ -5,6 +5,7 @@ SAM 2.1 and MobileSAM are built by packages of others; each belongs to an extra 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,19 @@ def load_sam(path: Path, *, device: str = "auto") -> Sam:
         raise missing_package(card, where=path) from error
     except (RuntimeError, KeyError) as error:
         raise SegmentError(f"the weights do not fit SAM: {_first_lines(error)}", where=path, hint=_HINT) from error
-    return sam.to(pick_device(device)).eval()
+    return sam.to(_place_for(sam, pick_device(device))).eval()
+
+
+def _place_for(sam: Sam, device: torch.device) -> torch.device:
+    """Return the device, or the CPU for a SAM 2.1 on Apple's devices.
+
+    It pools arrays that do not lie in order in memory, which torch has computed wrongly there without an error
+    (pytorch issues 92531 and 175190).
+    """
+    if device.type != "mps" or not getattr(sam, "stretches", False):
+        return device
+    warnings.warn("SAM 2.1 runs on the CPU: on this device, torch may pool its images wrongly", stacklevel=3)
+    return torch.device("cpu")
 
 
 def missing_package(card: ModelCard, where: Path | None = None) -> SegmentError:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from ..devices import widest_float
+from ..devices import on_processor, widest_float
 
-#: Cells whose pixels are computed at a time: their temporary arrays stay below a few MiB.
-_CELLS = 2**14
+#: Cells whose pixels are computed at a time: their temporary arrays stay below a few MiB, on a GPU below 100.
+_CELLS, _CELLS_GPU = 2**14, 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,9 @@ class FullResolution:
         hit_columns = ((columns > 0) & (self._columns.per_start > 0))[:, self._columns.start_of_pixel]
         places = (crossed[0] | crossed[1] | crossed[2]).nonzero()
         cells = self._columns.cells(self._rows.cells(places, 1), 2)
-        for begin in range(0, len(cells), _CELLS):
-            mask, row, column = cells[begin : begin + _CELLS].T.contiguous()
+        step = _CELLS if on_processor(logits.device) else _CELLS_GPU
+        for begin in range(0, len(cells), step):
+            mask, row, column = cells[begin : begin + step].T.contiguous()
             pixels = self._pixels(logits, mask, row, column)
             place = (mask, self._rows.start[row], self._columns.start[column])
             for area, level, counted in zip(areas, levels, above, strict=True):

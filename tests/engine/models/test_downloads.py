@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import urllib.request
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -178,6 +179,15 @@ def test_a_redirect_to_another_host_is_followed_also_when_going_on(source, monke
     assert fetch(moved).read_bytes() == CONTENT
     assert source.starts == [0, 2**20]
     assert {host.split(":")[0] for host in source.hosts} == {"localhost"}
+
+
+def test_an_encrypted_address_that_leads_to_a_plain_one_is_refused(source, monkeypatch):
+    plain = f"http://127.0.0.1:{source.server_address[1]}/big.pth"
+    urlopen = urllib.request.urlopen
+    monkeypatch.setattr(urllib.request, "urlopen", lambda _request, timeout: urlopen(plain, timeout=timeout))
+    with pytest.raises(ModelError, match=r"leads to http://127\.0\.0\.1.*not encrypted"):
+        fetch(replace(file_of(source), source="https://models.example.org/big.pth"))
+    assert left(source) == []
 
 
 def test_a_slow_server_does_not_keep_a_person_who_cancels_waiting(source, monkeypatch):

@@ -131,6 +131,12 @@ def test_bfloat16_runs_and_stays_close(checkpoint, tissue_image):
     assert abs(exact[0] - close[0]) < 0.02
 
 
+def test_on_apples_devices_it_runs_on_the_cpu_and_says_so(checkpoint, monkeypatch):
+    monkeypatch.setattr(checkpoints, "pick_device", lambda _name: torch.device("mps"))
+    with pytest.warns(UserWarning, match=r"SAM 2\.1 runs on the CPU"):
+        assert checkpoints.load_sam(checkpoint).device.type == "cpu"
+
+
 def test_an_image_encoder_of_no_published_size_is_refused(checkpoint, monkeypatch):
     monkeypatch.setattr(shapes, "SHAPES", shapes.SHAPES[:-1])
     with pytest.raises(SegmentError, match=r"matches no SAM 2\.1.*96 x 12"):
