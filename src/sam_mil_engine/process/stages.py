@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..annotations.geojson import write_geojson
-from ..annotations.model import Annotation
+from ..annotations.masks import tissue_annotations
 from ..bag import h5
 from ..bag.partial import PartialFeatures, count_saved_rows
 from ..devices import pick_device, reading_threads
@@ -24,7 +24,6 @@ from ..errors import SlideError
 from ..ngff import write_ome_zarr
 from ..segment.titles import segments_title
 from ..settings import STAGES
-from ..slide.tissue_regions import TissueRegions
 from .job import SlideJob, depends
 
 if TYPE_CHECKING:
@@ -57,16 +56,6 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)
         h5.mark_stage(file, "tissue", key)
-
-
-def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
-    """Tissue pieces as annotations of the class ``Tissue``."""
-    from shapely import Polygon
-
-    return [
-        Annotation(name=f"Tissue {number}", classification="Tissue", polygon=Polygon(outer, holes))
-        for number, (outer, holes) in enumerate(tissue.polygons_px0, start=1)
-    ]
 
 
 def tile_stage(job: SlideJob, key: str) -> None:
