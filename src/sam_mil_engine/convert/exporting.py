@@ -179,7 +179,11 @@ def export_slides(
     if to == "qupath":
         writer = partial(qupath.write, scores=scores, annotations=annotations)
     elif scores is not None or annotations is not None:
-        raise SettingsError("scores and annotations are written for QuPath only", hint="Use --to qupath")
+        raise SettingsError(
+            "scores and annotations are written for QuPath only",
+            hint="Use --to qupath",
+            window_hint="Press “Send to QuPath…” in the Segments dock",
+        )
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)

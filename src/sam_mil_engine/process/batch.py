@@ -20,8 +20,7 @@ from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.finding import require_own_names
 from ..slide.info import slide_id_of
-from .encoder_access import require_encoders
-from .job import Tools
+from .job import Tools, require_encoders
 from .project import LockedError, Project
 from .results import ProcessedSlide, SlideResult
 from .runner import SlideRun, check_stages, finish, run_slide

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bag import h5
-from ..errors import SlideError
+from ..errors import EncoderError, SlideError
 from ..features.loading import recorded_name
+from ..models.access import require_access
 from ..progress import ProgressCallback
 from ..settings import ProcessSettings, key
+from ..slide.info import slide_id_of
 from ..slide.reader import Slide
 from ..slide.tile_grid import TileGrid
 from ..slide.tissue_regions import TissueRegions
@@ -104,6 +107,33 @@ NEEDS: dict[str, tuple[str, ...]] = {
 def depends(stage: str, on: str) -> bool:
     """Whether ``stage`` is, or is made from, the result of ``on``."""
     return stage == on or any(depends(name, on) for name in NEEDS[stage])
+
+
+def require_encoders(project: Project, paths: Sequence[Path], tools: Tools, *, stages: Collection[str]) -> None:
+    """Refuse a run whose encoders could not be loaded, before it spends hours on tissue and segments.
+
+    An encoder whose features all slides have already is not needed.
+
+    Raises
+    ------
+    EncoderError
+        Naming the encoder, what is missing and what to do.
+    """
+    if "features" not in stages:
+        return
+    features = tools.settings.features
+    for name, side in zip(features.encoders, (None, *features.more_encoders), strict=True):
+        try:
+            require_access([name])
+        except EncoderError:
+            if not all(_is_encoded(project.bag(slide_id_of(path), side), tools, name) for path in paths):
+                raise
+
+
+def _is_encoded(bag: Path, tools: Tools, encoder: str) -> bool:
+    """Whether a bag has the features of its patches, made with the same settings."""
+    done = h5.read_stages(bag)
+    return "tiles" in done and done.get("features") == tools.stage_key("features", "", done, encoder=encoder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from ..provenance import versions
 from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.info import slide_id_of, slide_sha
 from ..slide.reader import open_slide
-from .encoder_access import require_encoders
-from .job import NEEDS, SlideJob, Tools, depends
+from .job import NEEDS, SlideJob, Tools, depends, require_encoders
 from .project import Project, Record, slide_record
 from .results import ProcessedSlide
 from .stages import OWN_STAGES, RUN, begin_reading, follow
