@@ -135,6 +135,11 @@ def export_segments_geojson(viewer: Viewer) -> None:
     _press(viewer, "Segments", "geojson")
 
 
+def send_to_qupath(viewer: Viewer) -> None:
+    """Press *Send to QuPath…*."""
+    _press(viewer, "Segments", "qupath")
+
+
 def save_figure(viewer: Viewer) -> None:
     """Press *Save figure…*."""
     _press(viewer, "Figure", "button")

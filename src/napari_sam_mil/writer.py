@@ -20,9 +20,13 @@ from .analysis.source import LayerTag, tag_of
 from .background.waiting import wait_for
 from .layers.annotations import shape_annotations
 from .layers.outline_image import annotations_of_image
+from .session.annotations import snapshot_outlines
 
 if TYPE_CHECKING:
+    from sam_mil_engine.annotations.model import Annotation
     from sam_mil_engine.slide.info import SlideInfo
+
+    from .session.slide import SlideSession
 
 _CLASSES = {"tissue": "Tissue"}
 
@@ -85,8 +89,19 @@ def write_segments_geojson(
 ) -> str:
     """Write the segments of a table (``index`` counts from 1) as polygons, with their rows as measurements."""
     from sam_mil_engine.annotations.geojson import write_geojson
+
+    annotations, rows = _measured_segments(segments, table)
+    return str(write_geojson(path, annotations, info=info, properties=rows))
+
+
+def _measured_segments(
+    segments: Segments | None, table: Mapping[str, npt.NDArray[Any]]
+) -> tuple[list[Annotation], list[dict[str, float]]]:
+    """Return the segments of a table as annotations, and their rows as measurements."""
     from sam_mil_engine.annotations.masks import segment_annotations
 
+    if segments is None:
+        return [], []
     numbers = (np.asarray(table["index"]) - 1).tolist()
     annotations = segment_annotations(segments, numbers)
     if "name" in table:
@@ -97,7 +112,40 @@ def write_segments_geojson(
         {name: value for name, column in measured.items() if math.isfinite(value := float(column[number]))}
         for number in range(len(annotations))
     ]
-    return str(write_geojson(path, annotations, info=info, properties=rows))
+    return annotations, rows
+
+
+def save_for_qupath(path: str | Path, session: SlideSession) -> str:
+    """Write all that is known of a slide for QuPath: tissue, segments with their table, outlines, patches, scores.
+
+    The window stays responsive in the meantime.
+
+    Raises
+    ------
+    DataError
+        If nothing is known of the slide.
+    """
+    from sam_mil_engine.annotations.qupath import SlideObjects, write_for_qupath
+
+    analysis, info, table = session.analysis, session.source.info, session.table()
+    outlines = snapshot_outlines(session)
+    processed = None if analysis is None else analysis.processed
+
+    def write(_progress: object) -> str:
+        segments, measured = _measured_segments(None if processed is None else processed.segments, table)
+        grid = None if processed is None else processed.grid
+        found = SlideObjects(
+            tissue=None if processed is None else processed.tissue,
+            segments=segments,
+            measured=measured,
+            outlines=outlines().all,
+            coords_px0=None if grid is None else grid.coords_px0,
+            size_px0=None if grid is None else grid.size_px0,
+            scores=None if analysis is None else analysis.scores,
+        )
+        return str(write_for_qupath(path, found, info=info))
+
+    return str(wait_for(write, f"Saving {Path(path).name}"))
 
 
 def write_table(path: str | Path, table: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -1,10 +1,10 @@
-"""Images of a slide as multiscale OME-Zarr 0.5, which napari, QuPath and neuroglancer open."""
+"""Images of a slide as multiscale OME-Zarr: 0.5 for napari and neuroglancer, 0.4 for QuPath, which reads Zarr 2."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from .files import atomic_folder
 from .geometry import Frame
 
+#: Version of the standard: 0.5 is stored as Zarr 3, 0.4 as Zarr 2.
+NgffVersion = Literal["0.4", "0.5"]
 #: The coarsest level is at most this many pixels wide and high.
 _COARSEST = 256
 _CHUNK = 512
@@ -39,6 +41,7 @@ def write_ome_zarr(
     mpp: tuple[float, float] | None,
     name: str,
     channels: Sequence[str] = (),
+    version: NgffVersion = "0.5",
 ) -> None:
     """Write an image and its halves, quarters and so on, made by leaving pixels out (labels stay labels).
 
@@ -55,6 +58,8 @@ def write_ome_zarr(
         Where the image lies on the slide.
     mpp
         Micrometres per level-0 pixel (x, y); without it the axes are in level-0 pixels and carry no unit.
+    version
+        Of the standard.
 
     Raises
     ------
@@ -65,24 +70,36 @@ def write_ome_zarr(
 
     unit = {"type": "space", "unit": "micrometer"} if mpp else {"type": "space"}
     axes = [{"name": "y", **unit}, {"name": "x", **unit}]
-    ome: dict[str, Any] = {"version": "0.5"}
+    ome: dict[str, Any] = {}
     if channels:
         axes.insert(0, {"name": "c", "type": "channel"})
         ome["omero"] = {"channels": [{"label": channel} for channel in channels]}
     datasets = []
     with atomic_folder(path) as folder:
-        group = zarr.open_group(folder, mode="w", zarr_format=3)
+        group = zarr.open_group(folder, mode="w", zarr_format=2 if version == "0.4" else 3)
         for number, shape in enumerate(_level_shapes(image.shape)):
             chunks = (1,) * (image.ndim - 2) + tuple(min(_CHUNK, max(side, 1)) for side in shape[-2:])
             names = [axis["name"] for axis in axes]
-            array = group.create_array(
-                str(number), shape=shape, dtype=image.dtype, chunks=chunks, dimension_names=names
-            )
+            storage = _zarr_2() if version == "0.4" else {"dimension_names": names}
+            array = group.create_array(str(number), shape=shape, dtype=image.dtype, chunks=chunks, **storage)
             _fill(array, image, 2**number)
             transforms = _transform(frame, 2**number, mpp or (1.0, 1.0), extra=image.ndim - 2)
             datasets.append({"path": str(number), "coordinateTransformations": transforms})
-        ome["multiscales"] = [{"name": name, "axes": axes, "datasets": datasets}]
-        group.attrs["ome"] = ome
+        multiscale: dict[str, Any] = {"name": name, "axes": axes, "datasets": datasets}
+        if version == "0.4":
+            group.attrs.update({"multiscales": [{"version": version, **multiscale}], **ome})
+        else:
+            group.attrs["ome"] = {"version": version, **ome, "multiscales": [multiscale]}
+
+
+def _zarr_2() -> dict[str, Any]:
+    """Return how version 0.4 stores chunks: in nested folders, by a compressor that QuPath's reader knows."""
+    from numcodecs import Blosc
+
+    return {
+        "chunk_key_encoding": {"name": "v2", "separator": "/"},
+        "compressors": Blosc(cname="lz4", clevel=5, shuffle=Blosc.SHUFFLE),
+    }
 
 
 def _level_shapes(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

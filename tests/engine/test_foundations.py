@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +18,7 @@ from sam_mil_engine import errors, files
 from sam_mil_engine.devices import pick_device
 from sam_mil_engine.files import atomic_folder, atomic_path, atomic_write, writing_error
 from sam_mil_engine.geometry import Frame, area_um2, um_to_px0
-from sam_mil_engine.ngff import write_ome_zarr
+from sam_mil_engine.ngff import NgffVersion, write_ome_zarr
 from sam_mil_engine.settings import ProcessSettings, TileSettings, TissueSettings, key, tissue_preset
 
 finite = st.floats(-1e6, 1e6)
@@ -169,13 +172,14 @@ class TestFiles:
         assert error.hint
 
 
-def test_ome_zarr_opens_with_the_reference_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_zarr_opens_with_the_reference_reader(tmp_path: Path, version: NgffVersion) -> None:
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 
     labels = np.arange(700 * 600, dtype=np.int32).reshape(700, 600)
     frame = Frame((100, 40), (4, 8))
-    write_ome_zarr(tmp_path / "x.ome.zarr", labels, frame=frame, mpp=(0.5, 0.25), name="x")
+    write_ome_zarr(tmp_path / "x.ome.zarr", labels, frame=frame, mpp=(0.5, 0.25), name="x", version=version)
     location = parse_url(tmp_path / "x.ome.zarr")
     assert location is not None
     node = next(iter(Reader(location)()))
@@ -186,3 +190,10 @@ def test_ome_zarr_opens_with_the_reference_reader(tmp_path: Path) -> None:
     assert scale["scale"] == [8 * 0.25, 4 * 0.5]
     # the centre of the first raster pixel, in pixel-centre coordinates of level 0: origin + (downsample - 1) / 2
     assert translation["translation"] == [(40 + 3.5) * 0.25, (100 + 1.5) * 0.5]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        group = zarr.open_group(tmp_path / "x.ome.zarr", mode="r")
+    assert group.metadata.zarr_format == {"0.4": 2, "0.5": 3}[version]
+    if version == "0.4":  # QuPath reads it through jzarr: chunks in folders, Blosc or zlib
+        about = json.loads((tmp_path / "x.ome.zarr" / "0" / ".zarray").read_text())
+        assert (about["compressor"]["id"], about["dimension_separator"]) == ("blosc", "/")

@@ -263,12 +263,13 @@ class ModelsDock(Dock):
         one, two, foot = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         for button in (self.fetch_button, self.verify_button, self.remove_button):
             one.addWidget(button)
-        for button in (self.check_button, self.add_button, self.import_button):
+        for button in (self.add_button, self.import_button):
             two.addWidget(button)
         foot.addWidget(self.bar, 1)
         foot.addWidget(self.cancel)
         about.body.addWidget(self.facts)
         about.body.addWidget(self.card)
+        about.body.addWidget(self.check_button)
         about.body.addLayout(one)
         content = QWidget()
         column = QVBoxLayout(content)

@@ -23,6 +23,8 @@ from .outlines import Reader
 
 logger = logging.getLogger(__name__)
 
+#: What QuPath calls a patch of a regular grid.
+TILE = "tile"
 _LINES = frozenset({"Point", "MultiPoint", "LineString", "MultiLineString"})
 _GEOMETRIES = _LINES | {"Polygon", "MultiPolygon", "GeometryCollection"}
 _FEATURES = frozenset({"Feature", "FeatureCollection"})
@@ -57,6 +59,7 @@ def read(reader: Reader, content: Any, *, plane: tuple[int, int] | None = (0, 0)
         )
     features = _features(reader, content)
     reader.plane = _first_plane(features) if plane is None else plane
+    tiles = 0
     for number, feature in enumerate(features):
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             raise reader.error("it is not a Feature", element=f"features[{number}]")
@@ -64,6 +67,9 @@ def read(reader: Reader, content: Any, *, plane: tuple[int, int] | None = (0, 0)
         if not isinstance(properties, dict):
             raise reader.error("the properties are not an object", element=f"features[{number}]")
         name = str(properties.get("name") or f"Annotation {number}")
+        if properties.get("objectType") == TILE:
+            tiles += 1
+            continue
         element = f"features[{number}] {name!r}"
         geometry = feature.get("geometry")
         if (other := _plane(geometry)) not in (None, reader.plane):
@@ -73,6 +79,8 @@ def read(reader: Reader, content: Any, *, plane: tuple[int, int] | None = (0, 0)
         if area is not None and place is not None and place.bounds_px0 is not None:
             area = _moved(area, place.from_bounds)
         reader.add(name, _class_name(properties), area, placed=place is not None)
+    if tiles:
+        reader.note(f"{tiles} tiles, which are no outlines but a map of patches, were left out")
 
 
 def _features(reader: Reader, content: Any) -> list[Any]:
@@ -155,6 +163,7 @@ def write_geojson(
     *,
     info: SlideInfo | SlidePlace | None,
     properties: Sequence[Mapping[str, Any]] | None = None,
+    kinds: Sequence[str] | None = None,
 ) -> Path:
     """Write annotations so that QuPath reads them; the file appears whole or not at all.
 
@@ -170,17 +179,23 @@ def write_geojson(
         says so.
     properties
         More properties for each annotation, JSON values by name; numbers among them become QuPath measurements.
+    kinds
+        What each is in QuPath: ``annotation`` (where None), ``detection`` or ``tile``.
 
     Raises
     ------
     AnnotationError
-        If ``properties`` has another length than ``annotations``, or an annotation was read without its slide.
+        If ``properties`` or ``kinds`` has another length than ``annotations``, or an annotation was read without
+        its slide.
     ProjectError
         If the file cannot be written.
     """
     path, annotations = Path(path), list(annotations)
     if properties is not None and len(properties) != len(annotations):
         raise AnnotationError(f"{len(annotations)} annotations have {len(properties)} properties", where=path)
+    kinds = ["annotation"] * len(annotations) if kinds is None else kinds
+    if len(kinds) != len(annotations):
+        raise AnnotationError(f"{len(annotations)} annotations have {len(kinds)} kinds", where=path)
     require_placed(annotations)
     place = info.place if isinstance(info, SlideInfo) else info or SlidePlace()
     if not place.bounds_known:
@@ -190,7 +205,7 @@ def write_geojson(
             path,
         )
     features = (
-        _feature(number, annotation, place, {} if properties is None else properties[number])
+        _feature(number, annotation, place, {} if properties is None else properties[number], kinds[number])
         for number, annotation in enumerate(annotations)
     )
     try:
@@ -202,8 +217,10 @@ def write_geojson(
     return path
 
 
-def _feature(number: int, annotation: Annotation, place: SlidePlace, extra: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = {"objectType": "annotation", "name": annotation.name}
+def _feature(
+    number: int, annotation: Annotation, place: SlidePlace, extra: Mapping[str, Any], kind: str
+) -> dict[str, Any]:
+    plain: dict[str, Any] = {"objectType": kind, "name": annotation.name}
     if annotation.classification is not None:
         colour = _COLOURS.get(annotation.classification.lower(), _OTHER_COLOUR)
         plain["classification"] = {"name": annotation.classification, "color": list(colour)}
@@ -217,5 +234,5 @@ def _feature(number: int, annotation: Annotation, place: SlidePlace, extra: Mapp
         "geometry": shapely.geometry.mapping(
             annotation.polygon if place.bounds_px0 is None else _moved(annotation.polygon, place.to_bounds)
         ),
-        "properties": {**extra, **plain, **({"measurements": numbers} if numbers else {})},
+        "properties": {**({"measurements": numbers} if numbers else {}), **extra, **plain},
     }

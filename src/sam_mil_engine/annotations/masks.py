@@ -42,6 +42,14 @@ def tissue_area(tissue: TissueRegions) -> Polygon | MultiPolygon:
     return as_area(shapely.union_all(shapely.make_valid(pieces)))
 
 
+def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
+    """Return the pieces of tissue as annotations of the class ``Tissue``."""
+    return [
+        Annotation(name=f"Tissue {number}", classification="Tissue", polygon=Polygon(outer, holes))
+        for number, (outer, holes) in enumerate(tissue.polygons_px0, start=1)
+    ]
+
+
 def segment_annotations(segments: Segments, numbers: Iterable[int] | None = None) -> list[Annotation]:
     """Return segments (all, or those of ``numbers``) as annotations in level-0 pixels, class ``Segment``."""
     found = []

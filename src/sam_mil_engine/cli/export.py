@@ -18,7 +18,9 @@ def command(
     bags: Annotated[
         Path, typer.Argument(help="A project, a folder of bags, or features of another tool.", metavar="BAGS")
     ],
-    to: Annotated[str, typer.Option("--to", help="clam, trident, sam-mil, geojson, csv or ome-zarr.")],
+    to: Annotated[
+        str, typer.Option("--to", help="clam, trident, sam-mil, qupath, geojson, csv, ome-zarr or ome-zarr-0.4.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Output folder.", metavar="DIR")],
     labels: Annotated[
         Path | None, typer.Option("--labels", help="labels.csv, to be written in the tool's format.", metavar="CSV")
@@ -30,6 +32,16 @@ def command(
         Path | None,
         typer.Option(
             "--splits", help="A run's splits.csv, to be written as CLAM's splits_0.csv and so on.", metavar="CSV"
+        ),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", help="With qupath: a folder that predict wrote.", metavar="DIR"),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotations", help="With qupath: a folder of outlines, named as their slides.", metavar="DIR"
         ),
     ] = None,
     slides: Slides = None,
@@ -45,7 +57,7 @@ def command(
 
     Examples:  sam-mil-engine export study --to clam -o for-clam --labels labels.csv  ·
     sam-mil-engine export study --to trident -o for-trident  ·
-    sam-mil-engine export study --to geojson -o for-qupath
+    sam-mil-engine export study --to qupath --scores result -o for-qupath
     """
     from ..convert.exporting import export_slides
 
@@ -64,7 +76,15 @@ def command(
     failed = 0
     with progress(quiet=quiet) as report:
         results = export_slides(
-            source, output, to=to, labels=labels, splits=splits, columns=columns, progress=report
+            source,
+            output,
+            to=to,
+            labels=labels,
+            splits=splits,
+            columns=columns,
+            scores=scores,
+            annotations=annotations,
+            progress=report,
         )
         for item in results:
             rows.append(item.row())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ..bag.foreign import ForeignBag, SlideFiles
 from ..bag.names import file_name
 from ..bag.place import read_slide_place
 from ..errors import BagError, Cancelled, SamMilError, SettingsError
-from ..ngff import write_ome_zarr
+from ..ngff import NgffVersion, write_ome_zarr
 from ..process.results import SlideResult
 from ..progress import Progress, ProgressCallback, silent
 from ..segment.groups import Groups
@@ -24,6 +25,7 @@ from ..segment.segments import Segments
 from ..segment.titles import segments_title
 from ..slide.place import UNKNOWN_PLACE
 from ..tables.columns import FOUND_BY_NAME, Columns
+from . import qupath
 from .clam_tables import PROCESS_LIST, read_labels, write_labels, write_process_list, write_splits
 from .source import Opened, Source, open_source, read_source
 
@@ -99,7 +101,7 @@ def _properties(segments: Segments, groups: Groups | None) -> list[dict[str, Any
     return rows
 
 
-def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path]:
+def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None, *, version: NgffVersion = "0.5") -> list[Path]:
     if found.segments is None:
         raise BagError(
             "the bag has no segments",
@@ -114,18 +116,23 @@ def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None) -> list[Path
         frame=found.segments.frame,
         mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
         name=segments_title(found.bag.attrs.get("segmenter")),
+        version=version,
     )
     return [path]
 
 
+#: Writes one slide into a folder; returns the files.
+Writer = Callable[[Path, ForeignBag, "SlideInfo | None"], list[Path]]
 #: What can be written, by name.
-WRITERS: dict[str, Callable[[Path, ForeignBag, SlideInfo | None], list[Path]]] = {
+WRITERS: dict[str, Writer] = {
     "clam": _clam,
     "trident": _trident,
     "sam-mil": _sam_mil,
     "geojson": _geojson,
     "csv": _csv,
     "ome-zarr": _ome_zarr,
+    "ome-zarr-0.4": partial(_ome_zarr, version="0.4"),
+    "qupath": qupath.write,
 }
 
 
@@ -137,6 +144,8 @@ def export_slides(
     labels: Path | None = None,
     splits: Path | None = None,
     columns: Columns = FOUND_BY_NAME,
+    scores: Path | None = None,
+    annotations: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> Iterator[SlideResult[ExportedFiles]]:
     """Write bags for another tool; one slide that fails does not stop the others.
@@ -148,21 +157,32 @@ def export_slides(
     folder
         Where the files go; made if it does not exist.
     to
-        ``clam``, ``trident``, ``sam-mil``, ``geojson``, ``csv`` or ``ome-zarr``.
+        ``clam``, ``trident``, ``sam-mil``, ``qupath``, ``geojson``, ``csv``, ``ome-zarr`` or ``ome-zarr-0.4``.
     labels, splits
         Our ``labels.csv`` and ``splits.csv``, to be written as CLAM and SAM-MIL read them.
     columns
         Which columns of the labels are meant, where their names do not say it.
+    scores, annotations
+        With ``qupath``: a folder that ``predict`` wrote, and a folder of outlines named as the slides.
 
     Raises
     ------
     SettingsError
-        If there is no such format.
+        If there is no such format, or scores or annotations are given with another one than ``qupath``.
     BagError, DataError
         Before anything is written, if the source or a table is not understood.
     """
     if to not in WRITERS:
         raise SettingsError(f"there is no export format {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
+    writer = WRITERS[to]
+    if to == "qupath":
+        writer = partial(qupath.write, scores=scores, annotations=annotations)
+    elif scores is not None or annotations is not None:
+        raise SettingsError(
+            "scores and annotations are written for QuPath only",
+            hint="Use --to qupath",
+            window_hint="Press “Send to QuPath…” in the Segments dock",
+        )
     folder, opened = Path(folder), open_source(source)
     if labels is not None:
         table = read_labels(labels, columns=columns, progress=progress)
@@ -173,7 +193,7 @@ def export_slides(
     for number, files in enumerate(opened.files):
         progress(Progress("export", number, len(opened.files), unit="slides", message=files.slide_id))
         try:
-            written, name = _export(source, opened, files, folder, to)
+            written, name = _export(source, opened, files, folder, writer)
         except Cancelled:
             raise
         except SamMilError as error:
@@ -193,11 +213,13 @@ def _write_splits(folder: Path, path: Path, known: Sequence[str]) -> None:
     write_splits(folder, [{part: getattr(split, part) for part in ("train", "val", "test")} for split in splits])
 
 
-def _export(source: Source, opened: Opened, files: SlideFiles, folder: Path, to: str) -> tuple[list[Path], str]:
+def _export(
+    source: Source, opened: Opened, files: SlideFiles, folder: Path, writer: Writer
+) -> tuple[list[Path], str]:
     """Write one slide; returns its files, and the name of the slide file, as far as it is known."""
     found, info = read_source(source, opened, files)
     found = replace(found, bag=replace(found.bag, slide_id=file_name(files.slide_id, where=files.features)))
     if info is not None:
         found = replace(found, slide_size_px0=info.size_px0, power=info.objective_power or found.power)
     slide = opened.slides.get(files.slide_id) or Path(str(found.bag.attrs.get("slide_path", files.slide_id)))
-    return WRITERS[to](folder, found, info), slide.name
+    return writer(folder, found, info), slide.name

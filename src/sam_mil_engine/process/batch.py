@@ -20,8 +20,7 @@ from ..provenance import versions
 from ..settings import STAGES, ProcessSettings
 from ..slide.entry import SlideEntry
 from ..slide.finding import require_own_names
-from .encoder_access import require_encoders
-from .job import Tools
+from .job import Tools, require_encoders
 from .project import LockedError, Project
 from .recorded import with_recorded_segments
 from .results import ProcessedSlide, SlideResult

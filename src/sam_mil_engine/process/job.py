@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..annotations.drawn_tissue import NOTHING_DRAWN, DrawnTissue
 from ..bag import h5
-from ..errors import SlideError
+from ..errors import EncoderError, SlideError
 from ..features.loading import recorded_name
+from ..models.access import require_access
 from ..progress import ProgressCallback
 from ..settings import ProcessSettings, SegmentSettings, key
 from ..settings.changes import with_preset
@@ -151,6 +153,35 @@ NEEDS: dict[str, tuple[str, ...]] = {
 def depends(stage: str, on: str) -> bool:
     """Whether ``stage`` is, or is made from, the result of ``on``."""
     return stage == on or any(depends(name, on) for name in NEEDS[stage])
+
+
+def require_encoders(
+    project: Project, entries: Sequence[SlideEntry], tools: Tools, *, stages: Collection[str]
+) -> None:
+    """Refuse a run whose encoders could not be loaded, before it spends hours on tissue and segments.
+
+    An encoder whose features all slides have already is not needed.
+
+    Raises
+    ------
+    EncoderError
+        Naming the encoder, what is missing and what to do.
+    """
+    if "features" not in stages:
+        return
+    features = tools.settings.features
+    for name, side in zip(features.encoders, (None, *features.more_encoders), strict=True):
+        try:
+            require_access([name])
+        except EncoderError:
+            if not all(_is_encoded(project.bag(one.slide_id, side), tools, name) for one in entries):
+                raise
+
+
+def _is_encoded(bag: Path, tools: Tools, encoder: str) -> bool:
+    """Whether a bag has the features of its patches, made with the same settings."""
+    done = h5.read_stages(bag)
+    return "tiles" in done and done.get("features") == tools.stage_key("features", "", done, encoder=encoder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.entry import SlideEntry
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
-from .encoder_access import require_encoders
-from .job import NEEDS, SlideJob, Tools, depends
+from .job import NEEDS, SlideJob, Tools, depends, require_encoders
 from .project import Project, Record, slide_record
 from .recorded import with_recorded_segments
 from .results import ProcessedSlide

@@ -14,7 +14,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from shapely import box
 
+from sam_mil_engine.annotations.geojson import write_geojson
+from sam_mil_engine.annotations.model import Annotation
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.bag import h5
 from sam_mil_engine.convert.clam_tables import read_labels, read_process_list, write_process_list
@@ -22,7 +25,7 @@ from sam_mil_engine.convert.exporting import export_slides
 from sam_mil_engine.convert.grouping import group_slides
 from sam_mil_engine.convert.importing import import_slides
 from sam_mil_engine.convert.source import Source
-from sam_mil_engine.errors import DataError
+from sam_mil_engine.errors import DataError, SettingsError
 from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
 from sam_mil_engine.training.split_files import read_splits
@@ -192,7 +195,7 @@ def test_segments_go_out_as_outlines_and_labels_and_come_back(
     list(import_slides(Source(data, slides=slides), project))
     path = project / "bags" / "s0.h5"
     original = h5.read_segments(path)
-    for to in ("geojson", "ome-zarr"):
+    for to in ("geojson", "ome-zarr", "ome-zarr-0.4"):
         (item,) = export_slides(Source(project), tmp_path / to, to=to)
         assert item.error is None
         (grouped,) = group_slides(
@@ -210,6 +213,28 @@ def test_segments_go_out_as_outlines_and_labels_and_come_back(
     assert np.array_equal(labels.label_image(), original.label_image())
     painted = h5.read_segments(tmp_path / "g-geojson" / "bags" / "s0.h5")
     assert painted.frame.area_to_px0(painted.area) == pytest.approx(areas)
+
+
+def test_one_command_writes_all_that_qupath_needs(
+    tmp_path: Path, sam_mil: tuple[Path, dict[int, list[int]]]
+) -> None:
+    data, _ = sam_mil
+    slides, drawn = tmp_path / "slides", tmp_path / "drawn"
+    slides.mkdir()
+    drawn.mkdir()
+    write_tiny_slide(slides / "s0.tiff")
+    list(import_slides(Source(data, slides=slides), tmp_path / "study"))
+    outline = Annotation("by hand", "Tumor", box(10, 20, 200, 300))
+    write_geojson(drawn / "s0.geojson", [outline], info=None)
+    run("export", tmp_path / "study", "--to", "qupath", "--annotations", drawn, "-o", tmp_path / "out")
+    (written,) = (tmp_path / "out").iterdir()
+    assert written.name == "s0.qupath.geojson"
+    features = json.loads(written.read_text(encoding="utf-8"))["features"]
+    bag = h5.read_bag(tmp_path / "study" / "bags" / "s0.h5")
+    assert sum(feature["properties"]["objectType"] == "tile" for feature in features) == len(bag)
+    assert any(item.polygon.equals(outline.polygon) for item in read_annotations(written))
+    with pytest.raises(SettingsError, match="for QuPath only"):
+        list(export_slides(Source(tmp_path / "study"), tmp_path / "clam-out", to="clam", scores=drawn))
 
 
 def test_a_process_list_chooses_the_slides_and_names_those_without_features(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from ..parts import Card, text_label, warning_label
 NO_SLIDE = "No slide is open. Drag a slide into the window, or use File › Open File(s)… or File › Open Sample."
 #: Width of the buttons of the number field on both sides, with the border, in pixels.
 _BUTTONS = 56
+#: Formats whose names are not the vendor's word with a capital letter.
+_FORMATS = {"czi": "CZI", "isyntax": "iSyntax", "ome-zarr": "OME-Zarr"}
 
 
 class SlideCard(Card):
@@ -134,7 +136,10 @@ def describe(source: SlideSource) -> str:
     """Return the facts of a slide as two or three lines of rich text."""
     info = source.info
     width, height = info.size_px0
-    facts = [info.vendor.replace("-", " ").capitalize(), f"{width:,} × {height:,} px".replace(",", "\u202f")]
+    facts = [
+        _FORMATS.get(info.vendor, info.vendor.replace("-", " ").capitalize()),
+        f"{width:,} × {height:,} px".replace(",", "\u202f"),
+    ]
     if info.mpp is not None:
         facts.append(f"{info.mpp[0]:.4g} µm/px")
         facts.append(f"{width * info.mpp[0] / 1000:.1f} × {height * info.mpp[1] / 1000:.1f} mm")

@@ -36,6 +36,7 @@ from ..prompts.prompt_layers import show_chosen
 from .model import SegmentTableModel
 from .picking import Picker
 from .prediction_without import PredictionWithout
+from .qupath_button import QuPathButton
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -77,6 +78,7 @@ class SegmentsDock(Dock):
         self.geojson = QPushButton("Save as Geo&JSON…")
         self.geojson.setToolTip("Save the same segments with their columns as measurements, for QuPath")
         self.geojson.clicked.connect(lambda: self._save("GeoJSON (*.geojson)", ".geojson"))
+        self.qupath = QuPathButton(self._sessions, self)
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
         self.filter.setPlaceholderText("Filter: probability > 0.5, patches >= 4, gland")
@@ -101,10 +103,10 @@ class SegmentsDock(Dock):
         layout.addWidget(self._hint)
         layout.addLayout(above)
         layout.addWidget(self.table, 1)
-        layout.addWidget(self._shown)
-        layout.addWidget(self.without)
-        layout.addWidget(self._saves)
+        for text in (self._shown, self.without, self._saves):
+            layout.addWidget(text)
         layout.addLayout(buttons)
+        layout.addWidget(self.qupath)
         self._sessions.changed.connect(self._show_current)
         self._show_current()
 

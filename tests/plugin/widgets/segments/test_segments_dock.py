@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from by_hand import headings, texts
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from napari_sam_mil.analysis.segment_table import matching_rows
 from sam_mil_engine.annotations.reading import read_annotations
@@ -46,11 +50,38 @@ def test_the_segments_dock_saves_its_table(analysed, tmp_path):
     assert len(read_csv(tmp_path / "segments.csv")) == dock.model.rowCount()
 
 
+def test_one_button_sends_the_slide_to_qupath(qtbot, analysed, tmp_path, monkeypatch):
+    viewer, session = analysed
+    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
+    path = tmp_path / "case.qupath.geojson"
+    proposed = []
+
+    def choose(_parent, _title, name, kinds):
+        proposed.append(name)
+        return str(path), kinds
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    qtbot.mouseClick(dock.qupath, Qt.MouseButton.LeftButton)
+    assert proposed == [f"{session.source.info.slide_id}.qupath.geojson"]
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    processed = session.analysis.processed
+    of_kind = Counter(
+        (one["properties"].get("classification") or one["properties"])["name"].split(" ")[0] for one in features
+    )
+    assert of_kind["Segment"] == len(processed.segments)
+    assert of_kind["Tissue"] == len(processed.tissue)
+    assert of_kind["Patch"] == len(processed.grid)
+    segment = next(one for one in features if one["properties"]["name"] == "Segment 1")
+    assert segment["properties"]["measurements"]["area (µm²)"] == pytest.approx(session.table()["area (µm²)"][0])
+    assert "drop this file onto it" in notification_manager.records[-1].message
+
+
 def test_the_segments_dock_says_what_to_do_while_there_is_nothing(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Segments")
     assert not dock._hint.isHidden()
     assert not dock.csv.isEnabled()
+    assert not dock.qupath.isEnabled()
 
 
 def test_the_segments_are_filtered_by_typing_and_saved_as_seen(qtbot, analysed, tmp_path):
