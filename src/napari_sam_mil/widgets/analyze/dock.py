@@ -22,6 +22,7 @@ from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
 from ...notices import describe, show_error
 from ...preferences import preferences
+from ...session.measuring import toggle_measuring
 from ...session.slide import SlideSession
 from ..dock import Dock
 from ..parts import Card, scrolling
@@ -69,6 +70,7 @@ class AnalyzeDock(Dock):
         self._show_key()
         self.keys_changed.connect(self._show_key)
         self._lay_out()
+        self.slide_card.measure.clicked.connect(lambda: toggle_measuring(self._sessions))
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
@@ -259,6 +261,8 @@ class AnalyzeDock(Dock):
     def _show_key(self) -> None:
         what = "Find the tissue, segment it, compute patch features and classify the slide"
         self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
+        measuring = "Drag a line on the slide to see its length; press again to put the tool away"
+        self.slide_card.measure.setToolTip(f"{measuring} ({key_of('measure')})")
 
     def _lay_out(self) -> None:
         content = QWidget()

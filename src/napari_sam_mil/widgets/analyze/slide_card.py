@@ -35,6 +35,8 @@ class SlideCard(Card):
         self._left_out.hide()
         self.body.addWidget(self._facts)
         self.body.addWidget(self._left_out)
+        self.measure = QPushButton("Measure a distance")
+        self.body.addWidget(self.measure)
         self.question, self.suggested = text_label(), QPushButton("Use the estimate")
         self.suggested.setToolTip("Use the estimate; check it, since all areas and patches depend on it")
         self.suggested.clicked.connect(self._take_suggestion)
@@ -46,6 +48,7 @@ class SlideCard(Card):
     def show_slide(self, session: SlideSession | None) -> None:
         """Show the facts of a slide, and the question for its resolution if there is one; None for no slide."""
         source = None if session is None else session.source
+        self.measure.setVisible(source is not None)
         self._entry.setVisible(source is not None and source.info.mpp is None)
         self._show_question(None if session is None or session.question is None else session.question[1])
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
