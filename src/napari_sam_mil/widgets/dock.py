@@ -55,8 +55,12 @@ class Dock(QWidget):
         if not self._in_order:
             self._in_order = True
             QTimer.singleShot(0, self._join_others)
-            for first, second in pairwise(focusable(self.layout())):
-                QWidget.setTabOrder(first, second)
+            self.order_fields()
+
+    def order_fields(self) -> None:
+        """Set the Tab order from top to bottom; again after the dock has got new fields."""
+        for first, second in pairwise(focusable(self.layout())):
+            QWidget.setTabOrder(first, second)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """Check later whether napari's menu hid the dock, since a tab that moves is also hidden for a moment."""

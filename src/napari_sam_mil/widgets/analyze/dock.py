@@ -232,6 +232,7 @@ class AnalyzeDock(Dock):
         self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
         self.map_card.show_session(session)
+        self.order_fields()  # the result has new ones
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
