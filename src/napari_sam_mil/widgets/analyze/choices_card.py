@@ -20,6 +20,7 @@ from ...analysis.library import library
 from ...analysis.model import AUTO, Choices
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
+from ...preferences import preferences
 from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
@@ -80,6 +81,15 @@ class ChoicesCard(Card):
             parts.append(f"{len(self._changes)} setting{'' if len(self._changes) == 1 else 's'} changed")
         parts.append(self.classifier.currentText().lower())
         return " · ".join(parts)
+
+    def use_preferences(self) -> None:
+        """Use the project and the settings of the preferences."""
+        try:
+            values = preferences()
+            self.set_project(Path(values.project))
+            self.set_changes(values.changes)
+        except SamMilError as error:
+            show_error(error, doing="Reading the preferences")
 
     def set_project(self, folder: Path) -> None:
         """Store results in ``folder`` from now on."""

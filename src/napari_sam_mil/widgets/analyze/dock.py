@@ -21,8 +21,6 @@ from ...layers.preload import while_loading
 from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
 from ...notices import describe, show_error
-from ...preferences import preferences
-from ...session.measuring import toggle_measuring
 from ...session.slide import SlideSession
 from ..dock import Dock
 from ..parts import Card, scrolling
@@ -62,7 +60,7 @@ class AnalyzeDock(Dock):
         self.progress_card, self.result_card = ProgressCard(), ResultCard(self._sessions)
         self.map_card = MapCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
-        self._use_preferences()
+        self.choices_card.use_preferences()
         self.button, self.steps = main_button(), step_buttons()
         self.button.clicked.connect(lambda: self.run("Classify"))
         for name, button in self.steps.items():
@@ -70,7 +68,7 @@ class AnalyzeDock(Dock):
         self._show_key()
         self.keys_changed.connect(self._show_key)
         self._lay_out()
-        self.slide_card.measure.clicked.connect(lambda: toggle_measuring(self._sessions))
+        self.slide_card.add_measuring(self._sessions, self.keys_changed)
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
@@ -135,14 +133,6 @@ class AnalyzeDock(Dock):
         """Cancel the running job. Finished stages stay in the project."""
         super().leave()
         self.cancel()
-
-    def _use_preferences(self) -> None:
-        try:
-            values = preferences()
-            self.choices_card.set_project(Path(values.project))
-            self.choices_card.set_changes(values.changes)
-        except SamMilError as error:
-            show_error(error, doing="Reading the preferences")
 
     def _on_success(self, analysis: Analysis) -> None:
         session = self._analysed
@@ -232,7 +222,6 @@ class AnalyzeDock(Dock):
         self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
         self.result_card.show_result(analysis)
         self.map_card.show_session(session)
-        self.order_fields()  # the result has new ones
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
         self._enable()
@@ -262,8 +251,6 @@ class AnalyzeDock(Dock):
     def _show_key(self) -> None:
         what = "Find the tissue, segment it, compute patch features and classify the slide"
         self.button.setToolTip(f"{what} ({key_of('segment_classify')})")
-        measuring = "Drag a line on the slide to see its length; press again to put the tool away"
-        self.slide_card.measure.setToolTip(f"{measuring} ({key_of('measure')})")
 
     def _lay_out(self) -> None:
         content = QWidget()
