@@ -82,15 +82,6 @@ class ChoicesCard(Card):
         parts.append(self.classifier.currentText().lower())
         return " · ".join(parts)
 
-    def use_preferences(self) -> None:
-        """Use the project and the settings of the preferences."""
-        try:
-            values = preferences()
-            self.set_project(Path(values.project))
-            self.set_changes(values.changes)
-        except SamMilError as error:
-            show_error(error, doing="Reading the preferences")
-
     def set_project(self, folder: Path) -> None:
         """Store results in ``folder`` from now on."""
         self._project = folder
@@ -125,6 +116,15 @@ class ChoicesCard(Card):
             return
         if form.exec() == SettingsForm.DialogCode.Accepted:
             self.set_changes(form.changes)
+
+    def use_preferences(self) -> None:
+        """Use the project and the settings of the preferences."""
+        try:
+            values = preferences()
+            self.set_project(Path(values.project))
+            self.set_changes(values.changes)
+        except SamMilError as error:
+            show_error(error, doing="Reading the preferences")
 
     def browse_run(self) -> None:
         """Let the user choose the folder of a run."""
