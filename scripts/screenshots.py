@@ -112,6 +112,15 @@ class Gallery:
         slides.table.selectRow(0)
         self.only("probability")
         self.save("slides")
+        slides.table.choose(slides.table.neighbour(1))
+        slides.beside.click()
+        self.wait(lambda: slides.beside.pair is not None)
+        pair = slides.beside.pair._viewer
+        pair.window.resize(*SIZE)
+        self.pause()
+        slides.beside.pair.fit()
+        self.save("pair", pair)
+        pair.close()
         self.close(slides)
         palette = self.viewer.window._qt_window._command_palette
         self.viewer.window._toggle_command_palette()

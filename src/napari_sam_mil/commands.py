@@ -155,6 +155,16 @@ def finer_map(viewer: Viewer) -> None:
     _press(viewer, "Analyze", "map_card", "finer")
 
 
+def measure(viewer: Viewer) -> None:
+    """Press *Measure a distance*."""
+    _press(viewer, "Analyze", "slide_card", "measure")
+
+
+def compare_slides(viewer: Viewer) -> None:
+    """Press *Side by side* of the slides."""
+    _press(viewer, "Slides", "beside")
+
+
 def next_slide(viewer: Viewer) -> None:
     """Press *Next* of the worklist."""
     _press(viewer, "Slides", "worklist", "next")

@@ -40,6 +40,7 @@ class Key:
 WINDOW_KEYS: dict[str, Key] = {
     "napari-sam-mil:segment_classify": Key(commands.segment_classify, "Segment/Classify", "Control-Enter"),
     "napari-sam-mil:cancel": Key(commands.cancel, "Cancel the running job", "Control-."),
+    "napari-sam-mil:measure": Key(commands.measure, "Measure a distance, or put the tool away", "Control-5"),
     "napari-sam-mil:toggle_figure_6": Key(
         commands.toggle_figure_6, "Show or hide the patches above the threshold (Figure 6)", "Control-6"
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..analysis.source import tag_of
+from .measurements import MEASUREMENTS
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -21,7 +22,7 @@ _NOTICED = 1.05
 #: Milliseconds between two updates of the lines during zooming.
 _EVERY = 40
 #: Kinds of layers whose lines are kept thin.
-_KINDS = frozenset({"tissue", "annotations"})
+_KINDS = frozenset({"tissue", "annotations", MEASUREMENTS})
 
 
 def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None) -> None:
@@ -32,7 +33,7 @@ def keep_lines_thin(viewer: Viewer, which: Callable[[Layer], bool] | None = None
     viewer
         The viewer, held by a weak reference.
     which
-        Selects the shapes layers. By default, tissue and annotations of slides.
+        Selects the shapes layers. By default, tissue, annotations and measurements of slides.
     """
     from qtpy.QtCore import QTimer
 

@@ -31,7 +31,8 @@ class SlideSession:
         The results so far, or None.
     layers
         Kind (:data:`~napari_sam_mil.layers.results.RESULT_KINDS`,
-        :data:`~napari_sam_mil.layers.annotations.OUTLINES`, ``above``, ``prompts``) -> the layer that shows it.
+        :data:`~napari_sam_mil.layers.annotations.OUTLINES`, ``above``, ``measurements``, ``prompts``) -> the layer
+        that shows it.
     agreement
         The comparison of the segments with the annotations, or None.
     colour_by

@@ -16,6 +16,7 @@ from ..analysis.placement import pixel_size
 from ..analysis.source import METADATA_KEY, LayerTag, tag_of
 from ..layers.annotations import OUTLINES, place_outlines
 from ..layers.line_width import keep_lines_thin
+from ..layers.measurements import MEASUREMENTS, update_lengths
 from ..layers.recolour import colour_segments
 from ..layers.results import FINER, RESULT_KINDS, LayerData, finer_layer
 from ..layers.update import update_layer
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ..analysis.model import Analysis
 
 #: Kinds of layers in which the user draws. They are replaced, not updated.
-_DRAWN_KINDS = frozenset({*OUTLINES, "prompts"})
+_DRAWN_KINDS = frozenset({*OUTLINES, MEASUREMENTS, "prompts"})
 
 
 class Sessions:
@@ -187,7 +188,7 @@ class Sessions:
         before = pixel_size(session.source.place)
         session.source.user_mpp = mpp
         apply_placement(session)
-        for kind in set(session.layers) & set(RESULT_KINDS):
+        for kind in set(session.layers) & {*RESULT_KINDS, MEASUREMENTS}:
             # first: while layers have different units, napari warns and ignores the units
             rescale_results(session.layers[kind], session.source.place, before=before)
         if in_view is not None:
@@ -195,7 +196,10 @@ class Sessions:
         for layer in session.outline_layers():
             placed = place_outlines(layer.data, session.source.place)
             layer.scale, layer.translate, layer.units = placed.values()
-        for kind in set(session.layers) - {*OUTLINES, *RESULT_KINDS}:
+        measured = session.layers.get(MEASUREMENTS)
+        if measured is not None:
+            update_lengths(measured, session.source.place)
+        for kind in set(session.layers) - {*OUTLINES, *RESULT_KINDS, MEASUREMENTS}:
             self.drop(session, kind)
         self.refresh(session)
 

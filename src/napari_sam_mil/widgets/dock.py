@@ -16,6 +16,7 @@ from ..background.worker import show_warnings_with
 from ..docks import join_others, to_front
 from ..keys import bind_defaults
 from ..napari_compat.dock_frames import choose_tab, frame_of
+from ..napari_compat.event_loop import call_later
 from ..session.viewer import sessions_of
 from ..warning import warn
 
@@ -37,11 +38,13 @@ class Dock(QWidget):
         self._sessions = sessions_of(napari_viewer)
         self._shortcuts = get_settings().shortcuts
         self._shortcuts.events.shortcuts.connect(self._on_shortcuts)
+        self._sessions.changed.connect(self._on_results)
         self._in_order = self._left = self._behind = self._stowed = False
 
     def leave(self) -> None:
         """Cancel the jobs of the dock and disconnect it. Subclasses also remove their layers."""
         self._sessions.changed.disconnect(self._show_current, missing_ok=True)
+        self._sessions.changed.disconnect(self._on_results, missing_ok=True)
         self._shortcuts.events.shortcuts.disconnect(self._on_shortcuts)
         for jobs in self.findChildren(DockJobs):
             jobs.cancel()
@@ -55,8 +58,17 @@ class Dock(QWidget):
         if not self._in_order:
             self._in_order = True
             QTimer.singleShot(0, self._join_others)
-            for first, second in pairwise(focusable(self.layout())):
-                QWidget.setTabOrder(first, second)
+            self._order_fields()
+
+    def _on_results(self) -> None:
+        call_later(self._order_fields)  # after the dock has got its new fields
+
+    def _order_fields(self) -> None:
+        """Set the Tab order from top to bottom."""
+        if self._left:
+            return
+        for first, second in pairwise(focusable(self.layout())):
+            QWidget.setTabOrder(first, second)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """Check later whether napari's menu hid the dock, since a tab that moves is also hidden for a moment."""

@@ -20,6 +20,7 @@ from ...analysis.model import AUTO, Choices, StoredResults
 from ...analysis.models import offered_sam
 from ...analysis.project_settings import recorded_settings
 from ...notices import show_error
+from ...preferences import preferences
 from ..events import dock_events
 from ..parts import Card, ShortCombo, folder_label, text_label
 from ..settings_form import SettingsForm, form_settings
@@ -133,6 +134,15 @@ class ChoicesCard(Card):
             return
         if form.exec() == SettingsForm.DialogCode.Accepted:
             self.set_changes(form.changes)
+
+    def use_preferences(self) -> None:
+        """Use the project and the settings of the preferences."""
+        try:
+            values = preferences()
+            self.set_project(Path(values.project))
+            self.set_changes(values.changes)
+        except SamMilError as error:
+            show_error(error, doing="Reading the preferences")
 
     def browse_run(self) -> None:
         """Let the user choose the folder of a run."""

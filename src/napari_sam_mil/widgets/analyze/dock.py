@@ -21,7 +21,6 @@ from ...layers.preload import while_loading
 from ...napari_compat.event_loop import call_later
 from ...napari_compat.scale_bar import show_scale_bar
 from ...notices import describe, show_error
-from ...preferences import preferences
 from ...session.slide import SlideSession
 from ..dock import Dock
 from ..parts import Card, scrolling
@@ -70,7 +69,7 @@ class AnalyzeDock(Dock):
         self.tissue_card.changed.connect(self.run)
         self.map_card = MapCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
-        self._use_preferences()
+        self.choices_card.use_preferences()
         self.button, self.steps = main_button(), step_buttons()
         self.button.clicked.connect(lambda: self.run("Classify"))
         for name, button in self.steps.items():
@@ -78,6 +77,7 @@ class AnalyzeDock(Dock):
         self._show_key()
         self.keys_changed.connect(self._show_key)
         self._lay_out()
+        self.slide_card.add_measuring(self._sessions, self.keys_changed)
         self.slide_card.mpp_entered.connect(self._on_mpp)
         self.progress_card.cancel_clicked.connect(self.cancel)
         self._sessions.changed.connect(self._show_current)
@@ -151,14 +151,6 @@ class AnalyzeDock(Dock):
         super().leave()
         self.choices_card.download.cancel()
         self.cancel()
-
-    def _use_preferences(self) -> None:
-        try:
-            values = preferences()
-            self.choices_card.set_project(Path(values.project))
-            self.choices_card.set_changes(values.changes)
-        except SamMilError as error:
-            show_error(error, doing="Reading the preferences")
 
     def _on_success(self, analysis: Analysis) -> None:
         session = self._analysed

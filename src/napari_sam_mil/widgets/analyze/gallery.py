@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +85,8 @@ class Gallery(QWidget):
             button.clicked.connect(partial(self._go_to, place))
             self._rows.addWidget(button, place // _ROW, place % _ROW)
             self.buttons.append(button)
+        for before, after in pairwise((self.order, *self.buttons, self.more)):
+            QWidget.setTabOrder(before, after)
         self.more.setVisible(len(self.buttons) < len(self._grid))
         self._show()
 

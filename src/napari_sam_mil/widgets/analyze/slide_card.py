@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
@@ -12,10 +13,15 @@ from sam_mil_engine.slide.tissue_regions import TissueRegions
 
 from ...analysis.model import ResolutionQuestion
 from ...analysis.source import SlideSource
+from ...keys import key_of
 from ...napari_compat.event_loop import call_later
+from ...session.measuring import toggle_measuring
 from ...session.slide import SlideSession
 from ...text import sentence_case
 from ..parts import Card, text_label, warning_label
+
+if TYPE_CHECKING:
+    from ...session.viewer import Sessions
 
 NO_SLIDE = "No slide is open. Drag a slide into the window, or use File › Open File(s)… or File › Open Sample."
 #: Width of the buttons of the number field on both sides, with the border, in pixels.
@@ -37,6 +43,8 @@ class SlideCard(Card):
         self._left_out.hide()
         self.body.addWidget(self._facts)
         self.body.addWidget(self._left_out)
+        self.measure = QPushButton("Measure a distance")
+        self.body.addWidget(self.measure)
         self.question, self.suggested = text_label(), QPushButton("Use the estimate")
         self.suggested.setToolTip("Use the estimate; check it, since all areas and patches depend on it")
         self.suggested.clicked.connect(self._take_suggestion)
@@ -48,6 +56,7 @@ class SlideCard(Card):
     def show_slide(self, session: SlideSession | None) -> None:
         """Show the facts of a slide, and the question for its resolution if there is one; None for no slide."""
         source = None if session is None else session.source
+        self.measure.setVisible(source is not None)
         self._entry.setVisible(source is not None and source.info.mpp is None)
         self._show_question(None if session is None or session.question is None else session.question[1])
         self._facts.setText(escape(NO_SLIDE) if source is None else describe(source))
@@ -55,6 +64,17 @@ class SlideCard(Card):
             self.setToolTip(str(source.info.path))
             with signals_blocked(self._mpp):
                 self._mpp.setValue(source.user_mpp or 0.0)
+
+    def add_measuring(self, sessions: Sessions, keys_changed: Any) -> None:
+        """Let the button *Measure a distance* work on the current slide; ``keys_changed`` is a signal."""
+
+        def show_key() -> None:
+            what = "Drag a line on the slide to see its length; press again to put the tool away"
+            self.measure.setToolTip(f"{what} ({key_of('measure')})")
+
+        show_key()
+        keys_changed.connect(show_key)
+        self.measure.clicked.connect(lambda: toggle_measuring(sessions))
 
     def take_answer(self) -> None:
         """Focus the resolution field."""

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from napari.layers import Image, Layer
-from qtpy.QtCore import Qt, QTimer
+from napari.layers import Layer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from sam_mil_engine.geometry import Frame
-
 from ...analysis.comparison import Side, describe_side
-from ...analysis.placement import place_raster
+from ...analysis.placement import Place
 from ...analysis.threshold import DECIMALS
 from ...layers.comparison import cell_layers
-from ...layers.line_width import keep_lines_thin
 from ...layers.threshold_map import threshold_image
-from ...napari_compat.graphics import keep_context
+from ..linked_views import fit_cells, linked_window, show_cells, slide_image, when_settled
 from ..parts import Card, ShortCombo, scrolling, text_label
 
 if TYPE_CHECKING:
@@ -31,10 +27,6 @@ if TYPE_CHECKING:
 
 #: Layers of one cell, from bottom to top: slide, map, patches above the threshold, outlines.
 CELL = 4
-#: Initial size of the window in pixels.
-WINDOW = (1500, 850)
-#: Milliseconds after which a new window has its final size.
-SETTLED = 250
 _STEPS = 1000
 _SHOWN = {"patches": "Patches above the threshold", "map": "Map", "both": "Both"}
 _QUANTITIES = {"attention": "Attention", "probability": "Probability"}
@@ -70,10 +62,7 @@ class ComparisonDock(QWidget):
         self.spin.valueChanged.connect(self._on_threshold)
         self._show_slide(session, outlines)
         self._on_quantity()
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.timeout.connect(self.fit)
-        timer.start(SETTLED)  # the window has its size by then
+        when_settled(self, self.fit)
 
     @property
     def pair(self) -> tuple[Side, Side]:
@@ -83,21 +72,14 @@ class ComparisonDock(QWidget):
 
     def fit(self) -> None:
         """Show the whole slide on both sides."""
-        viewer = self._viewer
-        viewer.reset_view()
-        height, width = viewer.canvas.size
-        tall, wide = np.ptp(viewer.layers[0].extent.world, axis=0)
-        viewer.scene.camera.zoom = 0.94 * min(height / tall, width / 2 / wide)
+        fit_cells(self._viewer)
 
     def _show_slide(self, session: SlideSession, outlines: LayerData) -> None:
-        layers, grid = self._viewer.layers, self._viewer.canvas.grid
+        cells = []
         for side in self.pair:
-            base = Image(session.layer.data, rgb=True, multiscale=True, **place_raster(Frame(), self._mpp))
-            base.name_overlay.visible = True
-            layers.extend([base, *(Layer.create(*data) for data in (*self._cell(side), outlines))])
-        grid.shape, grid.stride = (1, 2), CELL
-        grid.enabled = True
-        self._viewer.canvas.overlays.scale_bar.visible = self._mpp is not None
+            above = [Layer.create(*data) for data in (*self._cell(side), outlines)]
+            cells.append([slide_image(session.layer.data, Place(self._mpp)), *above])
+        show_cells(self._viewer, cells, scale_bar=self._mpp is not None)
 
     def _cell(self, side: Side) -> list[LayerData]:
         return cell_layers(
@@ -190,13 +172,8 @@ def open_comparison(
     session: SlideSession, analysis: Analysis, sides: Sequence[Side], outlines: LayerData
 ) -> ComparisonDock:
     """Open the window with the first two classifiers, and return its dock."""
-    from napari.viewer import Viewer
-
     slide_id = session.source.info.slide_id
-    viewer = Viewer(title=f"{slide_id}: {sides[0].title} and {sides[1].title}")
-    keep_context(viewer)
-    keep_lines_thin(viewer, lambda _layer: True)
-    viewer.window.resize(*WINDOW)
+    viewer = linked_window(f"{slide_id}: {sides[0].title} and {sides[1].title}")
     dock = ComparisonDock(viewer, session, analysis, sides, outlines)
     viewer.window.add_dock_widget(dock, name="Two classifiers", area="right")
     return dock

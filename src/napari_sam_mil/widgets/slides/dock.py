@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout
 
 from sam_mil_engine.errors import SamMilError
 
@@ -17,6 +17,7 @@ from ...notices import describe, show_error, tell
 from ...session.slide import SlideSession
 from ..dock import Dock
 from ..parts import text_label
+from .beside import BesideButton, Other
 from .table import SlideTable, is_wrong
 from .view_keeper import ViewKeeper
 from .worklist_card import WorklistCard
@@ -39,6 +40,7 @@ class SlidesDock(Dock):
         self.folder, self.open = QPushButton("&Choose folder…"), QPushButton("&Open slide")
         self.folder.setToolTip("Open the folder of a project, of a trained run or of predictions")
         self.open.setToolTip("Open the selected slide with its results, and close the slides without unsaved work")
+        self.beside = BesideButton(self, self._sessions, self._other)
         self.filter, self.wrong = QLineEdit(), QCheckBox("Only w&rong predictions")
         self.filter.setPlaceholderText("Filter by words in a row")
         self.filter.setToolTip("Show only the rows that contain all of these words")
@@ -51,6 +53,7 @@ class SlidesDock(Dock):
         self._lay_out()
         self.folder.clicked.connect(self._ask)
         self.open.clicked.connect(self.open_chosen)
+        self._sessions.changed.connect(self._show_current)
         self.table.itemActivated.connect(self.open_chosen)
         self.table.itemSelectionChanged.connect(self._enable)
         self.filter.textChanged.connect(self._filter)
@@ -113,6 +116,18 @@ class SlidesDock(Dock):
         if self._sessions.current is not None:
             self._views.restore(self._sessions.current, item.view)
         self._mark_seen(entry)
+
+    def _other(self) -> Other | None:
+        """Return what is shown beside the open slide: the selected slide, else another open one."""
+        current, chosen = self._sessions.current, self.table.chosen()
+        if current is None:
+            return None
+        if self._collection is not None and chosen is not None and chosen is not self._entry_of(current):
+            return self._collection, chosen
+        return next((one for one in self._sessions.all() if one is not current), None)
+
+    def _show_current(self) -> None:
+        self._enable()
 
     def leave(self) -> None:
         """Stop watching the camera."""
@@ -202,6 +217,7 @@ class SlidesDock(Dock):
     def _enable(self) -> None:
         listed = self._collection is not None
         self.open.setEnabled(self.table.chosen() is not None)
+        self.beside.enable()
         for widget in (self.filter, self.table, self.worklist):
             widget.setVisible(listed)
         for button in (self.worklist.previous, self.worklist.next):
@@ -227,7 +243,10 @@ class SlidesDock(Dock):
         column.addWidget(self.filter)
         column.addWidget(self.wrong)
         column.addWidget(self.table, 1000)
-        column.addWidget(self.open)
+        row = QHBoxLayout()
+        row.addWidget(self.open)
+        row.addWidget(self.beside)
+        column.addLayout(row)
         column.addWidget(self.worklist)
         column.addStretch(1)
 
