@@ -253,7 +253,7 @@ class AnalyzeDock(Dock):
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
-        self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
+        self.slide_card.warn_of(None if analysis is None else analysis.processed)
         self.result_card.show_result(analysis)
         if session is not None and session.source.mpp is not None:
             show_scale_bar(self._sessions.viewer)
