@@ -67,7 +67,8 @@ def find_artefacts(slide: Slide, *, progress: ProgressCallback = silent) -> Arte
     um = float(np.mean(frame.downsample)) * mpp
     found = of_image(image, um)
     progress(Progress("artefacts", 1, 2, unit="steps", message="sharpness"))
-    found["blur"] = blurred(slide, frame, image.shape[:2], mpp=mpp)
+    smooth = np.any([found[kind] for kind in ("pen", "dark spot", "air bubble")], axis=0)
+    found["blur"] = blurred(slide, frame, smooth, mpp=mpp) & _closed(_is_tissue(_densities(image), um), 40 / um)
     kinds = np.zeros(image.shape[:2], dtype=np.uint8)
     for number, kind in reversed(list(enumerate(KINDS))):
         kinds[found[kind]] = number + 1
@@ -129,8 +130,7 @@ def _folds(density: Densities, um: float) -> Mask:
 
     Folds of pale tissue, which are no darker than dense tissue elsewhere, are not found.
     """
-    smooth = cv2.GaussianBlur(density.sum(axis=2), (0, 0), max(0.6, 24 / um))
-    tissue = smooth > _TISSUE_DENSITY
+    smooth, tissue = _smooth(density, um), _is_tissue(density, um)
     if not tissue.any():
         return np.zeros_like(tissue)
     darkest = float(np.percentile(smooth[tissue], _DARKEST))
@@ -142,6 +142,14 @@ def _folds(density: Densities, um: float) -> Mask:
     keep &= np.bincount(labels[smooth > _FOLD * darkest], minlength=count) > 0
     keep[0] = False
     return np.asarray(keep[labels])
+
+
+def _smooth(density: Densities, um: float) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(density.sum(axis=2), (0, 0), max(0.6, 24 / um)), dtype=np.float32)
+
+
+def _is_tissue(density: Densities, um: float) -> Mask:
+    return np.asarray(_smooth(density, um) > _TISSUE_DENSITY)
 
 
 def _bubbles(density: Densities, grey: Mask, um: float) -> Mask:

@@ -18,30 +18,33 @@ CELL = 64
 _CELLS_AT_ONCE = 16
 #: A cell is out of focus where the variance of the Laplacian is below this part of the variance of the grey values.
 BLURRED = 0.25
+#: Part of a cell that may be smooth by itself.
+_LITTLE = 0.1
 #: Standard deviation of the grey values below which a cell holds nothing that could be sharp.
 _EMPTY = 6.0
 
 
-def blurred(slide: Slide, frame: Frame, shape: tuple[int, ...], *, mpp: float) -> npt.NDArray[np.bool_]:
+def blurred(slide: Slide, frame: Frame, smooth: npt.NDArray[np.bool_], *, mpp: float) -> npt.NDArray[np.bool_]:
     """Find what is out of focus.
 
     Parameters
     ----------
     slide
         The slide.
-    frame, shape
-        Of the image to fill, (height, width).
+    frame, smooth
+        The image to fill, and where in it something smooth, such as ink, lies over the tissue: cells with more than
+        a little of it are passed over.
     mpp
         Micrometres per level-0 pixel.
 
     Returns
     -------
-    A mask of this shape. Cells of 128 µm without anything in them are not blurred.
+    A mask of the same shape. Cells of 128 µm without anything in them are not blurred.
     """
     width, height = slide.info.size_px0
     down = max(1.0, UM_PER_PIXEL / mpp)
     step = CELL * _CELLS_AT_ONCE * down
-    mask = np.zeros(shape, dtype=bool)
+    mask = np.zeros_like(smooth)
     for top in np.arange(0, height, step):
         for left in np.arange(0, width, step):
             bounds = (float(left), float(top), float(min(left + step, width)), float(min(top + step, height)))
@@ -49,7 +52,9 @@ def blurred(slide: Slide, frame: Frame, shape: tuple[int, ...], *, mpp: float) -
             for row, column in zip(*np.nonzero(blurred_cells(image)), strict=True):
                 corners = inner.to_px0([(column * CELL, row * CELL), ((column + 1) * CELL, (row + 1) * CELL)])
                 (x0, y0), (x1, y1) = np.rint(frame.from_px0(corners)).astype(int).tolist()
-                mask[max(0, y0) : y1, max(0, x0) : x1] = True
+                cell = np.s_[max(0, y0) : y1, max(0, x0) : x1]
+                if mask[cell].size and smooth[cell].mean() <= _LITTLE:
+                    mask[cell] = True
     return mask
 
 
