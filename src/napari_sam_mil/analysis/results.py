@@ -111,6 +111,7 @@ def read_processed(source: SlideSource, path: Path) -> ProcessedSlide:
         bag_path=path,
         info=source.info,
         tissue=h5.read_tissue(path),
+        artefacts=h5.read_artefacts(path),
         grid=grid,
         segments=h5.read_segments(path),
         bag=bag,

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sam_mil_engine.drawing.colours import ARTEFACTS
 from sam_mil_engine.drawing.images import attention_limit
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.mil.scores import SlideScores
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.segment.titles import segments_title
+from sam_mil_engine.slide.artefact_map import KINDS as ARTEFACT_KINDS
+from sam_mil_engine.slide.artefact_map import ArtefactMap
 from sam_mil_engine.slide.info import SlideInfo
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import Ring, TissueRegions
@@ -29,7 +32,7 @@ from .colours import DIVERGING, PROBABILITY, QUANTITY, TISSUE_EDGE, napari_color
 LayerData = tuple[Any, dict[str, Any], str]
 
 #: The kinds of layers that an analysis adds, from bottom to top.
-KINDS: tuple[str, ...] = ("tissue", "segments", "attention", "probability", "evidence")
+KINDS: tuple[str, ...] = ("tissue", "artefacts", "segments", "attention", "probability", "evidence")
 
 #: The kind of layer that *Finer map here* adds above them.
 FINER = "finer"
@@ -60,6 +63,25 @@ def tissue_layer(tissue: TissueRegions, info: SlideInfo, *, mpp: PlaceOrMpp) -> 
         **place_points(mpp),
     }
     return [with_holes(outer, holes) for outer, holes in tissue.polygons_px0], keywords, "shapes"
+
+
+def artefacts_layer(found: ArtefactMap, *, mpp: PlaceOrMpp) -> LayerData | None:
+    """Return what spoils the slide as a label image, one colour for each kind; None where nothing does."""
+    import pandas as pd
+    from napari.utils.colormaps import DirectLabelColormap
+
+    if not found.kinds.any():
+        return None
+    colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    colours |= {number + 1: (*np.divide(colour, 255), 1.0) for number, colour in enumerate(ARTEFACTS)}
+    keywords = {
+        "name": "artefacts",
+        "features": pd.DataFrame({"index": np.arange(1, len(ARTEFACT_KINDS) + 1), "kind": list(ARTEFACT_KINDS)}),
+        "colormap": DirectLabelColormap(color_dict=colours),
+        "opacity": 0.5,
+        **place_raster(found.frame, mpp),
+    }
+    return found.kinds, keywords, "labels"
 
 
 def with_holes(outer: Ring, holes: tuple[Ring, ...]) -> npt.NDArray[np.float64]:
@@ -254,6 +276,7 @@ def result_layers(
     segments: Segments | None = None,
     table: Mapping[str, Column] | None = None,
     grid: TileGrid | None = None,
+    artefacts: ArtefactMap | None = None,
     scores: SlideScores | None = None,
     segmenter: str | None = None,
     finer: FinerMap | None = None,
@@ -263,6 +286,8 @@ def result_layers(
     found: dict[str, LayerData | None] = {}
     if tissue is not None and len(tissue):
         found["tissue"] = tissue_layer(tissue, info, mpp=mpp)
+    if artefacts is not None:
+        found["artefacts"] = artefacts_layer(artefacts, mpp=mpp)
     if segments is not None and len(segments):
         found["segments"] = segments_layer(segments, table or {}, mpp=mpp, segmenter=segmenter)
     if scores is not None and grid is not None:

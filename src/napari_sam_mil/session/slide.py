@@ -95,6 +95,7 @@ class SlideSession:
             segments=processed.segments,
             table=self.table(),
             grid=processed.grid,
+            artefacts=None if processed.artefacts is None else processed.artefacts.map,
             scores=scores,
             segmenter=processed.segmenter,
             finer=self.finer,

@@ -152,7 +152,7 @@ class Sessions:
             layer = Layer.create(array, keywords | {"metadata": metadata}, type_name)
         if isinstance(layer, Labels):
             layer.editable = False
-        if isinstance(layer, Labels) and kind not in OUTLINES:
+        if isinstance(layer, Labels) and kind not in (*OUTLINES, "artefacts"):
             colour_segments(layer, session.table(), session.colour_by)
         if layer is old:
             return layer

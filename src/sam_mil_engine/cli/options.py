@@ -52,6 +52,14 @@ Overlap = Annotated[
         "--overlap", help=f"Pixels that neighbouring patches share, as read. (default: {_tiles.overlap})", min=0
     ),
 ]
+Artefacts = Annotated[
+    str | None,
+    typer.Option(
+        "--artefacts",
+        help="Pen, folds, blur, air bubbles, dark spots: keep does not look for them, mark counts and shows them,"
+        f" drop leaves out spoilt patches. (default: {_tiles.artefacts})",
+    ),
+]
 SourceMpp = Annotated[
     float | None,
     typer.Option("--source-mpp", help="Micrometres per level-0 pixel, for slides that do not state it."),
@@ -138,6 +146,7 @@ def process_settings(
     mpp: float | None = None,
     source_mpp: float | None = None,
     overlap: int | None = None,
+    artefacts: str | None = None,
     segmenter: str | None = None,
     segment_mpp: float | None = None,
     both_scales: bool | None = None,
@@ -164,7 +173,9 @@ def process_settings(
     typed = ProcessSettings.of(
         **outlines or {},
         preset=preset,
-        tiles=TileSettings.of(patch_size=patch_size, mpp=mpp, source_mpp=source_mpp, overlap=overlap),
+        tiles=TileSettings.of(
+            patch_size=patch_size, mpp=mpp, source_mpp=source_mpp, overlap=overlap, artefacts=artefacts
+        ),
         segments=SegmentSettings.of(segmenter=segmenter, mpp=segment_mpp, both_scales=both_scales),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype

@@ -13,6 +13,7 @@ from .console import err, print_dashboard, print_error, print_json, print_line, 
 from .drawn_options import Annotations, NotInside, OnlyInside, Tissue, outline_settings, with_tissue
 from .options import (
     ALL_STAGES,
+    Artefacts,
     BatchSize,
     BothScales,
     Config,
@@ -51,6 +52,7 @@ def command(
     mpp: Mpp = None,
     source_mpp: SourceMpp = None,
     overlap: Overlap = None,
+    artefacts: Artefacts = None,
     preset: Preset = None,
     tissue: Tissue = None,
     annotations: Annotations = None,
@@ -107,6 +109,7 @@ def command(
         mpp=mpp,
         source_mpp=source_mpp,
         overlap=overlap,
+        artefacts=artefacts,
         segmenter=segmenter,
         segment_mpp=segment_mpp,
         both_scales=both_scales,

@@ -21,6 +21,8 @@ TISSUE: RGB = (10, 125, 80)
 HOLE: RGB = (225, 120, 20)
 ANNOTATION: RGB = (20, 60, 225)
 POSITIVE: RGB = (0, 190, 215)
+#: Of what spoils a slide, one for each kind: pen, fold, dark spot, air bubble, blur.
+ARTEFACTS: tuple[RGB, ...] = ((230, 60, 20), (235, 160, 0), (60, 60, 60), (0, 150, 190), (150, 60, 200))
 
 _GOLDEN_ANGLE = 137.50776405
 

@@ -124,6 +124,7 @@ def settings_for(
                 mpp=mpp,
                 source_mpp=source_mpp,
                 overlap=min(base.tiles.overlap, (expects.patch_size or base.tiles.patch_size) - 1),
+                artefacts=base.tiles.artefacts,
                 rule=base.tiles.rule,
             ),
             "segments": segments,

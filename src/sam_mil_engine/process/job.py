@@ -14,7 +14,7 @@ from ..errors import EncoderError, SlideError
 from ..features.loading import recorded_name
 from ..models.access import require_access
 from ..progress import ProgressCallback
-from ..settings import ProcessSettings, SegmentSettings, key
+from ..settings import ProcessSettings, SegmentSettings, TileSettings, key
 from ..settings.changes import with_preset
 from ..slide.entry import SlideEntry
 from ..slide.reader import Slide
@@ -118,11 +118,7 @@ class Tools:
                 found = settings.resolved_tissue if drawn.tissue is None else "drawn"
                 return key(stage, slide, found, *region, *drawn.key)
             case "tiles":
-                # keys of grids without overlap are older than this setting
-                tiles = settings.tiles.model_dump(
-                    mode="json", exclude=None if settings.tiles.overlap else {"overlap"}
-                )
-                return key(stage, done["tissue"], tiles)
+                return key(stage, done["tissue"], _as_before(settings.tiles))
             case "segments":
                 segmenter = self.segmenter
                 rest = self.segments.model_dump(mode="json", exclude=_NO_PART_OF_THE_KEY)
@@ -138,6 +134,12 @@ class Tools:
             case _:
                 before = [done[name] for name in ("tiles", "segments", "features")]
                 return key(stage, *before, settings.groups)
+
+
+def _as_before(tiles: TileSettings) -> dict[str, object]:
+    """Return the settings of the grid; keys without overlap and artefacts are older than these two."""
+    newer = {"overlap": tiles.overlap == 0, "artefacts": tiles.artefacts == "keep"}
+    return tiles.model_dump(mode="json", exclude={name for name, unused in newer.items() if unused})
 
 
 #: What a stage needs to be done before it.
@@ -253,6 +255,13 @@ class SlideJob:
         """Return the patches of the bag; raises :class:`SlideError` where there is none."""
         grid = h5.read_grid(self.bag)
         if grid is None or len(grid) == 0:
+            if self.tools.settings.tiles.artefacts == "drop":
+                raise SlideError(
+                    "no patch lies in tissue without artefacts",
+                    where=self.slide.info.path,
+                    hint="Look at the slide; with --artefacts mark, spoilt patches are kept and shown",
+                    window_hint="Look at the slide; in All settings, mark artefacts instead of dropping them",
+                )
             raise SlideError(
                 "no patch lies in the tissue",
                 where=self.slide.info.path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from ..bag.feature_bag import FeatureBag
+from ..bag.h5 import StoredArtefacts
 from ..errors import SamMilError
 from ..segment.segments import Segments
 from ..settings import STAGES
@@ -73,7 +74,7 @@ class ProcessedSlide:
     ----------
     slide_id, bag_path, info
         Name, native bag and facts of the slide.
-    tissue, grid, segments, bag
+    tissue, grid, artefacts, segments, bag
         Results of the stages that are done; None for the others.
     tiles, groups
         How many patches and groups there are, or None where that stage is not done.
@@ -90,6 +91,7 @@ class ProcessedSlide:
     info: SlideInfo
     tissue: TissueRegions | None = None
     grid: TileGrid | None = None
+    artefacts: StoredArtefacts | None = None
     segments: Segments | None = None
     bag: FeatureBag | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class ProcessedSlide:
 
     def without_arrays(self) -> ProcessedSlide:
         """Return the same facts without what is in the bag file anyway: light enough to travel."""
-        return replace(self, tissue=None, grid=None, segments=None, bag=None)
+        return replace(self, tissue=None, grid=None, artefacts=None, segments=None, bag=None)
 
     def summary(self) -> str:
         """Return one line for the user that says what was done."""

@@ -277,6 +277,7 @@ def _result(job: SlideJob, seconds: dict[str, float], reused: tuple[str, ...]) -
         info=job.slide.info,
         tissue=h5.read_tissue(path),
         grid=grid,
+        artefacts=h5.read_artefacts(path),
         segments=h5.read_segments(path),
         bag=bag,
         seconds=seconds,

@@ -12,8 +12,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..annotations.drawn_tissue import tissue_annotations
 from ..annotations.geojson import write_geojson
@@ -64,22 +66,33 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
 
 
 def tile_stage(job: SlideJob, key: str) -> None:
-    """Make the grid of patches and write the image of those that are kept."""
+    """Make the grid of patches, look for what spoils them if asked, and write the image of those that are kept."""
     from ..drawing.images import save_image, stitch
+    from ..slide.artefact_map import count_kinds
+    from ..slide.artefacts import find_artefacts
     from ..slide.tiling import make_tile_grid
 
     info = job.slide.info
-    grid = make_tile_grid(info, job.tissue(), job.tools.settings.tiles)
+    settings = job.tools.settings.tiles
+    grid = make_tile_grid(info, job.tissue(), settings)
     if (enlarged := grid.output_size / min(grid.size_px0)) > _ENLARGED and grid.mpp is not None:
         warnings.warn(
             f"{job.slide_id}: the slide has {grid.mpp * enlarged:.3g} µm per pixel and patches are read at"
             f" {grid.mpp:g}: they are enlarged {enlarged:.3g} times, and show less than patches of a finer slide",
             stacklevel=2,
         )
+    artefacts = None if settings.artefacts == "keep" else find_artefacts(job.slide, progress=job.progress)
+    spoilt = np.zeros(0, np.uint8) if artefacts is None else artefacts.of_patches(grid)
+    dropped: dict[str, int] = {}
+    if settings.artefacts == "drop" and spoilt.any():
+        dropped = count_kinds(spoilt)
+        grid, spoilt = replace(grid, coords_px0=grid.coords_px0[spoilt == 0]), spoilt[spoilt == 0]
     if len(grid):
         save_image(job.project.stitch(job.slide_id), stitch(job.slide, grid, _IMAGE_SIDE))
     with h5.edit_bag(job.bag) as file:
         h5.put_tiles(file, grid, size_px0=info.size_px0, power=info.objective_power)
+        if artefacts is not None:
+            h5.put_artefacts(file, artefacts, spoilt, dropped=dropped)
         h5.mark_stage(file, "tiles", key)
     job.grid()  # says so where there is no patch
 

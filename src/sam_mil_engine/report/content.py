@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -216,6 +216,33 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityItem:
+    """A slide at a glance.
+
+    Attributes
+    ----------
+    slide_id, facts
+        Name, and counts in words.
+    warnings
+        What looks wrong, the worst first.
+    concern
+        How much of it there is: 0 is nothing.
+    thumbnail
+        The slide with its tissue and patches, where it is shown.
+    """
+
+    slide_id: str
+    facts: str = ""
+    warnings: tuple[str, ...] = ()
+    concern: float = 0.0
+    thumbnail: RgbImage | None = None
+
+    def with_thumbnail(self, thumbnail: RgbImage | None) -> QualityItem:
+        """Return the same slide with an image."""
+        return replace(self, thumbnail=thumbnail)
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """A whole report.
 
@@ -239,6 +266,8 @@ class ReportContent:
         Most and least attended patches of every class.
     predictions
         Slides that the model had not seen.
+    quality
+        The slides of a project at a glance, worst first.
     tables
         Further tables, such as the list of processed slides.
     slides
@@ -257,6 +286,7 @@ class ReportContent:
     curves: tuple[Chart, ...] = ()
     strips: tuple[Strip, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
+    quality: tuple[QualityItem, ...] = ()
     tables: tuple[Table, ...] = ()
     slides: tuple[SlideSection, ...] = ()
     notes: tuple[str, ...] = ()

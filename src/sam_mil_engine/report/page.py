@@ -9,7 +9,7 @@ from typing import Any
 from ..files import atomic_write
 from ..geometry import area_um2
 from .charts import line_chart
-from .content import Cell, ReportContent, SlideSection, Strip
+from .content import Cell, QualityItem, ReportContent, SlideSection, Strip
 from .panels import fit_patch, jpeg_uri, make_panels
 from .strips import save_strips
 from .tables import anchor, groups_table, metrics_table, predictions_table
@@ -71,8 +71,10 @@ def render(content: ReportContent) -> str:
         charts=[line_chart(chart) for chart in content.charts],
         curves=[line_chart(chart) for chart in content.curves],
         strips=[_strip(strip) for strip in content.strips],
+        quality=[_quality(item) for item in content.quality],
         predictions=predictions_table(content.predictions, linked=linked) if content.predictions else None,
         slides=[_slide(section, side) for section in content.slides],
+        linked=linked,
         sort_value=_sort_value,
     )
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
@@ -90,6 +92,11 @@ def _strip(strip: Strip) -> dict[str, Any]:
         for number, patch in enumerate(strip.patches, start=1)
     ]
     return {"title": strip.title, "patches": patches}
+
+
+def _quality(item: QualityItem) -> dict[str, Any]:
+    uri = None if item.thumbnail is None else jpeg_uri(item.thumbnail)
+    return {"item": item, "uri": uri, "anchor": anchor(item.slide_id)}
 
 
 def _slide(section: SlideSection, max_side: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .curves import froc_chart, score_charts
 from .localisation import localisation_table
 from .patches import PatchesOfRun, patches_of_run, patches_of_scores
 from .process_list import process_table, read_process_list
+from .quality import quality_items
 from .runs import (
     bags_are_patients,
     compare_charts,
@@ -132,6 +133,7 @@ class _Builder:
             subtitle="Preprocessing of a project",
             facts=tuple(facts),
             settings=_settings(settings),
+            quality=quality_items(folder, rows, bags),
             tables=(process_table(rows, shown),) if rows else (),
             slides=tuple(sections),
             notes=(*notes, *_more(len(bags), self._max)),

@@ -98,6 +98,12 @@ class TileSettings(Settings):
     overlap: int = setting(
         0, "Overlap", "Pixels that neighbouring patches share, at the resolution of the patch.", unit="px", ge=0
     )
+    artefacts: Literal["keep", "mark", "drop"] = setting(
+        "keep",
+        "Artefacts",
+        "Pen, folds, blur, air bubbles and dark spots: keep does not look for them, mark counts and shows them,"
+        " drop leaves out the patches of which half or more is spoilt.",
+    )
     rule: Literal["four_point", "centre"] = setting(
         "four_point",
         "Patch in tissue",

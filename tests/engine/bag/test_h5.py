@@ -18,6 +18,7 @@ from sam_mil_engine.errors import BagError, ProjectError
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.groups import Groups
 from sam_mil_engine.segment.segments import Segments
+from sam_mil_engine.slide.artefact_map import ArtefactMap
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.slide.tissue_regions import TissueRegions
 
@@ -59,6 +60,9 @@ def bag_file(tmp_path: Path, parts: tuple[TissueRegions, TileGrid, Segments, Fea
         h5.put_attributes(file, {"slide_id": "a", "mpp": (0.5, 0.5), "vendor": None})
         h5.put_tissue(file, tissue)
         h5.put_tiles(file, grid, size_px0=(300, 300), power=20.0)
+        kinds = np.array([[0, 1], [5, 1]], dtype=np.uint8)
+        spoilt = np.array([1, 0, 5], dtype=np.uint8)
+        h5.put_artefacts(file, ArtefactMap(kinds, Frame((3, 4), (16.0, 16.5))), spoilt, dropped={"fold": 2})
         h5.put_segments(file, segments, segmenter="regions", version="1")
         h5.put_edits(file, ["", "lymph node", ""])
         h5.put_features(file, bag.features, {"encoder": "fake"})
@@ -71,6 +75,11 @@ def test_what_goes_in_comes_out(
     bag_file: Path, parts: tuple[TissueRegions, TileGrid, Segments, FeatureBag]
 ) -> None:
     tissue, grid, segments, bag = parts
+    artefacts = h5.read_artefacts(bag_file)
+    assert artefacts.map.kinds.tolist() == [[0, 1], [5, 1]]
+    assert artefacts.map.frame == Frame((3, 4), (16.0, 16.5))
+    assert (artefacts.patches, artefacts.dropped) == ({"pen": 1, "blur": 1}, {"fold": 2})
+    assert artefacts.warning == "artefacts spoil 4 patches (1 pen, 1 blur, 2 fold); 2 are left out"
     read = h5.read_bag(bag_file).check()
     assert read.slide_id == "a"
     assert read.attrs["encoder"] == "fake"

@@ -60,7 +60,7 @@ def test_without_coordinate_files_the_distance_of_neighbours_is_taken_and_said(t
     assert "distance between neighbours" in found.notes[0]
     _, told = read_one(folder, known=Known(patch_size_px0=128))
     assert told.grid.size_px0 == (128.0, 128.0)
-    assert told.notes == ()
+    assert told.notes == ("patches overlap: neighbours are 64 px apart at level 0",)
     with pytest.raises(BagError, match="the coordinates of the patches are missing"):
         read_one(folder / "pt_files" / "s0.pt")
 

@@ -231,7 +231,7 @@ class AnalyzeDock(Dock):
         self.slide_card.show_slide(session)
         self.region_card.show_session(session)
         analysis = None if session is None else session.analysis
-        self.slide_card.warn_of_tissue(None if analysis is None else analysis.processed.tissue)
+        self.slide_card.warn_of(None if analysis is None else analysis.processed)
         self.result_card.show_result(analysis)
         self.map_card.show_session(session)
         if session is not None and session.source.mpp is not None:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
 from superqt.utils import signals_blocked
 
-from sam_mil_engine.slide.tissue_regions import TissueRegions
+from sam_mil_engine.process.results import ProcessedSlide
 
 from ...analysis.model import ResolutionQuestion
 from ...analysis.source import SlideSource
@@ -104,12 +104,14 @@ class SlideCard(Card):
     def _take_suggestion(self) -> None:
         self._mpp.setValue(self._suggestion)
 
-    def warn_of_tissue(self, tissue: TissueRegions | None) -> None:
-        """Warn if much of the tissue was excluded because its pieces are too small."""
-        warning = None if tissue is None else tissue.warning
-        self._left_out.setVisible(warning is not None)
-        if warning is not None:
-            self._left_out.setText(f"{sentence_case(warning)}.")
+    def warn_of(self, processed: ProcessedSlide | None) -> None:
+        """Warn if much of the tissue was excluded because its pieces are too small, and of artefacts."""
+        tissue = None if processed is None else processed.tissue
+        artefacts = None if processed is None else processed.artefacts
+        told = [] if tissue is None or tissue.warning is None else [f"{sentence_case(tissue.warning)}."]
+        told += [] if artefacts is None or artefacts.warning is None else [f"{sentence_case(artefacts.warning)}."]
+        self._left_out.setVisible(bool(told))
+        self._left_out.setText(" ".join(told))
 
     def _mpp_row(self) -> tuple[QWidget, QDoubleSpinBox]:
         row = QWidget()

@@ -21,10 +21,7 @@ from ..parts import Card, text_label
 if TYPE_CHECKING:
     from ...session.viewer import Sessions
 
-_HINT = (
-    "Move corners, draw more polygons or remove pieces in the layer “tissue”, then press “Use this tissue”."
-    " Zoom in to see the corners."
-)
+_HINT = "Move corners, draw or remove polygons of the layer “tissue”, then use it."
 
 
 class TissueCard(Card):
@@ -38,7 +35,7 @@ class TissueCard(Card):
     def __init__(self, sessions: Sessions):
         super().__init__("Outline of the tissue")
         self._sessions = sessions
-        self.edit, self.use = QPushButton("Edit the &outline"), QPushButton("&Use this tissue")
+        self.edit, self.use = QPushButton("Edit &outline"), QPushButton("&Use this tissue")
         self.again = QPushButton("&Find it again")
         self.edit.setToolTip("Correct the outline of the tissue in its layer, or draw it")
         self.use.setToolTip("Use the outline as it is; only what depends on it is computed again")
@@ -47,9 +44,10 @@ class TissueCard(Card):
         self._hint.hide()
         row = QHBoxLayout()
         row.setSpacing(4)
-        for button in (self.edit, self.use, self.again):
+        for button in (self.edit, self.use):
             row.addWidget(button)
         self.body.addLayout(row)
+        self.body.addWidget(self.again)
         self.body.addWidget(self._hint)
         self.edit.clicked.connect(self._on_edit)
         self.use.clicked.connect(self._on_use)

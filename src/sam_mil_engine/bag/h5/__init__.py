@@ -4,6 +4,7 @@ Its datasets and attributes are listed in :mod:`.layout`.
 Only ``/coords``, ``/features`` and ``slide_id`` are needed to read a bag. Unknown names are left alone.
 """
 
+from .artefacts import StoredArtefacts, read_artefacts
 from .layout import FORMAT_VERSION, STAGE_NAMES, slide_facts
 from .reading import (
     SegmentOrigin,
@@ -21,6 +22,7 @@ from .writing import (
     copy_stage,
     edit_bag,
     mark_stage,
+    put_artefacts,
     put_attributes,
     put_edits,
     put_features,
@@ -34,9 +36,11 @@ __all__ = [
     "FORMAT_VERSION",
     "STAGE_NAMES",
     "SegmentOrigin",
+    "StoredArtefacts",
     "copy_stage",
     "edit_bag",
     "mark_stage",
+    "put_artefacts",
     "put_attributes",
     "put_edits",
     "put_features",
@@ -44,6 +48,7 @@ __all__ = [
     "put_segments",
     "put_tiles",
     "put_tissue",
+    "read_artefacts",
     "read_attributes",
     "read_bag",
     "read_grid",

@@ -52,6 +52,19 @@ DATASETS = (
         what="x, y of each patch's top left corner, level-0 pixels; attributes that CLAM and TRIDENT read",
     ),
     Dataset(
+        "/artefacts/kinds",
+        "(h, w)",
+        "uint8",
+        what="where the slide is spoilt: 0 or a number in the attribute `names`, from 1; attributes `origin_px0`,"
+        " `downsample`; only with `--artefacts`",
+    ),
+    Dataset(
+        "/artefacts/of_patch",
+        "(N,)",
+        "uint8",
+        what="the kind that spoils each patch, 0 = none; attribute `dropped`: JSON, kind -> patches left out",
+    ),
+    Dataset(
         "/features",
         "(N, D)",
         "",
@@ -121,7 +134,7 @@ def markdown() -> str:
 #: What each stage of ``process`` owns in the file.
 STAGE_NAMES: dict[str, tuple[str, ...]] = {
     "tissue": ("tissue",),
-    "tiles": ("coords",),
+    "tiles": ("coords", "artefacts"),
     "segments": ("segments",),
     "features": ("features",),
     "groups": ("groups",),

@@ -10,9 +10,11 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from ...errors import BagError
 from ...segment.segments import Segments
+from ...slide.artefact_map import KINDS, ArtefactMap
 from ...slide.tile_grid import TileGrid
 from ...slide.tissue_regions import TissueRegions
 from ..feature_bag import FeatureBag
@@ -58,7 +60,8 @@ def copy_stage(source: Path, file: h5py.File, stage: str) -> None:
     """Copy what ``stage`` made from another bag of the same slide, and its mark."""
     with h5py.File(source, "r") as other:
         for name in STAGE_NAMES[stage]:
-            other.copy(name, file)
+            if name in other:
+                other.copy(name, file)
         mark_stage(file, stage, stages_of(other)[stage])
 
 
@@ -124,6 +127,19 @@ def put_tiles(file: h5py.File, grid: TileGrid, *, size_px0: tuple[int, int] | No
     for name, value in attributes.items():
         if value is not None:
             data.attrs[name] = value
+
+
+def put_artefacts(
+    file: h5py.File, found: ArtefactMap, of_patch: npt.NDArray[np.uint8], *, dropped: Mapping[str, int]
+) -> None:
+    """Store where the slide is spoilt, which patches are, and how many were left out for it."""
+    group = file.create_group("artefacts")
+    kinds = group.create_dataset("kinds", data=found.kinds, compression="gzip")
+    kinds.attrs["names"] = KINDS
+    kinds.attrs["origin_px0"] = found.frame.origin_px0
+    kinds.attrs["downsample"] = found.frame.downsample
+    patches = group.create_dataset("of_patch", data=of_patch)
+    patches.attrs["dropped"] = json.dumps(dict(dropped))
 
 
 def put_segments(

@@ -1,0 +1,65 @@
+"""Reading what spoils a slide from its bag."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...geometry import Frame
+from ...slide.artefact_map import ArtefactMap, count_kinds
+from ..hdf5_checks import open_checked
+from .layout import plain
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtefacts:
+    """Artefacts of a slide as its bag holds them.
+
+    Attributes
+    ----------
+    map
+        Where they are.
+    patches, dropped
+        Kind -> spoilt patches of the bag, and those that were left out.
+    """
+
+    map: ArtefactMap
+    patches: dict[str, int]
+    dropped: dict[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Kind -> all spoilt patches, also those that were left out."""
+        names = dict.fromkeys([*self.patches, *self.dropped])
+        return {name: self.patches.get(name, 0) + self.dropped.get(name, 0) for name in names}
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user; None where no patch is spoilt."""
+        found = self.counts
+        if not found:
+            return None
+        kinds = ", ".join(f"{count} {name}" for name, count in found.items())
+        left_out = f"; {sum(self.dropped.values())} are left out" if self.dropped else ""
+        return f"artefacts spoil {sum(found.values())} patches ({kinds}){left_out}"
+
+
+def read_artefacts(path: Path) -> StoredArtefacts | None:
+    """Return the artefacts of a bag, or None where nobody looked for them.
+
+    Raises
+    ------
+    BagError
+        If the file is missing or damaged.
+    """
+    with open_checked(path, missing="Run `sam-mil-engine process` first") as file:
+        if "artefacts" not in file:
+            return None
+        group = file["artefacts"]
+        attrs, said = plain(group["kinds"].attrs), plain(group["of_patch"].attrs)
+        return StoredArtefacts(
+            map=ArtefactMap(group["kinds"][:], Frame(tuple(attrs["origin_px0"]), tuple(attrs["downsample"]))),
+            patches=count_kinds(group["of_patch"][:]),
+            dropped={str(name): int(count) for name, count in json.loads(said.get("dropped", "{}")).items()},
+        )
