@@ -7,6 +7,7 @@ Only ``/coords``, ``/features`` and ``slide_id`` are needed to read a bag. Unkno
 from .layout import FORMAT_VERSION, STAGE_NAMES, slide_facts
 from .reading import (
     SegmentOrigin,
+    count_segments,
     read_attributes,
     read_bag,
     read_grid,
@@ -35,6 +36,7 @@ __all__ = [
     "STAGE_NAMES",
     "SegmentOrigin",
     "copy_stage",
+    "count_segments",
     "edit_bag",
     "mark_stage",
     "put_attributes",
