@@ -143,9 +143,10 @@ def write_table(
         "# Small lesions",
         "",
         f"{slides} slides composed of PatchCamelyon tiles, {SIZE[0] * MPP / 1000:.1f} x"
-        f" {SIZE[1] * MPP / 1000:.1f} mm, all tissue; {EACH * slides} lesions of each size. Diameters are pixels"
-        f" of the image of the whole slide, of {MPP * DOWNSAMPLE:.1f} µm. Mean IoU of the best segment, in brackets"
-        " the share of lesions with at least 0.5. Composed slides are easier than real ones in colour and harder in"
+        f" {SIZE[1] * MPP / 1000:.1f} mm, all tissue; {EACH * slides} lesions of each size. Diameters are pixels of"
+        f" the image of the whole slide, of {MPP * DOWNSAMPLE:.1f} µm. Mean IoU of the best segment, and"
+        " in brackets the share of lesions with at least 0.5. Composed slides are easier than real ones in"
+        " colour and harder in"
         " texture: what they show is scale. Made by `studies/small_lesions.py`.",
         "",
         "| segments | number | CPU s | " + " | ".join(f"{diameter} px" for diameter in DIAMETERS) + " |",
