@@ -27,9 +27,7 @@ from sam_mil_engine.training.one_split import train_split
 
 MODELS = {
     "sam-mil": ModelSettings(name="sam-mil", consistency_weight=1000.0),
-    "sam-mil, fixed consistency": ModelSettings(
-        name="sam-mil", consistency_weight=1000.0, consistency_patches=0
-    ),
+    "sam-mil, fixed consistency": ModelSettings(name="sam-mil", consistency_weight=1000.0, consistency_patches=0),
     "sam-mil, no consistency": ModelSettings(name="sam-mil", consistency_weight=0.0),
     "abmil": ModelSettings(name="abmil"),
     "mean": ModelSettings(name="mean"),
