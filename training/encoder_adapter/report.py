@@ -15,6 +15,12 @@ from sam_mil_engine.training.metrics import weighted_auc
 #: An adapter ships if it lifts the probe by more than this on both.
 NEEDED = 0.01
 
+#: What the table says.
+_READING = (
+    "What is learnt without labels lifts GlaS by up to 0.017, whose tissue is among the tiles learnt from, and lowers"
+    " lymph node or leaves it. The numbers of all depths, where nothing is learnt, come nearest: 0.0093 on both, with"
+    " twice as many numbers per patch. The rule is not bent for it."
+)
 _TEXT = """# An adapter for the embedded encoder
 
 Can `efficientnet-lite0` (ImageNet) be made better for tissue without labels, on a CPU? {tiles} tiles that may
@@ -32,7 +38,7 @@ with the 95% interval of a paired bootstrap over tiles (lymph node) and images (
 
 {table}
 
-{verdict}
+{verdict} {reading}
 
 What this does not show: adapters that change the convolutions, which need more than a CPU and more tissue;
 other strengths of augmentation than the one that was chosen beforehand; tissue other than lymph node and colon.
@@ -70,7 +76,7 @@ def readme(rows: Sequence[Mapping[str, Any]], *, images: Sequence[str], tiles: i
         else f"Lifting both by more than {NEEDED}: {', '.join(passed)}."
     )
     text = _TEXT.format(
-        tiles=f"{tiles:,}", views=views, needed=NEEDED, table=head + "\n" + "\n".join(lines), verdict=verdict,
+        tiles=f"{tiles:,}", views=views, needed=NEEDED, table=head + "\n" + "\n".join(lines), verdict=verdict, reading=_READING,
         tried=f"{len(rows) - 1} adapters",
     )  # fmt: skip
     parts = [
