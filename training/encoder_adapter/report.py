@@ -18,8 +18,8 @@ NEEDED = 0.01
 #: What the table says.
 _READING = (
     "Maps that are learnt without labels lift GlaS by up to 0.017: it is colon, as the tiles of EBHI-Seg and"
-    " LC25000 are (no image of GlaS was learnt from). Lymph node they lower or leave. The numbers of all depths, where"
-    " nothing is learnt, come nearest: 0.0093 on both, with twice as many numbers per patch. That is short of"
+    " LC25000 are (no image of GlaS was learnt from). Lymph node they lower or leave. The numbers of all depths,"
+    " where nothing is learnt, come nearest: 0.0093 on both, with twice as many numbers per patch. That is short of"
     " the rule, and the rule is not bent for it."
 )
 _TEXT = """# An adapter for the embedded encoder
