@@ -22,6 +22,8 @@ CHECKPOINT_READER = "sam_mil_engine.segment.checkpoints:load_sam"
 ADDED = "added by you"
 #: The SAM that comes with the package.
 TISSUE_SAM = "tissue-sam"
+#: Regions merged by what it sees.
+TISSUE_REGIONS = "tissue-regions"
 
 
 #: Card of a SAM, which takes prompts too.
@@ -53,6 +55,13 @@ SEGMENTERS: dict[str, ModelCard] = {
             what="the same of like stain and texture: less shattered; needs no weights",
             builder="sam_mil_engine.segment.regions:build_stain_regions",
             citation="as regions; Ruifrok and Johnston, color deconvolution, Anal Quant Cytol Histol 23, 2001",
+        ),
+        ModelCard(
+            name=TISSUE_REGIONS,
+            kind="segmenter",
+            what="nested regions of what tissue-sam sees as one tissue, and of like stain; comes with its weights",
+            builder="sam_mil_engine.segment.tissue_regions:build_tissue_regions",
+            citation="as stain-regions; see the card of tissue-sam",
         ),
         _meta(
             name="vit_h",
