@@ -40,8 +40,8 @@ from sam_mil_engine.settings import SegmentSettings
 
 #: Radii of discs in pixels: the table shows the best of them on the very data, which flatters it.
 RADII = (25, 50, 90)
-#: Of sets of more than so many images every fourth is given to what takes seconds an image.
-_MANY, _SLOW_STEP = 12, 4
+#: Images of a set that are given to what takes seconds an image.
+_SLOW = 4
 #: Sets whose images are asked for by prompts.
 PROMPTED = ("GlaS", "EBHI-Seg, held-out patients", "BCSS, half of the other region", "glomeruli", "CAMELYON crops")
 
@@ -95,7 +95,7 @@ def _quick(candidates: Callable[[], Compared], examples: Callable[[], list[Examp
 
 
 def _slow(candidates: Callable[[], Compared], examples: Callable[[], list[Example]]) -> pd.DataFrame:
-    step = _SLOW_STEP if len(examples()) > _MANY else 1
+    step = -(-len(examples()) // _SLOW)
     return figures(candidates().slow, examples()[::step])
 
 

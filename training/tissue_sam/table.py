@@ -17,12 +17,12 @@ def evaluation_text(automatic: pd.DataFrame, prompted: pd.DataFrame, *, told: st
     for name, rows in automatic.groupby("set", sort=False):
         parts += [
             f"### {_heading(str(name))}: {rows['example'].nunique()} images\n",
-            _markdown(automatic_means(rows)),
+            markdown(automatic_means(rows)),
         ]
     parts.append("## Prompts\n")
     for name, rows in prompted.groupby("set", sort=False):
         things = int(rows.groupby(["rival", "kind"]).size().iloc[0])
-        parts += [f"### {_heading(str(name))}: {things} things\n", _markdown(prompt_means(rows))]
+        parts += [f"### {_heading(str(name))}: {things} things\n", markdown(prompt_means(rows))]
     parts.append("Made by `training/tissue_sam/evaluate.py`.\n")
     return "\n".join(parts)
 
@@ -33,7 +33,7 @@ of their group's majority, annotated or not; beside it what `stain-regions` reac
 from 800 or 1,500 superpixels into as many groups. Best set: IoU of the annotation with the best set of groups,
 and beside it that of `stain-regions` with as many groups. Best mask: for each annotated thing the IoU of the
 best single mask, mean. Boundary recall: share of the annotation's outline within 4 px of an outline of the
-groups. What asks a decoder hundreds of times was run on every fourth image of the large sets (column images).
+groups. What asks a decoder hundreds of times was run on four images of a set at most (column images).
 
 Prompts: IoU, mean over things; the first click is where a thing is widest, clicks two and three are in the
 middle of the largest error of that very answer; segmenters without prompts answer with the mask of theirs that
@@ -63,7 +63,8 @@ def _heading(name: str) -> str:
     return name[0].upper() + name[1:]
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> str:
+    """A table with its index as first column."""
     lines = [f"| {table.index.name} | {' | '.join(map(str, table.columns))} |"]
     lines.append("| --- " * (len(table.columns) + 1) + "|")
     for name, row in table.iterrows():
