@@ -56,9 +56,7 @@ def merged_by(name: str, sam: Sam) -> dict[str, Segment]:
 
     return {
         f"merged by the embedding of {name}, 64 of 800": _merged(FINER, alone),
-        f"tissue-regions of {name}, 32 of 500": _merged(USUAL, with_stains(alone)),
         f"tissue-regions of {name}, 64 of 800": _merged(FINER, with_stains(alone)),
-        f"tissue-regions of {name}, 128 of 1,500": _merged(FINEST, with_stains(alone)),
     }
 
 

@@ -67,10 +67,12 @@ class Fitting:
     seconds
         Processor time to train in all; the learning rate falls with a cosine over it. A machine that does other
         things too, or stands still for a while, gives the same training, only later.
+    warm
+        Steps over which the learning rate rises.
     """
 
-    def __init__(self, sam: Sam, samples: Samples, folder: Path, *, seconds: float):
-        self.sam, self.samples, self.folder, self.seconds = sam, samples, folder, seconds
+    def __init__(self, sam: Sam, samples: Samples, folder: Path, *, seconds: float, warm: int = _WARM):
+        self.sam, self.samples, self.folder, self.seconds, self.warm = sam, samples, folder, seconds, warm
         trunk = sam.image_encoder.trunk.to(memory_format=torch.channels_last)
         deep = list(trunk.blocks[_TRAINED:].parameters())
         known = {id(parameter) for parameter in trunk.parameters()}
@@ -111,6 +113,12 @@ class Fitting:
         sam = build_tissue_sam()
         sam.load_state_dict(self.average)
         return sam
+
+    def loss(self, images: int) -> float:
+        """Mean loss over so many images, always the same ones."""
+        found = [self._backward(np.random.default_rng([4, number]))[0] for number in range(images)]
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(np.mean(found))
 
     def save(self) -> None:
         """Write the checkpoint: weights, their running mean, the optimiser and how far it is."""
@@ -201,7 +209,7 @@ class Fitting:
 
     def _set_rates(self, share: float) -> None:
         fall = 0.5 * (1 + math.cos(math.pi * min(share, 1.0))) + 0.01
-        warm = min(1.0, (self.progress.steps + 1) / _WARM)
+        warm = min(1.0, (self.progress.steps + 1) / self.warm)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * fall * warm
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 from automatic_masks import COLUMNS
+from gate import gate_text
 from prompted import KINDS
 
 _DISC, _DISCS = "disc of ", "disc; full box"
+#: Candidates that may become the default, and what they must beat: made of as many superpixels and groups.
+_GATED, _RIVAL = "tissue-regions of", "stain-regions, 64 of 800"
 _DIGITS = {"masks": 1, "groups": 1, "images": 0}
 
 
 def evaluation_text(automatic: pd.DataFrame, prompted: pd.DataFrame, *, told: str) -> str:
     """All tables: what was done, automatic masks by set, prompts by set."""
     parts = ["# tissue-sam and its rivals on real tissue\n", told.strip() + "\n", _HOW]
+    for candidate in automatic["candidate"].unique():
+        if str(candidate).startswith(_GATED):
+            parts += [f"## Gate: {candidate}\n", gate_text(automatic, str(candidate), _RIVAL)]
     parts.append("## Masks without prompts\n")
     for name, rows in automatic.groupby("set", sort=False):
         parts += [
