@@ -15,15 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from examples import Example
-from measures import best_ious
+from measures import best_ious, iou
+from prompted import innermost
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.settings import SegmentSettings
 
-#: Points a side of the grid by which the lines are fitted, of that of automatic masks, and prompts at once.
-_POINTS, POINTS, _BATCH = 7, 16, 7
+#: Clicks anywhere in a thing beside the one in its middle, and points a side of automatic masks.
+_ANYWHERE, POINTS = 2, 16
 #: Thresholds of predicted IoU and stability that are tried.
 _IOUS, _STABILITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (0.4, 0.5, 0.6, 0.7, 0.8)
 #: Slopes of a line that are allowed: a head that knows nothing becomes nearly constant, none is turned round.
@@ -65,10 +66,10 @@ def thresholds(sam: Sam, examples: Sequence[Example]) -> tuple[SegmentSettings, 
         things = example.things
         masks = [found.mask(number) for number in range(len(found))]
         worth = np.array(best_ious(things, masks))
-        for iou, stability in product(_IOUS, _STABILITIES):
-            kept = np.flatnonzero((found.predicted_iou > iou) & (found.stability >= stability))
+        for least, stability in product(_IOUS, _STABILITIES):
+            kept = np.flatnonzero((found.predicted_iou > least) & (found.stability >= stability))
             reached = float(np.mean(best_ious([masks[number] for number in kept], things)))
-            rows.append((iou, stability, reached, float(worth[kept].mean()) if len(kept) else np.nan, len(kept)))
+            rows.append((least, stability, reached, float(worth[kept].mean()) if len(kept) else np.nan, len(kept)))
     columns = ["predicted IoU", "stability", "best IoU of things", "best IoU of masks", "masks"]
     table = pd.DataFrame(rows, columns=columns).groupby(columns[:2]).mean()
     harmonic = 2 / (1 / table.iloc[:, 0] + 1 / table.iloc[:, 1])
@@ -76,20 +77,19 @@ def thresholds(sam: Sam, examples: Sequence[Example]) -> tuple[SegmentSettings, 
 
 
 def _asked(sam: Sam, example: Example) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Predicted IoU (P, 3) of the answers to a grid of clicks, and the true one: with the thing that fits best."""
-    predictor = SamPredictor(sam)
+    """Predicted and true IoU (P, 3) of the answers to clicks in things: in the middle, and anywhere."""
+    predictor, rng = SamPredictor(sam), np.random.default_rng(0)
     predictor.set_image(example.image.rgb)
-    height, width = example.image.rgb.shape[:2]
-    axis = (np.arange(_POINTS) + 0.5) / _POINTS
-    points = np.stack(np.meshgrid(axis * width, axis * height), axis=-1).reshape(-1, 1, 2)
-    coords = torch.from_numpy(predictor.transform.apply_coords(points, (height, width))).float()
     predicted, reached = [], []
-    for batch in torch.split(coords, _BATCH):
-        masks, scores, _ = predictor.predict_torch(batch, torch.ones(len(batch), 1), multimask_output=True)
-        predicted.append(scores.numpy())
-        flat = list(masks.flatten(0, 1).numpy())
-        reached.append(np.array(best_ious(example.things, flat)).reshape(-1, 3))
-    return np.concatenate(predicted).astype(np.float64), np.concatenate(reached)
+    for thing in example.asked():
+        rows, columns = np.nonzero(thing)
+        chosen = rng.integers(len(rows), size=_ANYWHERE)
+        points = [innermost(thing), *np.stack([columns[chosen], rows[chosen]], axis=1).astype(float)]
+        for point in points:
+            masks, scores, _ = predictor.predict(point[None], np.ones(1), multimask_output=True)
+            predicted.append(scores)
+            reached.append([iou(mask, thing) for mask in masks])
+    return np.array(predicted, dtype=np.float64).reshape(-1, 3), np.array(reached).reshape(-1, 3)
 
 
 def _line(predicted: npt.NDArray[np.float64], reached: npt.NDArray[np.float64]) -> Line:
