@@ -58,21 +58,21 @@ def main() -> None:
     report = Report.read(args.json, args.seed)
     with tempfile.TemporaryDirectory(prefix="fuzz-seeds-") as place:
         made = Seeds(Path(place), args.data)
-        seeds = {name: list(FORMATS[name].seeds(made)) for name in chosen}
         if args.case is not None:
-            _show(Case(chosen[0], args.case, args.seed), seeds[chosen[0]])
+            _show(Case(chosen[0], args.case, args.seed), list(FORMATS[chosen[0]].seeds(made)))
             return
         end = time.monotonic() + 60 * args.minutes
         for name in chosen:
-            if not seeds[name]:
+            seeds = list(FORMATS[name].seeds(made))
+            if not seeds:
                 print(f"{name}: no file to begin with; name a folder of real files with --data")
                 continue
             limits = Limits(args.cpu, int(args.memory * 2**30))
-            for outcome in run(_cases(name, report, args, end), {name: seeds[name]}, limits, jobs=args.jobs):
+            for outcome in run(_cases(name, report, args, end), {name: seeds}, limits, jobs=args.jobs):
                 if report.take(outcome) and args.keep is not None:
                     folder = args.keep / f"{name}-{outcome.case.number}"
                     folder.mkdir(parents=True, exist_ok=True)
-                    make(outcome.case, seeds[name], folder)
+                    make(outcome.case, seeds, folder)
             report.write(args.json, args.markdown)
             print(report.line(name), flush=True)
     print(report.markdown())

@@ -12,6 +12,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -65,7 +66,8 @@ def make(case: Case, seeds: list[Path], folder: Path) -> Path:
     """Write the mutated file of a case into a folder."""
     rng = case.rng
     target = copy_of(rng.choice(seeds), folder)
-    FORMATS[case.name].mutate(target, rng)
+    with suppress(Exception):  # what was changed before a change that makes no sense stays
+        FORMATS[case.name].mutate(target, rng)
     return target
 
 
@@ -233,6 +235,8 @@ def run(cases: Iterable[Case], seeds: dict[str, list[Path]], limits: Limits, *, 
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:  # children begin with everything imported
+        paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         context.set_forkserver_preload(["fuzzing.preloaded"])
     children = [Child(context, seeds, limits) for _ in range(jobs)]
     rest = iter(cases)

@@ -132,7 +132,7 @@ class Seeds:
         if not folder.exists():
             demo = load_model("demo", device="cpu")
             torch.manual_seed(0)
-            settings = ModelSettings(name="abmil", hidden=8, attention_hidden=4)
+            settings = ModelSettings(name="abmil", hidden=8, attention=4)
             domain = FeatureDomain.fit(
                 [np.random.default_rng(0).normal(size=(50, WIDTH)).astype("f4")], components=2
             )
@@ -163,7 +163,7 @@ class Seeds:
         return [ours, *self.real("tables/clam/splits__*splits_0.csv", "tables/clam/splits__*bool.csv")]
 
     def slide_tables(self) -> list[Path]:
-        slide = self.slide().name
+        slide = self.slide()
         rows = "\n".join(f"s{n},{slide},0.5,{preset}" for n, preset in enumerate(("biopsy", "", "resection")))
         return [self._written("slides.csv", f"slide_id,path,mpp,preset\n{rows}\n")]
 
