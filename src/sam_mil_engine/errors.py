@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath
 
-#: What Python and its libraries raise over values that make no sense. Caught where a file of unknown origin is read,
-#: once for each format, and nowhere else: in code of our own they are faults.
+#: What Python and its libraries raise over values that make no sense. Caught where a file of unknown origin is
+#: read, once for each format, and nowhere else: in code of our own they are faults.
 MALFORMED: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,

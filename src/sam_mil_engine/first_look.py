@@ -1,7 +1,7 @@
 """A first look at a file of unknown origin in a child process: a file that kills or hangs a C library fails alone.
 
-One child serves a whole process, so that a look costs milliseconds. What the look itself raises is not told: whoever
-opens the file next meets it again, and says what is wrong.
+One child serves a whole process, so that a look costs milliseconds. What the look itself raises is not told:
+whoever opens the file next meets it again, and says what is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TextIO
+from typing import IO
 
 #: Seconds of processor time that a look may take.
 MOST_WORK_S = 30.0
@@ -146,7 +146,7 @@ def _start() -> subprocess.Popen[str]:
     )
 
 
-def _read(answers: TextIO, queue: SimpleQueue[str]) -> None:
+def _read(answers: IO[str], queue: SimpleQueue[str]) -> None:
     """Pass on the child's answers; an empty one says that it ended."""
     with answers:
         for line in answers:
@@ -178,7 +178,7 @@ def _ended(code: int) -> str:
     return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
 
 
-def _pipe(pipe: TextIO | None) -> TextIO:
+def _pipe(pipe: IO[str] | None) -> IO[str]:
     if pipe is None:
         raise OSError("the child has no pipe")
     return pipe

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from ..errors import MALFORMED, BagError, reason
 from ..files import atomic_path
 
+_DAMAGED: tuple[type[Exception], ...] = (OSError, pickle.UnpicklingError, *MALFORMED)
+
 
 def load_pt(path: Path) -> npt.NDArray[Any]:
     """Read the tensor of a ``.pt`` file; bfloat16 becomes float32.
@@ -25,7 +27,7 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
 
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, *MALFORMED) as error:
+    except _DAMAGED as error:
         raise BagError(
             f"the features cannot be read ({reason(error)})",
             where=path,
