@@ -71,6 +71,8 @@ class Soak:
         self.slides, self.project, self.fired = place / "slides", place / "project", place / "fired"
         self.temporary = place / "tmp"
         self.bad = write_slides(self.slides, count)
+        names = "\n".join(path.name for path in sorted(self.slides.iterdir()))
+        (place / "names.txt").write_text(names, encoding="utf-8")
         self.rng, self.count = random.Random(seed), count
         self.seen: set[int] = set()
         self.memory: list[list[float]] = []
@@ -149,9 +151,9 @@ def main() -> None:
     args = parser.parse_args()
     place, begun = Path(tempfile.mkdtemp(prefix="soak-")), time.monotonic()
     soak = Soak(place, args.slides, args.seed)
-    kills = [soak.rng.randrange(8, max(9, args.slides // 2)) for _ in range(args.kills)]
     for number in range(MOST_RUNS):
-        kill_after = kills[number] if number < len(kills) else None
+        known = len(soak.states()) if number else 0
+        kill_after = known + soak.rng.randrange(4, 10) if number < args.kills else None
         code = soak.run(kill_after)
         failed = {name for name, row in soak.states().items() if row.state != "done"}
         print(
@@ -174,11 +176,11 @@ def _report(soak: Soak, seconds: float) -> dict[str, Any]:
     lost = sorted(name for name in good if name not in rows or rows[name].state != "done")
     unnamed = sorted(name for name in soak.bad if name not in rows or not rows[name].error)
     litter = [path.name for path in soak.project.rglob(".*") if path.suffix != ".lock"]
-    litter += [path.name for path in soak.temporary.rglob("*")]
+    litter += [path.name for path in soak.temporary.rglob("*") if "torchinductor" not in path.name]  # torch's own
     orphans = [pid for pid in soak.seen if psutil.pid_exists(pid) and "sam_mil" in " ".join(_command(pid))]
     longest = max(soak.memory, key=len)
-    half = len(longest) // 2
-    grown = statistics.median(longest[half + half // 2 :]) - statistics.median(longest[half // 2 : half])
+    quarter = max(1, len(longest) // 4)
+    grown = statistics.median(longest[-quarter:]) - statistics.median(longest[-2 * quarter : -quarter])
     struck = [*soak.struck, *sorted({"disk full", "out of memory"} & {path.name for path in soak.fired.iterdir()})]
     fine = not (lost or unnamed or litter or orphans) and grown < 100
     return {

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 import sam_mil_engine
 from sam_mil_engine.errors import ModelError, SamMilError
@@ -155,6 +157,19 @@ def test_a_model_names_no_module_to_import(model: Path) -> None:
     for name in ("os:system", "builtins:eval", "../x", "sam_mil_engine.cli.main:run"):
         with pytest.raises(SamMilError):
             load_model(described(model, name=name), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["../secret/0", "/secret/0", "a/../../secret/0"])
+def test_a_zarr_leads_to_no_other_folder(tmp_path: Path, name: str) -> None:
+    pixels = np.full((3, 64, 64), 200, np.uint8)
+    zarr.open_group(tmp_path / "secret", mode="w", zarr_format=2).create_array("0", data=pixels)
+    group = zarr.open_group(tmp_path / "s.zarr", mode="w", zarr_format=2)
+    axes = [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    scale = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]
+    datasets = [{"path": name, "coordinateTransformations": scale}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    with pytest.raises(SamMilError):
+        sam_mil_engine.open_slide(tmp_path / "s.zarr")
 
 
 def test_labels_and_macro_images_are_never_read() -> None:
