@@ -61,7 +61,7 @@ def command(place: Path, run: str) -> list[str]:
         "--repeats",
         "2",
     ]
-    options += ["--model", "abmil", "--epochs", "6", "--device", "cpu", "--quiet"]
+    options += ["--model", "abmil", "--epochs", "6", "--device", "cpu", "--quiet", "--resume"]
     return [sys.executable, "-m", "sam_mil_engine", "cross-validate", "--bags", str(place / "bags"), *options]
 
 
@@ -82,12 +82,13 @@ def main() -> None:
         while kills < args.kills and not finished:
             process = subprocess.Popen(command(place, "killed"), env=environment)
             try:
-                finished = process.wait(timeout=whole * rng.uniform(0.4, 0.9)) == 0
+                finished = process.wait(timeout=whole * rng.uniform(0.3, 0.8)) == 0
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
                 kills += 1
-        subprocess.run(command(place, "killed"), check=True, env=environment)
+        if not finished:
+            subprocess.run(command(place, "killed"), check=True, env=environment)
         names = [name for name in SAME if (place / "whole" / name).exists()]
         other = [name for name in names if not filecmp.cmp(place / "whole" / name, place / "killed" / name, False)]
         litter = [path.name for path in (place / "killed").rglob(".*") if path.suffix != ".lock"]

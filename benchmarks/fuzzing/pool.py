@@ -108,7 +108,12 @@ class Watch:
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITING):
             return
         path = os.path.abspath(os.fsdecode(arguments[0])) if event not in _RUNS and _is_path(arguments[0]) else ""
-        if event in _RUNS or (path and not path.startswith((self.folder, "/dev/"))):
+        own = (
+            self.folder,
+            "/dev/",
+            os.path.join(tempfile.gettempdir(), "torchinductor"),
+        )  # the last is torch's cache
+        if event in _RUNS or (path and not path.startswith(own)):
             self.seen.append(f"{event} {path or arguments[:1]}")
 
 

@@ -77,6 +77,10 @@ class SamMilError(Exception):
         """Pickle with keyword arguments, so that workers can send errors back."""
         return _rebuild, (type(self), self.what, self.where, self.hint, self.window_hint)
 
+    def without_hint(self) -> str:
+        """Return where and what alone: lists keep the hint in a column of its own."""
+        return str(type(self)(self.what, where=self.where))
+
     def for_window(self) -> SamMilError:
         """Return the same error with the window's hint as its hint."""
         hint = self.hint if self.window_hint is None else self.window_hint

@@ -25,7 +25,7 @@ MOST_WORK_S = 30.0
 #: Seconds without an answer and without work, after which a read counts as hung.
 MOST_WAIT_S = 600.0
 _POLL_S = 0.2
-#: Files whose outcome is kept; a changed file is looked at again.
+#: Files of which it is kept how they ended; a changed file is looked at again.
 _MOST_KNOWN = 10_000
 
 
@@ -68,10 +68,10 @@ class _Child:
         with self._lock:
             self._keep((function, *_identity(path)), None)
 
-    def _keep(self, identity: tuple[object, ...], outcome: str | None) -> None:
+    def _keep(self, identity: tuple[object, ...], ending: str | None) -> None:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[identity] = outcome
+        self._known[identity] = ending
 
     def _ask(self, function: str, path: Path) -> str | None:
         process = self._running()
@@ -125,7 +125,7 @@ class _Child:
             _pipe(process.stdin).close()
 
     def forked(self) -> None:
-        """Begin anew in a forked process, where another thread may have held the lock."""
+        """Start afresh in a forked process, where another thread may have held the lock."""
         self._lock = threading.Lock()
 
 
