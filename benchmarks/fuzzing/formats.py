@@ -19,6 +19,8 @@ from .seeds import Seeds
 
 #: Share of the mutations that keep the structure of a file.
 STRUCTURED = 0.7
+#: Pixels of the coarsest level up to which a whole slide is read.
+MOST_PIXELS = 2**25
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def read_slide(path: Path) -> None:
         for level, (width, height) in enumerate(slide.info.level_sizes):
             slide.read_level(level, (width // 2, height // 2), (64, 64))
         slide.read_half(0, (0, 0), (32, 32))
-        slide.read_image(max_side=128)
+        width, height = slide.info.level_sizes[-1]
+        if width * height < MOST_PIXELS:  # more takes its time, damaged or not
+            slide.read_image(max_side=128)
 
 
 def read_annotation(path: Path) -> None:

@@ -117,7 +117,7 @@ def check_tables(path: Path) -> None:
     Main directories that form a circle are read for ever by some; a tile that claims to be longer than the file
     ends the process of others, which make room for it.
     """
-    with path.open("rb") as file, suppress(struct.error, OverflowError, ValueError):
+    with path.open("rb") as file, suppress(struct.error, OverflowError, ValueError, OSError):
         seen: set[int] = set()
         for offset, order, entries in _directories(file):
             if offset in seen or len(seen) == _MOST_DIRECTORIES:

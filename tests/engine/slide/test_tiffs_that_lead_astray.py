@@ -58,6 +58,7 @@ def test_whole_files_and_other_files_pass(tmp_path: Path) -> None:
     write(tmp_path / "s.tiff")
     (tmp_path / "cut.tiff").write_bytes((tmp_path / "s.tiff").read_bytes()[:300])
     (tmp_path / "no.tiff").write_bytes(b"II*\0")
+    (tmp_path / "far.tiff").write_bytes(b"II+\0\x08\0\0\0" + struct.pack("<Q", 2**63 + 5))
     (tmp_path / "text").write_bytes(b"hello")
     for path in tmp_path.iterdir():
         check_tables(path)
