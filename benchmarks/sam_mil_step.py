@@ -57,7 +57,9 @@ def steps_for(bag: BagTensors, dim: int, device: torch.device) -> dict[str, Call
     label = torch.tensor(1, device=device)
     plain = PlainAbMil(dim, 2).to(device).train()
     models = {
-        name: build_aggregator(ModelSettings(name=name), dim=dim, n_classes=2).to(device).train()
+        name: build_aggregator(ModelSettings(name=name, consistency_weight=1000.0), dim=dim, n_classes=2)
+        .to(device)
+        .train()
         for name in ("abmil", "sam-mil")
     }
 

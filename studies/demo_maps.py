@@ -35,6 +35,8 @@ from sam_mil_engine.training.labels import read_labels
 from sam_mil_engine.training.one_split import train_split
 
 MODELS = ("sam-mil", "abmil")
+#: The weight of the consistency that the table was made with, whatever the default is now.
+CONSISTENCY = 1000.0
 FOLDS, REPEATS = 3, 3
 FIGURES = ("normal marked", "precision", "recall", "Brier", "patch AUC", "average precision")
 
@@ -117,7 +119,9 @@ def main(folder: Path) -> None:
         alone = []
         for split in splits:
             with tempfile.TemporaryDirectory() as run:
-                settings = demo.train.model_copy(update={"model": ModelSettings(name=name)})
+                settings = demo.train.model_copy(
+                    update={"model": ModelSettings(name=name, consistency_weight=CONSISTENCY)}
+                )
                 train_split(bags, split, cohort.classes, folder=Path(run), settings=settings)
                 model = load_model(run, device="cpu")
                 own = {slide: cohort.paths[slide] for slide in split.test}

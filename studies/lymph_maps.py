@@ -185,12 +185,13 @@ def train_all(work: Path, library: Library, sizes: Sequence[int], seeds: Sequenc
                 add_row(path, {**known, **row, **metrics(net, slides["val"], ARMS[name], row["weights"])})
 
 
-def test_all(work: Path, library: Library) -> None:
+def test_all(work: Path, library: Library, sizes: Sequence[int], seeds: Sequence[int]) -> None:
     """Test every run that is there, once."""
     path = work / "tests.jsonl"
     done = {(row["size"], row["seed"], row["arm"]) for row in read_rows(path)}
     rows = [row for row in read_rows(work / "runs.jsonl") if (row["size"], row["seed"], row["arm"]) not in done]
-    for size, seed in sorted({(row["size"], row["seed"]) for row in rows}):
+    cohorts = sorted({(row["size"], row["seed"]) for row in rows if row["size"] in sizes and row["seed"] in seeds})
+    for size, seed in cohorts:
         slides = cohort(library, "test", size, seed)
         for row in rows:
             if (row["size"], row["seed"]) == (size, seed):
@@ -212,7 +213,7 @@ def main(work: Path, data: Path, sizes: Sequence[int], seeds: Sequence[int], *, 
     torch.set_num_threads(1)
     library = read_library(data / "lymph_node" / "pcam.zip", work / "tiles")
     if test:
-        test_all(work, library)
+        test_all(work, library, sizes, seeds)
     else:
         train_all(work, library, sizes, seeds)
 

@@ -133,7 +133,7 @@ def compose(library: Library, part: str, *, patches: int, tumour: bool, seed: in
 
 def regions(cells: npt.NDArray[np.int64], colours: npt.NDArray[np.float64], size: tuple[int, int]) -> Groups:
     """Nested regions of like colour over the cells (N, 2) row, column; areas as in the segmentation image."""
-    settings, (columns, rows) = SegmentSettings(), size
+    settings, (columns, rows) = SegmentSettings(superpixels=500, cuts=(4, 8, 16, 32)), size
     square = int(np.ceil(np.sqrt(len(cells) / settings.superpixels)))
     _, own = np.unique(cells // square, axis=0, return_inverse=True)
     own = own.ravel()

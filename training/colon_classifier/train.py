@@ -31,6 +31,8 @@ from sam_mil_engine.training.loop import train
 from sam_mil_engine.training.run_files import TrainResult
 
 MODELS = ("sam-mil", "abmil", "mean")
+#: The weight that the bundled classifier was trained with.
+CONSISTENCY = 1000.0
 #: Each model is trained with each seed; that with the lowest validation loss is taken.
 SEEDS = (5, 6, 7)
 TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, classes=("normal", "tumour"))
@@ -42,7 +44,7 @@ TARGET = Path(__file__).parents[2] / "src" / "sam_mil_engine" / "weights" / "col
 def train_one(work: Path, labels: Path, settings: TrainSettings, name: str) -> TrainResult:
     """Train one model on the cohort's own split; a finished run is read."""
     run = work / "runs" / f"{name}-{settings.seed}"
-    settings = settings.model_copy(update={"model": ModelSettings(name=name)})
+    settings = settings.model_copy(update={"model": ModelSettings(name=name, consistency_weight=CONSISTENCY)})
     return train(work / "project" / "bags", labels, run, settings=settings, resume=run.exists())
 
 

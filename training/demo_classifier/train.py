@@ -19,14 +19,24 @@ import numpy as np
 
 from sam_mil_engine.prediction.comparison import compare_bag
 from sam_mil_engine.process.batch import process_slides
-from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings, TrainSettings
+from sam_mil_engine.settings import (
+    ModelSettings,
+    ProcessSettings,
+    SegmentSettings,
+    TileSettings,
+    TrainSettings,
+)
 from sam_mil_engine.synthetic import make_cohort
 from sam_mil_engine.training.checkpoint import load_model, save_model
 from sam_mil_engine.training.loop import train
 from sam_mil_engine.training.split_files import read_splits
 
 SLIDES, SEED = 72, 977
-TRAIN = TrainSettings(epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33)
+#: With the consistency of the bundled weights.
+MODEL = ModelSettings(consistency_weight=1000.0)
+TRAIN = TrainSettings(
+    model=MODEL, epochs=120, patience=40, min_epochs=60, seed=5, val_fraction=0.25, test_fraction=0.33
+)
 #: As the colon classifier has them.
 PROCESS = ProcessSettings(
     tiles=TileSettings(patch_size=224, mpp=0.7),

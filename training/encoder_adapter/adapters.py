@@ -21,72 +21,66 @@ Adapter = Callable[[Matrix], Matrix]
 ALL = slice(0, DEVIATIONS.stop)
 #: Added to the diagonal of covariances of standardised features.
 _RIDGE = 0.05
+#: Principal components that adapters are learnt in, at most.
+_MOST = 768
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Standardises the numbers that an adapter sees."""
+class Basis:
+    """Standardised numbers in the directions of their principal components, (D, k)."""
 
     part: slice
     mean: Matrix
     spread: Matrix
+    axes: Matrix
 
     def __call__(self, features: Matrix) -> Matrix:
-        scaled: Matrix = ((features[..., self.part] - self.mean) / self.spread).astype(np.float32)
-        return scaled
+        found: Matrix = ((features[..., self.part] - self.mean) / self.spread) @ self.axes
+        return found
 
     @classmethod
-    def of(cls, views: Matrix, part: slice) -> Scale:
-        flat = views[..., part].reshape(-1, views[..., part].shape[-1])
-        return cls(part, flat.mean(axis=0), flat.std(axis=0) + 1e-3)
+    def of(cls, views: Matrix, part: slice) -> Basis:
+        """Of the tiles themselves; the last axis is the first component."""
+        own = views[:, 0, part]
+        mean, spread = own.mean(axis=0), own.std(axis=0) + 1e-3
+        return cls(part, mean, spread, np.linalg.eigh(_covariance((own - mean) / spread))[1][:, -_MOST:])
 
 
-def as_they_are(part: slice) -> Callable[[Matrix], Adapter]:
-    """Return the numbers themselves, standardised."""
-    return lambda views: Scale.of(views, part)
+@dataclass(frozen=True)
+class Learner:
+    """Learns adapters from the views of tiles, (n, 1 + views, D), in the basis of one part of their numbers."""
 
+    basis: Basis
+    data: Matrix
 
-def whitened(part: slice, k: int) -> Callable[[Matrix], Adapter]:
-    """Return the first k principal components, each with unit variance."""
+    @classmethod
+    def of(cls, views: Matrix, part: slice) -> Learner:
+        basis = Basis.of(views, part)
+        return cls(basis, basis(views))
 
-    def fit(views: Matrix) -> Adapter:
-        scale = Scale.of(views, part)
-        total = _covariance(scale(views[:, 0]))
-        values, vectors = np.linalg.eigh(total)
-        matrix = (vectors[:, -k:] / np.sqrt(values[-k:] + _RIDGE)).astype(np.float32)
-        return lambda features: scale(features) @ matrix
+    def whitened(self, k: int) -> Adapter:
+        """Return the first k principal components, each with unit variance."""
+        spread = self.data[:, 0].std(axis=0)[-k:] + _RIDGE
+        return lambda features: self.basis(features)[..., -k:] / spread
 
-    return fit
-
-
-def invariant(part: slice, k: int) -> Callable[[Matrix], Adapter]:
-    """Return the k directions in which tiles differ most, compared with how much the views of one tile differ."""
-
-    def fit(views: Matrix) -> Adapter:
-        scale = Scale.of(views, part)
-        own = scale(views[:, 1:])
+    def invariant(self, k: int) -> Adapter:
+        """Return the k directions in which tiles differ most, compared with how much views of a tile differ."""
+        own = self.data[:, 1:]
         middle = own.mean(axis=1)
         within = _covariance((own - middle[:, None]).reshape(-1, own.shape[-1]))
         within += _RIDGE * np.eye(len(within), dtype=np.float32)
         _, vectors = eigh(_covariance(middle), within, subset_by_index=(len(within) - k, len(within) - 1))
-        matrix = vectors.astype(np.float32)
-        return lambda features: scale(features) @ matrix
+        return lambda features: self.basis(features) @ vectors
 
-    return fit
+    def vicreg(self, k: int, *, hidden: int | None = None, epochs: int = 12) -> Adapter:
+        """Return a map trained by VICReg (Bardes et al. 2022): views agree, numbers vary, no two say the same.
 
-
-def vicreg(part: slice, k: int, *, hidden: int | None = None, epochs: int = 12) -> Callable[[Matrix], Adapter]:
-    """Return a map trained by VICReg (Bardes et al. 2022): views agree, each number varies, no two say the same.
-
-    The weights are the paper's, 25, 25 and 1. The map is linear, or has one hidden layer; the expander behind it is
-    thrown away.
-    """
-
-    def fit(views: Matrix) -> Adapter:
+        The weights are the paper's, 25, 25 and 1. The map is linear, or has one hidden layer; the expander behind
+        it is thrown away.
+        """
         torch.manual_seed(_SEED)
-        scale = Scale.of(views, part)
-        data = torch.from_numpy(scale(views[:, 1:]))
+        data = torch.from_numpy(self.data[:, 1:])
         width = data.shape[-1]
         net = nn.Linear(width, k) if hidden is None else _network(width, hidden, k)
         expander = _network(k, 512, 512)
@@ -104,37 +98,39 @@ def vicreg(part: slice, k: int, *, hidden: int | None = None, epochs: int = 12) 
 
         @torch.inference_mode()
         def adapt(features: Matrix) -> Matrix:
-            found: Matrix = net(torch.from_numpy(scale(features))).numpy()
+            found: Matrix = net(torch.from_numpy(self.basis(features))).numpy()
             return found
 
         return adapt
 
-    return fit
+
+def alone(part: slice) -> Adapter:
+    """Return the numbers themselves."""
+    return lambda features: features[..., part]
 
 
-def beside(first: Callable[[Matrix], Adapter], second: Callable[[Matrix], Adapter]) -> Callable[[Matrix], Adapter]:
+def beside(first: Adapter, second: Adapter) -> Adapter:
     """Return the numbers of two adapters side by side."""
-
-    def fit(views: Matrix) -> Adapter:
-        one, other = first(views), second(views)
-        return lambda features: np.concatenate([one(features), other(features)], axis=-1)
-
-    return fit
+    return lambda features: np.concatenate([first(features), second(features)], axis=-1)
 
 
-#: Name -> adapter; the first is the encoder as it is.
-ADAPTERS: dict[str, Callable[[Matrix], Adapter]] = {
-    "present features": as_they_are(PRESENT),
-    "all depths": as_they_are(ALL),
-    "present, whitened, 256": whitened(PRESENT, 256),
-    "all depths, whitened, 256": whitened(ALL, 256),
-    "present, invariant, 256": invariant(PRESENT, 256),
-    "all depths, invariant, 256": invariant(ALL, 256),
-    "present, VICReg, linear, 256": vicreg(PRESENT, 256),
-    "all depths, VICReg, linear, 256": vicreg(ALL, 256),
-    "all depths, VICReg, network, 256": vicreg(ALL, 256, hidden=512),
-    "present beside all depths, invariant, 256": beside(as_they_are(PRESENT), invariant(ALL, 256)),
+#: Name -> adapter of a learner: of the present features, then of all depths.
+OF_PRESENT: dict[str, Callable[[Learner], Adapter]] = {
+    "present, whitened, 256": lambda learner: learner.whitened(256),
+    "present, invariant, 256": lambda learner: learner.invariant(256),
+    "present, VICReg, linear, 256": lambda learner: learner.vicreg(256),
+    "present, VICReg, network, 256": lambda learner: learner.vicreg(256, hidden=512),
 }
+OF_ALL: dict[str, Callable[[Learner], Adapter]] = {
+    "all depths, whitened, 256": lambda learner: learner.whitened(256),
+    "all depths, invariant, 256": lambda learner: learner.invariant(256),
+    "all depths, VICReg, linear, 256": lambda learner: learner.vicreg(256),
+    "all depths, VICReg, network, 256": lambda learner: learner.vicreg(256, hidden=512),
+    "present beside all depths, invariant, 256": lambda learner: beside(alone(PRESENT), learner.invariant(256)),
+}
+PLAIN = {"present features": alone(PRESENT), "all depths": alone(ALL)}
+#: The first is the encoder as it is.
+NAMES = (*PLAIN, *OF_PRESENT, *OF_ALL)
 
 
 def _covariance(rows: Matrix) -> Matrix:

@@ -11,20 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from adapters import ADAPTERS, Adapter, Matrix
-from embed import VIEWS
+from adapters import ALL, NAMES, OF_ALL, OF_PRESENT, PLAIN, Adapter, Learner, Matrix
+from embed import PRESENT, VIEWS
 from probe import Truth, Vector, probe
 from report import readme
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
 sys.path.append(str(Path(__file__).parents[2] / "studies"))
 from encoders import glas
+
+#: Files of the tiles to learn from.
+LEARNT = ("train", "colon")
 
 
 def lymph_scores(adapter: Adapter, train: Matrix, valid: Matrix) -> tuple[Truth, Vector]:
@@ -47,23 +50,28 @@ def glas_scores(adapter: Adapter, features: Matrix, table: pd.DataFrame) -> tupl
     return truth, scores
 
 
-def views_to_learn_from(work: Path) -> Matrix:
-    """(n, 1 + VIEWS, D) of all tiles."""
-    parts = [np.load(work / f"{name}.npy") for name in ("train", "colon")]
-    return np.concatenate(parts).astype(np.float32)
+def adapters(work: Path, names: Sequence[str]) -> Iterator[tuple[str, Adapter]]:
+    """Yield each of these adapters, learnt from the views of all tiles."""
+    for name in names:
+        if name in PLAIN:
+            yield name, PLAIN[name]
+    for part, makers in ((PRESENT, OF_PRESENT), (ALL, OF_ALL)):
+        chosen = [name for name in names if name in makers]
+        if chosen:
+            views = np.concatenate([np.load(work / f"{name}.npy") for name in LEARNT])
+            learner = Learner.of(views.astype(np.float32), part)
+            for name in chosen:
+                yield name, makers[name](learner)
 
 
 def main(work: Path, data: Path, names: Sequence[str]) -> None:
     path = work / "probes.jsonl"
     table = pd.DataFrame([facts for _, facts in glas(data / "glas")])
-    views = views_to_learn_from(work)
-    train = np.load(work / "train.npy")[:, 0].astype(np.float32)
+    train = np.load(work / "train.npy", mmap_mode="r")[:, 0].astype(np.float32)
     valid, features = (np.load(work / f"{name}.npy").astype(np.float32) for name in ("valid", "glas"))
     done = {json.loads(line)["adapter"] for line in path.read_text().splitlines()} if path.exists() else set()
-    for name in names:
-        if name in done:
-            continue
-        adapter = ADAPTERS[name](views)
+    left = [name for name in names if name not in done]
+    for name, adapter in adapters(work, left):
         found = {
             "adapter": name,
             "numbers": adapter(valid[:1]).shape[1],
@@ -73,12 +81,15 @@ def main(work: Path, data: Path, names: Sequence[str]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
         print(name, flush=True)
-    rows = sorted(
-        map(json.loads, path.read_text().splitlines()), key=lambda row: list(ADAPTERS).index(row["adapter"])
-    )
-    if len(rows) < len(ADAPTERS):
+    rows = sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: NAMES.index(row["adapter"]))
+    if len(rows) < len(NAMES):
         return
-    text = readme(rows, images=table["image"].astype(str).tolist(), tiles=len(views), views=VIEWS)
+    text = readme(
+        rows,
+        images=table["image"].astype(str).tolist(),
+        tiles=sum(len(np.load(work / f"{name}.npy", mmap_mode="r")) for name in LEARNT),
+        views=VIEWS,
+    )
     (Path(__file__).parent / "README.md").write_text(text, encoding="utf-8")
     print(text)
 
@@ -87,7 +98,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    every = list(ADAPTERS)
+    every = list(NAMES)
     parser.add_argument("--adapters", nargs="+", choices=every, default=every, help="fit a part of them")
     chosen = parser.parse_args()
     torch.set_num_threads(1)

@@ -26,8 +26,9 @@ SEEDS = (1, 2, 3, 4, 5)
 COLUMNS = ("method", "seed", "run", "val_auc", "val_loss", "epochs", "best_epoch")
 #: Two mean validation AUCs that differ less than this are equal; the lower mean validation loss wins then.
 EQUAL = 0.005
-#: The same for every method. 256 wide, and 64 landmarks in TransMIL: what a CPU trains in minutes.
-MODEL = ModelSettings(hidden=256, transmil=TransmilSettings(landmarks=64))
+#: The same for every method, with the consistency of the bundled weights. 256 wide, and 64 landmarks in TransMIL:
+#: what a CPU trains in minutes.
+MODEL = ModelSettings(consistency_weight=1000.0, hidden=256, transmil=TransmilSettings(landmarks=64))
 TRAIN = TrainSettings(epochs=40, patience=10, min_epochs=15, classes=("normal", "tumour"), device="cpu")
 
 

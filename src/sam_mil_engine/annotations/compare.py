@@ -219,27 +219,33 @@ def _greedy_cover(
 ) -> Cover:
     """Take the segment that raises the IoU of the union most, until none does."""
     candidates = numbers[inside > 0]
+    # Pixels that each candidate would add, and those of them inside the target.
+    added, hits = segments.area[candidates].astype(np.int64), inside[inside > 0].copy()
+    left, top, width, height = segments.boxes_raster[candidates].T.astype(np.int64)
     covered = np.zeros_like(target)
     chosen: list[int] = []
     hit, size, iou = 0, 0, 0.0
-    while len(candidates):
-        added = [
-            (int(np.count_nonzero(new & part)), int(np.count_nonzero(new)))
-            for (crop, part), (_, done) in zip(
-                _crops(segments, candidates, target), _crops(segments, candidates, covered), strict=True
-            )
-            for new in [crop & ~done]
-        ]
-        gains = np.array([(hit + i) / (total + size + t - hit - i) for i, t in added])
+    while (hits > 0).any():
+        # A segment without new pixels inside can only lower the IoU of any later union.
+        gains = np.where(hits > 0, (hit + hits) / (total + size + added - hit - hits), -1.0)
         best = int(gains.argmax())
         if not gains[best] > iou:
             break
-        iou, hit, size = float(gains[best]), hit + added[best][0], size + added[best][1]
+        iou, hit, size = float(gains[best]), hit + int(hits[best]), size + int(added[best])
         ((crop, done),) = _crops(segments, candidates[best : best + 1], covered)
         done |= crop
         chosen.append(int(candidates[best]))
-        # a segment without new pixels inside can only lower the IoU of any later union
-        candidates = candidates[[k for k, (i, _) in enumerate(added) if i and k != best]]
+        near = (left < left[best] + width[best]) & (left + width > left[best]) & (hits > 0)
+        near &= (top < top[best] + height[best]) & (top + height > top[best])
+        changed = np.flatnonzero(near)
+        crops = zip(
+            _crops(segments, candidates[changed], target),
+            _crops(segments, candidates[changed], covered),
+            strict=True,
+        )
+        for k, ((crop, part), (_, done)) in zip(changed.tolist(), crops, strict=True):
+            new = crop & ~done
+            added[k], hits[k] = np.count_nonzero(new), np.count_nonzero(new & part)
     return Cover(
         segments=tuple(chosen), iou=iou, purity=hit / size if size else 0.0, recall=hit / total if total else 0.0
     )

@@ -20,7 +20,7 @@ from ..settings import (
     SegmentSettings,
     TileSettings,
 )
-from ..settings.changes import complete, merge
+from ..settings.changes import complete, merge, put
 from .assignments import assign, read_config
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ SegmentMpp = Annotated[
     float | None,
     typer.Option(
         "--segment-mpp",
-        help="Fine segments: found at this many micrometres per pixel, in tiles that are joined. (default: on one"
-        " image of the whole slide)",
+        help="Fine segments: found at this many micrometres per pixel, in tiles that are joined; 0: on one image of"
+        " the whole slide. (default: as in the project, else 0)",
     ),
 ]
 BothScales = Annotated[
@@ -176,13 +176,16 @@ def process_settings(
         tiles=TileSettings.of(
             patch_size=patch_size, mpp=mpp, source_mpp=source_mpp, overlap=overlap, artefacts=artefacts
         ),
-        segments=SegmentSettings.of(segmenter=segmenter, mpp=segment_mpp, both_scales=both_scales),
+        segments=SegmentSettings.of(segmenter=segmenter, mpp=segment_mpp or None, both_scales=both_scales),
         features=FeatureSettings.of(
             encoder=encoder, more_encoders=more, precision=precision, batch_size=batch_size, dtype=dtype
         ),
         groups=GroupSettings.of(rule=rule),
     )
-    return changed_settings(typed.model_dump(exclude_unset=True), config=config, assignments=assignments)
+    values = typed.model_dump(exclude_unset=True)
+    if segment_mpp == 0:
+        put(values, "segments.mpp", None)
+    return changed_settings(values, config=config, assignments=assignments)
 
 
 def changed_settings(

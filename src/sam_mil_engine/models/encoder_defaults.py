@@ -31,7 +31,7 @@ def with_encoder_defaults(settings: ProcessSettings) -> tuple[ProcessSettings, s
         return settings, ""
     tiles = TileSettings.of(**{**filled, **chosen})
     at = "" if tiles.mpp is None else f" at {tiles.mpp:g} µm per pixel"
-    note = f"patches of {tiles.patch_size} px{at}, as {features.encoder} was trained on"
+    note = f"patches of {tiles.patch_size} px{at}, which {features.encoder} was trained on"
     others = [name for name in features.more_encoders if not _fits(name, tiles)]
     if others:
         note += (

@@ -265,13 +265,13 @@ def slide_record(project: Project, entry: SlideEntry, *, ends: str) -> Iterator[
     def finish(name: str, error: str = "", hint: str = "") -> None:
         bag = project.bag(slide_id)
         grid = h5.read_grid(bag) if bag.exists() else None
-        segments = h5.read_segments(bag) if bag.exists() else None
+        segments = h5.count_segments(bag) if bag.exists() else None
         project.record(
             replace(
                 state,
                 state=name,
                 tiles=None if grid is None else len(grid),
-                segments=None if segments is None else len(segments),
+                segments=segments,
                 seconds={**state.seconds, **record.seconds},
                 error=error,
                 hint=hint,

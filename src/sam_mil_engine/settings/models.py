@@ -206,7 +206,11 @@ class ModelSettings(Settings):
         " it counts; relative, of attention relative to the mean patch, free of size (mil/consistency.py).",
     )
     consistency_weight: float = setting(
-        1000.0, "Consistency weight", "Weight of the spatial consistency (Eq. 7); 0 leaves it out.", ge=0
+        0.0,
+        "Consistency weight",
+        "Weight of the spatial consistency (Eq. 7); 0 leaves it out, as validation on lymph node chose"
+        " (studies/lymph_maps.md). The paper's is 1000.",
+        ge=0,
     )
     consistency_patches: int = setting(
         8000,

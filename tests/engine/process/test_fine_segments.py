@@ -12,6 +12,8 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.cli.options import process_settings
 from sam_mil_engine.errors import Cancelled, SegmentError
 from sam_mil_engine.process.job import Tools
+from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.recorded import with_recorded_segments
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.process.segmenting import tiles_folder
 from sam_mil_engine.segment.tiled.layout import TileLayout
@@ -85,3 +87,10 @@ def test_the_key_of_segments_of_one_image_is_that_of_before():
 def test_the_command_has_options_for_it():
     found = process_settings(segment_mpp=2.0, both_scales=True).segments
     assert (found.mpp, found.both_scales) == (2.0, True)
+
+
+def test_a_project_can_leave_fine_segments(tmp_path):
+    Project(tmp_path).save_settings(FINE, {})
+    assert with_recorded_segments(process_settings(), tmp_path).segments == FINE.segments
+    found = with_recorded_segments(process_settings(segment_mpp=0), tmp_path).segments
+    assert (found.mpp, found.max_side) == (None, 64)

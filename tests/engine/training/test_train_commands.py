@@ -76,8 +76,9 @@ def test_the_examples_are_what_they_say(cohort: Cohort, tmp_path: Path) -> None:
         "random-mask": {"mask"},
         "random-patch-mask": {"mask"},
         "no-pseudo-bags": {"pseudo_bags"},
-        "no-consistency": {"consistency_weight"},
-        "fixed-consistency": {"consistency_patches"},
+        "consistency": {"consistency_weight"},
+        "fixed-consistency": {"consistency_weight", "consistency_patches"},
+        "area-in-patches": {"mask_area"},
         "abmil": {"name"},
     }
 

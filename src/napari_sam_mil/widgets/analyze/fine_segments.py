@@ -18,18 +18,18 @@ _COST = (
 _CHOICES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("As in the project", {}, "A new project segments one image of the whole slide"),
     (
-        "Off: one image of the slide",
+        "Off",
         {"segments.mpp": None},
-        "At most about 100 segments on an image of 1,024 pixels: a few seconds. Small lesions on a large slide are"
-        " not found",
+        "One image of the whole slide, of at most 1,024 pixels: about 100 segments in a few seconds. Small lesions"
+        " on a large slide are not found",
     ),
     (
-        f"On: {FINE_SEGMENTS_MPP:g} µm per pixel",
+        f"{FINE_SEGMENTS_MPP:g} µm per pixel",
         {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": False},
         f"Segments from about 50 µm on, in tiles of the tissue. {_COST}",
     ),
     (
-        f"On, and one image ({FINE_SEGMENTS_MPP:g} µm)",
+        f"{FINE_SEGMENTS_MPP:g} µm and one image",
         {"segments.mpp": FINE_SEGMENTS_MPP, "segments.both_scales": True},
         f"Small and large segments together. {_COST}",
     ),

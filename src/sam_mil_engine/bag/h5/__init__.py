@@ -8,6 +8,7 @@ from .artefacts import StoredArtefacts, read_artefacts
 from .layout import FORMAT_VERSION, STAGE_NAMES, slide_facts
 from .reading import (
     SegmentOrigin,
+    count_segments,
     read_attributes,
     read_bag,
     read_grid,
@@ -38,6 +39,7 @@ __all__ = [
     "SegmentOrigin",
     "StoredArtefacts",
     "copy_stage",
+    "count_segments",
     "edit_bag",
     "mark_stage",
     "put_artefacts",

@@ -198,6 +198,12 @@ def read_grid(path: Path) -> TileGrid | None:
         )
 
 
+def count_segments(path: Path) -> int | None:
+    """Return how many masks there are, or None where that stage did not run."""
+    with _open(path) as file:
+        return len(file["segments/box"]) if "segments" in file else None
+
+
 def read_segments(path: Path) -> Segments | None:
     """Return the masks, or None where that stage did not run."""
     with _open(path) as file:
