@@ -61,11 +61,10 @@ def add_to_slide(path: PathOrPaths) -> list[tuple[Any, ...]]:
 
         show_error(error, doing="Adding the outlines")
     else:
-        from qtpy.QtCore import QTimer
-
         from .docks import open_dock
+        from .napari_compat.event_loop import call_later
 
-        QTimer.singleShot(0, lambda: open_dock(viewer, "Annotations").add(paths))
+        call_later(lambda: open_dock(viewer, "Annotations").add(paths))
     return [(None,)]  # tells napari that the file was read and gives no layer
 
 

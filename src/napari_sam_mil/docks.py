@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from .napari_compat.dock_frames import frame_of, join_tabs, menu_title
+from .napari_compat.event_loop import call_later
 from .napari_compat.viewers import real_viewer
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def to_front(dock: Any) -> None:
         frame.show()
         frame.raise_()
         # Qt positions a new tab later, so choose it after that
-        QTimer.singleShot(0, dock.choose_tab)
+        call_later(dock.choose_tab)
 
 
 def join_others(viewer: Viewer, dock: Any) -> None:

@@ -99,12 +99,11 @@ def _show_docks_soon(folder: Path) -> None:
     viewer = napari.current_viewer()
     if viewer is None:
         return
-    from qtpy.QtCore import QTimer
-
     from .docks import open_dock
+    from .napari_compat.event_loop import call_later
 
     def show() -> None:
         open_dock(viewer, "Slides").show_folder(folder)
         open_dock(viewer, "Analyze")  # in front, since it shows the open slide
 
-    QTimer.singleShot(0, show)
+    call_later(show)

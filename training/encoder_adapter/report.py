@@ -15,15 +15,23 @@ from sam_mil_engine.training.metrics import weighted_auc
 #: An adapter ships if it lifts the probe by more than this on both.
 NEEDED = 0.01
 
+#: What the table says.
+_READING = (
+    "Maps that are learnt without labels lift GlaS by up to 0.017: it is colon, as the tiles of EBHI-Seg and"
+    " LC25000 are (no image of GlaS was learnt from). Lymph node they lower or leave. The numbers of all depths,"
+    " where nothing is learnt, come nearest: 0.0093 on both, with twice as many numbers per patch. That is short of"
+    " the rule, and the rule is not bent for it."
+)
 _TEXT = """# An adapter for the embedded encoder
 
 Can `efficientnet-lite0` (ImageNet) be made better for tissue without labels, on a CPU? {tiles} tiles that may
-train what ships, PatchCamelyon's training tiles (CC0), EBHI-Seg (CC-BY-4.0) and LC25000 (free to use in any
-way), are embedded once, each with {views} augmented views (crop, turn, strength of the stains, noise, blur).
-Adapters are fitted to these features. *All depths* are the means and deviations of five stages beside the
-present features. *Whitened* are principal components of unit variance. *Invariant* are the directions in which
-tiles differ most compared with how much the views of one tile differ, found in closed form. *VICReg* (Bardes et
-al. 2022) trains a map so that views agree, each number varies and no two say the same.
+train what ships, PatchCamelyon's training tiles (CC0), half of EBHI-Seg (CC-BY-4.0) and each photograph of
+LC25000 (free to use in any way), are embedded once, each with {views} augmented views (crop, turn, strength of
+the stains, noise, blur). Adapters are fitted to these features. *All depths* are the means and deviations of
+five stages beside the present features. *Whitened* are principal components of unit variance. *Invariant* are
+the directions in which tiles differ most compared with how much the views of one tile differ, found in closed
+form. *VICReg* (Bardes et al. 2022) trains a map so that views agree, each number varies and no two say the
+same.
 
 The rule was set before: an adapter ships if it lifts the linear probe by more than {needed} AUC both on
 PatchCamelyon's valid tiles (probe trained on its training tiles; the parts share no slide) and on GlaS (tiles
@@ -32,7 +40,7 @@ with the 95% interval of a paired bootstrap over tiles (lymph node) and images (
 
 {table}
 
-{verdict}
+{verdict} {reading}
 
 What this does not show: adapters that change the convolutions, which need more than a CPU and more tissue;
 other strengths of augmentation than the one that was chosen beforehand; tissue other than lymph node and colon.
@@ -71,7 +79,7 @@ def readme(rows: Sequence[Mapping[str, Any]], *, images: Sequence[str], tiles: i
     )
     text = _TEXT.format(
         tiles=f"{tiles:,}", views=views, needed=NEEDED, table=head + "\n" + "\n".join(lines), verdict=verdict,
-        tried=f"{len(rows) - 1} adapters",
+        reading=_READING, tried=f"{len(rows) - 1} adapters",
     )  # fmt: skip
     parts = [
         part if part.startswith(("#", "|")) else textwrap.fill(part, 116) for part in text.strip().split("\n\n")

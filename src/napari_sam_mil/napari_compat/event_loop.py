@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 #: Seconds after which Python switches threads while a job runs. Python's default is 5 ms.
@@ -29,22 +30,29 @@ def process_events() -> None:
         QCoreApplication.processEvents()
 
 
-def call_later(work: Callable[[], object]) -> None:
+def call_later(work: Callable[[], object], *, after_ms: int = 0) -> None:
     """Call a function after the current event. Without a window, call it at once.
+
+    A method of a widget that is deleted by then is not called.
 
     Why
         napari's layer list must not be changed by the handler of its own events.
     Seen in
-        Qt 6 (``QTimer.singleShot``), napari 0.9.2.
+        Qt 6 (``QTimer.singleShot``), napari 0.9.2. PyQt6 forgets the methods of deleted widgets, PySide6 does not.
     Without it
         The function is called at once.
     """
     if not in_window_thread():
         work()
         return
-    from qtpy.QtCore import QTimer
+    from qtpy.compat import isalive
+    from qtpy.QtCore import QObject, QTimer
 
-    QTimer.singleShot(0, work)
+    owner = getattr(work.func if isinstance(work, partial) else work, "__self__", None)
+    if isinstance(owner, QObject):
+        QTimer.singleShot(after_ms, lambda: isalive(owner) and work())
+    else:
+        QTimer.singleShot(after_ms, work)
 
 
 def run_until(stopped: Callable[[Callable[[], Any]], Any]) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from napari.settings import get_settings
-from qtpy.QtCore import QEvent, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
 
@@ -54,10 +54,10 @@ class Dock(QWidget):
         super().showEvent(event)
         if self._stowed:
             self._stowed = False
-            QTimer.singleShot(0, self._come_back)
+            call_later(self._come_back)
         if not self._in_order:
             self._in_order = True
-            QTimer.singleShot(0, self._join_others)
+            call_later(self._join_others)
             self._order_fields()
 
     def _on_results(self) -> None:
@@ -76,7 +76,7 @@ class Dock(QWidget):
         frame = frame_of(self)
         # Qt places the tabs that are not in front outside the window
         self._behind = frame is not None and frame.geometry().right() < 0
-        QTimer.singleShot(0, self._check_hidden)
+        call_later(self._check_hidden)
 
     def event(self, event: QEvent) -> bool:
         """Detect that napari removed the dock from its frame, for which there is no signal."""

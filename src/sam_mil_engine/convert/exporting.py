@@ -112,7 +112,7 @@ def _ome_zarr(folder: Path, found: ForeignBag, _: SlideInfo | None, *, version: 
     path, mpp = folder / f"{file_name(found.bag.slide_id)}.ome.zarr", found.bag.attrs.get("mpp")
     write_ome_zarr(
         path,
-        found.segments.label_image(),
+        found.segments.labels(),
         frame=found.segments.frame,
         mpp=None if mpp is None else (float(mpp[0]), float(mpp[1])),
         name=segments_title(found.bag.attrs.get("segmenter")),

@@ -75,14 +75,17 @@ def segment_labels(segments: Segments, frame: Frame, size: tuple[int, int]) -> n
         Frame of the image, and its width and height.
     """
     width, height = size
-    labels = segments.label_image()
+    # Of a raster that is much finer than the image, only every so many pixels are painted.
+    step = max(1, int(min(np.divide(frame.downsample, segments.frame.downsample))))
+    labels = segments.labels()[::step, ::step]
     centres = np.stack([np.arange(max(size)) + 0.5] * 2, axis=-1)
     raster = np.floor(segments.frame.from_px0(frame.to_px0(centres))).astype(np.int64)
     columns, rows = raster[:width, 0], raster[:height, 1]
     inside_x = (columns >= 0) & (columns < segments.size_raster[0])
     inside_y = (rows >= 0) & (rows < segments.size_raster[1])
     result = np.full((height, width), -1, dtype=np.int64)
-    result[np.ix_(inside_y, inside_x)] = labels[np.ix_(rows[inside_y], columns[inside_x])].astype(np.int64) - 1
+    seen = labels[np.ix_(rows[inside_y] // step, columns[inside_x] // step)]
+    result[np.ix_(inside_y, inside_x)] = seen.astype(np.int64) - 1
     return result
 
 

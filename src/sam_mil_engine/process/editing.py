@@ -63,7 +63,7 @@ def save_edited_segments(processed: ProcessedSlide, *, names: Sequence[str] = ()
                 h5.mark_stage(file, "groups", stages["groups"])
         write_ome_zarr(
             project.segments(processed.slide_id),
-            segments.label_image(),
+            segments.labels(),
             frame=segments.frame,
             mpp=processed.info.mpp,
             name=segments_title(origin.segmenter),

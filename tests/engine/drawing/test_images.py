@@ -230,3 +230,15 @@ def test_images_are_saved_as_their_suffix_says(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.rglob("*")} == {"a.png", "new", "a.jpg"}
     with pytest.raises(SettingsError, match=r"\.gif"):
         save_image(tmp_path / "a.gif", image)
+
+
+def test_segments_of_a_much_finer_raster_are_drawn_in_the_image() -> None:
+    """Every eighth pixel of the raster is painted, and each label lies where its segment is."""
+    rows, columns = np.mgrid[:320, :480]
+    masks = [(columns - x) ** 2 + (rows - 160) ** 2 < radius**2 for x, radius in ((120, 90), (350, 70))]
+    segments = Segments.from_masks(masks, frame=Frame((10.0, 20.0), (1.0, 1.0)), size_raster=(480, 320))
+    labels = segment_labels(segments, Frame((10.0, 20.0), (8.0, 8.0)), (60, 40))
+    exact = segments.label_image()[4::8, 4::8].astype(int) - 1
+    assert labels.shape == exact.shape
+    assert (labels == exact).mean() > 0.97
+    assert set(np.unique(labels).tolist()) == {-1, 0, 1}

@@ -282,7 +282,10 @@ class AnalyzeDock(Dock):
         below = self._column.indexOf(self.region_card.facts) + 1
         for one in (self.map_card, card) if card is self.result_card else (card,):
             self._column.insertWidget(below, one)
-        call_later(lambda: self._area.verticalScrollBar().setValue(0))
+        call_later(self._scroll_up)
+
+    def _scroll_up(self) -> None:
+        self._area.verticalScrollBar().setValue(0)
 
     def _show_choices(self) -> None:
         self.fold.set_text(f"{self.choices_card.summary()} · {self.region_card.choice.currentText().lower()}")

@@ -35,8 +35,8 @@ class TissueCard(Card):
     def __init__(self, sessions: Sessions):
         super().__init__("Outline of the tissue")
         self._sessions = sessions
-        self.edit, self.use = QPushButton("Edit &outline"), QPushButton("&Use this tissue")
-        self.again = QPushButton("&Find it again")
+        self.edit, self.use = QPushButton("Edit outline"), QPushButton("Use this tissue")
+        self.again = QPushButton("Find it again")
         self.edit.setToolTip("Correct the outline of the tissue in its layer, or draw it")
         self.use.setToolTip("Use the outline as it is; only what depends on it is computed again")
         self.again.setToolTip("Forget the drawn outline, and find the tissue again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ...layers.annotations import CLASS, annotations_layer, drop_extra_rows, sha
 from ...layers.preload import while_loading
 from ...layers.results import LayerData
 from ...layers.view import view_px0
+from ...napari_compat.event_loop import call_later
 from ...notices import show_error
 from ...session.annotations import SlideOutlines, classes_of, same_objects, snapshot_outlines
 from ...session.slide import SlideSession
@@ -90,7 +92,7 @@ class AnnotationsDock(Dock):
         """Read files of outlines and add them to the current outlines."""
         session = self._sessions.current
         if self.jobs.busy:
-            QTimer.singleShot(SETTLED, lambda: self.add(paths))
+            call_later(partial(self.add, paths), after_ms=SETTLED)
         elif session is not None:
             self._read(paths, session)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from ...analysis.hit_testing import next_segment, segments_at
 from ...analysis.placement import world_to_points
+from ...napari_compat.event_loop import call_later
 
 if TYPE_CHECKING:
     from ...session.slide import SlideSession
@@ -58,7 +60,7 @@ class Picker(QObject):
         if np.abs(np.asarray(event.pos, dtype=float) - press).max() > _STEADY:
             return
         # the selection changes the layers, which must not happen while napari handles the click
-        QTimer.singleShot(0, lambda: self._pick(session, place))
+        call_later(partial(self._pick, session, place))
 
     def _pick(self, session: SlideSession, place: Sequence[float]) -> None:
         segments = None if session.analysis is None else session.analysis.processed.segments

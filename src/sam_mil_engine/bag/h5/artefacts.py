@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...geometry import Frame
 from ...slide.artefact_map import ArtefactMap, count_kinds
-from ..hdf5_checks import open_checked
 from .layout import plain
+from .reading import open_bag
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def read_artefacts(path: Path) -> StoredArtefacts | None:
     BagError
         If the file is missing or damaged.
     """
-    with open_checked(path, missing="Run `sam-mil-engine process` first") as file:
+    with open_bag(path) as file:
         if "artefacts" not in file:
             return None
         group = file["artefacts"]

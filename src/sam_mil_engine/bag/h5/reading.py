@@ -26,7 +26,8 @@ from .masks import read_masks
 _IN_WINDOW = "Press Segment/Classify in the Analyze dock: it runs the missing stages"
 
 
-def _open(path: Path) -> AbstractContextManager[h5py.File]:
+def open_bag(path: Path) -> AbstractContextManager[h5py.File]:
+    """Open a bag for reading; raises :class:`BagError` where there is none, or the file is damaged."""
     return open_checked(path, missing="Run `sam-mil-engine process` first", window_hint=_IN_WINDOW)
 
 
@@ -57,7 +58,7 @@ def read_bag(path: str | Path) -> FeatureBag:
     'efficientnet-lite0'
     """
     path = Path(path)
-    with _open(path) as file:
+    with open_bag(path) as file:
         for name, stage in (("coords", "tiles"), ("features", "features")):
             if name not in file:
                 raise BagError(
@@ -84,13 +85,13 @@ def read_stages(path: Path) -> dict[str, str]:
     """Return stage -> key of what is done in this bag; empty where there is no file."""
     if not Path(path).exists():
         return {}
-    with _open(path) as file:
+    with open_bag(path) as file:
         return stages_of(file)
 
 
 def read_attributes(path: Path) -> dict[str, Any]:
     """Return the attributes of the file itself."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         return plain(file.attrs)
 
 
@@ -100,7 +101,7 @@ def read_place(path: Path) -> SlidePlace:
     ``bounds_known`` is False for bags of other tools and of earlier versions, which do not say it, and where the
     attribute is not four numbers.
     """
-    with _open(path) as file:
+    with open_bag(path) as file:
         attrs = plain(file.attrs)
         sizes = plain(file["coords"].attrs) if "coords" in file else {}
     bounds, size = _finite_numbers(attrs.get("bounds_px0"), 4), None
@@ -142,7 +143,7 @@ class SegmentOrigin(NamedTuple):
 
 def read_segment_origin(path: Path) -> SegmentOrigin | None:
     """Return where the masks come from, or None where there are none."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         if "segments" not in file:
             return None
         group, attrs = file["segments"], plain(file["segments"].attrs)
@@ -160,7 +161,7 @@ def read_segmenter(path: Path) -> str | None:
 
 def read_tissue(path: Path) -> TissueRegions | None:
     """Return the tissue polygons, or None where that stage did not run."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         if "tissue" not in file:
             return None
         group = file["tissue"]
@@ -181,7 +182,7 @@ def read_tissue(path: Path) -> TissueRegions | None:
 
 def read_grid(path: Path) -> TileGrid | None:
     """Return the patch grid, or None where that stage did not run or the file says nothing of the patches' size."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         if "coords" not in file or "size_px0" not in file["coords"].attrs:
             return None
         data = file["coords"]
@@ -200,13 +201,13 @@ def read_grid(path: Path) -> TileGrid | None:
 
 def count_segments(path: Path) -> int | None:
     """Return how many masks there are, or None where that stage did not run."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         return len(file["segments/box"]) if "segments" in file else None
 
 
 def read_segments(path: Path) -> Segments | None:
     """Return the masks, or None where that stage did not run."""
-    with _open(path) as file:
+    with open_bag(path) as file:
         if "segments" not in file:
             return None
         group = file["segments"]
