@@ -31,8 +31,11 @@ NOTEBOOKS = "examples/*.ipynb"
 FOLDERS = {"docs/gallery": "docs/gallery.md", "benchmarks": "benchmarks/README.md"}
 
 _LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+_BLOCK = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
+_ROLE = re.compile(r":(?:attr|class|data|func|meth|mod|exc):<code>[~.]*")
 _EQUATION = re.compile(r"^\$\$\n?(.*?)\n?\$\$$", re.DOTALL | re.MULTILINE)
+_SYMBOL = re.compile(r"(?<![\w$\\])\$([^$\n]+)\$(?![\w$])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -64,9 +67,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]  # mkdocs warns of it, and the build fails
         return text if there in text else f"{text} (`{there}`)"
 
-    parts = _CODE.split(markdown)
-    parts[::2] = [_EQUATION.sub(_mathml, _LINK.sub(link, part)) for part in parts[::2]]
+    parts = _BLOCK.split(markdown)
+    parts[::2] = [_LINK.sub(link, part) for part in parts[::2]]
+    if not _EQUATION.search(markdown):
+        return "".join(parts)
+    parts = _CODE.split("".join(parts))
+    parts[::2] = [_SYMBOL.sub(_symbol, _EQUATION.sub(_equation, part)) for part in parts[::2]]
     return "".join(parts)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Take the roles away that docstrings give to names (``:func:``)."""
+    return _ROLE.sub("<code>", html)
 
 
 def notebook_text(path: Path) -> str:
@@ -79,5 +91,9 @@ def notebook_text(path: Path) -> str:
     )
 
 
-def _mathml(match: re.Match[str]) -> str:
+def _equation(match: re.Match[str]) -> str:
     return f'<div class="equation">{convert(match[1].strip(), display="block")}</div>'
+
+
+def _symbol(match: re.Match[str]) -> str:
+    return convert(match[1])

@@ -1,4 +1,4 @@
-"""Folders in which the commands of a page find what they name: tiny slides, bags of cheap models, outlines, tables."""
+"""Folders in which the commands of a page find what they name: tiny slides, outlines, tables, files of others."""
 
 from __future__ import annotations
 
@@ -125,11 +125,10 @@ def fine(folder: Path) -> None:
 
 
 def cohorts(folder: Path) -> None:
-    """Sixteen slides of eight patients; one has a mask, one is of a second scanner, and one outline was corrected."""
+    """The table of the page to its end; one slide has a mask, one another resolution, one a corrected outline."""
     rows = ["path,slide_id,mpp,preset,tissue,label,patient_id"]
-    for number, path in enumerate(
-        slides(folder / "scans", tuple(f"{17 + one:04d}" for one in range(16)), suffix=".tif")
-    ):
+    names = tuple(f"{17 + number:04d}" for number in range(16))
+    for number, path in enumerate(slides(folder / "scans", names, suffix=".tif")):
         patient = "ABCDEFGH"[number // 2]
         name = f"{patient}-{1 + number % 2}"
         mpp, mask = ("0.25" if name == "A-2" else ""), ("masks/B-1.png" if name == "B-1" else "")

@@ -1,7 +1,7 @@
 """Every command that a page shows in a block of code is run as it stands, or the reason why not is given here.
 
-All commands of a page run one after the other in one folder. Slides are tiny; but for ``REAL`` commands, encoder and
-segmenter are cheap stand-ins, and training stops after two epochs, so that the words are tested and not the numbers.
+All commands of a page run one after the other in one folder. Slides are tiny; but for ``REAL`` commands, encoder
+and segmenter are cheap stand-ins, and training stops after two epochs: words are tested here, not numbers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ REAL = (
 #: What begins with this is not run -> why.
 NOT_RUN = {
     r"docs/cluster-": "needs a cluster; tests/engine/cluster runs schedulers and workers on this machine",
-    r"docs/models.md: models (check|get) uni2-h": "a download of gated weights; tests/engine/models runs it on a server here",
+    r"docs/models.md: models (check|get) uni2-h": "gated weights; tests/engine/models asks a server here",
     r"docs/models.md: process .* --encoder uni2-h": "needs the gated weights",
     r"docs/results.md:": "needs CAMELYON16, ViT-H and a GPU",
-    r"docs/training.md: cross-validate --config examples/ablation.toml": "tests/engine/training/test_train_commands.py",
+    r"docs/training.md: cross-validate --config": "tests/engine/training/test_train_commands.py runs it",
     r"(CONTRIBUTING|docs/own-model).md: (process|train)": "tests/engine/models/test_methods_of_others.py",
     r"\S+: [\w-]+ .*\.\.\.": "a line that leaves something out; test_documents.py parses it",
 }
@@ -56,7 +56,6 @@ def test_every_command_is_run_or_has_a_reason() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("page", [page for page, commands in RUN.items() if commands])
 def test_the_commands_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -73,10 +72,3 @@ def test_the_commands_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pyte
                 call(*shown.words)
             except AssertionError as error:
                 pytest.fail(f"{shown}\n{error}")
-
-
-@pytest.fixture(scope="session")
-def one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
