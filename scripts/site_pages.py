@@ -96,4 +96,4 @@ def _equation(match: re.Match[str]) -> str:
 
 
 def _symbol(match: re.Match[str]) -> str:
-    return convert(match[1])
+    return f"<span>{convert(match[1])}</span>"  # a paragraph may begin with it

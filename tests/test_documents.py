@@ -56,6 +56,17 @@ def test_every_function_of_the_methods_is_where_the_page_says() -> None:
     assert [pair for pair in named if pair[1] not in names_in(pair[0])] == []
 
 
+def test_every_message_of_the_faults_is_in_the_code() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
+    constants = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    said = "\0".join(text for text in constants if isinstance(text, str))
+    rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8"), re.MULTILINE)
+    quoted = [text for row in rows for text in re.findall(r"\*([^*]+)\*", row)]
+    assert len(quoted) > 25
+    pieces = [(text, part.strip(" (),")) for text in quoted for part in text.split("…")]
+    assert [text for text, piece in pieces if piece not in said] == []
+
+
 def test_the_reference_has_every_public_name() -> None:
     shown = set(re.findall(r"^::: sam_mil_engine\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE))
     assert shown - {"errors"} == set(sam_mil_engine.__all__) - {"__version__"}
