@@ -82,6 +82,7 @@ def _recipe(card: ModelCard) -> dict[str, str]:
     also += [f"`balance={own.balance}`"] if own.balance != "none" else []
     start = f", from epoch {round(own.best_from * own.epochs)}" if own.best_from else ""
     differs = f"; {card.recipe.differs}" if card.recipe.differs else ""
+    differs += "".join(f"; `{name}={value}`" for name, value in card.recipe.model.items())
     return {
         "method": f"`{card.name}`",
         "optimizer": _OPTIMIZERS[own.optimizer] + betas,

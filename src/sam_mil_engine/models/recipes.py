@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +14,8 @@ class Recipe:
     ----------
     settings
         Fields of :class:`~sam_mil_engine.settings.TrainSettings` by name.
+    model
+        Fields of :class:`~sam_mil_engine.settings.ModelSettings` by name, where the loss has weights of its own.
     source
         Where they stand.
     differs
@@ -21,6 +23,7 @@ class Recipe:
     """
 
     settings: Mapping[str, object]
+    model: Mapping[str, object] = field(default_factory=dict)
     source: str
     differs: str = ""
 
@@ -147,5 +150,6 @@ SAM_MIL = Recipe(
         "epochs": 200,
         "best_by": "auc",
     },
+    model={"consistency_weight": 1000.0, "consistency_patches": 0},
     source="code, options.py and main.py",
 )

@@ -9,8 +9,9 @@ from pathlib import Path
 from .. import layout
 from ..errors import SettingsError
 from ..mil.building import aggregator_card, resolve_name
+from ..models.recipes import Recipe
 from ..progress import ProgressCallback, notice, silent
-from ..settings import TrainSettings
+from ..settings import ModelSettings, TrainSettings
 
 
 def resolve(
@@ -38,23 +39,26 @@ def resolve(
     """
     model = resolve_name(settings.model)
     filled = dict(protocol or {})
-    if settings.recipe == "paper":
-        filled |= _recipe_of(settings, progress)
+    if settings.recipe == "paper" and (recipe := _recipe_of(settings, progress)) is not None:
+        filled |= recipe.settings
+        own = {name: value for name, value in recipe.model.items() if name not in settings.model.model_fields_set}
+        model = ModelSettings.parse({**model.model_dump(exclude_unset=True), **own})
     missing = {name: value for name, value in filled.items() if name not in settings.model_fields_set}
     return TrainSettings.parse(
         {**{name: getattr(settings, name) for name in settings.model_fields_set}, **missing, "model": model}
     )
 
 
-def _recipe_of(settings: TrainSettings, progress: ProgressCallback) -> Mapping[str, object]:
+def _recipe_of(settings: TrainSettings, progress: ProgressCallback) -> Recipe | None:
     card = aggregator_card(settings.model)
     if card.recipe is None:
         progress(notice("train", f"{card.name} has no recipe of its own: the shared recipe is used"))
-        return {}
-    unknown = sorted(set(card.recipe.settings) - set(TrainSettings.model_fields))
+        return None
+    known = {*TrainSettings.model_fields, *ModelSettings.model_fields}
+    unknown = sorted({*card.recipe.settings, *card.recipe.model} - known)
     if unknown:
         raise SettingsError(f"the recipe of {card.name!r} sets unknown fields: {', '.join(unknown)}")
-    return card.recipe.settings
+    return card.recipe
 
 
 def with_saved_recipe(settings: TrainSettings, run: Path) -> TrainSettings:

@@ -54,6 +54,14 @@ def paper(name: str, **options: object) -> TrainSettings:
     return resolve(TrainSettings.parse({"model": model, "recipe": "paper", "device": "cpu", **options}))
 
 
+def test_the_paper_weighs_consistency_as_it_says_unless_a_weight_is_set() -> None:
+    chosen = paper("sam-mil").model
+    assert (chosen.consistency_weight, chosen.consistency_patches) == (1000.0, 0)
+    model = ModelSettings(name="sam-mil", consistency_weight=5.0)
+    assert resolve(TrainSettings(model=model, recipe="paper")).model.consistency_weight == 5.0
+    assert resolve(TrainSettings(model=ModelSettings(name="sam-mil"))).model.consistency_weight == 0.0
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_every_method_has_the_recipe_of_its_paper(name: str) -> None:
     kind, rates, decay, epochs, patience, first_stop, best_by = TABLE[name]
