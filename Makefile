@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/demo
 
-.PHONY: help install demo screenshots test gpu check format clean
+.PHONY: help install demo screenshots test gpu check docs format clean
 
 help:
 	@echo "make demo     set up, then the whole story on slides made here; opens napari if there is a display"
@@ -15,6 +15,7 @@ help:
 	@echo "make install  set up only: system libraries where root may install them, and $(VENV)"
 	@echo "make gpu      set up, then what only a CUDA device can show, in ten minutes"
 	@echo "make check    the checks without the tests"
+	@echo "make docs     the documentation as a site, in out/site"
 	@echo "make format   let ruff format and mend"
 	@echo "make clean    remove $(VENV) and everything that can be made again"
 
@@ -48,6 +49,11 @@ check: $(STAMP)
 	$(MAKE) --jobs 2 types-linux types-win32 types-darwin
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
+	$(MAKE) docs
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
 
 # Each platform has its own cache: mypy throws away what it knows of another.
 types-%: $(STAMP)

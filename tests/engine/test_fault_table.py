@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-TABLE = HERE.parents[1] / "docs" / "faults.md"
+TABLE = HERE.parents[1] / "docs" / "fault-tests.md"
 ROWS = [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from sam_mil_engine.features import loading as encoders
-from sam_mil_engine.progress import Progress
+from sam_mil_engine.progress import Progress, silent
 from sam_mil_engine.segment import loading as segmenters
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings, TileSettings
@@ -41,7 +41,7 @@ class CheapSegmenter:
 
     name, version = "cheap", "1"
 
-    def segment(self, image: Any, *, progress: Callable[[Progress], None]) -> Segments:
+    def segment(self, image: Any, *, progress: Callable[[Progress], None] = silent) -> Segments:
         progress(Progress("segments", 0, 1))
         time.sleep(PACE["segments"])
         grey = cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY)
