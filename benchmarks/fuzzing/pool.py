@@ -121,12 +121,12 @@ def _is_path(value: object) -> bool:
     return isinstance(value, (str, bytes, os.PathLike))
 
 
-def serve(pipe: Connection, seeds: dict[str, list[Path]], limits: Limits) -> None:
+def serve(pipe: Connection, seeds: dict[str, list[Path]], limits: Limits, place: str) -> None:
     """Read cases one after the other until the pipe is closed."""
     os.environ["OMP_NUM_THREADS"] = "1"
     _quiet()
     watch = Watch()
-    base = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    base = Path(tempfile.mkdtemp(dir=place))
     try:
         while (case := pipe.recv()) is not None:
             folder = base / str(case.number)
@@ -171,13 +171,15 @@ def _limit(limits: Limits) -> None:
 class Child:
     """One process that reads cases; followed by another where it ends over one."""
 
-    def __init__(self, context: Any, seeds: dict[str, list[Path]], limits: Limits):
-        self._context, self._seeds, self._limits = context, seeds, limits
+    def __init__(self, context: Any, seeds: dict[str, list[Path]], limits: Limits, place: str):
+        self._context, self._seeds, self._limits, self._place = context, seeds, limits, place
         self._start()
 
     def _start(self) -> None:
         self.pipe, other = self._context.Pipe()
-        self._process = self._context.Process(target=serve, args=(other, self._seeds, self._limits), daemon=True)
+        self._process = self._context.Process(
+            target=serve, args=(other, self._seeds, self._limits, self._place), daemon=True
+        )
         self._process.start()
         other.close()
         self.case: Case | None = None
@@ -245,7 +247,8 @@ def run(cases: Iterable[Case], seeds: dict[str, list[Path]], limits: Limits, *, 
         paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         context.set_forkserver_preload(["fuzzing.preloaded"])
-    children = [Child(context, seeds, limits) for _ in range(jobs)]
+    place = tempfile.mkdtemp(prefix="fuzz-")  # children that are ended leave their folders
+    children = [Child(context, seeds, limits, place) for _ in range(jobs)]
     rest = iter(cases)
     try:
         for child in children:
@@ -261,6 +264,7 @@ def run(cases: Iterable[Case], seeds: dict[str, list[Path]], limits: Limits, *, 
     finally:
         for child in children:
             child.stop()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _next(child: Child, rest: Iterator[Case]) -> None:

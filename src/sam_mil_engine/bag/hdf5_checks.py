@@ -40,7 +40,7 @@ def open_checked(
         it links to other files; or if a dataset says to be far larger than what is stored of it.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # too long a name is none
         raise BagError("there is no such bag file", where=path, hint=missing, window_hint=window_hint)
     problem = first_look.problem(LOOK, path)
     if problem is not None:

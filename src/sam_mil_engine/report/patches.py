@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ def find_bags(folder: Path) -> Path | None:
     if bags_are_patients(settings):
         return None
     named = settings.get("bags")
-    if named is not None and Path(named).is_dir():
+    if named is not None and os.path.isdir(str(named)):
         return Path(named)
     home = next((parent for parent in folder.resolve().parents[:4] if layout.has_bags(parent)), None)
     return None if home is None else home / layout.BAGS
@@ -87,7 +88,7 @@ def find_bags(folder: Path) -> Path | None:
 def patches_of_scores(scores: SlideScores) -> SlidePatches:
     """Return the patches of a prediction; its class is the predicted one."""
     path = scores.attrs.get("path")
-    known = path is not None and Path(path).is_file()
+    known = path is not None and os.path.isfile(str(path))
     score = scores.patch_probability[:, -1] if scores.patch_score is None else scores.patch_score
     return SlidePatches(
         slide_id=scores.slide_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,7 @@ def section_from_scores(scores: SlideScores, *, label: str | None = None) -> Sli
     """Collect a section from the bag that the scores were made from, or from the scores alone if it is gone."""
     notes = tuple(str(note) for note in scores.attrs.get("notes", ()))
     bag = scores.attrs.get("path")
-    if bag is not None and Path(bag).is_file():
+    if bag is not None and os.path.isfile(str(bag)):
         section = section_from_bag(Path(bag), scores=scores, label=label)
         return replace(section, notes=(*section.notes, *notes))
     missing = "The bag of this slide is not known" if bag is None else f"The bag is no longer at {bag}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
-from ..errors import SlideError
+from ..errors import SamMilError, SlideError, reason
 from .containers import check_complete, describe_start, has_parts
 from .dicom_files import one_file_of_folder
 from .fastslide_reader import open_with_fastslide
@@ -93,6 +93,10 @@ def _opened(path: Path, readers: Iterable[str], start: bytes) -> Slide:
                 return _probed(Slide(reader))
         except SlideError as error:
             refusals[name] = error
+        except SamMilError:
+            raise
+        except Exception as error:  # noqa: BLE001  (over damaged files, libraries raise almost anything)
+            refusals[name] = SlideError(reason(error))
     raise _refused(path, start, refusals)
 
 

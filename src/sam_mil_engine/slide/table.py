@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,8 +100,8 @@ class _Reader:
 
     def _file(self, number: int, role: Role) -> Path | None:
         def existing(text: str) -> Path:
-            found = self.table.path.parent / Path(text).expanduser()
-            if not found.exists():
+            found = self.table.path.parent / os.path.expanduser(text)  # what makes no path is left as it is
+            if not os.path.exists(found):
                 raise ValueError(f"there is no file {found}; correct the path, or remove the line")
             return found
 

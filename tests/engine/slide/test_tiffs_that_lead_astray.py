@@ -11,6 +11,7 @@ import tifffile
 
 import sam_mil_engine as sme
 from sam_mil_engine.errors import SlideError
+from sam_mil_engine.slide.reader import READERS
 from sam_mil_engine.slide.tiff_header import check_tables
 
 
@@ -52,6 +53,19 @@ def test_a_tile_that_claims_to_be_longer_than_the_file(tmp_path: Path, bigtiff: 
     if huge > len(content):
         with pytest.raises(SlideError, match="claims to be"):
             sme.open_slide(path)
+
+
+def test_what_a_reader_raises_is_an_error_of_the_slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow, over a cut PNG: a plain OSError."""
+
+    def damaged(path: Path) -> None:
+        raise OSError("Truncated File Read")
+
+    monkeypatch.setitem(READERS, "image", damaged)
+    path = tmp_path / "s.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    with pytest.raises(SlideError, match="Truncated File Read"):
+        sme.open_slide(path)
 
 
 def test_whole_files_and_other_files_pass(tmp_path: Path) -> None:

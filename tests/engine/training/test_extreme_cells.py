@@ -1,4 +1,4 @@
-"""Numbers that no program wrote on purpose: a table with one is refused, with its reason."""
+"""Cells that no program wrote on purpose: a table with one is refused, with its reason."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sam_mil_engine.errors import DataError
+from sam_mil_engine.slide.table import read_slides_table
 from sam_mil_engine.training.split_files import read_splits
 
 
@@ -18,3 +19,11 @@ def test_splits_with_a_number_that_is_no_whole_one(tmp_path: Path, number: str, 
     path.write_text(f"{','.join(row)}\n{','.join(row.values())}\n", encoding="utf-8")
     with pytest.raises(DataError, match="whole numbers"):
         read_splits(path)
+
+
+@pytest.mark.parametrize("path", ["9" * 400, "~nobody-of-this-name/a.svs", "../" * 300 + "x", "\u202e.svs"])
+def test_slide_tables_with_paths_that_lead_nowhere(tmp_path: Path, path: str) -> None:
+    table = tmp_path / "slides.csv"
+    table.write_text(f"path\n{path}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="there is no file"):
+        read_slides_table(table)
