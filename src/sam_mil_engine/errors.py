@@ -19,7 +19,24 @@ Every error says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
+
+#: What Python and its libraries raise over values that make no sense. Caught where a file of unknown origin is
+#: read, once for each format, and nowhere else: in code of our own they are faults.
+MALFORMED: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class SamMilError(Exception):
@@ -60,6 +77,10 @@ class SamMilError(Exception):
         """Pickle with keyword arguments, so that workers can send errors back."""
         return _rebuild, (type(self), self.what, self.where, self.hint, self.window_hint)
 
+    def without_hint(self) -> str:
+        """Return where and what alone: lists keep the hint in a column of its own."""
+        return str(type(self)(self.what, where=self.where))
+
     def for_window(self) -> SamMilError:
         """Return the same error with the window's hint as its hint."""
         hint = self.hint if self.window_hint is None else self.window_hint
@@ -70,6 +91,20 @@ def _rebuild(
     kind: type[SamMilError], what: str, where: str | None, hint: str | None, window_hint: str | None
 ) -> SamMilError:
     return kind(what, where=where, hint=hint, window_hint=window_hint)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what another library says, or the kind of its error where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextmanager
+def values_of(kind: type[SamMilError], *, where: str | PathLike[str], hint: str) -> Iterator[None]:
+    """Turn what values that make no sense raise in the block into an error of ``kind`` about the file ``where``."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise kind(f"a value in it makes no sense ({reason(error)})", where=where, hint=hint) from error
 
 
 class SettingsError(SamMilError):

@@ -1,83 +1,65 @@
-"""Masks of whole pictures without prompts: thresholds chosen on drawn pictures, figures on annotated ones."""
+"""Masks of whole images without prompts: figures of every candidate on annotated images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from measures import best_ious, boundary_recall, objects, purity
-from rivals import FELZENSZWALB, NESTED, Mask, Rgb, all_tissue, masks_of
+from candidates import FINER, FINEST, Segment
+from examples import Example
+from measures import Labels, best_set_iou, boundary_recall, purity
+from partitions import Divided, Found
 
-from sam_mil_engine.segment.automatic import AutomaticSegmenter
-from sam_mil_engine.segment.regions import RegionSegmenter
-from sam_mil_engine.settings import SegmentSettings
-
-#: Points a side, and the thresholds of predicted IoU and stability that are tried.
-POINTS = 16
-_IOUS, _STABILITIES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6), (0.5, 0.7, 0.85)
-
-
-def settings(iou: float, stability: float) -> SegmentSettings:
-    """One grid on the picture, no crops."""
-    return SegmentSettings(
-        points_per_side=POINTS, crop_n_layers=0, pred_iou_thresh=iou, stability_score_thresh=stability
-    )
-
-
-def calibrate(sam: object, pictures: Iterable[tuple[Rgb, list[Mask]]]) -> tuple[SegmentSettings, pd.DataFrame]:
-    """Choose both thresholds on drawn pictures: best IoU with their things, less what is taken for one too many.
-
-    One run with the lowest thresholds serves them all: a stricter filter keeps a part of its masks.
-    """
-    rows = []
-    segmenter = AutomaticSegmenter(sam, name="tissue-sam", version="", settings=settings(_IOUS[0], _STABILITIES[0]))
-    for rgb, wanted in pictures:
-        found = segmenter.segment(all_tissue(rgb))
-        for iou, stability in product(_IOUS, _STABILITIES):
-            kept = (found.predicted_iou > iou) & (found.stability >= stability)
-            masks = [found.mask(number) for number in np.flatnonzero(kept)]
-            recall = float(np.mean(best_ious(masks, wanted))) if wanted else np.nan
-            precision = float(np.mean(best_ious(wanted, masks))) if masks and wanted else np.nan
-            rows.append((iou, stability, recall, precision, len(masks)))
-    columns = ["predicted IoU", "stability", "best IoU of things", "best IoU of masks", "masks"]
-    table = pd.DataFrame(rows, columns=columns).groupby(columns[:2]).mean()
-    harmonic = 2 / (1 / table.iloc[:, 0] + 1 / table.iloc[:, 1])
-    return settings(*harmonic.idxmax()), table
+#: The figures, in the order of the table.
+COLUMNS = (
+    "masks",
+    "groups",
+    "coverage",
+    "purity",
+    "purity of stain-regions, as many groups",
+    "best set",
+    "best set of stain-regions, as many groups",
+    "best mask",
+    "boundary recall",
+)
 
 
-def compare(model: AutomaticSegmenter, pictures: Iterable[tuple[Rgb, Mask]]) -> pd.DataFrame:
-    """Figures of every picture: the model, nested regions at as many groups, Felzenszwalb's segments."""
-    rows = []
-    for number, (rgb, mask) in enumerate(pictures):
-        found = {"regions": NESTED(rgb), "tissue-sam": masks_of(model)(rgb)}
-        groups = len(np.unique(partition_of(found["tissue-sam"], mask.shape)))
-        single = RegionSegmenter(SegmentSettings(cuts=(groups,)))
-        found["regions, as many groups"] = masks_of(single)(rgb)
-        found |= {name: find(rgb) for name, find in FELZENSZWALB.items()}
-        wanted, classes = objects(mask), mask.astype(np.int64)
-        for name, masks in found.items():
-            partition = partition_of(masks, mask.shape)
+def figures(candidates: Mapping[str, Segment], examples: Sequence[Example]) -> pd.DataFrame:
+    """One row a candidate and example: ``COLUMNS``, with ``candidate`` and ``example``."""
+    rows: list[dict[str, Any]] = []
+    for number, example in enumerate(examples):
+        divided = Divided(example.image)
+        for name, segment in candidates.items():
+            values = _figures(segment(divided), example, divided)
             rows.append(
-                {
-                    "picture": number,
-                    "segmenter": name,
-                    "masks": len(masks),
-                    "groups": len(np.unique(partition)),
-                    "coverage": float((partition > 0).mean()),
-                    "purity": purity(partition, classes),
-                    "best IoU": float(np.mean(best_ious(masks, wanted))) if wanted else np.nan,
-                    "boundary recall": boundary_recall(partition, classes),
-                }
+                {"candidate": name, "example": number, **dict(zip(COLUMNS, map(float, values), strict=True))}
             )
     return pd.DataFrame(rows)
 
 
-def partition_of(masks: list[Mask], size: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Paint all masks into one picture, small ones over large ones; 0 is in none."""
-    painted = np.zeros(size, dtype=np.int64)
-    for number, mask in enumerate(sorted(masks, key=np.count_nonzero, reverse=True), start=1):
-        painted[mask] = number
-    return painted
+def _figures(found: Found, example: Example, divided: Divided) -> tuple[Any, ...]:
+    tissue, wanted = example.image.tissue, example.mask
+    partition, classes = found.partition, wanted.astype(np.int64)
+    groups = len(np.unique(partition[tissue]))
+    equal = _stain_groups(divided, groups)
+    return (
+        found.masks,
+        groups,
+        (partition[tissue] > 0).mean(),
+        purity(partition[tissue], classes[tissue]),
+        purity(equal[tissue], classes[tissue]),
+        best_set_iou(partition[tissue], wanted[tissue]),
+        best_set_iou(equal[tissue], wanted[tissue]),
+        np.mean(found.best(example.things)) if example.things else np.nan,
+        boundary_recall(np.where(tissue, partition, -1), np.where(tissue, classes, -1)),
+    )
+
+
+def _stain_groups(divided: Divided, groups: int) -> Labels:
+    """``stain-regions`` as so many groups; what lies in none is one of them."""
+    superpixels = FINER[0] if groups <= max(FINER[1]) else FINEST[0]
+    labels = divided.parts(superpixels)[0]
+    outside = bool((divided.image.tissue & (labels < 0)).any())
+    return divided.nested(superpixels, [max(groups - outside, 1)], divided.stains).partition

@@ -1,4 +1,4 @@
-"""Images with their truth, and what the frozen trunk makes of them, one file each: made once, read many times."""
+"""What takes long to make, one file each: drawn tissue, composites, real tissue with a teacher; read many times."""
 
 from __future__ import annotations
 
@@ -7,72 +7,64 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-import torch
-from drawing import SIDE, TRUTH, Drawn, draw
+from drawing import SIDE, Drawn, draw
+from mixtures import Tiles, compose
 from textures import Textures, load_textures
-from torch import Tensor
 
-from sam_mil_engine.segment.regions import OUTSIDE, adjacency, colour_statistics, merge_tree, tissue_superpixels
-from sam_mil_engine.segment.tissue_sam.encoder import Trunk, normalised
+from sam_mil_engine.segment.regions import (
+    OUTSIDE,
+    adjacency,
+    colour_statistics,
+    lab_of,
+    merge_tree,
+    tissue_superpixels,
+)
 
-#: Share of images of real tissue, whose truth is the teacher's, and share with an edge beyond which is nothing.
-_REAL, _CUT_OFF = 0.15, 0.3
+#: Shares of images of real tissue, whose truth is the teacher's, and of composites; the others are drawn.
+_REAL, _COMPOSITES = 0.12, 0.5
 #: Numbers of regions of the teacher, part to piece.
 _CUTS = (28, 12, 6, 3)
 
 
-def make(
-    folder: Path, trunk: Trunk, data: Path, *, part: str, numbers: Sequence[int], tiles: int | None = None
-) -> None:
-    """Write the images of these numbers that are not there yet; ``val`` has other textures and no teacher."""
+def make(folder: Path, data: Path, *, part: str, numbers: Sequence[int], tiles: int | None = None) -> None:
+    """Write the images of these numbers that are not there yet; ``val`` has other textures and is all drawn."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in numbers if not _path(folder, part, number).exists()]
     if not missing:
         return
     textures = load_textures(data, part=part, most=tiles)
+    pcam = Tiles(data / "lymph_node" / "pcam.zip", part="train", most=tiles) if part == "train" else None
     for number in missing:
         rng = np.random.default_rng([{"train": 1, "val": 2}[part], number])
-        real = part == "train" and rng.random() < _REAL
-        drawn = _taught(rng, textures) if real else draw(rng, textures)
-        drawn = _cut_off(rng, drawn)
-        with torch.inference_mode():
-            levels = trunk(normalised(drawn.rgb))
-        arrays = {f"level{k}": level[0].half().numpy() for k, level in enumerate(levels)}
+        drawn, kind = _one(rng, textures, pcam)
         target = _path(folder, part, number)
         temporary = target.with_suffix(".tmp.npz")
-        np.savez(temporary, truth=drawn.truth, rgb=drawn.rgb, real=real, **arrays)
+        np.savez(temporary, truth=drawn.truth, rgb=drawn.rgb, kind=kind)
         temporary.rename(target)
 
 
-def read(folder: Path, part: str, number: int) -> tuple[list[Tensor], npt.NDArray[np.uint8], bool]:
-    """Levels of the trunk (C, h, w) float32, truth (4, 256, 256), and whether the truth is the teacher's."""
-    with np.load(_path(folder, part, number)) as kept:
-        levels = [torch.from_numpy(kept[f"level{k}"]).float() for k in range(4)]
-        return levels, kept["truth"], bool(kept["real"])
+def read(path: Path) -> Drawn:
+    """Image and truth of a file."""
+    with np.load(path) as kept:
+        return Drawn(kept["rgb"], kept["truth"])
 
 
 def picture(folder: Path, part: str, number: int) -> Drawn:
-    """The image itself and its truth."""
-    with np.load(_path(folder, part, number)) as kept:
-        return Drawn(kept["rgb"], kept["truth"])
+    """The same by its number."""
+    return read(_path(folder, part, number))
 
 
 def _path(folder: Path, part: str, number: int) -> Path:
     return folder / f"{part}-{number:05d}.npz"
 
 
-def _cut_off(rng: np.random.Generator, drawn: Drawn) -> Drawn:
-    """Leave nothing below a row or right of a column, as where SAM fills an image up to a square."""
-    if rng.random() > _CUT_OFF:
-        return drawn
-    end = 2 * int(rng.integers(TRUTH // 2, TRUTH - 8))
-    rgb, truth = drawn.rgb.copy(), drawn.truth.copy()
-    if rng.random() < 0.5:
-        rgb[end:], truth[:, end // 2 :] = 127, 0
-    else:
-        rgb[:, end:], truth[:, :, end // 2 :] = 127, 0
-    return Drawn(rgb, truth)
+def _one(rng: np.random.Generator, textures: Textures, pcam: Tiles | None) -> tuple[Drawn, str]:
+    which = rng.random() if pcam else 1.0
+    if pcam and which < _COMPOSITES:
+        return compose(rng, pcam)[0], "composite"
+    if which < _COMPOSITES + _REAL:
+        return _taught(rng, textures), "taught"
+    return draw(rng, textures), "drawn"
 
 
 def _taught(rng: np.random.Generator, textures: Textures) -> Drawn:
@@ -84,7 +76,7 @@ def _taught(rng: np.random.Generator, textures: Textures) -> Drawn:
         side = SIDE // count
         rows.append(np.concatenate([cv2.resize(tile, (side, side)) for tile in tiles], axis=1))
     rgb = np.concatenate(rows)
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = lab_of(rgb)
     labels = tissue_superpixels(lab, np.ones((SIDE, SIDE), dtype=bool), 400)
     tree = merge_tree(colour_statistics(lab, labels), adjacency(labels))
     maps = []

@@ -78,7 +78,7 @@ def draw(rng: np.random.Generator, textures: Textures) -> Drawn:
     stain = canvas.stain * (pieces > 0)[..., None]
     truth = np.stack([canvas.parts, canvas.objects, canvas.regions, pieces])
     # a pixel of the truth is 2 x 2 of the image
-    return Drawn(_develop(rng, stain), np.ascontiguousarray(truth[:, 1::2, 1::2].astype(np.uint8)))
+    return Drawn(develop(rng, stain), np.ascontiguousarray(truth[:, 1::2, 1::2].astype(np.uint8)))
 
 
 def _components(mask: npt.NDArray[np.bool_], smallest: int, most: int) -> Numbers:
@@ -301,7 +301,7 @@ def _tears(rng: np.random.Generator, stain: Field) -> None:
     stain *= np.clip(noise / rng.uniform(0.02, 0.10), 0.05, 1)[..., None].astype(np.float32)
 
 
-def _develop(rng: np.random.Generator, stain: Field) -> npt.NDArray[np.uint8]:
+def develop(rng: np.random.Generator, stain: Field) -> npt.NDArray[np.uint8]:
     """Stain amounts -> RGB: hue, strength, shading, focus, grain and compression of one laboratory and scanner."""
     vectors = np.clip(_STAINS + rng.normal(0, 0.07, (2, 3)), 0.02, None)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,135 +1,165 @@
-"""The one table: prompts and automatic masks on pictures that the model never saw, beside everything simpler."""
+"""Compare segmenters on real annotated images, and write ``evaluation.md``.
+
+    .venv/bin/python training/tissue_sam/evaluate.py WORK --data DATA [--weights NAME=FILE ...] [--only SET ...]
+
+Figures that are in WORK already are not made again; they are one CSV file a set of images and model. ``--weights``
+adds a tissue-sam, or a checkpoint of one of Meta's SAMs or of MobileSAM; the bundled tissue-sam is always there.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
+import cv2
 import pandas as pd
-from automatic_masks import POINTS, calibrate, compare
-from cache import picture
-from measures import objects, read_glas
-from prompted import KINDS, ask
-from prompts import Things
-from rivals import NESTED, Mask, Masks, Model, Rgb, Rival, Trivial, felzenszwalb_masks
+import torch
+from automatic_masks import figures
+from candidates import Segment, asked_of, merged_by, untrained, whole
+from examples import TESTS, VALIDATION, Example
+from prompted import ask
+from rivals import Masks, Model, Rival, Trivial, felzenszwalb_masks, masks_on_tissue
+from safetensors.torch import load_file
 from segment_anything.modeling import Sam
+from table import evaluation_text
 
-from sam_mil_engine.segment.automatic import AutomaticSegmenter
+from sam_mil_engine.features.efficientnet_lite0 import classifier
+from sam_mil_engine.segment.automatic import build_segmenter
+from sam_mil_engine.segment.named_sams import load_named_sam
 from sam_mil_engine.segment.predictor import SamPrompter
+from sam_mil_engine.segment.regions import RegionSegmenter, StainRegionSegmenter
+from sam_mil_engine.segment.tissue_sam.bundle import NAME, folder, with_bundled_thresholds
+from sam_mil_engine.segment.tissue_sam.encoder import Trunk
+from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
 from sam_mil_engine.settings import SegmentSettings
 
-MODEL, REGIONS = "tissue-sam", "regions"
 #: Radii of discs in pixels: the table shows the best of them on the very data, which flatters it.
-RADII = (15, 25, 40, 60, 90)
-WHOLE, FULL_BOX = "all of the image", "disc; full box"
-#: Things asked for on one drawn picture.
-_ASKED = 8
+RADII = (25, 50, 90)
+#: Images of a set that are given to what takes seconds an image.
+_SLOW = 4
+#: Sets whose images are asked for by prompts.
+PROMPTED = ("GlaS", "EBHI-Seg, held-out patients", "BCSS, half of the other region", "glomeruli", "CAMELYON crops")
+
+
+def trivial_rivals() -> dict[str, Rival]:
+    """Those that answer prompts without a model."""
+    found: dict[str, Rival] = {
+        "regions": Masks(masks_on_tissue(RegionSegmenter())),
+        "stain-regions": Masks(masks_on_tissue(StainRegionSegmenter())),
+        "Felzenszwalb, three scales": Masks(felzenszwalb_masks),
+        "all of the image": Trivial(None),
+        "ellipse in the box": Trivial(RADII[0], ellipse=True),
+    }
+    return found | {f"disc of {radius} px": Trivial(radius) for radius in RADII}
+
+
+def read_tissue_sam(path: Path) -> tuple[Sam, SegmentSettings]:
+    """A tissue-sam and the thresholds beside it."""
+    sam = build_tissue_sam()
+    sam.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    grid = path.with_name("grid.json")
+    if not grid.exists():
+        return sam, with_bundled_thresholds(SegmentSettings())
+    return sam, SegmentSettings(**json.loads(grid.read_text()))
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Tables of prompts (on glands, on drawn things), of automatic masks, of the calibration; settings."""
+class Compared:
+    """Candidates of one origin: quick ones, those that take seconds an image, and rivals for prompts."""
 
-    glands: pd.DataFrame
-    drawn: pd.DataFrame
-    automatic: pd.DataFrame
-    calibration: pd.DataFrame
-    settings: SegmentSettings
-    n_images: int
-
-    @property
-    def answers_prompts(self) -> bool:
-        """Boxes and three clicks beat the trivial answers on GlaS."""
-        table = mean_ious(self.glands)
-        trivial = table.loc[[WHOLE, FULL_BOX]].max()
-        return all(float(table.loc[MODEL, kind]) > float(trivial[kind]) for kind in ("three clicks", "box"))
-
-    @property
-    def is_default(self) -> bool:
-        """Purity at as many groups, and the best IoU, are above those of ``regions``."""
-        table = self.automatic.groupby("segmenter")[["purity", "best IoU"]].mean()
-        return bool(
-            table.loc[MODEL, "purity"] > table.loc[f"{REGIONS}, as many groups", "purity"]
-            and table.loc[MODEL, "best IoU"] > table.loc[REGIONS, "best IoU"]
-        )
+    quick: dict[str, Segment]
+    slow: dict[str, Segment]
+    rivals: dict[str, Rival]
 
 
-def evaluate(sam: Sam, pictures: Path, glas: Path, *, asked: range, calibrating: range, step: int) -> Evaluation:
-    """Choose thresholds on the held-out pictures ``calibrating``, ask on those ``asked`` and on GlaS, compare."""
-    things = [drawn_things(pictures, number) for number in asked]
-    chosen, calibration = calibrate(sam, [all_things(pictures, number) for number in calibrating])
-    images = read_glas(glas, step=step)
-    rivals = _rivals(sam)
-    return Evaluation(
-        ask(rivals, [(rgb, objects(mask)) for _, rgb, mask in images]),
-        ask(rivals, things),
-        compare(
-            AutomaticSegmenter(sam, name=MODEL, version="", settings=chosen),
-            [(rgb, mask) for _, rgb, mask in images],
-        ),
-        calibration,
-        chosen,
-        len(images),
-    )
+def compared(name: str, path: str) -> Compared:
+    """What a model makes of images, and how it answers prompts; without a path what needs no model."""
+    if not path:
+        return Compared(untrained(Trunk(classifier()).eval()), {}, trivial_rivals())
+    if path.endswith(".safetensors"):
+        sam, settings = read_tissue_sam(Path(path))
+        return Compared(merged_by(name, sam), asked_of(name, sam, settings), {name: Model(SamPrompter(sam))})
+    settings = SegmentSettings(points_per_side=16, crop_n_layers=0)
+    segmenter = build_segmenter(name=path, settings=settings, device="cpu")
+    rival = Model(SamPrompter(load_named_sam(path, device="cpu").sam))
+    return Compared({}, {name: whole(segmenter)}, {name: rival})
 
 
-def _rivals(sam: Sam) -> dict[str, Rival]:
-    trivial = {_disc(radius): Trivial(radius) for radius in RADII}
-    return {
-        MODEL: Model(SamPrompter(sam)),
-        REGIONS: Masks(NESTED),
-        "Felzenszwalb, three scales": Masks(felzenszwalb_masks),
-        WHOLE: Trivial(None),
-        **trivial,
-        "ellipse in the box": Trivial(RADII[0], ellipse=True),
-    }
+def _quick(candidates: Callable[[], Compared], examples: Callable[[], list[Example]]) -> pd.DataFrame:
+    return figures(candidates().quick, examples())
 
 
-def _disc(radius: float) -> str:
-    return f"disc of {radius} px"
+def _slow(candidates: Callable[[], Compared], examples: Callable[[], list[Example]]) -> pd.DataFrame:
+    step = -(-len(examples()) // _SLOW)
+    return figures(candidates().slow, examples()[::step])
 
 
-def drawn_things(folder: Path, number: int, *, part: str = "val") -> tuple[Rgb, list[Mask]]:
-    """A held-out picture and some of its things, of every level, at its full size."""
-    drawn = picture(folder, part, number)
-    things, rng = Things(drawn.truth), np.random.default_rng([4, number])
-    wanted = dict.fromkeys(things.draw(rng) for _ in range(_ASKED))
-    return drawn.rgb, [_full_size(things.mask(*one)) for one in wanted]
+def _prompts(candidates: Callable[[], Compared], examples: Callable[[], list[Example]]) -> pd.DataFrame:
+    return ask(candidates().rivals, [(one.image.rgb, one.asked()) for one in examples()])
 
 
-def all_things(folder: Path, number: int) -> tuple[Rgb, list[Mask]]:
-    """A held-out picture and everything in it: what masks without prompts may be of."""
-    drawn = picture(folder, "val", number)
-    things = Things(drawn.truth)
-    every = [(level, int(one)) for level, numbers in enumerate(things.numbers) for one in numbers]
-    return drawn.rgb, [_full_size(things.mask(*one)) for one in every]
+def _wanted(kind: str, name: str, path: str) -> bool:
+    """Whether figures of a kind are made of a set: what is slow is not made to choose by."""
+    return {"quick": True, "slow": bool(path) and name in TESTS, "prompts": name in PROMPTED}[kind]
 
 
-def _full_size(mask: Mask) -> Mask:
-    """Enlarge a mask of the truth to the size of its picture."""
-    return np.kron(mask, np.ones((2, 2), dtype=bool))
+_KINDS = {"quick": _quick, "slow": _slow, "prompts": _prompts}
 
 
-def mean_ious(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean IoU by rival and kind; of the discs the best at each kind, with the full box."""
-    table = rows.groupby(["rival", "kind"], sort=False)["iou"].mean().unstack()[list(KINDS)]
-    discs = [_disc(radius) for radius in RADII]
-    best = table.loc[discs].max().rename(FULL_BOX)
-    table = pd.concat([table.drop(index=discs), best.to_frame().T])
-    ellipse = "ellipse in the box"
-    table.loc[ellipse, list(KINDS[:-1])] = np.nan
-    return table
+def _kept(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Read a table, or make and write it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        make().to_csv(temporary, index=False)
+        temporary.rename(path)
+        print("made", path.name, flush=True)
+    return pd.read_csv(path)
 
 
-def automatic_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean figures by segmenter, and for Felzenszwalb of each of its scales."""
-    return rows.drop(columns="picture").groupby("segmenter", sort=False).mean()
+def compare(
+    work: Path, data: Path, weights: dict[str, str], only: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Figures of automatic masks and of prompts: of every set, candidate and image."""
+    sets = TESTS | {f"validation: {name}": read for name, read in VALIDATION.items()}
+    automatic, prompted = [], []
+    for model, path in [("untrained", ""), *weights.items()]:
+        candidates = cache(partial(compared, model, path))
+        for name in only or sets:
+            examples = cache(partial(sets[name], data))
+            for kind, make in _KINDS.items():
+                if (kind == "slow" and (not path or name not in TESTS)) or (
+                    kind == "prompts" and name not in PROMPTED
+                ):
+                    continue
+                stem = f"{model}-{zlib.crc32(name.encode()):08x}-{kind}"
+                rows = _kept(work / f"{stem}.csv", partial(make, candidates, examples)).assign(set=name)
+                (prompted if kind == "prompts" else automatic).append(rows)
+    return pd.concat(automatic), pd.concat(prompted) if prompted else pd.DataFrame()
 
 
-def grid_text(settings: SegmentSettings) -> str:
-    """The automatic settings in words."""
-    return (
-        f"{POINTS} x {POINTS} points, no crops, predicted IoU above {settings.pred_iou_thresh:g},"
-        f" stability at least {settings.stability_score_thresh:g}"
-    )
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--only", nargs="*", default=[], metavar="SET")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "evaluation.md")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    weights = {NAME: str(folder() / "model.safetensors")} | dict(one.split("=", 1) for one in args.weights)
+    automatic, prompted = compare(args.work, args.data, weights, args.only)
+    told = args.work / "training.md"
+    text = evaluation_text(automatic, prompted, told=told.read_text() if told.exists() else "")
+    args.output.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Images of automatic masks on any images, to be looked at: the image, ``tissue-sam``, ``regions``, side by side.
+"""Images of automatic masks on any images, to be looked at: the image, and what each segmenter makes of it.
 
     .venv/bin/python training/tissue_sam/look.py IMAGE... -o FOLDER [--side 1024] [--bounds LEFT TOP RIGHT BOTTOM]
 
@@ -20,7 +20,7 @@ from sam_mil_engine import load_segmenter, open_slide
 from sam_mil_engine.drawing.images import draw_segments
 
 Bounds = tuple[float, float, float, float]
-_SEGMENTERS = ("tissue-sam", "regions")
+_SEGMENTERS = ("stain-regions", "tissue-regions", "tissue-sam")
 _GAP = 8
 
 
@@ -35,7 +35,8 @@ def look(path: Path, folder: Path, *, side: int, bounds: Bounds | None) -> None:
         print(f"{path.name}: {name}, {len(segments)} masks in {time.perf_counter() - start:.1f} s", flush=True)
         panels.append(draw_segments(rgb, frame, segments))
     gap = np.full((len(rgb), _GAP, 3), 255, dtype=np.uint8)
-    Image.fromarray(np.hstack([panels[0], gap, panels[1], gap, panels[2]])).save(folder / f"{path.stem}.png")
+    beside = [part for panel in panels for part in (gap, panel)][1:]
+    Image.fromarray(np.hstack(beside)).save(folder / f"{path.stem}.png")
 
 
 def main() -> None:

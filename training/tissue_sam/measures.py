@@ -22,21 +22,23 @@ def iou(one: Mask, other: Mask) -> float:
     return np.count_nonzero(one & other) / union if union else 0.0
 
 
-def objects(mask: Mask) -> list[Mask]:
-    """Connected pieces of an annotation, each (h, w), without the smallest."""
+def objects(mask: Mask, *, smallest: int = SMALLEST) -> list[Mask]:
+    """Connected pieces of an annotation of at least so many pixels, each (h, w)."""
     count, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    return [numbers == k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= SMALLEST]
+    return [numbers == k for k in range(1, count) if stats[k, cv2.CC_STAT_AREA] >= smallest]
 
 
 def best_ious(found: Sequence[Mask], wanted: Sequence[Mask]) -> list[float]:
     """For each wanted mask the IoU of the best one that was found; 0 where nothing was."""
     if not len(found) or not len(wanted):
         return [0.0] * len(wanted)
-    a = np.stack([mask.ravel() for mask in found]).astype(np.float32)
-    t = np.stack([mask.ravel() for mask in wanted]).astype(np.float32)
-    common = a @ t.T
-    ratios = common / (a.sum(axis=1)[:, None] + t.sum(axis=1) - common)
-    return ratios.max(axis=0).astype(float).tolist()
+    stack = np.stack(found)
+    areas = np.count_nonzero(stack, axis=(1, 2))
+    best = []
+    for mask in wanted:
+        common = np.count_nonzero(stack[:, mask], axis=1)
+        best.append(float((common / (areas + np.count_nonzero(mask) - common)).max()))
+    return best
 
 
 def purity(partition: Labels, classes: Labels) -> float:
@@ -45,6 +47,23 @@ def purity(partition: Labels, classes: Labels) -> float:
     table = np.bincount((partition * number + classes).ravel().astype(np.int64)).astype(float)
     table = np.pad(table, (0, -len(table) % number)).reshape(-1, number)
     return float(table.max(axis=1).sum() / table.sum())
+
+
+def best_set_iou(partition: Labels, wanted: Mask) -> float:
+    """IoU of a mask with the best set of groups: the purest groups, as many as make it largest."""
+    flat = np.unique(partition, return_inverse=True)[1].ravel()
+    size, inside = np.bincount(flat), np.bincount(flat, weights=wanted.ravel())
+    order = np.argsort(-inside / size, kind="stable")
+    common, taken = np.cumsum(inside[order]), np.cumsum(size[order])
+    return float((common / (taken + inside.sum() - common)).max()) if inside.sum() else float("nan")
+
+
+def partition_of(masks: Sequence[Mask], size: tuple[int, ...]) -> Labels:
+    """Paint all masks into one image (h, w), small ones over large ones; 0 is in none."""
+    painted: Labels = np.zeros(size, dtype=np.int64)
+    for number, mask in enumerate(sorted(masks, key=np.count_nonzero, reverse=True), start=1):
+        painted[mask] = number
+    return painted
 
 
 def boundary_recall(partition: Labels, wanted: Labels) -> float:

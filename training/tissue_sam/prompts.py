@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 #: Share of clicks aimed at parts, objects, regions and pieces.
-_AIMS = (0.10, 0.50, 0.22, 0.18)
+_AIMS = (0.12, 0.50, 0.30, 0.08)
 #: Pixels of the truth below which nothing is asked for, and IoU above which two levels are one answer.
 _SMALLEST, _SAME = 24, 0.9
 
@@ -97,7 +97,7 @@ def boxes(rng: np.random.Generator, things: Things, count: int) -> Prompts:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         corners = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]]) * 2.0
         moved = corners + rng.normal(0, 0.04, (2, 2)) * (corners[1] - corners[0]) + rng.normal(0, 1, (2, 2))
-        coords.append(np.clip(moved, 0, 512).tolist())
+        coords.append(np.clip(moved, 0, 2 * np.array(mask.shape[::-1])).tolist())
         wanted.append([mask])
     return Prompts(_tensor(coords), torch.tensor([2.0, 3.0]).expand(count, 2), wanted, True)
 

@@ -20,7 +20,14 @@ from sam_mil_engine import open_slide
 from sam_mil_engine.annotations.reading import read_annotations
 from sam_mil_engine.features.efficientnet_lite0 import classifier
 from sam_mil_engine.segment.image import segmentation_image
-from sam_mil_engine.segment.regions import OUTSIDE, adjacency, colour_statistics, merge_tree, tissue_superpixels
+from sam_mil_engine.segment.regions import (
+    OUTSIDE,
+    adjacency,
+    colour_statistics,
+    lab_of,
+    merge_tree,
+    tissue_superpixels,
+)
 from sam_mil_engine.segment.stain_statistics import stain_statistics
 from sam_mil_engine.segment.tissue_sam.encoder import Trunk, normalised
 from sam_mil_engine.settings import SegmentSettings, tissue_preset
@@ -41,7 +48,7 @@ class Picture:
         self, rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_], trunk: Trunk, superpixels: int = 500
     ):
         self.rgb, self.tissue = rgb, tissue
-        self.lab = _lab(rgb)
+        self.lab = lab_of(rgb)
         self.side = float(np.sqrt(rgb.shape[0] * rgb.shape[1] / superpixels))
         self.labels = tissue_superpixels(self.lab, tissue, superpixels)
         self.pairs = adjacency(self.labels)
@@ -70,10 +77,6 @@ class Picture:
             np.add.at(total, one, statistics[other])
             np.add.at(number, one, 1)
         return (1 - share) * statistics + share * total / np.maximum(number, 1)
-
-
-def _lab(rgb: npt.NDArray) -> npt.NDArray[np.float32]:
-    return cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def colour(picture: Picture) -> Statistics:

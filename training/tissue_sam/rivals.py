@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from measures import iou
 
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.predictor import SamPrompter
-from sam_mil_engine.segment.regions import RegionSegmenter
 from sam_mil_engine.segment.segmenter import Segmenter
 
 Mask = npt.NDArray[np.bool_]
@@ -62,19 +59,20 @@ class Masks:
     find: Callable[[Rgb], list[Mask]]
 
     def look(self, rgb: Rgb) -> None:
-        self.masks = self.find(rgb)
-        self.size = rgb.shape[:2]
+        self.masks = np.stack(self.find(rgb) or [np.zeros(rgb.shape[:2], bool)])
+        self.areas = np.count_nonzero(self.masks, axis=(1, 2))
 
     def click(self, points: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> list[Mask]:
         x, y = points.astype(int).T
-        right = [int((mask[y, x] == (labels == 1)).sum()) for mask in self.masks]
-        best = max(right, default=0)
-        fitting = [mask for mask, number in zip(self.masks, right, strict=True) if number == best]
-        return sorted(fitting, key=np.count_nonzero)[:3] or [np.zeros(self.size, bool)]
+        right = (self.masks[:, y, x] == (labels == 1)).sum(axis=1)
+        fitting = np.flatnonzero(right == right.max())
+        return list(self.masks[fitting[np.argsort(self.areas[fitting], kind="stable")[:3]]])
 
     def box(self, box: npt.NDArray[np.float64]) -> list[Mask]:
-        filled = filled_box(self.size, box)
-        return [max(self.masks, key=lambda mask: iou(mask, filled), default=np.zeros(self.size, bool))]
+        left, top, right, bottom = np.rint(box).astype(int)
+        common = np.count_nonzero(self.masks[:, top:bottom, left:right], axis=(1, 2))
+        joint = self.areas + (right - left) * (bottom - top) - common
+        return [self.masks[int(np.argmax(common / joint))]]
 
 
 @dataclass
@@ -114,28 +112,14 @@ def filled_box(size: tuple[int, int], box: npt.NDArray[np.float64]) -> Mask:
     return found
 
 
-def remembered(find: Callable[[Rgb], list[Mask]]) -> Callable[[Rgb], list[Mask]]:
-    """Find the masks of an image once, however often they are asked for."""
-    known: dict[bytes, list[Mask]] = {}
-
-    def look_up(rgb: Rgb) -> list[Mask]:
-        name = hashlib.sha256(rgb.tobytes()).digest()
-        if name not in known:
-            known[name] = find(rgb)
-        return known[name]
-
-    return look_up
-
-
 def all_tissue(rgb: Rgb, frame: Frame = Frame()) -> SegmentationImage:  # noqa: B008  (it is frozen)
     """An image that is tissue throughout."""
     return SegmentationImage(rgb, frame, np.ones(rgb.shape[:2], bool))
 
 
-def masks_of(segmenter: Segmenter) -> Callable[[Rgb], list[Mask]]:
+def masks_on_tissue(segmenter: Segmenter) -> Callable[[Rgb], list[Mask]]:
     """All masks of a segmenter on an image that is tissue throughout."""
 
-    @remembered
     def find(rgb: Rgb) -> list[Mask]:
         segments = segmenter.segment(all_tissue(rgb))
         return [segments.mask(number) for number in range(len(segments))]
@@ -147,7 +131,6 @@ def felzenszwalb_of(scale: int) -> Callable[[Rgb], list[Mask]]:
     """Felzenszwalb and Huttenlocher's segments (2004) at one scale."""
     from skimage.segmentation import felzenszwalb
 
-    @remembered
     def find(rgb: Rgb) -> list[Mask]:
         labels = felzenszwalb(rgb, scale=scale, sigma=0.8, min_size=60)
         return [labels == number for number in range(int(labels.max()) + 1)]
@@ -157,8 +140,6 @@ def felzenszwalb_of(scale: int) -> Callable[[Rgb], list[Mask]]:
 
 #: Of every scale.
 FELZENSZWALB = {f"Felzenszwalb, scale {scale}": felzenszwalb_of(scale) for scale in SCALES}
-#: The nested regions as they are.
-NESTED = masks_of(RegionSegmenter())
 
 
 def felzenszwalb_masks(rgb: Rgb) -> list[Mask]:

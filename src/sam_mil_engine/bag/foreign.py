@@ -16,6 +16,9 @@ from ..slide.tile_grid import TileGrid
 from ..tables.cells import nfc
 from .feature_bag import FeatureBag, FloatFeatures
 
+#: Sides between which a patch is one, in level-0 pixels.
+_SMALLEST_PX0, _LARGEST_PX0 = 1.0, 2.0**20
+
 
 @dataclass(frozen=True, slots=True)
 class SlideFiles:
@@ -190,6 +193,10 @@ def make_grid(
                 window_hint="Import the features together with their coordinate files",
             )
         notes.append(f"patches are taken to be {size:g} px wide at level 0, the distance between neighbours")
+    if not _SMALLEST_PX0 <= size <= _LARGEST_PX0:
+        raise BagError(
+            f"a patch size of {size:g} level-0 pixels makes no sense", where=where, hint="Export it again"
+        )
     output = facts.output_size or max(1, round(size))
     step = size - facts.overlap_px0
     apart = None if facts.overlap_px0 else _spacing(coords_px0)

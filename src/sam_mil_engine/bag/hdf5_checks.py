@@ -6,20 +6,23 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
 
-from ..errors import BagError
+from .. import first_look
+from ..errors import MALFORMED, BagError, reason
 
 _ANOTHER = "Copy it again from its source, or move it elsewhere and create it again"
 _WITHOUT_LOCKS = "set the environment variable HDF5_USE_FILE_LOCKING to FALSE and run again"
 _HINT = "The file is damaged or malicious; copy it again from its source"
 #: DEFLATE, HDF5's usual compression, shrinks at most about a thousand times.
 _MOST_COMPRESSED = 1100
-#: Datasets up to this size may be as sparse as they like.
+#: Datasets up to this size may be as sparse as they like, and attributes may be this large.
 _ALWAYS_FINE = 2**20
+#: What a child process does with a file before this one opens it: libhdf5 crashes on some damaged files.
+LOOK = f"{__name__}:read_all"
 
 
 @contextmanager
@@ -33,21 +36,42 @@ def open_checked(
     Raises
     ------
     BagError
-        If the file is missing or cannot be read, here or in the block; if it links to other files; or if a dataset
-        says to be far larger than what is stored of it.
+        If the file is missing or cannot be read, here or in the block; if reading it crashes or hangs a process; if
+        it links to other files; or if a dataset says to be far larger than what is stored of it.
     """
     path = Path(path)
     if not path.is_file():
         raise BagError("there is no such bag file", where=path, hint=missing, window_hint=window_hint)
+    problem = first_look.problem(LOOK, path)
+    if problem is not None:
+        raise BagError(problem, where=path, hint=_HINT)
     try:
         with h5py.File(path, "r") as file:
             _check_group(file, path, seen=set())
             yield file
     except OSError as error:
         raise _why(error, path) from error
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BagError(f"it is not a valid bag ({reason})", where=path, hint=_ANOTHER) from error
+    except MALFORMED as error:
+        raise BagError(f"it is not a valid bag ({reason(error)})", where=path, hint=_ANOTHER) from error
+
+
+def read_all(path: Path) -> None:
+    """Read every attribute, small dataset and index of a file, those after unreadable ones too."""
+
+    def look(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        for name in item.attrs:
+            with suppress(Exception):
+                item.attrs[name]
+        with suppress(Exception):
+            if isinstance(item, h5py.Dataset) and item.nbytes <= _ALWAYS_FINE:
+                item[()]
+            elif isinstance(item, h5py.Dataset) and item.chunks is not None:
+                item.id.get_num_chunks()
+
+    with h5py.File(path, "r") as file:
+        _check_group(file, path, seen=set())
+        look("/", file)
+        file.visititems(look)
 
 
 def _why(error: OSError, path: Path) -> BagError:
@@ -85,6 +109,7 @@ def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:
     if address in seen:  # hard links may form circles
         return
     seen.add(address)
+    _check_attributes(group, path)
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise BagError(f"/{name} is a link to somewhere else", where=path, hint=_HINT)
@@ -95,7 +120,16 @@ def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:
             _check_dataset(item, path)
 
 
+def _check_attributes(item: h5py.Group | h5py.Dataset, path: Path) -> None:
+    for name in item.attrs:
+        attribute = item.attrs.get_id(name)
+        size = attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size()
+        if size > _ALWAYS_FINE:
+            raise BagError(f"the attribute {name} of {item.name} claims {size} bytes", where=path, hint=_HINT)
+
+
 def _check_dataset(data: h5py.Dataset, path: Path) -> None:
+    _check_attributes(data, path)
     if data.external or data.is_virtual:
         raise BagError(f"{data.name} stores its values in another file", where=path, hint=_HINT)
     stored = data.id.get_storage_size()

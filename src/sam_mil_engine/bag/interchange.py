@@ -10,7 +10,7 @@ from typing import Protocol
 import h5py
 
 from .. import layout
-from ..errors import BagError, SettingsError
+from ..errors import BagError, SettingsError, values_of
 from . import clam, csv_files, native, sam_mil, stamp, trident
 from .foreign import ForeignBag, Known, SlideFiles
 from .hdf5_checks import open_checked
@@ -30,7 +30,18 @@ class Format:
 
     name: str
     find: Find
-    read: Callable[[SlideFiles, Known], ForeignBag]
+    reader: Callable[[SlideFiles, Known], ForeignBag]
+
+    def read(self, files: SlideFiles, known: Known) -> ForeignBag:
+        """Read one slide.
+
+        Raises
+        ------
+        BagError
+            If a file is missing or damaged, or holds values that make no sense.
+        """
+        with values_of(BagError, where=files.features, hint="The file is damaged: create it again"):
+            return self.reader(files, known)
 
 
 #: What can be read.

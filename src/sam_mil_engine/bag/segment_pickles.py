@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BagError
+from ..errors import BagError, values_of
 from ..geometry import Frame
 from ..segment.segments import Segments
 from .pickles import load_pickles, save_pickle
@@ -50,6 +50,11 @@ def read_pickled_segments(
     BagError
         If the file is not such a list, its masks differ in size, or it holds more than one image.
     """
+    with values_of(BagError, where=path, hint=_HINT):
+        return _read(path, level_downsamples)
+
+
+def _read(path: Path, level_downsamples: Sequence[tuple[float, float]] | None) -> PickledSegments:
     info, masks = _parts(load_pickles(path), path)
     shapes = {_mask(item, path).shape for item in masks}
     if len(shapes) > 1:

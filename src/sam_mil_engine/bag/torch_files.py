@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BagError
+from ..errors import MALFORMED, BagError, reason
 from ..files import atomic_path
+
+_DAMAGED: tuple[type[Exception], ...] = (OSError, pickle.UnpicklingError, *MALFORMED)
 
 
 def load_pt(path: Path) -> npt.NDArray[Any]:
@@ -25,10 +27,9 @@ def load_pt(path: Path) -> npt.NDArray[Any]:
 
     try:
         tensor = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except _DAMAGED as error:
         raise BagError(
-            f"the features cannot be read ({reason})",
+            f"the features cannot be read ({reason(error)})",
             where=path,
             hint="A .pt file must hold nothing but a tensor; copy it again from its source",
         ) from error

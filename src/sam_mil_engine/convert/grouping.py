@@ -20,6 +20,7 @@ from ..provenance import versions
 from ..segment.membership import assign_groups
 from ..segment.segments import Segments
 from ..settings import ProcessSettings, key
+from ..slide.first_read import require_readable
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
 from .importing import ImportedBag, each_slide, kept, write_bag
@@ -152,6 +153,7 @@ class _Grouping:
         stages = h5.read_stages(bag)
         if stages.get("segments") != made:
             stale = [stage for stage in ("tissue", "segments", "groups") if stage in stages]
+            require_readable(path)
             with open_slide(path) as slide:
                 with h5.edit_bag(bag, drop=stale):
                     pass  # what is dropped is not copied

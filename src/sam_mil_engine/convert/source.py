@@ -11,6 +11,7 @@ from ..bag.foreign import ForeignBag, Known, SlideFiles
 from ..bag.interchange import Format, find_slides
 from ..settings import key
 from ..slide.finding import require_own_names, slides_in
+from ..slide.first_read import require_readable
 from ..slide.info import SlideInfo, slide_id_of
 from ..slide.reader import open_slide
 from ..tables.cells import nfc
@@ -93,6 +94,7 @@ def read_source(source: Source, opened: Opened, files: SlideFiles) -> tuple[Fore
     """Read one slide's files, and the facts of the slide itself where it is at hand."""
     info = None
     if files.slide_id in opened.slides:
+        require_readable(opened.slides[files.slide_id])
         with open_slide(opened.slides[files.slide_id]) as slide:
             info = slide.info
     mpp = None if info is None else info.mpp

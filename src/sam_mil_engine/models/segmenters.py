@@ -15,6 +15,8 @@ CHECKPOINT_READER = "sam_mil_engine.segment.checkpoints:load_sam"
 ADDED = "added by you"
 #: The SAM that comes with the package.
 TISSUE_SAM = "tissue-sam"
+#: Regions merged by what it sees.
+TISSUE_REGIONS = "tissue-regions"
 
 #: Every segmenter by its name; to add a segmenter, add its card here.
 SEGMENTERS: dict[str, ModelCard] = {
@@ -33,6 +35,13 @@ SEGMENTERS: dict[str, ModelCard] = {
             what="the same of like stain and texture: less shattered; needs no weights",
             builder="sam_mil_engine.segment.regions:build_stain_regions",
             citation="as regions; Ruifrok and Johnston, color deconvolution, Anal Quant Cytol Histol 23, 2001",
+        ),
+        ModelCard(
+            name=TISSUE_REGIONS,
+            kind="segmenter",
+            what="nested regions of what tissue-sam sees as one tissue, and of like stain; comes with its weights",
+            builder="sam_mil_engine.segment.tissue_regions:build_tissue_regions",
+            citation="as stain-regions; see the card of tissue-sam",
         ),
         *PUBLISHED_SAMS,
         sam_card(

@@ -11,6 +11,7 @@ import numpy as np
 from ..features.loading import recorded_name
 from ..process.job import Tools
 from ..settings import ProcessSettings
+from ..slide.first_read import require_readable
 from ..slide.reader import open_slide
 from ..slide.slide import Slide
 from ..slide.tiling import make_tile_grid, read_patch
@@ -67,6 +68,7 @@ def candidates_for(
     if len(kinds) == 1:
         return kinds[0]
     known: list[tuple[float, TrainedModel]] = []
+    require_readable(path)
     with open_slide(path) as slide:
         for kind in kinds:
             settings = settings_of(kind[0])

@@ -89,7 +89,8 @@ def process_slides(
     require_encoders(target, entries, tools, stages=wanted)
 
     def begin(entry: SlideEntry, report: ProgressCallback) -> SlideRun:
-        return run_slide(entry, target, tools=tools, wanted=wanted, progress=report)
+        look = entry.slide_id not in early  # those a child has read already
+        return run_slide(entry, target, tools=tools, wanted=wanted, progress=report, look=look)
 
     early = _prepared(entries, target, tools=tools, wanted=wanted, jobs=jobs, progress=progress)
     failed = {name: item for name, item in early.items() if item.error is not None}

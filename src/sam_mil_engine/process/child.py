@@ -65,7 +65,9 @@ def _reply(entry: SlideEntry, task: Task, tools: Tools, project: Project) -> Rep
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            run = run_slide(entry, project, tools=tools, wanted=task.stages, progress=silent, last=task.last)
+            run = run_slide(
+                entry, project, tools=tools, wanted=task.stages, progress=silent, last=task.last, look=False
+            )
             result = SlideResult(entry.slide_id, entry.path, finish(run).without_arrays())
         except SamMilError as error:
             result = SlideResult(entry.slide_id, entry.path, error=error)

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from .. import layout
 from ..bag import h5
 from ..bag.names import find_existing
-from ..errors import Cancelled, DataError, ProjectError, SamMilError
+from ..errors import Cancelled, DataError, ProjectError, SamMilError, SlideError
 from ..files import atomic_path, atomic_write, writing_error
 from ..settings import ProcessSettings, key
 from ..slide.entry import SlideEntry
@@ -25,6 +25,7 @@ from ..tables.writing import csv_text
 from .results import ProcessRow
 
 #: Columns that every ``process.csv`` has; the others may be empty or missing.
+_FULL_HINT = "Close other programs, or process fewer slides at once; the next run continues where this one stopped"
 _NEEDED = ("slide_id", "path", "state")
 #: Of ``settings.json``. Files without a number were written while ``auto`` could mean ``regions``.
 SETTINGS_FORMAT = 2
@@ -284,14 +285,13 @@ def slide_record(project: Project, entry: SlideEntry, *, ends: str) -> Iterator[
         finish("cancelled")
         raise
     except SamMilError as error:
-        finish("failed", str(_without_hint(error)), error.hint or "")
+        finish("failed", error.without_hint(), error.hint or "")
         raise
+    except MemoryError as error:
+        full = SlideError("the memory of this computer is full", where=entry.path, hint=_FULL_HINT)
+        finish("failed", full.without_hint(), _FULL_HINT)
+        raise full from error
     except Exception as error:
         finish("failed", f"{type(error).__name__}: {error}", "This is unexpected; please report it with the log")
         raise
     finish(ends)
-
-
-def _without_hint(error: SamMilError) -> SamMilError:
-    """Return the same error without its hint, which has a column of its own."""
-    return type(error)(error.what, where=error.where)

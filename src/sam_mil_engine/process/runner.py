@@ -17,6 +17,7 @@ from ..progress import Progress, ProgressCallback, silent
 from ..provenance import versions
 from ..settings import STAGES, FeatureSettings, ProcessSettings, key
 from ..slide.entry import SlideEntry
+from ..slide.first_read import require_readable
 from ..slide.info import slide_sha
 from ..slide.reader import open_slide
 from .job import NEEDS, SlideJob, Tools, depends, require_encoders
@@ -98,8 +99,12 @@ def run_slide(
     wanted: Sequence[str],
     progress: ProgressCallback,
     last: bool = True,
+    look: bool = True,
 ) -> SlideRun:
     """Run the wanted stages on one slide; ``last`` says that others do not follow.
+
+    ``look`` has a child process read a little of the slide first: not where this process is one itself, or one has
+    read the slide already.
 
     The first half opens the slide, finds tissue, makes the grid of patches and begins to read the first ones.
     The generator may be driven from different threads, one after the other. Closing it, or an error thrown into
@@ -111,9 +116,11 @@ def run_slide(
     with (
         project.lock(entry.slide_id),
         slide_record(project, entry, ends="done" if last else "running") as record,
-        open_slide(entry.path) as slide,
         ExitStack() as ends,
     ):
+        if look:
+            require_readable(entry.path)
+        slide = ends.enter_context(open_slide(entry.path))
         if entry.mpp is not None:
             slide.state_mpp(entry.mpp)
         own = project.drawn_tissue(entry.slide_id)

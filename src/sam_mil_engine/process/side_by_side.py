@@ -192,7 +192,5 @@ def _lost(entry: SlideEntry, project: Project, code: int) -> SlideResult[Process
         window_hint=_WINDOW_HINT,
     )
     row = project.rows().get(entry.slide_id) or ProcessRow(entry.slide_id, str(entry.path.resolve()), "running")
-    project.record(
-        replace(row, state="failed", error=str(SlideError(error.what, where=error.where)), hint=error.hint or "")
-    )
+    project.record(replace(row, state="failed", error=error.without_hint(), hint=error.hint or ""))
     return SlideResult(entry.slide_id, entry.path, error=error)

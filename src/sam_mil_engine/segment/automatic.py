@@ -24,11 +24,14 @@ from .candidates import Candidate, CropCandidates, FoundMask, merge_crop_masks, 
 from .cores import Cores
 from .fast_decoder import FastDecoder, PlainDecoder, build_decoder
 from .fast_encoder import FastEncoder, PlainEncoder, build_encoder
+from .filled import FilledSegmenter
 from .image import SegmentationImage
 from .named_sams import load_named_sam
 from .point_grid import Crop, make_crops
 from .predictor import check_image
+from .regions import StainRegionSegmenter
 from .scaling import scaling_of
+from .segmenter import Segmenter
 from .segments import Segments
 from .tissue_sam.bundle import with_bundled_thresholds
 
@@ -37,8 +40,10 @@ _PROMPTS_CPU, _PROMPTS_GPU = 4, 64
 _CROPS_CPU, _CROPS_GPU = 1, 4
 
 
-def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> AutomaticSegmenter:
+def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> Segmenter:
     """Return the segmenter that asks the SAM called ``name``: a published or an added one, or a checkpoint's path.
+
+    What the masks of ``tissue-sam`` leave of the tissue is filled with regions.
 
     Raises
     ------
@@ -46,9 +51,11 @@ def build_segmenter(*, name: str, settings: SegmentSettings, device: str) -> Aut
         If there is none, or its weights are missing, damaged or of another shape.
     """
     found = load_named_sam(name, device=device)
-    if found.name == TISSUE_SAM:
-        settings = with_bundled_thresholds(settings)
-    return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
+    if found.name != TISSUE_SAM:
+        return AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
+    settings = with_bundled_thresholds(settings)
+    own = AutomaticSegmenter(found.sam, name=found.name, version=found.version, settings=settings)
+    return FilledSegmenter(own, StainRegionSegmenter(settings))
 
 
 class AutomaticSegmenter:

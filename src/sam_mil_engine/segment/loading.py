@@ -17,10 +17,10 @@ def load_segmenter(
     Parameters
     ----------
     name
-        ``regions`` or ``stain-regions``; ``tissue-sam``; ``vit_b``, ``vit_l``, ``vit_h``, ``medsam``,
-        ``mobile_sam`` or an added name (looked for in the folder of weight files); the path of a checkpoint of one
-        of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or ``auto``: the largest
-        of Meta's SAMs in that folder, else ``stain-regions``.
+        ``regions``, ``stain-regions`` or ``tissue-regions``; ``tissue-sam``; ``vit_b``, ``vit_l``, ``vit_h``,
+        ``medsam``, ``mobile_sam`` or an added name (looked for in the folder of weight files); the path of a
+        checkpoint of one of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or
+        ``auto``: the largest of Meta's SAMs in that folder, else ``stain-regions``.
     settings
         Its settings; the name in them is ignored.
     device

@@ -45,7 +45,7 @@ class RegionSegmenter:
         if not image.tissue.any():
             return Segments.empty(image.frame, image.size_raster)
         progress(Progress("segments", 0, _STEPS, message="superpixels"))
-        lab = _lab(image.rgb)
+        lab = lab_of(image.rgb)
         labels = tissue_superpixels(lab, image.tissue, self.settings.superpixels)
         progress(Progress("segments", 1, _STEPS, message="merging"))
         pairs = adjacency(labels)
@@ -98,7 +98,7 @@ def build_stain_regions(*, settings: SegmentSettings, device: str) -> StainRegio
     return StainRegionSegmenter(settings)
 
 
-def _lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def lab_of(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """RGB (h, w, 3) uint8 -> CIELAB float32, L in 0..100."""
     import cv2
 

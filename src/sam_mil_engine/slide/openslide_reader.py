@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SlideError
+from ..errors import MALFORMED, SlideError, reason
 from ..settings import OPENSLIDE_CACHE_BYTES
 from .dicom_files import resampled_warnings
 from .facts import UInt8Image, exact_downsamples, on_white, plausible_mpp
 from .handles import HandlePool
 from .info import SlideInfo
 from .levels import UsableLevels, usable_levels
-from .tiff_header import orientation_warnings
+from .tiff_header import check_tables, orientation_warnings
+from .tiff_layout import LARGEST_CHUNK_BYTES
 from .tiff_routing import openslide_misreads
 from .tiff_tiles import TiffTiles
 
@@ -107,12 +108,29 @@ def open_with_openslide(path: Path) -> OpenSlideReader | None:
     try:
         if openslide_misreads(path, openslide.OpenSlide.detect_format(path)):
             return None
+        check_tables(path)
         handle = openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError:
         return None
     except openslide.OpenSlideError as error:
         raise SlideError(str(error)) from error
-    return OpenSlideReader(path, handle)
+    try:
+        _check_tiles(handle)
+        return OpenSlideReader(path, handle)
+    except (openslide.OpenSlideError, *MALFORMED) as error:
+        handle.close()
+        raise SlideError(reason(error)) from error
+    except SlideError:
+        handle.close()
+        raise
+
+
+def _check_tiles(handle: openslide.OpenSlide) -> None:
+    """Refuse tiles larger than memory: OpenSlide ends the process where it cannot hold one."""
+    for level in range(handle.level_count):
+        tile = _tile_size(handle.properties, level)
+        if tile is not None and tile[0] * tile[1] * 4 > LARGEST_CHUNK_BYTES:
+            raise SlideError(f"level {level} claims tiles of {tile[0]} x {tile[1]} px, which no slide has")
 
 
 def _info(

@@ -69,6 +69,8 @@ def open_slide(path: str | PathLike[str]) -> Slide:
             path = one_file_of_folder(path)
         elif not path.exists():
             raise SlideError("there is no such file", where=path, hint="Check the spelling and the drive")
+        elif not path.is_file():
+            raise SlideError("it is not a file", where=path, hint="Name the file of a slide")
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import SlideError
 
 #: What damaged tables and tiles make tifffile and its codecs raise.
 DAMAGE = (OSError, ValueError, RuntimeError, IndexError, KeyError, TypeError, struct.error)
@@ -27,6 +33,12 @@ _LONGEST_VALUE = 4096
 _MOST_DIRECTORIES, _MOST_ENTRIES = 4096, 4096
 UPRIGHT = 1
 
+#: Tags with the lengths of strips and of tiles, and the longest such table that is looked at.
+_LENGTHS, _LONGEST_TABLE = frozenset({279, 325}), 2**28
+#: NumPy's names of the types of whole numbers.
+_NUMPY = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+#: Tag, type, number of values, and the value or where it is.
+_Entry = tuple[int, int, int, bytes]
 _Tags = Mapping[int, tuple[int, ...] | bytes]
 
 
@@ -99,6 +111,35 @@ def read_directories(path: Path, *, most: int = _MOST_DIRECTORIES) -> tuple[Tiff
     return tuple(directories)
 
 
+def check_tables(path: Path) -> None:
+    """Raise :class:`SlideError` where a TIFF leads its readers astray; what is no TIFF is left alone.
+
+    Main directories that form a circle are read for ever by some; a tile that claims to be longer than the file
+    ends the process of others, which make room for it.
+    """
+    with path.open("rb") as file, suppress(struct.error, OverflowError, ValueError, OSError):
+        seen: set[int] = set()
+        for offset, order, entries in _directories(file):
+            if offset in seen or len(seen) == _MOST_DIRECTORIES:
+                raise SlideError("its TIFF directories never end: one names an earlier one as the next")
+            seen.add(offset)
+            for tag, kind, number, inline in entries:
+                if tag in _LENGTHS and kind in _NUMPY:
+                    _check_lengths(file, order, np.dtype(order + _NUMPY[kind]), number, inline)
+
+
+def _check_lengths(file: BinaryIO, order: str, kind: np.dtype[Any], number: int, inline: bytes) -> None:
+    end = os.fstat(file.fileno()).st_size
+    if number * kind.itemsize > min(end, _LONGEST_TABLE):
+        return
+    if number * kind.itemsize > len(inline):
+        file.seek(struct.unpack(order + ("Q" if len(inline) == 8 else "I"), inline)[0])
+        inline = file.read(number * kind.itemsize)
+    lengths = np.frombuffer(inline[: number * kind.itemsize], kind)
+    if len(lengths) and int(lengths.max()) > end:
+        raise SlideError(f"a tile claims to be {int(lengths.max())} bytes long, the file has {end}")
+
+
 def orientation_warnings(path: Path) -> tuple[str, ...]:
     """One sentence where a TIFF asks to be shown turned or mirrored, else nothing."""
     first = read_directories(path, most=1)
@@ -113,7 +154,21 @@ def orientation_warnings(path: Path) -> tuple[str, ...]:
 
 
 def _walk(file: BinaryIO) -> Iterator[_Tags]:
-    """Yield the tags of one main directory after another."""
+    """Yield the tags of one main directory after another, each once."""
+    seen: set[int] = set()
+    for offset, order, entries in _directories(file):
+        if offset in seen or len(seen) == _MOST_DIRECTORIES:
+            return
+        seen.add(offset)
+        yield {
+            tag: _value(file, order, _TYPES[kind], number, inline)
+            for tag, kind, number, inline in entries
+            if tag in _READ and kind in _TYPES
+        }
+
+
+def _directories(file: BinaryIO) -> Iterator[tuple[int, str, list[_Entry]]]:
+    """Yield offset, byte order and entries of one main directory after another, in a circle for ever."""
     signature = file.read(4)
     if signature not in _SIGNATURES:
         return
@@ -122,9 +177,8 @@ def _walk(file: BinaryIO) -> Iterator[_Tags]:
     if big:
         file.seek(8)
     (offset,) = _unpack(file, order + offset_type)
-    seen: set[int] = set()
-    while offset and offset not in seen and len(seen) < _MOST_DIRECTORIES:
-        seen.add(offset)
+    while offset:
+        here = offset
         file.seek(offset)
         (count,) = _unpack(file, order + count_type)
         if count > _MOST_ENTRIES:
@@ -132,11 +186,7 @@ def _walk(file: BinaryIO) -> Iterator[_Tags]:
         entry = struct.Struct(order + "HH" + ("Q8s" if big else "I4s"))
         entries = file.read(count * entry.size)
         (offset,) = _unpack(file, order + offset_type)
-        yield {
-            tag: _value(file, order, _TYPES[kind], number, inline)
-            for tag, kind, number, inline in entry.iter_unpack(entries)
-            if tag in _READ and kind in _TYPES
-        }
+        yield here, order, list(entry.iter_unpack(entries))
 
 
 def _value(file: BinaryIO, order: str, letter: str, number: int, inline: bytes) -> tuple[int, ...] | bytes:

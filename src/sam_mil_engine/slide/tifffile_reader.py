@@ -17,7 +17,7 @@ from .info import SlideInfo
 from .levels import usable_levels
 from .ome import missing_files
 from .resolution import stated_resolution
-from .tiff_header import is_tiff, orientation_warnings
+from .tiff_header import check_tables, is_tiff, orientation_warnings
 from .tiff_images import Place, Size, confirm_levels, find_images, size_of
 from .tiff_layout import layout_of, length
 
@@ -119,6 +119,7 @@ def open_with_tifffile(path: Path) -> TiffReader | None:
     """Open ``path``, or return None if it is not a TIFF."""
     if not is_tiff(path):
         return None
+    check_tables(path)
     # tifffile logs what it finds unusual; what matters is raised, and an engine does not write to the terminal.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:

@@ -12,7 +12,8 @@ _MISSING = frozenset(
     {"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "none", "nil"}
     | {"-", "--", "'--", ".", "?", "not available", "[not available]", "[not applicable]", "[unknown]"}
 )
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: The last four are the wide signs of East Asian keyboards, which spreadsheets read as the plain ones.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PLAIN_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d*)?")
 _BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")

@@ -37,9 +37,8 @@ def csv_records(rows: Sequence[Mapping[str, object]]) -> str:
 def csv_frame(frame: pd.DataFrame) -> str:
     """Return a frame as the text of a CSV file, without its index."""
     texts = frame.select_dtypes(exclude=["number", "bool"])
-    written: str = frame.assign(**{str(name): texts[name].map(_cell) for name in texts}).to_csv(
-        index=False, lineterminator="\n"
-    )
+    safe = frame.assign(**{str(name): texts[name].astype(object).map(_cell) for name in texts})
+    written: str = safe.rename(columns=_cell).to_csv(index=False, lineterminator="\n")
     return written
 
 

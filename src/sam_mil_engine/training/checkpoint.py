@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from safetensors.torch import save as save_weights
 
 from .. import layout
 from ..devices import pick_device
-from ..errors import ModelError, SettingsError
+from ..errors import MALFORMED, ModelError, SettingsError, reason
 from ..files import atomic_write
 from ..mil.aggregator import Aggregator
 from ..mil.building import build_aggregator
@@ -28,6 +28,9 @@ from .expects import Expects
 from .model_folders import AUTO, bundled_models, find_model
 
 FORMAT_VERSION = 1
+#: Weights that are built without a second thought.
+_SMALL = 2**27
+_DO_NOT_FIT: tuple[type[Exception], ...] = (SettingsError, OSError, *MALFORMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
     try:
         expects = Expects.parse(description["expects"])
         classes = tuple(str(name) for name in description["classes"])
-        model = build_aggregator(ModelSettings.parse(description["model"]), dim=expects.dim, n_classes=len(classes))
+        model = _build(ModelSettings.parse(description["model"]), expects.dim, len(classes), weights)
         model.load_state_dict(weights)
         return TrainedModel(
             model=model.to(pick_device(device)).eval(),
@@ -163,10 +166,10 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
             calibration=None if calibration is None else PatchCalibration.from_dict(calibration),
             split=_split(description, folder),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    except _DO_NOT_FIT as error:
         raise ModelError(
-            f"the description and the weights of the model do not fit together ({reason})",
+            "the description and the weights of the model do not fit together"
+            f" ({type(error).__name__}: {reason(error)})",
             where=folder,
             hint="Copy the folder again, or train the model with this version",
         ) from error
@@ -187,11 +190,35 @@ def load_candidates(path: str | Path, *, device: str = "auto") -> list[TrainedMo
     return [load_model(path, device=device)]
 
 
+def _build(settings: ModelSettings, dim: int, n_classes: int, weights: Mapping[str, torch.Tensor]) -> Aggregator:
+    """Build the model if it is about as large as its weights: a description may ask for more than any memory."""
+    *_, second, largest = sorted([dim, n_classes, *_whole_numbers(settings.model_dump())])
+    if second * largest > _SMALL:  # a layer may be as large; rarely, as counting loads much of torch
+        with torch.device("meta"):  # without memory
+            planned = build_aggregator(settings, dim=dim, n_classes=n_classes)
+        needed, held = _size(planned.state_dict()), _size(weights)
+        if needed > 2 * held:
+            raise ValueError(f"the model has {needed} weights, the file holds {held}")
+    return build_aggregator(settings, dim=dim, n_classes=n_classes)
+
+
+def _size(weights: Mapping[str, torch.Tensor]) -> int:
+    return sum(weight.numel() for weight in weights.values())
+
+
+def _whole_numbers(values: Mapping[str, Any]) -> Iterator[int]:
+    for value in values.values():
+        if isinstance(value, Mapping):
+            yield from _whole_numbers(value)
+        elif isinstance(value, int):
+            yield value
+
+
 def _description(folder: Path) -> dict[str, Any]:
     file = folder / layout.MODEL
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"not readable ({error})", where=file, hint="Copy the model folder again") from error
     version = description.get("format_version") if isinstance(description, dict) else None
     if version != FORMAT_VERSION:

@@ -142,3 +142,22 @@ def test_an_image_that_could_not_be_written_is_written_by_the_next_run(
     assert run([slide], project)["s"].error is None
     assert (project / "masks" / "s.jpg").exists()
     assert (project / "stitches" / "s.jpg").exists()
+
+
+def test_memory_runs_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slide says so, the others go on, and the next run does it."""
+    slides = [write_tiny_slide(tmp_path / f"s{number}.tiff", seed=number) for number in range(2)]
+    segment, calls = CheapSegmenter.segment, []
+
+    def full(self: CheapSegmenter, image: Any, *, progress: Any) -> Segments:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return segment(self, image, progress=progress)
+
+    monkeypatch.setattr(CheapSegmenter, "segment", full)
+    results = run(slides, tmp_path / "p")
+    assert isinstance(results["s0"].error, SlideError)
+    assert "the memory of this computer is full" in Project(tmp_path / "p").rows()["s0"].error
+    assert results["s1"].error is None
+    assert run(slides, tmp_path / "p")["s0"].error is None

@@ -38,7 +38,7 @@ def vit_b_file(tmp_path_factory):
 def test_without_weights_auto_is_regions(models):
     assert isinstance(load_segmenter("auto"), RegionSegmenter)
     here = [item.name for item in available("segmenter") if item.on_disk]
-    assert here == ["regions", "stain-regions", "tissue-sam"]
+    assert here == ["regions", "stain-regions", "tissue-regions", "tissue-sam"]
 
 
 def test_a_missing_sam_names_file_url_and_folder(models):
@@ -58,6 +58,7 @@ def test_auto_takes_the_largest_sam_on_disk_and_checks_it(models):
     assert {item.name for item in available("segmenter") if item.on_disk} == {
         "regions",
         "stain-regions",
+        "tissue-regions",
         "tissue-sam",
         "vit_b",
         "vit_l",

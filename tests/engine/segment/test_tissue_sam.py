@@ -10,7 +10,6 @@ import pytest
 
 from sam_mil_engine.errors import SegmentError
 from sam_mil_engine.geometry import Frame
-from sam_mil_engine.segment.automatic import AutomaticSegmenter
 from sam_mil_engine.segment.image import SegmentationImage
 from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.predictor import SamPrompter, load_prompter
@@ -63,8 +62,7 @@ def test_a_box_and_clicks_outline_what_is_there(prompter: SamPrompter, number: i
 
 def test_masks_without_prompts_hold_the_discs() -> None:
     segmenter = load_segmenter(bundle.NAME, device="cpu")
-    assert isinstance(segmenter, AutomaticSegmenter)
-    assert (segmenter.name, segmenter.version) == ("tissue-sam", bundle.digest()[:16])
+    assert (segmenter.name, segmenter.version) == ("tissue-sam", f"{bundle.digest()[:16]}+stain-regions-1")
     image = SegmentationImage(
         pink_with_purple_discs(), Frame((0.0, 0.0), (1.0, 1.0)), np.ones((440, 440), dtype=bool)
     )

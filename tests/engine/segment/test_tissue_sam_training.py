@@ -44,22 +44,29 @@ def sam(made: Path) -> Sam:
 
 
 def test_the_loss_falls(made: Path) -> None:
-    loss = np.array(json.loads((made / "history.json").read_text()))[:, 1]
-    assert len(loss) == 12
-    assert loss[-3:].mean() < 0.95 * loss[:3].mean()
+    found = json.loads((made / "history.json").read_text())
+    assert len(found["history"]) == 12
+    before, after = found["losses"]
+    assert after < 0.95 * before
 
 
 def test_drawn_things_are_nested(made: Path) -> None:
     for path in made.glob("train-*.npz"):
         with np.load(path) as kept:
-            levels, real = kept["truth"], bool(kept["real"])
+            levels, taught = kept["truth"], kept["kind"] == "taught"
         assert levels.shape == (4, 256, 256)
         for inner, outer in pairwise(levels):
             # what is in a thing is in exactly one thing of the next level
             inside = inner > 0
             assert (outer[inside] > 0).all()
             pairs = np.unique(np.stack([inner[inside], outer[inside]]), axis=1)
-            assert real or len(pairs[0]) == len(np.unique(pairs[0]))
+            assert taught or len(pairs[0]) == len(np.unique(pairs[0]))
+
+
+def test_the_calibration_keeps_the_order_of_each_answer(made: Path) -> None:
+    lines = json.loads((made / "history.json").read_text())["lines"]
+    assert len(lines) == 3
+    assert all(slope > 0 for slope, _ in lines)
 
 
 def test_the_weights_are_small_enough_to_ship(made: Path) -> None:

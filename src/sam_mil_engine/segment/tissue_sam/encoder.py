@@ -46,12 +46,15 @@ class Trunk(nn.Module):
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         """(B, 3, S, S) -> features of stride 4, 8, 16 and 32."""
-        x = self.bn1(self.conv_stem(pixels))
+        first, second = self.shallow(pixels)
+        return [first, second, *self.deep(second)]
+
+    def shallow(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, S, S) -> features of stride 4 and 8: the stages that stay as they were trained on photographs."""
+        first = self.bn1(self.conv_stem(pixels))
         for stage in self.blocks[: _STAGES[0] + 1]:
-            x = stage(x)
-        first = x
-        x = self.blocks[_STAGES[1]](x)
-        return [first, x, *self.deep(x)]
+            first = stage(first)
+        return first, self.blocks[_STAGES[1]](first)
 
     def deep(self, x: Tensor) -> list[Tensor]:
         """Features of stride 8 -> those of stride 16 and 32: the stages that are trained on."""
