@@ -86,7 +86,7 @@ def readme(folder: Path) -> None:
     _common(folder)
     outlines(folder / "annotations", (*NAMES, "slide"))
     shutil.copy(folder / "annotations" / "slide.geojson", folder)
-    call("process", "slides", "-o", "before", *_AS_THE_PAGES)
+    call("process", *sorted((folder / "slides").iterdir())[:3], "-o", "before", *_AS_THE_PAGES)
     call("export", "before", "--to", "clam", "-o", "clam/FEATURES")
 
 
@@ -96,7 +96,7 @@ def training(folder: Path) -> None:
 
 
 def interchange(folder: Path) -> None:
-    slides(folder / "slides")
+    slides(folder / "slides", NAMES[:3])
     call("process", "slides", "-o", "before", *_AS_THE_PAGES)
     for to, place in (("clam", "FEATURES"), ("clam", "clam"), ("trident", "tri"), ("geojson", "DIR")):
         call("export", "before", "--to", to, "-o", place)
