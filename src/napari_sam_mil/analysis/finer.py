@@ -146,7 +146,14 @@ def grow_map(
             part = inner.done if inner.stage == "features" and inner.total == share else 0
             progress(Progress(STAGE, done + part, total, unit="patches"))
 
-        part = FinerPart(request, source.info.path, grid, cells, probabilities, column)
+        part = FinerPart(
+            request=request,
+            slide=source.info.path,
+            grid=grid,
+            cells=cells,
+            slide_probabilities=probabilities,
+            column=column,
+        )
         values[cells[:, 1], cells[:, 0]] = call_in_worker(predict_part, part, progress=report)
         done += len(cells)
         grown(FinerMap(values.copy(), inside, grid.frame))
@@ -187,4 +194,12 @@ def _tools(request: _Request) -> FinerTools:
     encoder = load_encoder(str(name), precision=settings.features.precision)
     model = load_model(request.model)
     segments = h5.read_segments(path) if bag.groups is not None else None
-    return FinerTools(bag, grid, model, encoder, settings.features, settings.groups, segments).check()
+    return FinerTools(
+        bag=bag,
+        grid=grid,
+        model=model,
+        encoder=encoder,
+        features=settings.features,
+        groups=settings.groups,
+        segments=segments,
+    ).check()
