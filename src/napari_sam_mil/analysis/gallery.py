@@ -57,12 +57,22 @@ def orders(scores: SlideScores) -> tuple[Order, ...]:
     found: list[Order] = []
     if attention is not None:
         found += [
-            Order(f"{end.capitalize()} attended patches", ranked(attention, end), attention, "attention {:.2g}")
+            Order(
+                title=f"{end.capitalize()} attended patches",
+                numbers=ranked(attention, end),
+                values=attention,
+                unit="attention {:.2g}",
+            )
             for end in ends
         ]
     probability = scores.patch_probability[:, column]
     found += [
-        Order(f"{end.capitalize()} probable {of}", ranked(probability, end), probability, "probability {:.2f}")
+        Order(
+            title=f"{end.capitalize()} probable {of}",
+            numbers=ranked(probability, end),
+            values=probability,
+            unit="probability {:.2f}",
+        )
         for end in ends
     ]
     return tuple(found)
