@@ -63,9 +63,8 @@ def main() -> None:
             options = ["--source", "slides", "--save_dir", "clam", "--patch_size", "256", "--step_size", "256"]
             program = [sys.executable, script, *options, "--seg", "--patch", "--stitch"]
             found["CLAM"] = timed(program, folder=work)
-    print(
-        f"{chosen.count} slides\n\n| program | wall, s | processor, s | CLAM's wall time over it |\n|---|---|---|---|"
-    )
+    print(f"{chosen.count} slides\n")
+    print("| program | wall, s | processor, s | CLAM's wall time over it |\n|---|---|---|---|")
     for name, one in found.items():
         ratio = f"{found['CLAM']['wall_s'] / one['wall_s']:.1f}" if "CLAM" in found else ""
         print(f"| {name} | {one['wall_s']} | {one['processor_s']} | {ratio} |")
