@@ -33,12 +33,9 @@ screenshots: $(STAMP)
 	$(BIN)/python scripts/screenshots.py --demo $(DEMO) --output docs/gallery
 
 # One process of tests a core, each with one thread: small tensors gain nothing from more.
-# The window is tested with PySide6; its docks, first slide and what is private to napari with PyQt6 too.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) check
-	QT_API=pyside6 sh scripts/with-display.sh $(BIN)/python -m pytest -n auto --dist loadgroup
-	QT_API=pyqt6 PYTEST_QT_API=pyqt6 sh scripts/with-display.sh $(BIN)/python -m pytest \
-		tests/plugin/test_first_slide.py tests/plugin/test_docks.py tests/plugin/napari_compat
+	sh scripts/with-display.sh $(BIN)/python -m pytest -n auto --dist loadgroup
 
 gpu: $(STAMP)
 	$(BIN)/python benchmarks/gpu.py --output out/gpu.json
