@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from maps import TestBag, drawn_slides, map_of, metrics_of_run, read_test_bag
 from segments import AGAIN, ARMS, COMPOSED, PUBLISHED, SEGMENTS, SHUFFLED, bags_of, finished, run_of
 from templates import SEGMENTS_TABLE
 from text import markdown, wrapped
-from train import MODEL
+from train import MODEL, SEEDS
 
 from sam_mil_engine.training.bootstrap import interval
 from sam_mil_engine.training.checkpoint import load_model
 
+#: True segments trained by one and the same code; seeds beyond the planned ones are compared among them.
+_ONE_CODE = ("regions-32", AGAIN, "stain-regions-64")
 METRICS = ("slide AUC", "patch AUC", "average precision")
 #: An interval of fewer seeds marks nothing.
 LEAST_SEEDS = 3
@@ -37,6 +40,12 @@ class Arm:
     groups: Mapping[str, float]
     validation: Mapping[int, float]
     metrics: Mapping[int, Mapping[str, Vector]]
+
+    def of(self, seeds: Iterable[int]) -> Arm:
+        """The same of some seeds alone, as far as they are finished."""
+        own = [seed for seed in seeds if seed in self.validation]
+        validation, metrics = ({seed: known[seed] for seed in own} for known in (self.validation, self.metrics))
+        return Arm(self.groups, validation, metrics)
 
 
 def measure(work: Path, arm: str, slides: Sequence[str]) -> Arm | None:
@@ -98,9 +107,8 @@ def difference(one: Arm, other: Arm, metric: str) -> str:
 
 def pairs(arms: Mapping[str, Arm]) -> list[tuple[str, str]]:
     """Every two true arms, every true arm with its shuffled one, and the same training by older and newer code."""
-    true = [name for name in SEGMENTS if name in arms]
-    two = [(newer, older) for k, older in enumerate(true) for newer in true[k + 1 :]]
-    own = [(name, name + SHUFFLED) for name in true]
+    two = [(newer, older) for newer, older in combinations(reversed(SEGMENTS), 2)]
+    own = [(name, name + SHUFFLED) for name in SEGMENTS]
     return [pair for pair in (*two, *own, (AGAIN, COMPOSED)) if set(pair) <= set(arms)]
 
 
@@ -127,22 +135,62 @@ def table_text(work: Path) -> str:
     names = dict.fromkeys([*(name + kind for name in SEGMENTS for kind in ("", SHUFFLED)), *ARMS, *PUBLISHED])
     measured = {arm: measure(work, arm, slides) for arm in names}
     arms = {name: arm for name, arm in measured.items() if arm is not None}
-    rows = [_row(name, arm) for name, arm in arms.items()]
-    gains = [
-        [f"{title(one)} − {title(other)}", *(difference(arms[one], arms[other], metric) for metric in METRICS)]
-        for one, other in pairs(arms)
-    ]
+    planned = {name: arm.of(SEEDS) for name, arm in arms.items()}
     text: dict[str, Any] = {
         "consistency": MODEL.consistency_weight,
         "least": labels["patches"].min(),
         "most": labels["patches"].max(),
         "least_seeds": LEAST_SEEDS,
-        "n": len(gains) * len(METRICS),
-        "table": markdown(["segments", "seeds", "groups", "patches", "purity", "validation AUC", *METRICS], rows),
-        "differences": markdown(["segments", *METRICS], gains),
+        "n": len(pairs(planned)) * len(METRICS),
+        "table": metrics_table(planned),
+        "differences": difference_table(planned, pairs(planned)),
+        "by_seed": by_seed(arms),
+        "more": more_seeds(arms),
         "share": f"{labels.loc[labels['split'] == 'test'].query('tumour_share > 0')['tumour_share'].mean():.2f}",
     }
     return wrapped(SEGMENTS_TABLE.format(**text))
+
+
+def more_seeds(arms: Mapping[str, Arm]) -> str:
+    """Tables of all seeds that the true segments of one code share, with the shuffled ones that have them too."""
+    known = [set(arms[name].validation) if name in arms else set() for name in _ONE_CODE]
+    shared = sorted(set.intersection(*known))
+    if set(shared) <= set(SEEDS):
+        return "None yet."
+    own = [(name, name + SHUFFLED) for name in _ONE_CODE]
+    whole = [name for pair in own for name in pair if name in arms and set(shared) <= set(arms[name].validation)]
+    chosen = {name: arms[name].of(shared) for name in whole}
+    two = [*combinations(reversed(_ONE_CODE), 2), *(pair for pair in own if pair[1] in chosen)]
+    return f"{metrics_table(chosen)}\n\n{difference_table(chosen, two)}"
+
+
+def metrics_table(arms: Mapping[str, Arm]) -> str:
+    """Groups, and mean ± SD over seeds of every metric."""
+    header = ["segments", "seeds", "groups", "patches", "purity", "validation AUC", *METRICS]
+    return markdown(header, [_row(name, arm) for name, arm in arms.items()])
+
+
+def difference_table(arms: Mapping[str, Arm], chosen: Sequence[tuple[str, str]]) -> str:
+    """Paired differences of every metric."""
+    rows = [
+        [f"{title(one)} − {title(other)}", *(difference(arms[one], arms[other], metric) for metric in METRICS)]
+        for one, other in chosen
+    ]
+    return markdown(["segments", *METRICS], rows)
+
+
+def by_seed(arms: Mapping[str, Arm]) -> str:
+    """Slide AUC of every run, and in brackets its validation AUC."""
+    seeds = sorted({seed for arm in arms.values() for seed in arm.validation})
+    rows = [
+        [title(name), *(_both(arm, seed) if seed in arm.validation else "" for seed in seeds)]
+        for name, arm in arms.items()
+    ]
+    return markdown(["segments", *map(str, seeds)], rows)
+
+
+def _both(arm: Arm, seed: int) -> str:
+    return f"{arm.metrics[seed]['slide AUC'][0]:.2f} ({arm.validation[seed]:.2f})"
 
 
 def _row(name: str, arm: Arm) -> list[str]:

@@ -55,8 +55,23 @@ def test_differences_are_of_the_seeds_that_both_have(scripts: tuple[ModuleType, 
     same = arm({1: 0.7, 2: 0.6, 3: 0.65})
     assert table.difference(better, same, "slide AUC") == "**+0.200** (+0.200 to +0.200), 3 of 3"
     mixed = table.difference(better, arm({1: 0.7, 2: 0.9, 3: 0.8}), "slide AUC")
-    assert mixed == "+0.050 (-0.100 to +0.200), 2 of 3"
+    assert re.fullmatch(r"\+0\.050 \(-\S+ to \+\S+\), 2 of 3", mixed)
     assert table.difference(better, arm({1: 0.7}), "slide AUC") == "+0.200 (+0.200 to +0.200), 1 of 1"
+
+
+def test_more_seeds_are_those_that_all_true_segments_have(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, table = scripts
+
+    def arm(seeds: range) -> object:
+        facts = {"groups": 40, "patches": 9, "purity": 0.5}
+        metrics = {seed: dict.fromkeys(table.METRICS, np.full(50, 0.8)) for seed in seeds}
+        return table.Arm(facts, dict.fromkeys(seeds, 0.9), metrics)
+
+    arms = {"regions-32": arm(range(1, 8)), "again": arm(range(1, 7)), "regions-32-shuffled": arm(range(1, 6))}
+    assert table.more_seeds(arms) == "None yet."
+    text = table.more_seeds({**arms, "stain-regions-64": arm(range(1, 9))})
+    assert text.count("| 6 | 40 | 9 | 0.50 | 0.900 ± 0.000 |") == 3
+    assert "shuffled" not in text
 
 
 def test_runs_of_an_arm_are_not_those_of_its_shuffled_one(
