@@ -215,13 +215,23 @@ Slide AUC of the test slides, in brackets that of the validation slides.
 
 ## More seeds
 
-Seeds 1 to 5 were planned. With seed 2, `stain-regions` 8 to 64 learnt its training slides by heart: its validation
+Seeds 1 to 5 were planned. With seed {failed}, `stain-regions` 8 to 64 learnt its training slides by heart: its validation
 AUC stayed about 0.5 until training stopped. Its bags are sound (features equal to those of the other rows, group
 features the means of their patches), and the same seed starts slowly with the other segments too. Seeds were then
 added, all with one code; the results of the first five were known by then. All seeds that the true segments
 share:
 
 {more}
+
+## What it shows
+
+Purer groups did not make SAM-MIL better here. Between the former default, the segments of the published runs and
+today's default no difference of slide AUC leaves out zero, with five seeds or with more, and the mean of the former
+default is the highest. Finer cuts make groups purer, but shuffled groups of the same sizes gain nearly as much:
+they are smaller. Slide and map gain nothing, and one seed failed, which its validation AUC gives away; without
+it, which was decided afterwards, slide AUC differs from `stain-regions` 4 to 32 by {without}. Segments of
+4 to 32 regions rank patches better than the same segments with the patches shuffled among them; but squares of
+patches do about as well as they do, so that what helps is to lie side by side, not the outline.
 
 ## What this does not show
 
