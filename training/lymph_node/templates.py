@@ -216,10 +216,10 @@ Slide AUC of the test slides, in brackets that of the validation slides.
 ## More seeds
 
 Seeds 1 to 5 were planned. With seed {failed}, `stain-regions` 8 to 64 learnt its training slides by heart: its
-validation AUC stayed about 0.5 until training stopped. Its bags are sound (features equal to those of the other rows, group
-features the means of their patches), and the same seed starts slowly with the other segments too. Seeds were then
-added, all with one code; the results of the first five were known by then. All seeds that the true segments
-share:
+validation AUC stayed about 0.5 until training stopped. Its bags are sound (features equal to those of the other
+rows, group features the means of their patches), and the same seed starts slowly with the other segments too.
+Seeds were then added, all with one code; the results of the first five were known by then. All seeds that the true
+segments share:
 
 {more}
 
