@@ -71,12 +71,12 @@ def evaluation_text(
     ranks = [[NAMES[name], *(shown(found["methods"][name][figure]) for figure in singles)] for name in METHODS]
     text = EVALUATION.format(
         **_facts(found, table, labels, model),
-        table=_markdown(["method", *SHOWN], rows),
-        seeds=_markdown(["method", "slide AUC", "patch AUC"], [
+        table=markdown(["method", *SHOWN], rows),
+        seeds=markdown(["method", "slide AUC", "patch AUC"], [
             [NAMES[name], *(f"{own[figure]['value']:.3f} ± {own[figure]['sd']:.3f}" for figure in SHOWN[:2])]
             for name, own in found["methods"].items()
         ]),
-        ranks=_markdown(["method", "both, as calibrated", "instance logit", "attention score"], ranks),
+        ranks=markdown(["method", "both, as calibrated", "instance logit", "attention score"], ranks),
         asked=asked_rows(found),
         validation=validation_table(table),
         controls=control_table(found, table),
@@ -87,7 +87,7 @@ def evaluation_text(
 
 def card_text(found: Mapping[str, Any], table: pd.DataFrame, labels: pd.DataFrame, model: TrainedModel) -> str:
     """Return the card as Markdown."""
-    own = _markdown(["figure", "this model"], [[name, shown(found["shipped"][name])] for name in SHOWN])
+    own = markdown(["figure", "this model"], [[name, shown(found["shipped"][name])] for name in SHOWN])
     return wrapped(CARD.format(**_facts(found, table, labels, model), own=own, asked=asked_rows(found)))
 
 
@@ -98,7 +98,7 @@ def validation_table(table: pd.DataFrame) -> str:
         own = table[table["method"] == name]
         cells = [f"{own[c].mean():.3f} ± {own[c].std(ddof=1):.3f}" for c in ("val_auc", "val_loss")]
         rows.append([NAMES[name], *cells, f"{own['epochs'].min()} to {own['epochs'].max()}"])
-    return _markdown(["method", "validation AUC", "validation loss", "epochs"], rows)
+    return markdown(["method", "validation AUC", "validation loss", "epochs"], rows)
 
 
 def control_table(found: Mapping[str, Any], table: pd.DataFrame) -> str:
@@ -112,13 +112,13 @@ def control_table(found: Mapping[str, Any], table: pd.DataFrame) -> str:
          *(shown(arm["figures"][figure]) for figure in SHOWN[:3])]
         for name, arm in arms.items()
     ]  # fmt: skip
-    return _markdown(["segments", "validation AUC ± SD", "slide AUC ± SD", *SHOWN[:3]], rows)
+    return markdown(["segments", "validation AUC ± SD", "slide AUC ± SD", *SHOWN[:3]], rows)
 
 
 def choice_table(choices: Sequence[Mapping[str, Any]]) -> str:
     """How many images of each kind are processed for the classifier that is meant."""
     rows = [[own["what"], own["meant"], f"{own['right']} of {own['n']}"] for own in choices]
-    return _markdown(["images", "classifier", "processed for it"], rows)
+    return markdown(["images", "classifier", "processed for it"], rows)
 
 
 def wrapped(text: str) -> str:
@@ -180,7 +180,7 @@ def _facts(
         "crop_patches": crops["patches"],
         "crop_share": f"{crops['tumour'] / crops['patches']:.1%}",
         "crop_mpp": CROP_MPP,
-        "crop_ranking": _markdown(["score", "AUC, all patches", "AUC within crops", "average precision"], ranking),
+        "crop_ranking": markdown(["score", "AUC, all patches", "AUC within crops", "average precision"], ranking),
         "crop_marked": crops["marked"],
         "crop_precision": "none" if crops["precision"] is None else f"{crops['precision']:.3f}",
         "crop_recall": f"{crops['recall']:.3f}",
@@ -192,7 +192,8 @@ def _facts(
     }  # fmt: skip
 
 
-def _markdown(columns: list[str], rows: list[list[str]]) -> str:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table."""
     return "\n".join(f"| {' | '.join(line)} |" for line in [columns, ["---"] * len(columns), *rows])
 
 

@@ -1,0 +1,137 @@
+"""The comparison of segments on lymph node: what its figures mean, and that it leaves alone what it starts from."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sam_mil_engine.bag import h5
+from sam_mil_engine.process.batch import process_slides
+from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings
+from sam_mil_engine.synthetic import make_slide
+
+TRAINING = Path(__file__).parents[3] / "training" / "lymph_node"
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
+    """``segments`` and ``segments_table``; other folders have scripts of the same names, so they are forgotten."""
+    monkeypatch.syspath_prepend(TRAINING)
+    names = [path.stem for path in TRAINING.glob("*.py")]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    yield importlib.import_module("segments"), importlib.import_module("segments_table")
+    for name in names:
+        sys.modules.pop(name, None)
+    sys.modules.update(before)
+
+
+def test_purity_is_the_share_of_tumour_around_a_tumour_patch(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, table = scripts
+    # group 0: three of four patches are tumour; group 1: none; two tumour patches lie in no group
+    of_patch = np.array([0, 0, 0, 0, 1, 1, -1, -1])
+    inside = np.array([1, 1, 1, 0, 0, 0, 1, 1], dtype=bool)
+    bag = SimpleNamespace(groups=_Sized(of_patch, 2))
+    facts = table.group_facts([SimpleNamespace(bag=bag, inside=inside)])
+    assert facts["purity"] == pytest.approx((3 * 0.75 + 2 * 1) / 5)
+    assert (facts["groups"], facts["patches"]) == (2, 3)  # sizes 4, 4, 4, 4, 2, 2, 1, 1
+
+
+def test_differences_are_of_the_seeds_that_both_have(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, table = scripts
+
+    def arm(values: dict[int, float]) -> object:
+        metrics = {seed: {"slide AUC": np.full(50, value)} for seed, value in values.items()}
+        return table.Arm({}, {}, metrics)
+
+    better = arm({1: 0.9, 2: 0.8, 3: 0.85, 7: 0.1})
+    same = arm({1: 0.7, 2: 0.6, 3: 0.65})
+    assert table.difference(better, same, "slide AUC") == "**+0.200** (+0.200 to +0.200), 3 of 3"
+    mixed = table.difference(better, arm({1: 0.7, 2: 0.9, 3: 0.8}), "slide AUC")
+    assert re.fullmatch(r"\+0\.050 \(-\S+ to \+\S+\), 2 of 3", mixed)
+    assert table.difference(better, arm({1: 0.7}), "slide AUC") == "+0.200 (+0.200 to +0.200), 1 of 1"
+
+
+def test_more_seeds_are_those_that_all_true_segments_have(scripts: tuple[ModuleType, ModuleType]) -> None:
+    _, table = scripts
+
+    def arm(seeds: range) -> object:
+        facts = {"groups": 40, "patches": 9, "purity": 0.5}
+        metrics = {seed: dict.fromkeys(table.METRICS, np.full(50, 0.8)) for seed in seeds}
+        return table.Arm(facts, dict.fromkeys(seeds, 0.9), metrics)
+
+    arms = {"regions-32": arm(range(1, 8)), "again": arm(range(1, 7)), "regions-32-shuffled": arm(range(1, 6))}
+    assert table.more_seeds(arms) == "None yet."
+    text = table.more_seeds({**arms, "stain-regions-64": arm(range(1, 9))})
+    assert text.count("| 6 | 40 | 9 | 0.50 | 0.900 ± 0.000 |") == 3
+    assert "shuffled" not in text
+
+
+def test_runs_of_an_arm_are_not_those_of_its_shuffled_one(
+    scripts: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
+    segments, _ = scripts
+    for name, auc in (("regions-32-1", 0.6), ("regions-32-shuffled-1", 0.7), ("regions-32-shuffled-2", 0.8)):
+        run = tmp_path / "segments" / "runs" / name
+        run.mkdir(parents=True)
+        (run / "metrics.json").write_text(json.dumps({"folds": [{"val": {"auc": auc}}]}))
+    (tmp_path / "segments" / "runs" / "regions-32-3").mkdir()  # still training
+    assert segments.finished(tmp_path, "regions-32") == {1: 0.6}
+    assert segments.finished(tmp_path, "regions-32-shuffled") == {1: 0.7, 2: 0.8}
+
+
+def test_bags_differ_in_their_segments_alone(scripts: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+    segments, _ = scripts
+    slide = tmp_path / "slides" / "one.tiff"
+    slide.parent.mkdir()
+    make_slide(slide, seed=1, tumour=True, size_px0=(900, 700))
+    settings = ProcessSettings(
+        tiles=TileSettings(patch_size=128, mpp=0.5),
+        segments=SegmentSettings(segmenter="stain-regions", superpixels=60, cuts=(4,)),
+    )
+    stages = ("tissue", "tiles", "segments")
+    done = list(process_slides([slide], tmp_path / "project", settings=settings, stages=stages, device="cpu"))
+    assert done[0].error is None
+    bag = tmp_path / "project" / "bags" / "one.h5"
+    with h5.edit_bag(bag) as file:
+        patches = len(file["coords"])
+        h5.put_features(file, np.random.default_rng(0).normal(size=(patches, 4)).astype(np.float32), {})
+    before = bag.read_bytes()
+    folder = segments.make_bags(tmp_path, "stain-regions-64-shuffled")
+    assert bag.read_bytes() == before
+    old = h5.read_bag(bag)
+    new = h5.read_bag(tmp_path / "segments" / "stain-regions-64" / "bags" / "one.h5")
+    moved = h5.read_bag(folder / "one.h5")
+    assert all(np.array_equal(old.features, other.features) for other in (new, moved))
+    assert len(new.groups) == len(moved.groups) > 8  # the coarsest cut alone has 8
+    assert new.groups.sizes.tolist() == moved.groups.sizes.tolist()
+    assert not np.array_equal(new.groups.indices, moved.groups.indices)
+    np.testing.assert_allclose(moved.group_features, moved.groups.mean_features(moved.features), rtol=1e-5)
+
+
+def test_the_table_has_a_row_for_each_arm_that_differences_name() -> None:
+    text = (TRAINING / "segments.md").read_text()
+    table, differences = text.split("## Differences")
+    known = set(re.findall(r"^\| ([^|]+) \| \d+ \|", table, flags=re.MULTILINE))
+    named = re.findall(r"^\| ([^|]+) − ([^|]+) \|", differences, flags=re.MULTILINE)
+    assert len(known) >= 6
+    assert named
+    assert {name for pair in named for name in pair} <= known
+
+
+class _Sized:
+    """Groups as far as their facts need them."""
+
+    def __init__(self, group_of_patch: np.ndarray, number: int):
+        self.group_of_patch = group_of_patch
+        self._number = number
+
+    def __len__(self) -> int:
+        return self._number
