@@ -228,10 +228,10 @@ class ModelsDock(Dock):
 
     def _make_buttons(self) -> None:
         self.fetch_button, self.verify_button = QPushButton("Fe&tch"), QPushButton("Verif&y")
-        self.check_button, self.remove_button = QPushButton("C&heck access"), QPushButton("Re&move")
+        self.check_button, self.remove_button = QPushButton("Chec&k access"), QPushButton("Re&move")
         self.add_button, self.import_button = QPushButton("&Add a file…"), QPushButton("&Import a run…")
         self.fetch_button.setToolTip("Download the weights and verify them; an interrupted download continues")
-        self.check_button.setToolTip("Licence, access and what is missing; asks the Hugging Face hub where needed")
+        self.check_button.setToolTip("Licence, access and what is missing; asks the page of the model where needed")
         self.verify_button.setToolTip("Read the whole model and check it against its checksum")
         self.remove_button.setToolTip(
             "Delete the file of a fetched or added model; an imported run is only removed from the list"

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from sam_mil_engine.errors import Cancelled
 from sam_mil_engine.geometry import Frame
 from sam_mil_engine.segment.image import SegmentationImage
-from sam_mil_engine.segment.regions import OUTSIDE, RegionSegmenter, _lab, adjacency, merge_tree, tissue_superpixels
+from sam_mil_engine.segment.regions import (
+    OUTSIDE,
+    RegionSegmenter,
+    adjacency,
+    lab_of,
+    merge_tree,
+    tissue_superpixels,
+)
 from sam_mil_engine.settings import SegmentSettings
 
 SMALL = SegmentSettings(superpixels=40)
@@ -38,7 +45,7 @@ def images_with_tissue(draw):
 @settings(max_examples=60)
 @given(images_with_tissue(), st.sampled_from([(4, 8, 16, 32), (1,), (2, 3), (500,)]))
 def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
-    labels = tissue_superpixels(_lab(one.rgb), one.tissue, SMALL.superpixels)
+    labels = tissue_superpixels(lab_of(one.rgb), one.tissue, SMALL.superpixels)
     segments = RegionSegmenter(SMALL.model_copy(update={"cuts": cuts})).segment(one)
     masks = [segments.mask(number) for number in range(len(segments))]
 
@@ -61,7 +68,7 @@ def test_segments_nest_and_every_cut_covers_the_tissue_superpixels(one, cuts):
 def test_a_cut_has_the_number_of_connected_regions_that_was_asked_for(one, count):
     from scipy.ndimage import label
 
-    labels = tissue_superpixels(_lab(one.rgb), one.tissue, SMALL.superpixels)
+    labels = tissue_superpixels(lab_of(one.rgb), one.tissue, SMALL.superpixels)
     only = RegionSegmenter(SMALL.model_copy(update={"cuts": (count,)})).segment(one)
     pieces, superpixels = label(labels != OUTSIDE)[1], labels.max() + 1
     assert len(only) == min(max(count, pieces), superpixels)

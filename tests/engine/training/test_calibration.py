@@ -25,7 +25,7 @@ from sam_mil_engine.mil.patch_calibration import (
 from sam_mil_engine.mil.score_files import patch_table
 from sam_mil_engine.prediction.slide import predict, read_scores, save_scores
 from sam_mil_engine.progress import Progress
-from sam_mil_engine.settings import BEFORE, PLACE, ModelSettings, TrainSettings, key
+from sam_mil_engine.settings import BEFORE, LATER, PLACE, ModelSettings, TrainSettings, key
 from sam_mil_engine.training.calibration import at_temperature, find_negative, fit_patches, fit_temperature
 from sam_mil_engine.training.checkpoint import load_model
 from sam_mil_engine.training.cross_validation import cross_validate
@@ -272,7 +272,8 @@ def test_a_run_begun_before_later_settings_can_be_resumed(run: Path) -> None:
     """New settings that are not changed are no part of the run's key."""
     written = json.loads((run / "settings.json").read_text())
     (split,) = read_splits(run / "splits.csv")
-    later = {*PLACE, "calibrate", "negative_class", "balance"}
+    later = {*PLACE, *LATER}
+    assert {"calibrate", "negative_class", "balance", "recipe", "schedule"} <= later
     before = {name: value for name, value in written["train"].items() if name not in later}
     before["model"] = {name: value for name, value in before["model"].items() if name not in BEFORE}
     parts = [[split.repeat, split.fold, split.train, split.val, split.test]]

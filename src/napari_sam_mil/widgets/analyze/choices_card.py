@@ -49,7 +49,7 @@ class ChoicesCard(Card):
         form.addRow("Tiss&ue", self.preset)
         form.addRow("Seg&menter", self.segmenter)
         form.addRow(self.download)
-        form.addRow("Fine se&gments", self.fine)
+        form.addRow("Fine segments", self.fine)
         form.addRow("&Encoder", self.encoder)
         form.addRow("Classifier", _with_button(self.classifier, "&Browse…", self.browse_run, _RUN_TIP))
         form.addRow("Results in", _with_button(self._folder, "Fol&der…", self.browse_project, _PROJECT_TIP))
@@ -76,15 +76,19 @@ class ChoicesCard(Card):
             encoder=self.encoder.currentData(),
             classifier=self.classifier.currentData(),
             project=self._project,
-            changes={**self._changes, **self.fine.currentData()},
+            changes={**self._changes, **self._scale()},
         )
+
+    def _scale(self) -> dict[str, Any]:
+        """Return the changes of the settings for fine segments; none while the box has no entry."""
+        return self.fine.currentData() or {}
 
     def summary(self) -> str:
         """Summarise the choices in one line: ``vit_b · efficientnet-lite0 · best fit``."""
         parts = [] if self.preset.currentData() is None else [self.preset.currentText()]
         automatic = self.segmenter.currentData() == "auto"
         parts.append("automatic segments" if automatic else self.segmenter.currentText())
-        if self.fine.currentData().get("segments.mpp") is not None:
+        if self._scale().get("segments.mpp") is not None:
             parts.append("fine segments")
         bundled = self.encoder.currentData() is None and self.classifier.currentData() in self._bundled
         parts.append(FeatureSettings().encoder if bundled else self.encoder.currentText().lower())

@@ -43,7 +43,7 @@ def fine_segments_box() -> ShortCombo:
         box.addItem(text, changes)
         box.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
     box.setToolTip(
-        "Segments on one image of the whole slide, or at a resolution at which small structures are seen; another"
-        " resolution is in All settings"
+        "Segments on one image of the whole slide, or at a resolution at which small structures are seen; other"
+        " resolutions are in the list of all settings"
     )
     return box
