@@ -98,6 +98,11 @@ def reason(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def one_line(error: BaseException) -> str:
+    """Return all that another library says as one line, or the kind of its error where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 @contextmanager
 def values_of(kind: type[SamMilError], *, where: str | PathLike[str], hint: str) -> Iterator[None]:
     """Turn what values that make no sense raise in the block into an error of ``kind`` about the file ``where``."""

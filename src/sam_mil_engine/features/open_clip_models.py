@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import EncoderError
+from ..errors import one_line
 from ..models.hub import access_error
-from ..models.packages import how_to_install
+from ..models.packages import lacks_package
 from .torch_encoder import TorchEncoder
 from .weights import state_sha256
 
@@ -54,16 +54,11 @@ def load(
     try:
         import open_clip
     except ImportError as error:
-        raise EncoderError(
-            f"hf:{name} needs the package open_clip",
-            hint=how_to_install("open_clip"),
-            window_hint="Install the Python package open_clip_torch in napari's environment and restart napari",
-        ) from error
+        raise lacks_package(f"hf:{name}", "open_clip", distribution="open_clip_torch") from error
     try:
         clip = open_clip.create_model(f"hf-hub:{name}", require_pretrained=True)
     except Exception as error:  # the hub, its HTTP client and open_clip raise classes with no common base
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise access_error(name, f"it cannot be loaded ({reason})") from error
+        raise access_error(name, f"it cannot be loaded ({one_line(error)[:300]})") from error
     model = ImageHalf(clip)
     return TorchEncoder(
         model,

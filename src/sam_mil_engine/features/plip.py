@@ -6,10 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import EncoderError
 from ..models.encoders import ENCODERS
 from ..models.normalisation import NORMALISATIONS
-from ..models.packages import how_to_install
+from ..models.packages import lacks_package
 from .torch_encoder import TorchEncoder
 from .weights import find_state, fit_state
 
@@ -27,11 +26,7 @@ class PlipImages(nn.Module):
         try:
             from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
         except ImportError as error:
-            raise EncoderError(
-                "PLIP needs the package transformers",
-                hint=how_to_install("transformers"),
-                window_hint="Install the Python package transformers in napari's environment and restart napari",
-            ) from error
+            raise lacks_package("PLIP", "transformers") from error
         # transformers' defaults are the shape of ViT-B/32
         self.clip: Any = CLIPVisionModelWithProjection(CLIPVisionConfig())
 

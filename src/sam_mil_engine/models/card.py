@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from ..errors import SamMilError
 from .files import file_sha256, models_folder
 from .hub import PREFIX, Library, cached_weights
+from .packages import how_to_install, install_extra
 from .recipes import Recipe
 
 Kind = Literal["segmenter", "encoder", "aggregator", "classifier"]
@@ -163,6 +164,11 @@ class ModelCard:
     def package(self) -> str:
         """What is installed to have :attr:`needs`."""
         return self.distribution or self.needs
+
+    @property
+    def install_command(self) -> str:
+        """The command that installs :attr:`needs`."""
+        return install_extra(self.extra) if self.extra else how_to_install(self.package)
 
     @property
     def file_path(self) -> Path:

@@ -22,7 +22,6 @@ from .aggregators import AGGREGATORS
 from .card import KINDS, PACKAGED, Kind, ModelCard
 from .classifiers import bundled_classifiers, classifier_card
 from .encoders import ENCODERS
-from .packages import how_to_install
 from .segmenters import SEGMENTERS, added_sams
 
 #: Groups of entry points: ``sam_mil_engine.encoders`` and so on.
@@ -112,7 +111,7 @@ def load_builder(card: ModelCard, *, error: type[SamMilError]) -> Any:
         raise error(
             f"the {card.kind} {card.name!r} cannot be loaded: {problem}",
             where=card.builder,
-            hint=f"Install what it needs: {how_to_install(card.needs) if card.needs else card.source}",
+            hint=f"Install what it needs: {card.install_command if card.needs else card.source}",
         ) from problem
 
 

@@ -15,7 +15,7 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 
 from ..devices import pick_device
-from ..errors import SegmentError
+from ..errors import SegmentError, one_line
 from ..models.card import ModelCard
 from ..models.files import file_sha256
 from ..models.published_sams import MOBILE_SAM, SAM2_TINY
@@ -121,7 +121,7 @@ def missing_package(card: ModelCard, where: Path | None = None) -> SegmentError:
     return SegmentError(
         f"{card.title or card.name} needs the package {card.needs}, which is not installed",
         where=where,
-        hint=f"pip install 'napari-sam-mil[{card.extra}]', or use another SAM",
+        hint=f"{card.install_command}, or use another SAM",
         window_hint=f"Choose another SAM in the Models dock, or install the Python package {card.package}"
         " in napari's environment and restart napari",
     )
@@ -151,5 +151,5 @@ def _shape_of(state: Mapping[str, torch.Tensor], path: Path) -> str:
 
 def _first_lines(error: Exception) -> str:
     """Return the first lines of a long message of torch."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     return text if len(text) <= 300 else text[:300] + " …"

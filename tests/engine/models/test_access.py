@@ -15,6 +15,7 @@ from sam_mil_engine.cli.main import app
 from sam_mil_engine.errors import EncoderError
 from sam_mil_engine.models.access import check_access, require_access
 from sam_mil_engine.models.encoders import ENCODERS
+from sam_mil_engine.models.segmenters import SEGMENTERS
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import FeatureSettings, ProcessSettings
@@ -96,3 +97,14 @@ def test_a_run_without_access_ends_before_a_slide_is_opened(hub, tmp_path, monke
     steps = ("tissue", "tiles")  # no encoder is needed for these
     result = next(process_slides([tmp_path / "no-slide.svs"], tmp_path / "study", settings=settings, stages=steps))
     assert "no such file" in str(result.error)
+
+
+def test_a_model_of_an_extra_says_which_extra_installs_it() -> None:
+    """No package is called mobile_sam, and SAM 2.1 needs a newer transformers than encoders do."""
+    commands = {name: SEGMENTERS[name].install_command for name in ("mobile_sam", "sam2-tiny")}
+    assert commands == {
+        "mobile_sam": "pip install 'napari-sam-mil[mobilesam]'",
+        "sam2-tiny": "pip install 'napari-sam-mil[sam2]'",
+    }
+    assert ENCODERS["phikon"].install_command == "pip install 'napari-sam-mil[encoders]'"
+    assert ENCODERS["conch"].install_command.startswith("pip install git+")
