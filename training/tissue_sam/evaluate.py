@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 from automatic_masks import figures
 from candidates import Segment, asked_of, merged_by, untrained, whole
+from decision import decision_text
 from examples import TESTS, VALIDATION, Example
 from prompted import ask
 from rivals import Masks, Model, Rival, Trivial, felzenszwalb_masks, masks_on_tissue
@@ -133,9 +134,7 @@ def compare(
         for name in only or sets:
             examples = cache(partial(sets[name], data))
             for kind, make in _KINDS.items():
-                if (kind == "slow" and (not path or name not in TESTS)) or (
-                    kind == "prompts" and name not in PROMPTED
-                ):
+                if not _wanted(kind, name, path):
                     continue
                 stem = f"{model}-{zlib.crc32(name.encode()):08x}-{kind}"
                 rows = _kept(work / f"{stem}.csv", partial(make, candidates, examples)).assign(set=name)
@@ -156,7 +155,12 @@ def main() -> None:
     weights = {NAME: str(folder() / "model.safetensors")} | dict(one.split("=", 1) for one in args.weights)
     automatic, prompted = compare(args.work, args.data, weights, args.only)
     told = args.work / "training.md"
-    text = evaluation_text(automatic, prompted, told=told.read_text() if told.exists() else "")
+    text = evaluation_text(
+        automatic,
+        prompted,
+        decided=decision_text(prompted),
+        told=told.read_text() if told.exists() else "",
+    )
     args.output.write_text(text)
     print(text)
 

@@ -12,27 +12,15 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from decision import NEW, answers_better
 from evaluate import compare
 from examples import TESTS
-from prompted import KINDS
 from table import automatic_means, markdown, prompt_means
 
 from sam_mil_engine.models.files import file_sha256
 from sam_mil_engine.segment.tissue_sam.bundle import CARD, GRID, NAME, WEIGHTS, folder
 
-#: What newly trained weights are called in the figures.
-NEW = f"{NAME} 2"
-#: Held-out real masks that decide, and the figures that must be better on the mean of these sets: what a user gets.
-#: The best of three answers is what somebody gets who knows the truth.
-_DECIDING, _DECIDED_BY = ("GlaS", "EBHI-Seg, held-out patients"), list(KINDS[1:])
 _SHOWN = ("GlaS", "EBHI-Seg, held-out patients", "CAMELYON crops")
-
-
-def answers_better(prompted: pd.DataFrame) -> bool:
-    """Whether the new weights answer clicks and boxes better, on the mean over the sets that decide."""
-    deciding = [prompt_means(prompted[prompted["set"] == name]) for name in _DECIDING]
-    mean = sum(table.loc[[NAME, NEW]] for table in deciding) / len(deciding)
-    return bool((mean.loc[NEW, _DECIDED_BY] > mean.loc[NAME, _DECIDED_BY]).all())
 
 
 def card_text(told: str, automatic: pd.DataFrame, prompted: pd.DataFrame, sha256: str) -> str:

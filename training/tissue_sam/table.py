@@ -13,9 +13,9 @@ _GATED, _RIVAL = "tissue-regions of", "stain-regions, 64 of 800"
 _DIGITS = {"masks": 1, "groups": 1, "images": 0}
 
 
-def evaluation_text(automatic: pd.DataFrame, prompted: pd.DataFrame, *, told: str) -> str:
-    """All tables: what was done, automatic masks by set, prompts by set."""
-    parts = ["# tissue-sam and its rivals on real tissue\n", told.strip() + "\n", _HOW]
+def evaluation_text(automatic: pd.DataFrame, prompted: pd.DataFrame, *, decided: str, told: str) -> str:
+    """All tables: what was decided and done, automatic masks by set, prompts by set."""
+    parts = ["# tissue-sam and its rivals on real tissue\n", decided, told.strip() + "\n", _HOW]
     for candidate in automatic["candidate"].unique():
         if str(candidate).startswith(_GATED):
             parts += [f"## Gate: {candidate}\n", gate_text(automatic, str(candidate), _RIVAL)]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,20 +15,14 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.settings import ProcessSettings, SegmentSettings, TileSettings
 from sam_mil_engine.synthetic import make_slide
-
-TRAINING = Path(__file__).parents[3] / "training" / "lymph_node"
+from training_scripts import ROOT, training_scripts
 
 
 @pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ModuleType, ModuleType]]:
-    """``segments`` and ``segments_table``; other folders have scripts of the same names, so they are forgotten."""
-    monkeypatch.syspath_prepend(TRAINING)
-    names = [path.stem for path in TRAINING.glob("*.py")]
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    yield importlib.import_module("segments"), importlib.import_module("segments_table")
-    for name in names:
-        sys.modules.pop(name, None)
-    sys.modules.update(before)
+def scripts() -> Iterator[tuple[ModuleType, ModuleType]]:
+    """``segments`` and ``segments_table``."""
+    with training_scripts("lymph_node", "segments", "segments_table") as (segments, table):
+        yield segments, table
 
 
 def test_purity_is_the_share_of_tumour_around_a_tumour_patch(scripts: tuple[ModuleType, ModuleType]) -> None:
@@ -117,7 +109,7 @@ def test_bags_differ_in_their_segments_alone(scripts: tuple[ModuleType, ModuleTy
 
 
 def test_the_table_has_a_row_for_each_arm_that_differences_name() -> None:
-    text = (TRAINING / "segments.md").read_text()
+    text = (ROOT / "lymph_node" / "segments.md").read_text()
     table, differences = text.split("## Differences")
     known = set(re.findall(r"^\| ([^|]+) \| \d+ \|", table, flags=re.MULTILINE))
     named = re.findall(r"^\| ([^|]+) − ([^|]+) \|", differences, flags=re.MULTILINE)
