@@ -1,9 +1,8 @@
-"""The command line as its users run it: a process of its own."""
+"""The command line as its users run it: in processes of its own."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,17 +14,7 @@ import tifffile
 
 from sam_mil_engine.cli.main import COMMANDS
 from tiny_slides import write_tiny_slide
-
-COMMAND = [sys.executable, "-m", "sam_mil_engine"]
-
-
-def run(*arguments: object, code: int = 0, warnings: str = "error") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": warnings}
-    result = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
-    )
-    assert result.returncode == code, result.stdout + result.stderr
-    return result
+from warm_commands import run_command as run
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
@@ -144,7 +133,7 @@ def test_tissue_that_is_left_out_is_told_of_in_one_line_and_in_the_report(tmp_pa
     slide, project = tmp_path / "pieces.tif", tmp_path / "project"
     tifffile.imwrite(slide, image, tile=(256, 256), photometric="rgb", compression="deflate")
     words = ("--preset", "tcga", "--stages", "tissue", "--source-mpp", "1")
-    said = run("process", slide, "--output", project, *words, warnings="default")
+    said = run("process", slide, "--output", project, *words, warned="default")
     (line,) = [one for one in said.stderr.splitlines() if "left out" in one]
     assert line.startswith("warning: pieces: 2 pieces of tissue are left out as too small")
     assert "(33% of the tissue)" in line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,20 +29,13 @@ from sam_mil_engine.process.project import Project
 from sam_mil_engine.settings import GroupSettings, ProcessSettings, SegmentSettings
 from sam_mil_engine.training.split_files import read_splits
 from tiny_slides import write_tiny_slide
+from warm_commands import run_command as run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bag"))
 import foreign_files as made
 
 REGIONS = ProcessSettings(segments=SegmentSettings(segmenter="regions"))
 RELEASED = ProcessSettings(groups=GroupSettings(rule="released"))
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONWARNINGS": "error"}
-    command = [sys.executable, "-m", "sam_mil_engine", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert result.returncode == code, result.stdout + result.stderr
-    return result
 
 
 def members(path: Path) -> dict[int, list[int]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from sam_mil_engine.cli.options import process_settings
 from sam_mil_engine.errors import SettingsError
 from sam_mil_engine.settings import TISSUE_PRESETS, ProcessSettings, TrainSettings
 from sam_mil_engine.settings.changes import merge, setting_names
+from warm_commands import run_command as run
 
 
 def test_set_wins_over_options_and_options_over_the_file(tmp_path: Path) -> None:
@@ -46,9 +45,7 @@ def test_values_are_merged_at_every_depth() -> None:
 
 @pytest.mark.parametrize("command", ["process", "group", "predict", "train", "cross-validate"])
 def test_every_command_with_settings_takes_them(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sam_mil_engine", command, "--help"], capture_output=True, text=True, check=True
-    )
+    done = run(command, "--help")
     assert "--set" in done.stdout
     assert "--config" in done.stdout
 
@@ -56,7 +53,7 @@ def test_every_command_with_settings_takes_them(command: str) -> None:
 def test_process_records_what_was_set(tiny_slide: Path, tmp_path: Path) -> None:
     words = ["process", tiny_slide, "-o", tmp_path / "p", "--stages", "tissue,segments", "--preset", "biopsy", "-q"]
     words += ["--set", "segments.cuts=[2, 4]", "--set", "tissue.max_holes=1"]
-    subprocess.run([sys.executable, "-m", "sam_mil_engine", *map(str, words)], check=True)
+    run(*words)
     saved = json.loads((tmp_path / "p" / "settings.json").read_text(encoding="utf-8"))["settings"]
     assert saved["segments"]["cuts"] == [2, 4]
     assert saved["tissue"]["max_holes"] == 1
@@ -64,11 +61,9 @@ def test_process_records_what_was_set(tiny_slide: Path, tmp_path: Path) -> None:
 
 
 def test_every_setting_is_listed_with_what_it_means() -> None:
-    call = [sys.executable, "-m", "sam_mil_engine", "settings", "--json"]
-    listed = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
+    listed = json.loads(run("settings", "--json").stdout)
     assert [one["setting"] for one in listed["processing"]] == setting_names(ProcessSettings)
     assert [one["setting"] for one in listed["training"]] == setting_names(TrainSettings)
     assert all(one["meaning"].endswith(".") for one in (*listed["processing"], *listed["training"]))
-    nothing = subprocess.run([*call, "no-such"], check=False, capture_output=True, text=True)
-    assert nothing.returncode == 2
+    nothing = run("settings", "--json", "no-such", code=2)
     assert "no setting contains 'no-such'" in nothing.stderr
