@@ -59,19 +59,19 @@ class _Child:
 
     def look(self, function: str, path: Path) -> str | None:
         with self._lock:
-            identity = (function, *_identity(path))
-            if identity not in self._known:
-                self._keep(identity, self._ask(function, path))
-            return self._known[identity]
+            key = (function, *identity(path))
+            if key not in self._known:
+                self._keep(key, self._ask(function, path))
+            return self._known[key]
 
     def trust(self, function: str, path: Path) -> None:
         with self._lock:
-            self._keep((function, *_identity(path)), None)
+            self._keep((function, *identity(path)), None)
 
-    def _keep(self, identity: tuple[object, ...], ending: str | None) -> None:
+    def _keep(self, key: tuple[object, ...], ending: str | None) -> None:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[identity] = ending
+        self._known[key] = ending
 
     def _ask(self, function: str, path: Path) -> str | None:
         process = self._running()
@@ -154,8 +154,8 @@ def _read(answers: IO[str], queue: SimpleQueue[str]) -> None:
     queue.put("")
 
 
-def _identity(path: Path) -> tuple[object, ...]:
-    """Return what changes when a file does."""
+def identity(path: Path) -> tuple[object, ...]:
+    """Return what changes when a file does: its path, and where it exists its inode, bytes and time of change."""
     place = os.path.abspath(path)
     try:
         found = os.stat(place)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam_mil_engine.errors import SettingsError
-
 from .project_settings import recorded_slide
 from .source import SlideSource
 
@@ -15,25 +13,28 @@ if TYPE_CHECKING:
     from sam_mil_engine.annotations.model import Annotation
 
 
-def keep_drawn_tissue(project: Path, source: SlideSource, outlines: Sequence[Annotation]) -> None:
-    """Use outlines as the tissue of a slide, in this project, until :func:`forget_drawn_tissue`.
+def keep_drawn_tissue(project: Path, source: SlideSource, shapes: Sequence[Annotation]) -> None:
+    """Use shapes as the tissue of a slide, in this project, until :func:`forget_drawn_tissue`.
+
+    Parameters
+    ----------
+    project, source
+        Where the results of the slide are.
+    shapes
+        In the order in which they were drawn; those of the class ``Hole`` are cut out.
 
     Raises
     ------
     SettingsError
-        If no outline has an area.
+        If no tissue is drawn.
     ProjectError
         If the project cannot be written.
     """
-    from sam_mil_engine.annotations.drawn_tissue import tissue_annotations
+    from sam_mil_engine.annotations.drawn_tissue import tissue_annotations, tissue_of_shapes
     from sam_mil_engine.annotations.geojson import write_geojson
-    from sam_mil_engine.annotations.model import polygons_of, union_px0
     from sam_mil_engine.process.project import Project
-    from sam_mil_engine.slide.tissue_regions import TissueRegions
 
-    if not outlines:
-        raise SettingsError("the tissue layer has no outline", hint="Draw the tissue as polygons, then try again")
-    tissue = TissueRegions.of(polygons_of(union_px0(outlines)), method="drawn")
+    tissue = tissue_of_shapes(shapes)
     slide_id = recorded_slide(project, source.info.path).slide_id
     write_geojson(Project(project).drawn_tissue(slide_id), tissue_annotations(tissue), info=source.info)
 

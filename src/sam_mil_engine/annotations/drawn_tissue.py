@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from ..errors import AnnotationError
+from ..errors import AnnotationError, SettingsError
 from ..settings import ProcessSettings
 from ..slide.info import SlideInfo
 from ..slide.tissue_clip import cut_tissue
 from ..slide.tissue_regions import TissueRegions
 from .masks import tissue_area
-from .model import Annotation, Area, polygons_of, union_px0
+from .model import Annotation, Area, as_area, polygons_of, union_px0
 from .reading import annotation_files, read_annotations
 from .tissue_masks import MASK_ENDINGS, read_tissue_mask
 
 #: Class of tissue in files: where a file has outlines of this class, the others are no tissue.
 TISSUE_CLASS = "Tissue"
+#: Class of what is cut out of the tissue while it is drawn; files have polygons with holes.
+HOLE_CLASS = "Hole"
 #: Endings of files that may lie beside outlines and are none.
 _NO_OUTLINES = frozenset({".jpg", ".jpeg", ".csv", ".txt", ".md"})
 #: Outlines that are, on average, not further apart are the same, in level-0 pixels.
@@ -125,6 +127,27 @@ def tissue_annotations(tissue: TissueRegions) -> list[Annotation]:
         Annotation(name=f"Tissue {number}", classification=TISSUE_CLASS, polygon=shapely.Polygon(outer, holes))
         for number, (outer, holes) in enumerate(tissue.polygons_px0, start=1)
     ]
+
+
+def tissue_of_shapes(shapes: Sequence[Annotation]) -> TissueRegions:
+    """Return the tissue that was drawn shape by shape: one of the class ``Hole`` cuts, any other one adds.
+
+    Shapes lie over those before them, so that tissue that is drawn into a hole counts.
+
+    Raises
+    ------
+    SettingsError
+        If there is no shape, or the holes leave no tissue.
+    """
+    if not shapes:
+        raise SettingsError("the tissue layer has no outline", hint="Draw the tissue as polygons, then try again")
+    area: Area = shapely.Polygon()
+    for shape in shapes:
+        change = shapely.difference if shape.classification == HOLE_CLASS else shapely.union
+        area = as_area(change(area, shape.polygon))
+    if area.is_empty:
+        raise SettingsError("the holes leave no tissue", hint="Draw tissue, or remove holes, then try again")
+    return TissueRegions.of(polygons_of(area), method="drawn")
 
 
 def tissue_files(folder: Path) -> dict[str, Path]:

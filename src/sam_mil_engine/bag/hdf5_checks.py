@@ -23,6 +23,9 @@ _MOST_COMPRESSED = 1100
 _ALWAYS_FINE = 2**20
 #: What a child process does with a file before this one opens it: libhdf5 crashes on some damaged files.
 LOOK = f"{__name__}:read_all"
+#: What was checked by this process; a file that changed is checked again.
+_CHECKED: set[tuple[object, ...]] = set()
+_MOST_CHECKED = 10_000
 
 
 @contextmanager
@@ -45,14 +48,22 @@ def open_checked(
     problem = first_look.problem(LOOK, path)
     if problem is not None:
         raise BagError(problem, where=path, hint=_HINT)
+    now = first_look.identity(path)
     try:
         with h5py.File(path, "r") as file:
-            _check_group(file, path, seen=set())
+            if now not in _CHECKED:
+                _check_group(file, path, seen=set())
+                _keep(now)
             yield file
     except OSError as error:
         raise _why(error, path) from error
     except MALFORMED as error:
         raise BagError(f"it is not a valid bag ({reason(error)})", where=path, hint=_ANOTHER) from error
+
+
+def trust(path: Path) -> None:
+    """Take a file that this process, or a child of it, has just written as well looked at."""
+    first_look.trust(LOOK, path)
 
 
 def read_all(path: Path) -> None:
@@ -102,6 +113,12 @@ def _why(error: OSError, path: Path) -> BagError:
     else:
         what, hint = f"it cannot be read ({text})", _ANOTHER
     return BagError(what, where=path, hint=hint, window_hint=in_window)
+
+
+def _keep(checked: tuple[object, ...]) -> None:
+    if len(_CHECKED) >= _MOST_CHECKED:
+        _CHECKED.clear()
+    _CHECKED.add(checked)
 
 
 def _check_group(group: h5py.Group, path: Path, *, seen: set[int]) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 
 import h5py
 
-from .. import first_look
 from ..files import atomic_path, writing_error
-from .hdf5_checks import LOOK
+from .hdf5_checks import trust
 
 
 @contextmanager
@@ -41,7 +40,7 @@ def written_hdf5(path: Path, *, copy_of: Path | None = None) -> Iterator[h5py.Fi
             if raw.failure is not None:
                 written = temporary.stat().st_size
                 raise writing_error(raw.failure, path, needed=raw.end, written=written) from raw.failure
-    first_look.trust(LOOK, path)
+    trust(path)
 
 
 def _copy(source: Path, target: Path, path: Path) -> None:

@@ -192,7 +192,7 @@ def stitch(slide: Slide, grid: TileGrid, max_side: int) -> RgbImage:
     max_side
         Longest side of the image in pixels.
     """
-    image, frame = slide.read_image(max_side=max_side)
+    image, frame = slide.thumbnail(max_side)
     stitched = np.full_like(image, _STITCH_GROUND)
     for left, top, right, bottom in _cells(frame, grid.coords_px0.astype(np.float64), grid.size_px0):
         stitched[top:bottom, left:right] = image[top:bottom, left:right]

@@ -24,7 +24,7 @@ from .job import Tools, require_encoders
 from .project import LockedError, Project
 from .recorded import with_recorded_segments
 from .results import ProcessedSlide, SlideResult
-from .runner import SlideRun, check_stages, finish, run_slide
+from .runner import FIRST_HALF, SlideRun, check_stages, finish, run_slide
 
 _log = logging.getLogger(__name__)
 #: Makes the run of a slide, which tells the callback how far it is.
@@ -93,9 +93,11 @@ def process_slides(
         return run_slide(entry, target, tools=tools, wanted=wanted, progress=report, look=look)
 
     early = _prepared(entries, target, tools=tools, wanted=wanted, jobs=jobs, progress=progress)
-    failed = {name: item for name, item in early.items() if item.error is not None}
-    yield from failed.values()
-    rest = [entry for entry in entries if entry.slide_id not in failed]
+    nothing_follows = set(wanted) <= set(FIRST_HALF)
+    ended = {name: item for name, item in early.items() if nothing_follows or item.error is not None}
+    for item in ended.values():
+        yield item if item.result is None else replace(item, result=item.result.with_arrays())
+    rest = [entry for entry in entries if entry.slide_id not in ended]
     with closing(overlapped(rest, begin, ahead=ahead, progress=progress)) as prepared:
         for entry, slide in prepared:
             yield _with_time(_slide_result(entry, slide), early.get(entry.slide_id))

@@ -17,6 +17,7 @@ from ..bag import h5
 from ..bag.names import find_existing
 from ..errors import Cancelled, DataError, ProjectError, SamMilError, SlideError
 from ..files import atomic_path, atomic_write, writing_error
+from ..first_look import identity
 from ..settings import ProcessSettings, key
 from ..slide.entry import SlideEntry
 from ..tables.cells import nfc
@@ -44,6 +45,7 @@ class Project:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+        self._saved: tuple[object, ...] = ()
         try:
             self.bags.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -159,21 +161,23 @@ class Project:
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""
-        path = self.folder / layout.SETTINGS
+        path, known = self.folder / layout.SETTINGS, dict(versions)
+        if self._saved == (settings, known, identity(path)):
+            return
         now = {
             "key": key(settings),
             "format": SETTINGS_FORMAT,
             "settings": settings.model_dump(mode="json"),
-            "versions": dict(versions),
+            "versions": known,
         }
         with self._list_lock():
             old = json.loads(path.read_text()) if path.exists() else {}
             previous = old.pop("previous", [])
-            if old == now:
-                return
             if old and old["key"] != now["key"]:
                 previous = [*(item for item in previous if item["key"] != now["key"]), old]
-            atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
+            if old != now:
+                atomic_write(path, json.dumps({**now, "previous": previous}, indent=2))
+            self._saved = (settings, known, identity(path))
 
     def supersede(self, slide_id: str, encoder: str | None = None) -> Path:
         """Keep a copy of a bag under ``superseded/KEY/``, before stages of other settings replace it.
@@ -181,8 +185,7 @@ class Project:
         That of a further encoder lies in the folder of its name there.
         """
         bag = self.bag(slide_id, encoder)
-        old_key = str(h5.read_attributes(bag).get("settings_key", "unknown"))
-        place = self.folder / layout.SUPERSEDED / old_key
+        place = self.folder / layout.SUPERSEDED / str(h5.read_attributes(bag).get("settings_key", "unknown"))
         kept = (place if encoder is None else place / layout.side_folder(encoder)) / bag.name
         with atomic_path(kept) as temporary:
             shutil.copyfile(bag, temporary)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from ..bag import h5
 from ..bag.feature_bag import FeatureBag
 from ..bag.h5 import StoredArtefacts
 from ..errors import SamMilError
@@ -103,6 +104,18 @@ class ProcessedSlide:
     def without_arrays(self) -> ProcessedSlide:
         """Return the same facts without what is in the bag file anyway: light enough to travel."""
         return replace(self, tissue=None, grid=None, artefacts=None, segments=None, bag=None)
+
+    def with_arrays(self) -> ProcessedSlide:
+        """Return the same facts with what is in the bag file; raises :class:`BagError` where that is damaged."""
+        path = self.bag_path
+        return replace(
+            self,
+            tissue=h5.read_tissue(path),
+            grid=h5.read_grid(path),
+            artefacts=h5.read_artefacts(path),
+            segments=h5.read_segments(path),
+            bag=h5.read_bag(path) if "features" in h5.read_stages(path) else None,
+        )
 
     def summary(self) -> str:
         """Return one line for the user that says what was done."""

@@ -275,21 +275,18 @@ def _check_folders(settings: FeatureSettings) -> None:
 
 
 def _result(job: SlideJob, seconds: dict[str, float], reused: tuple[str, ...]) -> ProcessedSlide:
-    path = job.bag
-    grid = h5.read_grid(path)
-    bag = h5.read_bag(path) if "features" in h5.read_stages(path) else None
-    return ProcessedSlide(
+    facts = ProcessedSlide(
         slide_id=job.slide_id,
-        bag_path=path,
+        bag_path=job.bag,
         info=job.slide.info,
-        tissue=h5.read_tissue(path),
-        grid=grid,
-        artefacts=h5.read_artefacts(path),
-        segments=h5.read_segments(path),
-        bag=bag,
         seconds=seconds,
         reused=reused,
+        segmenter=h5.read_segmenter(job.bag),
+    )
+    slide = facts.with_arrays()
+    grid, groups = slide.grid, None if slide.bag is None else slide.bag.groups
+    return replace(
+        slide,
         tiles=None if grid is None else len(grid),
-        groups=None if bag is None or bag.groups is None else len(bag.groups),
-        segmenter=h5.read_segmenter(path),
+        groups=None if groups is None else len(groups),
     )

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import IO
 
 from ..bag import h5
+from ..bag.hdf5_checks import trust
 from ..errors import SlideError
 from ..progress import Progress, ProgressCallback
 from ..settings import key
@@ -76,6 +77,8 @@ def prepare_slides(
             progress(Progress("tissue and patches", len(results), len(todo), unit="slides"))
             for reply in _within(ended, _POLL):
                 results[reply.result.slide_id] = reply.result
+                if reply.result.result is not None:
+                    trust(reply.result.result.bag_path)
                 for message in reply.warned:
                     warnings.warn(message, stacklevel=2)
         progress(Progress("tissue and patches", len(todo), len(todo), unit="slides"))

@@ -47,10 +47,11 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     from ..slide.tissue_clip import clip_tissue
 
     settings, info, drawn = job.tools.settings, job.slide.info, job.drawn.tissue
-    if drawn is None:
-        tissue = find_tissue(job.slide, settings.resolved_tissue, progress=job.progress)
-    else:
-        tissue = drawn
+    with job.slide.keeping_pixels():
+        how = settings.resolved_tissue
+        tissue = find_tissue(job.slide, how, progress=job.progress) if drawn is None else drawn
+        image, frame = job.slide.thumbnail(_IMAGE_SIDE)
+    if drawn is not None:
         write_geojson(job.project.drawn_tissue(job.slide_id), tissue_annotations(drawn), info=info)
     if settings.region is not None:
         tissue = clip_tissue(tissue, settings.region)
@@ -58,7 +59,6 @@ def find_tissue_stage(job: SlideJob, key: str) -> None:
     if tissue.warning is not None:
         warnings.warn(f"{job.slide_id}: {tissue.warning}", stacklevel=2)
     write_geojson(job.project.mask(job.slide_id, "geojson"), tissue_annotations(tissue), info=info)
-    image, frame = job.slide.read_image(max_side=_IMAGE_SIDE)
     save_image(job.project.mask(job.slide_id, "jpg"), draw_tissue(image, frame, tissue))
     with h5.edit_bag(job.bag) as file:
         h5.put_tissue(file, tissue)

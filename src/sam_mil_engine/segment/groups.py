@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 UNSEGMENTED = -1
 
@@ -55,6 +58,8 @@ class Groups:
 
     def matrix(self) -> csr_array:
         """M as a sparse (L, N) array of ones, float32."""
+        from scipy.sparse import csr_array
+
         ones = np.ones(len(self.indices), dtype=np.float32)
         return csr_array((ones, self.indices, self.indptr), shape=(len(self), len(self.group_of_patch)))
 

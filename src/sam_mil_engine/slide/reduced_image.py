@@ -14,8 +14,10 @@ from .facts import UInt8Image
 
 #: Source pixels that are held at once.
 STRIPE_PIXELS = 2**24
-#: Target rows whose weights are made at once: they are mostly zeros.
+#: Target rows whose weights are made at once, which are mostly zeros: at least so many, and more where they take
+#: fewer source rows than the second number.
 BAND_ROWS = 16
+BAND_SOURCE_ROWS = 256
 #: A level that is this much coarser than asked still counts as fine enough: 2.001 for 2.
 LEVEL_TOLERANCE = 1.01
 
@@ -76,14 +78,15 @@ def reduce_window(
         return read((window.left, window.top), (window.width, window.height))
     factor = window.height / height
     rows_at_once = max(1, int(STRIPE_PIXELS / (window.width * factor)))
+    band_rows = max(BAND_ROWS, int(BAND_SOURCE_ROWS / factor))
     image = np.empty((height, width, 3), dtype=np.uint8)
     for first in range(0, height, rows_at_once):
         last = min(height, first + rows_at_once)
         start, stop = math.floor(first * factor), min(window.height, math.ceil(last * factor))
         stripe = read((window.left, window.top + start), (window.width, stop - start))
         narrow = cv2.resize(stripe, (width, stop - start), interpolation=cv2.INTER_AREA)
-        for top in range(first, last, BAND_ROWS):
-            bottom = min(last, top + BAND_ROWS)
+        for top in range(first, last, band_rows):
+            bottom = min(last, top + band_rows)
             above, below = math.floor(top * factor), min(window.height, math.ceil(bottom * factor))
             weights = area_weights(top, bottom, factor, above, below)
             band = narrow[above - start : below - start].reshape(below - above, width * 3)

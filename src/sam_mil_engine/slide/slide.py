@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -15,6 +15,7 @@ from ..errors import SlideError
 from ..geometry import Frame
 from .facts import WHITE, UInt8Image
 from .info import SlideInfo
+from .last_read import LastRead
 from .reduced_image import Window, coarsest_level_for, reduce_window
 
 
@@ -66,6 +67,8 @@ class Slide:
         self._state = threading.Condition()
         self._reading = 0
         self._closed = False
+        self._thumbnail: tuple[int, UInt8Image, Frame] | None = None
+        self._last = LastRead()
 
     def state_mpp(self, mpp: float) -> None:
         """Take a resolution in µm per level-0 pixel in place of what the file says."""
@@ -264,9 +267,8 @@ class Slide:
             max(1, min(window.width, round((right - left) / asked))),
             max(1, min(window.height, round((bottom - top) / asked))),
         )
-        image = reduce_window(
-            lambda location, size: self.read_level(level, location, size), window=window, target=target
-        )
+        read = self._last.reading(self.read_level, level)
+        image = reduce_window(read, window=window, target=target)
         frame = Frame(
             origin_px0=(window.left * down_x, window.top * down_y),
             downsample=(window.width * down_x / target[0], window.height * down_y / target[1]),
@@ -274,5 +276,17 @@ class Slide:
         return image, frame
 
     def thumbnail(self, max_side: int) -> tuple[UInt8Image, Frame]:
-        """Return an image of everything, its longest side at most ``max_side`` pixels, and its frame."""
-        return self.read_image(max_side=max_side)
+        """Return an image of everything, its longest side at most ``max_side`` pixels, and its frame.
+
+        The image cannot be written to: the last one is kept for whoever asks for it again.
+        """
+        kept = self._thumbnail
+        if kept is None or kept[0] != max_side:
+            image, frame = self.read_image(max_side=max_side)
+            image.flags.writeable = False
+            kept = self._thumbnail = (max_side, image, frame)
+        return kept[1:]
+
+    def keeping_pixels(self) -> AbstractContextManager[None]:
+        """Keep, in the block, the pixels that the last image was made of: another one of them is not read again."""
+        return self._last.keeping()

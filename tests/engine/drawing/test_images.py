@@ -198,7 +198,7 @@ def test_annotations_are_outlined_in_blue_and_chosen_patches_filled() -> None:
 
 
 class FakeSlide:
-    def read_image(self, *, max_side: int) -> tuple[np.ndarray, Frame]:
+    def thumbnail(self, max_side: int) -> tuple[np.ndarray, Frame]:
         ramp = np.arange(max_side, dtype=np.uint8)
         return np.stack([np.tile(ramp, (max_side, 1))] * 3, axis=-1), Frame((0, 0), (10, 10))
 
@@ -206,7 +206,7 @@ class FakeSlide:
 def test_stitch_keeps_the_tiles_and_greys_the_rest() -> None:
     grid = TileGrid(np.array([(20, 30)], dtype=np.int32), (40, 40), 0, (40, 40), 40, (40, 40))
     stitched = stitch(FakeSlide(), grid, 12)  # type: ignore[arg-type]
-    whole, _ = FakeSlide().read_image(max_side=12)
+    whole, _ = FakeSlide().thumbnail(12)
     np.testing.assert_array_equal(stitched[3:7, 2:6], whole[3:7, 2:6])
     outside = np.ones((12, 12), dtype=bool)
     outside[3:7, 2:6] = False

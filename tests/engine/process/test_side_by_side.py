@@ -6,13 +6,16 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cheap_models import SETTINGS, use_cheap_models
 from whole_runs import states
 
+from sam_mil_engine import first_look
 from sam_mil_engine.errors import Cancelled, SlideError
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.project import Project
+from sam_mil_engine.process.recorded import recorded_settings
 from sam_mil_engine.process.results import ProcessedSlide, SlideResult
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.slide.entry import SlideEntry
@@ -118,3 +121,33 @@ def test_warnings_of_children_are_heard(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"preset": "biopsy"})
     with pytest.warns(UserWarning, match="the project held results of a different slide"):
         list(process_slides(paths, tmp_path / "p", settings=settings, stages=FIRST, device="cpu", jobs=2))
+
+
+def test_what_children_found_is_neither_found_nor_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = slides(tmp_path, "a", "b")
+    alone = run(paths, tmp_path / "alone", stages=FIRST)
+    first_look._CHILD.stop()
+    for module in ("batch", "runner"):
+        monkeypatch.setattr(f"sam_mil_engine.process.{module}.run_slide", None)
+    many = run(paths, tmp_path / "many", stages=FIRST, jobs=2)
+    assert first_look._CHILD._process is None, "no process was needed to look at slides or bags"
+    for one, other in zip(alone, sorted(many, key=lambda item: item.slide_id), strict=True):
+        assert one.result is not None
+        assert other.result is not None
+        assert (one.slide_id, one.result.tiles, one.result.reused) == (other.slide_id, other.result.tiles, ())
+        assert set(other.result.seconds) == set(FIRST)
+        np.testing.assert_array_equal(one.result.grid.coords_px0, other.result.grid.coords_px0)
+        np.testing.assert_array_equal(one.result.tissue.area_px0, other.result.tissue.area_px0)
+
+
+def test_settings_that_another_run_wrote_in_the_meantime_are_noticed(tmp_path: Path) -> None:
+    project = Project(tmp_path / "p")
+    biopsy = SETTINGS.model_copy(update={"preset": "biopsy"})
+    project.save_settings(SETTINGS, {"x": "1"})
+    project.save_settings(SETTINGS, {"x": "1"})
+    Project(tmp_path / "p").save_settings(biopsy, {"x": "1"})
+    assert recorded_settings(tmp_path / "p") == biopsy
+    project.save_settings(SETTINGS, {"x": "1"})
+    assert recorded_settings(tmp_path / "p") == SETTINGS

@@ -25,6 +25,7 @@ from ..dock import Dock
 from ..parts import Card, scrolling
 from .choices_card import ChoicesCard
 from .fold import Fold
+from .limits_card import LimitsCard
 from .map_card import MapCard
 from .progress_card import ProgressCard
 from .region import project_of
@@ -64,7 +65,7 @@ class AnalyzeDock(Dock):
             may_show=lambda: self._job is None,
             show=self._show_stored,
         )
-        self.tissue_card = TissueCard(self._sessions)
+        self.limits_card, self.tissue_card = LimitsCard(), TissueCard(self._sessions)
         self.tissue_card.changed.connect(self.run)
         self.map_card = MapCard(self._sessions)
         self.fold = Fold("Show or hide the choice of models, tissue and region, and the individual steps")
@@ -82,8 +83,9 @@ class AnalyzeDock(Dock):
         self._sessions.changed.connect(self._show_current)
         self.choices_card.download.ended.connect(self._on_download)
         self.choices_card.changed.connect(self.stored.look)
-        self.choices_card.changed.connect(self._show_choices)
-        self.region_card.choice.currentIndexChanged.connect(self._show_choices)
+        region_chosen = self.region_card.choice.currentIndexChanged
+        for signal in (self.choices_card.changed, self.limits_card.changed, region_chosen):
+            signal.connect(self._show_choices)
         self._show_choices()
         self._show_current()
 
@@ -112,7 +114,7 @@ class AnalyzeDock(Dock):
         source, choices = session.source, self.choices_card.choices()
         try:
             region = self.region_card.region(self._sessions.viewer, source)
-            choices = replace(choices, project=project_of(choices.project, region))
+            choices = self.limits_card.applied_to(replace(choices, project=project_of(choices.project, region)))
         except SamMilError as error:
             show_error(error, doing=title)
             return None
@@ -252,8 +254,8 @@ class AnalyzeDock(Dock):
             button.setEnabled(ready)
         self.tissue_card.project = self.choices_card.choices().project
         self.tissue_card.show_session(self._sessions.current, ready=ready)
-        self.choices_card.setEnabled(self._job is None)
-        self.region_card.choice.setEnabled(self._job is None)
+        for card in (self.choices_card, self.region_card.choice, self.limits_card):
+            card.setEnabled(self._job is None)
 
     def _show_key(self) -> None:
         self.button.setToolTip(f"{EVERYTHING_TIP} ({key_of('segment_classify')})")
@@ -265,6 +267,7 @@ class AnalyzeDock(Dock):
         column.setSpacing(8)
         self.fold.body.addWidget(self.choices_card)
         self.fold.body.addWidget(self.region_card)
+        self.fold.body.addWidget(self.limits_card)
         self.fold.body.addLayout(in_a_row(self.steps.values()))
         self.fold.body.addWidget(self.tissue_card)
         choices = (self.slide_card, self.button, self.fold, self.region_card.facts)
@@ -288,7 +291,9 @@ class AnalyzeDock(Dock):
         self._area.verticalScrollBar().setValue(0)
 
     def _show_choices(self) -> None:
-        self.fold.set_text(f"{self.choices_card.summary()} · {self.region_card.choice.currentText().lower()}")
+        self.limits_card.show_project(self.choices_card.choices().project)
+        region, limits = self.region_card.choice.currentText().lower(), self.limits_card.summary()
+        self.fold.set_text(" · ".join(filter(None, (self.choices_card.summary(), region, limits))))
 
 
 def _title(step: str) -> str:
