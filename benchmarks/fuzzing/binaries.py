@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import pickle
 import random
 import shutil
@@ -176,8 +177,15 @@ def mutate_zip(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_safetensors(data: bytes, rng: random.Random) -> bytes:
-    """Change the JSON header of a safetensors file, or its length."""
+    """Change numbers of a safetensors file, its JSON header, or the header's length."""
     (size,) = struct.unpack("<Q", data[:8])
+    if rng.random() < 0.4:
+        numbers = bytearray(data[8 + size :])
+        for _ in range(rng.choice((1, 2, 8))):
+            extreme = struct.pack("<f", rng.choice((0.0, -1.0, 1e-45, 3e38, math.inf, -math.inf, math.nan)))
+            place = 4 * rng.randrange(len(numbers) // 4)
+            numbers[place : place + 4] = extreme
+        return data[: 8 + size] + bytes(numbers)
     header = mutate_json(data[8 : 8 + size], rng)
     said = rng.choice((len(header), len(header), len(header), 0, 2**63, len(header) + 1))
     return struct.pack("<Q", said) + header + data[8 + size :]

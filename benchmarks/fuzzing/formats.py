@@ -15,7 +15,7 @@ import numpy as np
 
 from . import binaries, texts
 from .binaries import Mutate
-from .seeds import Seeds
+from .seeds import WIDTH, Seeds
 
 #: Share of the mutations that keep the structure of a file.
 STRUCTURED = 0.7
@@ -113,11 +113,17 @@ def read_bags(path: Path, *, name: str) -> None:
 
 
 def read_model(folder: Path) -> None:
+    """Load a model and score a small bag of the kind that the seed expects."""
+    from sam_mil_engine.bag.feature_bag import FeatureBag
+    from sam_mil_engine.prediction.slide import predict
     from sam_mil_engine.training.checkpoint import load_model
 
     loaded = load_model(folder, device="cpu")
+    features = np.linspace(-1, 1, 3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
+    bag = FeatureBag("s0", np.arange(6, dtype=np.int32).reshape(3, 2), features)
+    predict(loaded, bag)
     if loaded.domain is not None:
-        loaded.domain.distance(np.zeros((3, loaded.expects.dim), np.float32))
+        loaded.domain.distance(features)
 
 
 def read_toml(path: Path) -> None:

@@ -98,6 +98,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.folder, self.seen = "", []
+        # asked before the hook is there: the first answer tries out a file, which the hook would ask about for ever
+        self._torch_cache = os.path.join(tempfile.gettempdir(), "torchinductor")
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -108,11 +110,7 @@ class Watch:
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITING):
             return
         path = os.path.abspath(os.fsdecode(arguments[0])) if event not in _RUNS and _is_path(arguments[0]) else ""
-        own = (
-            self.folder,
-            "/dev/",
-            os.path.join(tempfile.gettempdir(), "torchinductor"),
-        )  # the last is torch's cache
+        own = (self.folder, "/dev/", self._torch_cache)
         if event in _RUNS or (path and not path.startswith(own)):
             self.seen.append(f"{event} {path or arguments[:1]}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam_mil_engine.errors import SamMilError, SlideError
@@ -43,20 +44,27 @@ def open_levels(
 ) -> tuple[Slide, list[LevelArray]]:
     """Open a slide and read its coarsest level, which napari requests in the window's thread.
 
+    A child process reads a little of the slide first, so that a file over which a C library crashes does not end
+    napari.
+
     Raises
     ------
     SlideError
-        If it cannot be opened. Unreadable parts are reported as in :func:`levels_of`.
+        If it cannot be opened, or crashes or hangs the child process. Unreadable parts are reported as in
+        :func:`levels_of`.
     Cancelled
         If ``progress`` raises it. The slide is then closed.
     """
+    from sam_mil_engine.slide.first_read import require_readable
     from sam_mil_engine.slide.reader import open_slide
 
     if not napari_runs():
         slide = open_slide(path)
         return slide, levels_of(slide, values)
+    begun = Progress("open", 0, 0, unit="tiles")
     load_for_slides()
-    progress(Progress("open", 0, 0, unit="tiles"))
+    progress(begun)
+    require_readable(Path(path), while_waiting=lambda: progress(begun))
     slide = open_slide(path)
     levels = levels_of(slide, values)
     coarsest = levels[-1]

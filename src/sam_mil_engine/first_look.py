@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +30,11 @@ _POLL_S = 0.2
 _MOST_KNOWN = 10_000
 
 
-def problem(function: str, path: Path) -> str | None:
+def keep_waiting() -> None:
+    """Do nothing while a look takes its time."""
+
+
+def problem(function: str, path: Path, *, while_waiting: Callable[[], object] = keep_waiting) -> str | None:
     """Call ``function(path)`` in the child and return what happened to the child, or None if it is well.
 
     Parameters
@@ -38,8 +43,10 @@ def problem(function: str, path: Path) -> str | None:
         ``package.module:name``.
     path
         The file or folder; a file that has not changed since the last look is not looked at again.
+    while_waiting
+        Called a few times a second until the answer is there. What it raises ends the look and is raised here.
     """
-    return _CHILD.look(function, path)
+    return _CHILD.look(function, path, while_waiting)
 
 
 def trust(function: str, path: Path) -> None:
@@ -57,12 +64,16 @@ class _Child:
         self._answers: SimpleQueue[str] = SimpleQueue()
         self._known: dict[tuple[object, ...], str | None] = {}
 
-    def look(self, function: str, path: Path) -> str | None:
-        with self._lock:
+    def look(self, function: str, path: Path, while_waiting: Callable[[], object] = keep_waiting) -> str | None:
+        while not self._lock.acquire(timeout=_POLL_S):
+            while_waiting()
+        try:
             key = (function, *identity(path))
             if key not in self._known:
-                self._keep(key, self._ask(function, path))
+                self._keep(key, self._ask(function, path, while_waiting))
             return self._known[key]
+        finally:
+            self._lock.release()
 
     def trust(self, function: str, path: Path) -> None:
         with self._lock:
@@ -73,15 +84,17 @@ class _Child:
             self._known.clear()
         self._known[key] = ending
 
-    def _ask(self, function: str, path: Path) -> str | None:
+    def _ask(self, function: str, path: Path, while_waiting: Callable[[], object]) -> str | None:
         process = self._running()
         try:
-            return self._wait(process, json.dumps([function, os.path.abspath(path)]))
+            return self._wait(process, json.dumps([function, os.path.abspath(path)]), while_waiting)
         except BaseException:  # the answer may come later, to another question
             self.stop()
             raise
 
-    def _wait(self, process: subprocess.Popen[str], question: str) -> str | None:
+    def _wait(
+        self, process: subprocess.Popen[str], question: str, while_waiting: Callable[[], object]
+    ) -> str | None:
         begun, waiting_since, worked = _work(process), time.monotonic(), 0.0
         with suppress(OSError):
             _pipe(process.stdin).write(f"{question}\n")
@@ -93,6 +106,7 @@ class _Child:
                 process.wait()
                 found = f"the process that read it crashed ({_ended(process.returncode)})"
                 break
+            while_waiting()
             now = _work(process) - begun
             if now > worked:
                 worked, waiting_since = now, time.monotonic()

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from sam_mil_engine import first_look
+from sam_mil_engine.errors import Cancelled
 
 HERE = Path(__file__).stem
 
@@ -90,7 +91,7 @@ def test_files_of_this_process_are_trusted(tmp_path: Path) -> None:
 def test_a_stop_by_the_caller_ends_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that comes late must not be taken for that of the next file."""
 
-    def stop(process: object, question: str) -> None:
+    def stop(process: object, question: str, while_waiting: object) -> None:
         raise KeyboardInterrupt
 
     path = written(tmp_path / "a", "good")
@@ -102,6 +103,38 @@ def test_a_stop_by_the_caller_ends_the_child(tmp_path: Path, monkeypatch: pytest
             first_look.problem(f"{HERE}:fail", path)
     assert child.poll() is not None
     assert first_look.problem(f"{HERE}:fail", path) is None
+
+
+def test_whoever_waits_may_stop_a_look_that_goes_on(tmp_path: Path) -> None:
+    """As a user does who cancels; another thread that waits for the same child may as well."""
+    path, begun, ended = written(tmp_path / "a", "bad"), threading.Event(), threading.Event()
+
+    def until_told() -> None:
+        begun.set()
+        if ended.is_set():
+            raise Cancelled("enough")
+
+    def look() -> None:
+        with pytest.raises(Cancelled):
+            first_look.problem(f"{HERE}:spin", path, while_waiting=until_told)
+        stopped.set()
+
+    def refuse() -> None:
+        raise Cancelled("not even begun")
+
+    stopped = threading.Event()
+    thread = threading.Thread(target=look)
+    thread.start()
+    begun.wait()
+    child = first_look._CHILD._process
+    with pytest.raises(Cancelled, match="not even begun"):
+        first_look.problem(f"{HERE}:crash", written(tmp_path / "b", "good"), while_waiting=refuse)
+    assert child.poll() is None, "the other look goes on"
+    ended.set()
+    thread.join()
+    assert stopped.is_set()
+    assert child.poll() is not None
+    assert first_look.problem(f"{HERE}:crash", tmp_path / "b") is None
 
 
 def test_threads_share_one_child(tmp_path: Path) -> None:

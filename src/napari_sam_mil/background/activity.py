@@ -18,8 +18,8 @@ class _Bar(cancelable_progress):
     """A bar whose Cancel button stops a job. napari's own bar stops a loop, and a job has none."""
 
     def __init__(self, job: Job, title: str):
+        self._job = job  # first, since napari processes events while it creates the bar: Cancel may be pressed
         super().__init__(total=0, desc=title, leave=False)
-        self._job = job
 
     def cancel(self) -> None:
         """Stop the job. Finished stages stay in the project."""

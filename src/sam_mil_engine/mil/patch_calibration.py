@@ -79,8 +79,16 @@ class PatchCalibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PatchCalibration:
-        """Read what :meth:`to_dict` gave; raises :class:`KeyError` where something is missing."""
-        return cls(
+        """Read what :meth:`to_dict` gave.
+
+        Raises
+        ------
+        KeyError
+            If something is missing.
+        ValueError
+            If its numbers are not finite, or do not fit together.
+        """
+        found = cls(
             negative=str(values["negative"]),
             scores=tuple(str(name) for name in values["scores"]),
             weights=tuple(float(value) for value in values["weights"]),
@@ -92,6 +100,14 @@ class PatchCalibration:
             log_odds=tuple(float(value) for value in values["log_odds"]),
             shares=tuple(float(value) for value in values["shares"]),
         )
+        numbers = (found.intercept, found.prior, found.operating_point)
+        if not np.isfinite([*numbers, *found.weights, *found.log_odds, *found.shares]).all():
+            raise ValueError("the calibration holds numbers that are not finite")
+        if len(found.weights) != len(found.scores) or not found.scores:
+            raise ValueError("the calibration has not one weight per score")
+        if len(found.log_odds) != len(found.shares) or not found.shares:
+            raise ValueError("the calibration has not one share per threshold")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

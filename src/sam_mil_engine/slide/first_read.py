@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,14 +16,22 @@ _TILE_PX = 256
 _PLACES = ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))
 
 
-def require_readable(path: Path) -> None:
+def require_readable(path: Path, *, while_waiting: Callable[[], object] = first_look.keep_waiting) -> None:
     """Raise :class:`SlideError` if opening a slide crashes or hangs a process.
 
     C libraries read slides, and some damaged files make them end their process. Any other fault of the file is left
     to :func:`~sam_mil_engine.slide.reader.open_slide`. Costs milliseconds; the first slide of a process costs the
-    start of another one.
+    start of another one. A slide that has not changed since it was looked at costs nothing.
+
+    Parameters
+    ----------
+    path
+        The slide.
+    while_waiting
+        Called a few times a second. What it raises, as :class:`~sam_mil_engine.errors.Cancelled`, ends the look and
+        is raised here.
     """
-    problem = first_look.problem(f"{__name__}:read_some", path)
+    problem = first_look.problem(f"{__name__}:read_some", path, while_waiting=while_waiting)
     if problem is not None:
         raise SlideError(problem, where=path, hint=_HINT)
 

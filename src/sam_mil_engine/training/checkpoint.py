@@ -155,15 +155,15 @@ def load_model(path: str | Path, *, device: str = "auto") -> TrainedModel:
         return TrainedModel(
             model=model.to(pick_device(device)).eval(),
             classes=classes,
-            threshold=float(description["threshold"]),
+            threshold=_within(description["threshold"], "threshold", 0.0, 1.0),
             expects=expects,
             name=str(description.get("name", folder.name)),
             path=folder,
             seed=description.get("seed"),
             card=card.read_text(encoding="utf-8") if card.is_file() else None,
-            domain=None if domain is None else load_domain(folder, sha256=str(domain)),
-            temperature=float(description.get("temperature", 1.0)),
-            calibration=None if calibration is None else PatchCalibration.from_dict(calibration),
+            domain=None if domain is None else load_domain(folder, sha256=str(domain), dim=expects.dim),
+            temperature=_within(description.get("temperature", 1.0), "temperature", 1e-6, 1e6),
+            calibration=None if calibration is None else _calibration(calibration, classes),
             split=_split(description, folder),
         )
     except _DO_NOT_FIT as error:
@@ -228,6 +228,20 @@ def _description(folder: Path) -> dict[str, Any]:
             hint="Use the version of sam_mil_engine that wrote it, or train again",
         )
     return dict(description)
+
+
+def _within(value: Any, name: str, least: float, most: float) -> float:
+    number = float(value)
+    if not least <= number <= most:  # NaN neither
+        raise ValueError(f"{name} is {number}")
+    return number
+
+
+def _calibration(values: Mapping[str, Any], classes: tuple[str, ...]) -> PatchCalibration:
+    found = PatchCalibration.from_dict(values)
+    if found.negative not in classes:
+        raise ValueError(f"the calibration is for the class {found.negative}, which the model does not know")
+    return found
 
 
 def _split(description: Mapping[str, Any], folder: Path) -> tuple[int, int] | None:

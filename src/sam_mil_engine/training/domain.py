@@ -90,7 +90,8 @@ class FeatureDomain:
         """Set the limit from the (N, D) features of slides that the model was not fitted to."""
         distances = [float(np.median(self.patch_distances(features))) for features in validation]
         middle = float(np.median(distances))
-        return replace(self, limit=middle + MARGIN * (max(distances) - middle))
+        limit = middle + MARGIN * (max(distances) - middle)
+        return replace(self, limit=limit) if limit > 0 else self  # slides of one single feature vector
 
     def patch_distances(self, features: FloatFeatures) -> FloatArray:
         """Distances (N,) of patches (N, D), about 1 for training patches."""
@@ -124,8 +125,8 @@ def save_domain(folder: Path, domain: FeatureDomain) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def load_domain(folder: Path, *, sha256: str) -> FeatureDomain:
-    """Read what :func:`save_domain` wrote.
+def load_domain(folder: Path, *, sha256: str, dim: int) -> FeatureDomain:
+    """Read what :func:`save_domain` wrote, for features of ``dim`` numbers.
 
     Raises
     ------
@@ -141,14 +142,27 @@ def load_domain(folder: Path, *, sha256: str) -> FeatureDomain:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ValueError("sha256 differs")
         found = load(content)
-        return FeatureDomain(
-            mean=found["mean"],
+        domain = FeatureDomain(
+            mean=found["mean"].astype(np.float32),
             basis=found["basis"].astype(np.float32),
-            variances=found["variances"],
+            variances=found["variances"].astype(np.float32),
             noise=float(found["noise"][0]),
             limit=float(found["limit"][0]),
         )
+        _require_sound(domain, dim)
+        return domain
     except (OSError, SafetensorError, ValueError, KeyError, IndexError) as error:
         raise ModelError(
             f"the domain of the model cannot be read ({error})", where=file, hint="Copy the model folder again"
         ) from error
+
+
+def _require_sound(domain: FeatureDomain, dim: int) -> None:
+    directions = domain.variances.size
+    if domain.mean.shape != (dim,) or domain.basis.shape != (dim, directions):
+        raise ValueError(f"its arrays are not those of {dim} features")
+    divisors = [*domain.variances.ravel(), domain.noise, domain.limit]
+    if not np.isfinite([*divisors, *domain.mean, *domain.basis.ravel()]).all():
+        raise ValueError("it holds numbers that are not finite")
+    if min(divisors) <= 0:
+        raise ValueError("a variance or the limit is not positive")

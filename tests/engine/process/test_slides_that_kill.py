@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,36 +13,16 @@ from sam_mil_engine import first_look
 from sam_mil_engine.errors import SlideError
 from sam_mil_engine.process.project import Project
 from sam_mil_engine.slide import first_read
+from slides_that_kill import slides_kill_by_name
 from tiny_slides import write_tiny_slide
-
-#: In the child that looks first, these slides end it, or keep it busy.
-SITE = """
-import os, sys
-if any("first_look" in part for part in sys.orig_argv):
-    import sam_mil_engine.slide.first_read as module
-    read = module.read_some
-    def read_or_crash(path):
-        if path.stem == "crash":
-            os.abort()
-        while path.stem == "endless":
-            pass
-        return read(path)
-    module.read_some = read_or_crash
-"""
 
 
 @pytest.fixture(autouse=True)
 def _children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_cheap_models(put=monkeypatch.setattr)
-    child = first_look._Child()
-    monkeypatch.setattr(first_look, "_CHILD", child)
     monkeypatch.setattr(first_look, "MOST_WORK_S", 8.0)
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(SITE, encoding="utf-8")
-    paths = [str(tmp_path / "site"), *(path for path in sys.path if path.endswith("src"))]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")]))
-    yield
-    child.stop()
+    with slides_kill_by_name(tmp_path, monkeypatch):
+        yield
 
 
 def test_a_slide_that_crashes_or_hangs_its_reader_fails_alone(tmp_path: Path) -> None:

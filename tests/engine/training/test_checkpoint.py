@@ -122,6 +122,41 @@ def test_a_damaged_folder_is_refused_by_name(saved: tuple[TrainedModel, Path], h
     assert caught.value.hint
 
 
+CALIBRATION = {
+    **{"negative": "a", "scores": ["instance"], "weights": [1.0], "intercept": 0.0, "prior": 0.2, "slides": 8},
+    **{"negative_slides": 4, "operating_point": 1.5, "log_odds": [0.0, 1.5], "shares": [0.5, 0.01]},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"threshold": float("nan")},
+        {"threshold": 7},
+        {"calibration": CALIBRATION | {"negative": "another"}},
+        {"calibration": CALIBRATION | {"weights": []}},
+        {"calibration": CALIBRATION | {"scores": [], "weights": []}},
+        {"calibration": CALIBRATION | {"shares": [0.5]}},
+        {"calibration": CALIBRATION | {"log_odds": [], "shares": []}},
+        {"calibration": CALIBRATION | {"intercept": float("inf")}},
+    ],
+)
+def test_numbers_that_no_prediction_can_use_are_refused(
+    saved: tuple[TrainedModel, Path], changes: dict[str, object]
+) -> None:
+    """They would be met in the middle of a prediction otherwise."""
+    _, folder = saved
+    description = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(description | {"calibration": CALIBRATION}))
+    assert load_model(folder, device="cpu").calibration is not None
+    (folder / "model.json").write_text(json.dumps(description | changes))
+    with pytest.raises(ModelError, match="do not fit together"):
+        load_model(folder, device="cpu")
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no trained model"):
         load_model(tmp_path)

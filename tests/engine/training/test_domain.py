@@ -92,13 +92,40 @@ def test_no_slide_is_an_error() -> None:
 
 def test_files(domain: FeatureDomain, tmp_path: Path) -> None:
     sha256 = save_domain(tmp_path, domain)
-    again = load_domain(tmp_path, sha256=sha256)
+    again = load_domain(tmp_path, sha256=sha256, dim=12)
     patches = cloud(90)
     np.testing.assert_allclose(again.patch_distances(patches), domain.patch_distances(patches), rtol=5e-3)
     assert again.limit == pytest.approx(domain.limit)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-1])
     with pytest.raises(ModelError, match="sha256 differs"):
-        load_domain(tmp_path, sha256=sha256)
+        load_domain(tmp_path, sha256=sha256, dim=12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"limit": 0.0}, "not positive"),
+        ({"noise": -1.0}, "not positive"),
+        ({"variances": np.zeros(2, np.float32)}, "not positive"),
+        ({"limit": float("nan")}, "not finite"),
+        ({"mean": np.full(12, np.inf, np.float32)}, "not finite"),
+        ({"mean": np.zeros(11, np.float32)}, "12 features"),
+        ({"basis": np.ones((12, 3), np.float32)}, "12 features"),
+    ],
+)
+def test_a_domain_whose_numbers_make_no_sense_is_refused(
+    domain: FeatureDomain, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    sha256 = save_domain(tmp_path, replace(domain, **change))
+    with pytest.raises(ModelError, match=words):
+        load_domain(tmp_path, sha256=sha256, dim=12)
+
+
+def test_slides_of_one_single_feature_vector_have_a_distance() -> None:
+    same = np.ones((5, 4), np.float32)
+    fitted = FeatureDomain.fit([same]).with_limit([same])
+    assert fitted.distance(same) == 0
+    assert fitted.distance(same + 1) > 1
 
 
 def trained(name: str, domain: FeatureDomain | None) -> TrainedModel:

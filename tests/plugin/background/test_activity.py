@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
+from napari.utils.progress import cancelable_progress
 from napari.utils.progress import progress as napari_progress
 from qtpy.QtCore import Qt
 
@@ -56,3 +57,24 @@ def test_a_job_that_is_over_at_once_is_not_shown(qtbot, panel):
         job.start()
     assert activity._bar is None
     assert not activity._timer.isActive()
+
+
+def test_cancel_is_heard_while_napari_creates_the_bar(qtbot, panel, monkeypatch):
+    """napari processes events meanwhile, so that the button can be pressed before the bar is whole."""
+    go_on, create = threading.Event(), cancelable_progress.__init__
+
+    def create_and_press(self, *args, **words):
+        create(self, *args, **words)
+        self.cancel()
+
+    def work(report):
+        while not go_on.wait(0.01):
+            report(Progress("segments", 1, 4, "masks"))
+
+    monkeypatch.setattr(cancelable_progress, "__init__", create_and_press)
+    job = Job(work)
+    Activity(job, "Segment/Classify")
+    with qtbot.waitSignal(job.cancelled):
+        job.start()
+    go_on.set()
+    qtbot.waitUntil(lambda: not napari_progress._all_instances)
