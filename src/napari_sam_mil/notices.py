@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QDialogButtonBox, QPlainTextEd
 from sam_mil_engine.errors import SamMilError
 
 from .napari_compat.toasts import PlainNotification, open_toast
+from .napari_compat.window_thread import call_in_window
 from .text import sentence_case
 
 Severity = Literal["info", "warning", "error"]
@@ -34,10 +36,14 @@ def tell(message: str, severity: Severity = "info", *, actions: Sequence[Action]
     actions
         Buttons: the text of each, and the function that it calls with the notification.
     """
-    level = NotificationSeverity(severity)
-    notification_manager.dispatch(PlainNotification(message, level, actions=list(actions)))
+    notification = PlainNotification(message, NotificationSeverity(severity), actions=list(actions))
+    call_in_window(partial(_show, notification, stays=severity != "info"))
+
+
+def _show(notification: PlainNotification, *, stays: bool) -> None:
+    notification_manager.dispatch(notification)
     if QApplication.instance() is not None:
-        open_toast(message, stays=severity != "info")
+        open_toast(notification.message, stays=stays)
 
 
 def show_error(error: BaseException, *, doing: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 from napari.utils.notifications import Notification
 from qtpy.QtCore import QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
-from superqt.utils import ensure_main_thread
 
 #: Seconds after which an information closes itself. Warnings and errors stay until the user closes them.
 CLOSE_AFTER_S = 15
@@ -37,9 +36,8 @@ class PlainNotification(Notification):
         return None
 
 
-@ensure_main_thread
 def open_toast(message: str, *, stays: bool) -> None:
-    """Expand napari's notifications with this message. It may be called from any thread.
+    """Expand napari's notifications with this message, in the window's thread.
 
     Why
         napari shows one line of a message, often without its reason, and removes it after four seconds, even an

@@ -27,6 +27,7 @@ from ..napari_compat.layer_controls import narrow_layer_controls
 from ..napari_compat.layers import insert_unselected
 from ..napari_compat.units import silence_unit_warnings
 from ..napari_compat.viewers import real_viewer
+from ..napari_compat.window_thread import hand_over_calls
 from .arrangement import apply_placement, place_beside_others, rescale_results, watch_placement
 from .closing import remove_results
 from .fit_view import WholeView
@@ -54,6 +55,7 @@ class Sessions:
         self._current: SlideSession | None = None
         #: Whether maps are interpolated between patches; :meth:`refresh` applies it.
         self.smooth = False
+        hand_over_calls()
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)

@@ -95,10 +95,11 @@ class SegmentsCard(Card):
         with signals_blocked(self.list):
             self.list.clear()
             for number in reversed(range(len(names))):
-                item = QListWidgetItem(names[number] or f"Segment {number + 1}")
+                # Qt makes the item: PySide6 6.11 crashed when the list deleted items that were made in Python
+                self.list.addItem(names[number] or f"Segment {number + 1}")
+                item = self.list.item(self.list.count() - 1)
                 item.setData(_NUMBER, number)
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-                self.list.addItem(item)
                 item.setSelected(number in kept)
         self._enable()
 
