@@ -21,8 +21,6 @@ from napari_sam_mil.napari_compat.display import ensure_display
 from sam_mil_engine.models.files import MODELS_VARIABLE
 
 SIZE = (1400, 860)
-#: Bytes of one image at most; colours are reduced until it fits.
-LIMIT = 400_000
 
 
 def main() -> None:
@@ -201,11 +199,11 @@ class Gallery:
         self.show_models()
         figure = self.open("Figure")
         self.only("probability", "tissue", "annotations")
-        path = self.output / "figure-for-print.png"
+        path = self.demo / "figure-for-print.png"
         figure.dpi.setValue(150)
         figure.save(path)
         self.wait(lambda: not figure.jobs.busy)
-        self.shrink(path)
+        self.keep(path)
         self.save("figure-dock")
         self.close(figure)
         self.open("Preferences and keys")
@@ -239,23 +237,18 @@ class Gallery:
     def save(self, name: str, viewer: object = None) -> None:
         """Save the whole window."""
         self.pause(1.2)
-        path = self.output / f"{name}.png"
+        path = self.demo / f"{name}.png"
         (viewer or self.viewer).window.screenshot(str(path), flash=False, canvas_only=False)
-        self.shrink(path)
+        self.keep(path)
 
-    @staticmethod
-    def shrink(path: Path) -> None:
-        """Reduce an image to a palette, so that it is light enough for a repository."""
+    def keep(self, path: Path) -> None:
+        """Write an image into the gallery in full colour: lossless WebP takes about half of a PNG."""
         with Image.open(path) as opened:
             image = opened.convert("RGB")
         if image.width > SIZE[0]:
             height = round(image.height * SIZE[0] / image.width)
             image = image.resize((SIZE[0], height), Image.Resampling.LANCZOS)
-        image.save(path, optimize=True)
-        for colours in (256, 128, 64, 32):
-            if path.stat().st_size < LIMIT:
-                return
-            image.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.save(self.output / f"{path.stem}.webp", lossless=True, method=6)
 
     def pause(self, seconds: float = 0.4) -> None:
         """Let the window draw."""

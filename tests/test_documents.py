@@ -75,3 +75,10 @@ def test_the_reference_has_every_public_name() -> None:
 @pytest.mark.parametrize("page", DOCS)
 def test_every_page_is_in_the_navigation(page: str) -> None:
     assert re.search(rf"[ :-] {re.escape(page)}$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", DOCS)
+def test_a_paragraph_of_a_list_is_indented_as_the_site_needs_it(page: str) -> None:
+    """With fewer than four spaces the site ends the list there, and its next number stands within a sentence."""
+    text = re.sub(r"^```.*?^```$", "", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert not re.findall(r"\n\n {1,3}[^ \n][^\n]*", text)
