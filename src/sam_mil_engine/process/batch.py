@@ -94,7 +94,8 @@ def process_slides(
 
     early = _prepared(entries, target, tools=tools, wanted=wanted, jobs=jobs, progress=progress)
     nothing_follows = set(wanted) <= set(FIRST_HALF)
-    ended = {name: item for name, item in early.items() if nothing_follows or item.error is not None}
+    found = [early[one.slide_id] for one in entries if one.slide_id in early]
+    ended = {item.slide_id: item for item in found if nothing_follows or item.error is not None}
     for item in ended.values():
         yield item if item.result is None else replace(item, result=item.result.with_arrays())
     rest = [entry for entry in entries if entry.slide_id not in ended]

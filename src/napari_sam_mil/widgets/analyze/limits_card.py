@@ -58,7 +58,7 @@ class LimitsCard(Card):
     def set_outlines(self, folder: Path | None) -> None:
         """Take outlines from this folder from now on."""
         self._outlines = folder
-        self._folder.setText("none" if folder is None else str(folder))
+        self._folder.setText("No folder" if folder is None else str(folder))
         self._folder.setToolTip("No folder is chosen" if folder is None else str(folder))
         self.changed.emit()
 

@@ -41,8 +41,9 @@ class StoredArtefacts:
         if not found:
             return None
         kinds = ", ".join(f"{count} {name}" for name, count in found.items())
-        left_out = f"; {sum(self.dropped.values())} are left out" if self.dropped else ""
-        return f"artefacts spoil {sum(found.values())} patches ({kinds}){left_out}"
+        spoilt, gone = sum(found.values()), sum(self.dropped.values())
+        left_out = f"; {gone} {'is' if gone == 1 else 'are'} left out" if gone else ""
+        return f"artefacts spoil {spoilt} {'patch' if spoilt == 1 else 'patches'} ({kinds}){left_out}"
 
 
 def read_artefacts(path: Path) -> StoredArtefacts | None:
