@@ -180,7 +180,8 @@ def _report(soak: Soak, seconds: float) -> dict[str, Any]:
     orphans = [pid for pid in soak.seen if psutil.pid_exists(pid) and "sam_mil" in " ".join(_command(pid))]
     longest = max(soak.memory, key=len)
     quarter = max(1, len(longest) // 4)
-    grown = statistics.median(longest[-quarter:]) - statistics.median(longest[-2 * quarter : -quarter])
+    quarters = [statistics.median(longest[-(n + 1) * quarter :][:quarter] or [0.0]) for n in (3, 2, 1, 0)]
+    grown = quarters[-1] - quarters[-2]
     struck = [*soak.struck, *sorted({"disk full", "out of memory"} & {path.name for path in soak.fired.iterdir()})]
     fine = not (lost or unnamed or litter or orphans) and grown < 100
     return {
@@ -193,6 +194,7 @@ def _report(soak: Soak, seconds: float) -> dict[str, Any]:
         "runs": len(soak.memory),
         "litter": litter,
         "orphans": orphans,
+        "quarters, MiB": [round(value, 1) for value in quarters],
         "grown, MiB": round(grown, 1),
         "peak, MiB": round(max(max(run, default=0) for run in soak.memory), 1),
         "seconds": round(seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,13 @@ _NUMPY = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 #: Tag, type, number of values, and the value or where it is.
 _Entry = tuple[int, int, int, bytes]
 _Tags = Mapping[int, tuple[int, ...] | bytes]
+
+
+def keep_tifffile_quiet() -> None:
+    """Keep what tifffile finds unusual from the terminal; what matters is raised. Once for all slides is enough."""
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)

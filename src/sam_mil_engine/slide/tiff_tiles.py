@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import struct
 import weakref
@@ -15,7 +14,7 @@ import numpy as np
 
 from .facts import UInt8Image
 from .handles import HandlePool
-from .tiff_header import DAMAGE
+from .tiff_header import DAMAGE, keep_tifffile_quiet
 from .tile_cache import TileCache
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ class TiffTiles:
         """Return the tiles of a TIFF's levels, or None where none of them is stored as JPEG tiles."""
         import tifffile
 
-        # tifffile logs what it finds unusual; an engine does not write to the terminal
-        logging.getLogger("tifffile").addHandler(logging.NullHandler())
+        keep_tifffile_quiet()
         try:
             with tifffile.TiffFile(path) as file:
                 levels = tuple(_level(list(file.pages), size) for size in level_sizes)

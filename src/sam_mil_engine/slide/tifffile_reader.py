@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from .info import SlideInfo
 from .levels import usable_levels
 from .ome import missing_files
 from .resolution import stated_resolution
-from .tiff_header import check_tables, is_tiff, orientation_warnings
+from .tiff_header import check_tables, is_tiff, keep_tifffile_quiet, orientation_warnings
 from .tiff_images import Place, Size, confirm_levels, find_images, size_of
 from .tiff_layout import layout_of, length
 
@@ -120,8 +119,7 @@ def open_with_tifffile(path: Path) -> TiffReader | None:
     if not is_tiff(path):
         return None
     check_tables(path)
-    # tifffile logs what it finds unusual; what matters is raised, and an engine does not write to the terminal.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    keep_tifffile_quiet()
     try:
         return TiffReader(path)
     except SlideError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,17 @@ def test_halves_are_close_to_the_means_wherever_the_rectangle_lies(cmu_slide: Pa
             assert np.abs(found - means[top : top + height, left : left + width]).mean() < 1.5
         assert tiles.read_half(0, (0, 0), (1110, 1484)) is None, "the odd last row has no half"
         tiles.close()
+
+
+def test_slides_leave_nothing_behind_in_tifffiles_logger(cmu_slide: Path, tmp_path: Path) -> None:
+    """A handler for every slide made each message slower, and a window that is open for long larger."""
+    plain = tmp_path / "plain.tif"
+    tifffile.imwrite(plain, np.zeros((300, 300, 3), np.uint8), photometric="rgb")
+    known = []
+    for _ in range(3):
+        for path in (cmu_slide, plain):
+            with open_slide(path) as slide:
+                slide.read_level(0, (0, 0), (64, 64))
+        known.append(len(logging.getLogger("tifffile").handlers))
+    assert known == [known[0]] * 3
+    assert known[0]
