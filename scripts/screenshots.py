@@ -242,13 +242,13 @@ class Gallery:
         self.keep(path)
 
     def keep(self, path: Path) -> None:
-        """Write an image into the gallery in full colour: lossless WebP takes about half of a PNG."""
+        """Write an image into the gallery in full colour; as WebP it takes a fifth of a PNG."""
         with Image.open(path) as opened:
             image = opened.convert("RGB")
         if image.width > SIZE[0]:
             height = round(image.height * SIZE[0] / image.width)
             image = image.resize((SIZE[0], height), Image.Resampling.LANCZOS)
-        image.save(self.output / f"{path.stem}.webp", lossless=True, method=6)
+        image.save(self.output / f"{path.stem}.webp", quality=94, method=6)
 
     def pause(self, seconds: float = 0.4) -> None:
         """Let the window draw."""
