@@ -7,9 +7,8 @@ STAMP := $(VENV)/.installed
 DEMO := out/demo
 # Both bindings of Qt are installed here: PySide6, the default of users, unless QT_API says otherwise.
 export QT_API ?= pyside6
-# What a second, short run shows with PyQt6: threads, docks, a click from start to end, and drawing.
-PYQT6_TESTS := tests/plugin/napari_compat tests/plugin/test_docks.py tests/plugin/test_walk_of_a_click.py \
-	tests/plugin/widgets/prompts/test_prompts_dock.py
+# What a second, short run shows with PyQt6: threads, a click from start to end, and drawing.
+PYQT6_TESTS := tests/plugin/napari_compat tests/plugin/test_walk_of_a_click.py tests/plugin/widgets/prompts/test_prompts_dock.py
 
 .PHONY: help install demo screenshots test gpu check docs format clean
 
