@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,22 @@ class Expects:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Expects:
-        """Read what a model folder says; one from before parts of segments were recorded had the former default."""
+        """Read what a model folder says; one from before parts of segments were recorded had the former default.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value has another type, or a number is not positive.
+        """
         known = dict(values)
         if "cuts" not in known and known.get("segmenter") in OF_SUPERPIXELS:
             known["superpixels"], known["cuts"] = FORMER_PARTS
-        return cls(**{**known, "cuts": None if known.get("cuts") is None else tuple(known["cuts"])})
+        found = cls(**{**known, "cuts": None if known.get("cuts") is None else tuple(known["cuts"])})
+        for name, value in asdict(found).items():
+            for one in value if name == "cuts" and value else (value,):
+                if one is not None and not _is_sound(name, one):
+                    raise ValueError(f"the expected {name} is {one!r}"[:200])
+        return found
 
     @classmethod
     def of(cls, bag: FeatureBag) -> Expects:
@@ -138,3 +149,14 @@ def common_kind(kinds: Mapping[Path, Expects]) -> Expects:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _is_sound(name: str, value: object) -> bool:
+    """Whether a value of a model folder has the type of its field; numbers are positive."""
+    if name in ("encoder", "encoder_version", "segmenter"):
+        return isinstance(value, str)
+    if name == "both_scales" or isinstance(value, bool):
+        return name == "both_scales" and isinstance(value, bool)
+    if name in ("mpp", "segments_mpp"):
+        return isinstance(value, int | float) and 0 < value < float("inf")
+    return isinstance(value, int) and value > 0

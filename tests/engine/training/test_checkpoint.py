@@ -157,6 +157,24 @@ def test_numbers_that_no_prediction_can_use_are_refused(
         load_model(folder, device="cpu")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"segments_mpp": [0.5]}, {"segments_mpp": 0}, {"mpp": 0}, {"mpp": float("nan")}, {"mpp": "0.5"}),
+        *({"encoder": 3}, {"patch_size": -1}, {"patch_size": True}, {"cuts": [4, "8"]}, {"both_scales": 1}),
+    ],
+)
+def test_expectations_of_the_wrong_type_are_refused(
+    saved: tuple[TrainedModel, Path], wrong: dict[str, object]
+) -> None:
+    _, folder = saved
+    description = json.loads((folder / "model.json").read_text())
+    expects = description["expects"] | wrong
+    (folder / "model.json").write_text(json.dumps(description | {"expects": expects}))
+    with pytest.raises(ModelError, match=f"the expected {next(iter(wrong))} is"):
+        load_model(folder, device="cpu")
+
+
 def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no trained model"):
         load_model(tmp_path)
