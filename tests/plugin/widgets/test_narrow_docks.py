@@ -99,3 +99,26 @@ def test_the_words_of_a_dock_are_those_of_the_window(narrow, name: str) -> None:
             assert not command.search(text), text
     assert read > 5, "else nothing was looked at"
     QToolTip.hideText()
+
+
+def cut_texts(dock: QWidget) -> list[str]:
+    """Texts that wrap and have less height than their lines need."""
+    labels = [label for label in dock.findChildren(QLabel) if label.isVisible() and label.wordWrap()]
+    assert labels
+    return [label.text() for label in labels if label.heightForWidth(label.width()) > label.height()]
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_a_text_that_wraps_has_room_for_all_its_lines(qtbot, narrow, name: str) -> None:
+    dock = narrow(name)
+    qtbot.waitUntil(lambda: cut_texts(dock) == [])
+
+
+def test_the_metrics_of_an_agreement_are_whole(qtbot, annotations_dock) -> None:
+    frame = frame_of(annotations_dock)
+    frame.setFloating(True)
+    frame.resize(DOCK_WIDTH, 700)
+    card = annotations_dock.agreement
+    assert "IoU" in card.metrics()["Best segment"]
+    qtbot.waitUntil(lambda: cut_texts(card) == [])
+    assert card.classes.shown_text() == card.chosen

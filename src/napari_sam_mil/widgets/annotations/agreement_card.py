@@ -54,9 +54,13 @@ class AgreementCard(Card):
         super().__init__("Agreement")
         self._hint = text_label(_NO_SEGMENTS)
         self._body = QWidget()
-        self._form = QFormLayout(self._body)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        body = QVBoxLayout(self._body)
+        body.setContentsMargins(0, 0, 0, 0)
+        # two forms: the names of the metrics would leave the class no room
+        class_form, self._form = QFormLayout(), QFormLayout()
+        for form in (class_form, self._form):
+            form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+            body.addLayout(form)
         self.classes, self.colours = ShortCombo(), ShortCombo()
         self.classes.setToolTip("Compare with the outlines of this class, here and in the Segments dock")
         self.colours.setToolTip("How the segments are coloured in the image")
@@ -64,8 +68,7 @@ class AgreementCard(Card):
             self.colours.addItem(text, column)
         self.classes.activated.connect(lambda _: self.class_chosen.emit(self.chosen))
         self.colours.activated.connect(lambda _: self.colour_chosen.emit(self._column()))
-        self._form.addRow("&Class", self.classes)
-        self._metrics: list[QLabel] = []
+        class_form.addRow("&Class", self.classes)
         colour_form = QFormLayout()
         colour_form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         colour_form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -94,7 +97,7 @@ class AgreementCard(Card):
 
     def metrics(self) -> dict[str, str]:
         """Return the shown metrics: name -> value."""
-        rows = range(1, self._form.rowCount())
+        rows = range(self._form.rowCount())
         labels = [
             (
                 self._form.itemAt(row, QFormLayout.ItemRole.LabelRole).widget(),
@@ -115,8 +118,8 @@ class AgreementCard(Card):
         self._body.setVisible(agreement is not None)
         for widget in (self.csv, self.geojson, self.colours):
             widget.setEnabled(bool(table))
-        while self._form.rowCount() > 1:
-            self._form.removeRow(1)
+        while self._form.rowCount():
+            self._form.removeRow(0)
         if agreement is not None:
             self.classes.clear()
             self.classes.addItems(list(agreement.by_class))
