@@ -5,10 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := out/demo
-# Both bindings of Qt are installed here: PySide6, the default of users, unless QT_API says otherwise.
-export QT_API ?= pyside6
-# What a second, short run shows with PyQt6: threads, a click from start to end, and drawing.
-PYQT6_TESTS := tests/plugin/napari_compat tests/plugin/test_walk_of_a_click.py tests/plugin/widgets/prompts/test_prompts_dock.py
 
 .PHONY: help install demo screenshots test gpu check docs format clean
 
@@ -40,7 +36,6 @@ screenshots: $(STAMP)
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) check
 	$(BIN)/python -m pytest -n auto --dist loadgroup
-	QT_API=pyqt6 $(BIN)/python -m pytest $(PYQT6_TESTS)
 
 gpu: $(STAMP)
 	$(BIN)/python benchmarks/gpu.py --output out/gpu.json

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tiny_slides import write_tiny_slide
-
-# Where both bindings of Qt are installed, qtpy would take PyQt6. pytest-qt has a variable of its own.
-os.environ.setdefault("QT_API", "pyside6" if find_spec("PySide6") else "pyqt6")
-os.environ["PYTEST_QT_API"] = os.environ["QT_API"]
 
 ROOT = Path(__file__).resolve().parents[1]
 #: No deadline: how long an example takes says more about the machine than about the code. The same examples in
