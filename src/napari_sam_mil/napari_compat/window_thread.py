@@ -37,6 +37,8 @@ def hand_over_calls() -> None:
         With PySide6, napari crashes or hangs after some time of panning and zooming in a slide.
     """
     if hasattr(_ensure_thread, "_run_in_thread"):
+        if QCoreApplication.instance() is not None:
+            _caller()  # two threads at once would make two of them
         _ensure_thread._run_in_thread = _run_in_thread
 
 
@@ -67,5 +69,13 @@ def _run_in_thread(func: Callable[..., Any], thread: QThread, *options: Any) -> 
         return _superqt_run_in_thread(func, thread, *options)
     await_return, timeout_ms, args, kwargs = options
     future: Future[Any] = Future()
-    _caller().handed.emit(lambda: future.set_result(func(*args, **kwargs)))
+
+    def work() -> None:
+        try:
+            future.set_result(func(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+            raise
+
+    _caller().handed.emit(work)
     return future.result(timeout=timeout_ms / 1000) if await_return else future

@@ -25,9 +25,9 @@ from superqt.utils import ensure_main_thread
 
 from napari_sam_mil.napari_compat.window_thread import hand_over_calls
 
+app, arrived = QApplication([]), []
 hand_over_calls()
 sys.setswitchinterval(0.0005)
-app, arrived = QApplication([]), []
 called = ensure_main_thread(arrived.append)
 window = QWidget()
 window.show()
@@ -88,6 +88,16 @@ def test_a_thread_may_wait_for_the_answer(handed_over):
     answered = ensure_main_thread(lambda number: number + 1, await_return=True, timeout=300_000)
     assert in_thread(lambda: answered(41)) == 42
     assert answered(1) == 2, "in the window's own thread"
+
+
+def test_an_error_reaches_the_thread_that_waits_and_the_window(qtbot, handed_over):
+    def fail():
+        raise ValueError("no such layer")
+
+    failing = ensure_main_thread(fail, await_return=True, timeout=300_000)
+    with qtbot.capture_exceptions() as caught, pytest.raises(ValueError, match="no such layer"):
+        in_thread(failing)
+    assert [kind for kind, _, _ in caught] == [ValueError]
 
 
 def test_a_function_is_called_at_once_in_the_window_s_thread_and_later_from_another(qapp):
