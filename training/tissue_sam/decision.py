@@ -34,7 +34,9 @@ def decision_text(prompted: pd.DataFrame) -> str:
         return ""
     mean = deciding_means(prompted)
     figures = ", ".join(f"{kind} {mean.loc[NEW, kind]:.3f} against {mean.loc[NAME, kind]:.3f}" for kind in mean)
-    verdict = "ships" if answers_better(prompted) else "does not ship"
+    verdict = "does not ship"
+    if answers_better(prompted):
+        verdict = f"ships: in the package it is `{NAME}`, which in these tables are the weights before it"
     return (
         f"**Weights.** `{NEW}` ships if it answers every kind of prompt better than `{NAME}` on the mean of\n"
         f"{' and '.join(DECIDING)}: {figures}.\nIt {verdict}.\n"
