@@ -35,7 +35,7 @@ screenshots: $(STAMP)
 # One process of tests a core, each with one thread: small tensors gain nothing from more.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP) check
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 gpu: $(STAMP)
 	$(BIN)/python benchmarks/gpu.py --output out/gpu.json

@@ -26,13 +26,10 @@ def _shared_data() -> Path | None:
 SHARED = _shared_data()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, for their shared fixtures; files with slow tests go first."""
+    """Let files with slow tests go first, so that no process ends long after the other."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ def walk(make_napari_viewer, in_background, tmp_path, monkeypatch):
     return Walk(viewer, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_walk_through(walk):
     open_the_sample(walk)
     analyze(walk)

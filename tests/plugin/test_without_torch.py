@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 PROGRAM = """
 import sys
@@ -70,6 +72,7 @@ print("loaded:", sorted({"torch", "torchvision", "timm"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_no_dock_loads_torch_beside_the_window(generated_slide: Path, run_folder: Path, tmp_path: Path) -> None:
     homes = {name: str(tmp_path / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
     files = (generated_slide, generated_slide.with_suffix(".geojson"), tmp_path / "project", run_folder)

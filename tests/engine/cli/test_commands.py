@@ -76,6 +76,7 @@ def test_bad_usage_has_exit_code_2(tiny_slide: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_from_slides_to_a_report(tmp_path: Path) -> None:
     """process, train, predict, compare-groups, report: each takes what the one before wrote."""
     slides = tmp_path / "slides"

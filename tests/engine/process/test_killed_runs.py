@@ -93,6 +93,7 @@ def assert_done(project: Path, slides: list[Path]) -> None:
     assert not litter
 
 
+@pytest.mark.slow
 def test_twenty_kills_and_one_clean_run(quick: Path, slides: list[Path], runs: ForkedRuns) -> None:
     """Byte for byte what an undisturbed run gives: bags, label images, masks, pictures."""
     project, whole = quick / "project", quick / "whole"
