@@ -80,10 +80,10 @@ _LIMITS = """\
 ## Limits
 
 Check every outline. A box helps most, then several clicks; with one click the three answers mean a part, an
-object and a region. It was trained briefly, mostly on glands of the colon: tissue of other organs, and images of
-other scales, are outlined worse. On crops of lymph node, a box is outlined no better than by the whole box, and
-three clicks worse than by the weights of version 1. All of its tables: `training/tissue_sam/evaluation.md`. Meta's SAMs, where they
-are on the machine, are taken before it.
+object and a region. It was trained briefly, mostly on glands of the colon: tissue of other organs, and images
+of other scales, are outlined worse. On crops of lymph node, a box is outlined no better than by the whole
+box, and three clicks worse than by the weights of version 1. All of its tables:
+`training/tissue_sam/evaluation.md`. Meta's SAMs, where they are on the machine, are taken before it.
 """
 
 
