@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +30,13 @@ def shuffled(groups: Groups, seed: int) -> Groups:
     )
 
 
-def grid_groups(bag: FeatureBag) -> Groups:
-    """Squares of patches at the four depths of the segments, as many as its cut has regions, or a few less."""
+def grid_groups(bag: FeatureBag, cuts: Sequence[int] = PROCESS.segments.cuts) -> Groups:
+    """Squares of patches at the depths of the segments, as many as each cut has regions, or a few less."""
     groups = bag.groups
     per_patch = float(np.median(groups.area_raster / groups.sizes))
     cells = bag.coords_px0 // SIDE
     members: list[npt.NDArray[np.int64]] = []
-    for count in PROCESS.segments.cuts:
+    for count in cuts:
         cell = next(cell for cell in map(_squares(cells), range(1, 1000)) if cell.max() < count)
         members += [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
     sizes = np.array([len(own) for own in members])

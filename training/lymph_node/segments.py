@@ -1,10 +1,10 @@
-"""SAM-MIL with old and with new segments: the same slides, features, recipe and seeds; only the segments differ.
+"""SAM-MIL with other segments: the same slides, features, recipe and seeds; only the segments differ.
 
     .venv/bin/python training/lymph_node/segments.py WORK_FOLDER [--arms ...] [--seeds ...] [--table FILE]
 
-WORK_FOLDER is that of `train.py` and `controls.py`; their files stay as they are. Bags and runs of the other
-segments go into WORK_FOLDER/segments. Finished bags are kept, a run goes on at its last full epoch, and further
-seeds are added to those that are there. With ``--table`` every finished run is tested and the table written.
+WORK_FOLDER is that of `compose.py`; its files stay as they are. Bags and runs go into WORK_FOLDER/segments.
+Finished bags are kept, a run goes on at its last full epoch, and further seeds are added to those that are there.
+With ``--table`` every finished run is measured on the validation slides and on the test slides, and the table written.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 from compose import PROCESS
-from groupings import shuffled
-from train import MODEL, SEEDS, TRAIN
+from groupings import grid_groups, shuffled
+from train import TRAIN
 
 from sam_mil_engine.bag import h5
 from sam_mil_engine.files import atomic_write
@@ -27,50 +27,44 @@ from sam_mil_engine.segment.loading import load_segmenter
 from sam_mil_engine.segment.membership import assign_groups
 from sam_mil_engine.segment.parts import parts_of
 from sam_mil_engine.segment.segments import Segments
-from sam_mil_engine.settings import FORMER_PARTS, SegmentSettings
+from sam_mil_engine.settings import FORMER_PARTS, ModelSettings, SegmentSettings
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.training.loop import train
 
-#: The arm of the published runs, and the same bags trained again by the code of today.
-COMPOSED, AGAIN = "stain-regions-32", "again"
-#: Arm -> its segments: the product's former default, those of the published runs, today's default, and tissue-sam.
+#: The arm of the bags that `compose.py` makes.
+COMPOSED = "stain-regions-32"
+#: Arm -> its segments: the first default of all, those of `compose.py`, and each embedded segmenter as it is by default.
 SEGMENTS: dict[str, SegmentSettings] = {
     "regions-32": SegmentSettings(segmenter="regions", superpixels=FORMER_PARTS[0], cuts=FORMER_PARTS[1]),
     COMPOSED: PROCESS.segments,
     "stain-regions-64": SegmentSettings(segmenter="stain-regions"),
+    "tissue-regions-64": SegmentSettings(segmenter="tissue-regions"),
     "tissue-sam": SegmentSettings(segmenter="tissue-sam"),
 }
 #: What follows an arm's name where the patches of each slide are shuffled among its segments.
 SHUFFLED = "-shuffled"
-#: Arms that `train.py` and `controls.py` trained -> their bags and the beginning of their runs' names.
-PUBLISHED: dict[str, tuple[str, str]] = {
-    COMPOSED: ("project/bags", "runs/sam-mil"),
-    COMPOSED + SHUFFLED: ("controls/shuffled/bags", "controls/runs/shuffled"),
-    "grid": ("controls/grid/bags", "controls/runs/grid"),
-    "no groups": ("project/bags", "controls/runs/no-groups"),
-}
-#: Arms that are trained here.
-ARMS = (*(name + kind for name in SEGMENTS if name != COMPOSED for kind in ("", SHUFFLED)), AGAIN)
-#: Those of them that take minutes.
-_QUICK = tuple(arm for arm in ARMS if not arm.startswith("tissue-sam"))
+#: Squares of patches, as many as the default's cuts have regions, and AB-MIL with pseudo-bags.
+GRID, NONE = "grid", "no groups"
+ARMS = (*(name + kind for name in SEGMENTS for kind in ("", SHUFFLED)), GRID, NONE)
+SEEDS = tuple(range(1, 11))
+#: SAM-MIL as it is by default, at the width of `train.py`.
+MODEL = ModelSettings(name="sam-mil", hidden=256)
 
 
 def bags_of(work: Path, arm: str) -> Path:
     """Folder of the bags of an arm."""
-    known = PUBLISHED.get(COMPOSED if arm == AGAIN else arm)
-    return work / (f"segments/{arm}/bags" if known is None else known[0])
+    return work / "project" / "bags" if arm in (COMPOSED, NONE) else work / "segments" / arm / "bags"
 
 
 def run_of(work: Path, arm: str, seed: int) -> Path:
     """Folder of one run."""
-    start = PUBLISHED[arm][1] if arm in PUBLISHED else f"segments/runs/{arm}"
-    return work / f"{start}-{seed}"
+    return work / "segments" / "runs" / f"{arm.replace(' ', '-')}-{seed}"
 
 
 def make_bags(work: Path, arm: str) -> Path:
     """Write the bags of an arm that are not there yet: those of the cohort with other segments and groups."""
     folder, name = bags_of(work, arm), arm.removesuffix(SHUFFLED)
-    if arm == AGAIN:
+    if arm in (COMPOSED, NONE):
         return folder
     source = bags_of(work, COMPOSED) if name == arm else make_bags(work, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,13 +73,14 @@ def make_bags(work: Path, arm: str) -> Path:
         if target.exists():
             continue
         shutil.copy(path, temporary)
-        bag = h5.read_bag(path)
-        if name == arm:
-            segments, groups = segment(work / "slides" / f"{path.stem}.tiff", path, SEGMENTS[name])
-            put(temporary, segments, groups, SEGMENTS[name])
+        if arm in SEGMENTS:
+            segments, groups = segment(work / "slides" / f"{path.stem}.tiff", path, SEGMENTS[arm])
+            put(temporary, segments, groups, SEGMENTS[arm])
         else:
+            bag = h5.read_bag(path)
+            groups = grid_groups(bag, SegmentSettings().cuts) if arm == GRID else shuffled(bag.groups, number)
             with h5.edit_bag(temporary, drop=("groups",)) as file:
-                h5.put_groups(file, bag.with_groups(shuffled(bag.groups, number)), h5.read_segments(path))
+                h5.put_groups(file, bag.with_groups(groups), h5.read_segments(path))
         temporary.rename(target)
     return folder
 
@@ -112,7 +107,8 @@ def put(path: Path, segments: Segments, groups: Groups, settings: SegmentSetting
 def train_arm(work: Path, arm: str, seed: int) -> float:
     """Train one arm with one seed on the cohort's own split and return its validation AUC."""
     run = run_of(work, arm, seed)
-    settings = TRAIN.model_copy(update={"seed": seed, "model": MODEL.model_copy(update={"name": "sam-mil"})})
+    without = {"groups": False, "mask": "none"} if arm == NONE else {}
+    settings = TRAIN.model_copy(update={"seed": seed, "model": MODEL.model_copy(update=without)})
     result = train(bags_of(work, arm), work / "labels.csv", run, settings=settings, resume=run.exists())
     return float(result.folds[0]["val"]["auc"])
 
@@ -144,8 +140,8 @@ def main(work: Path, arms: list[str], seeds: list[int], table: Path | None) -> N
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path)
-    parser.add_argument("--arms", nargs="*", choices=ARMS, default=_QUICK)
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
+    parser.add_argument("--arms", nargs="*", choices=ARMS, default=ARMS)
+    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--table", type=Path, help="write the table into this file")
     chosen = parser.parse_args()
     torch.set_num_threads(1)

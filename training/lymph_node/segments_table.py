@@ -1,8 +1,8 @@
-"""The table of `segments.py`: every finished run on the test slides, the groups, and paired differences."""
+"""The table of `segments.py`: every finished run, the groups, paired differences, and the decision."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,62 +12,58 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from maps import TestBag, drawn_slides, map_of, metrics_of_run, read_test_bag
-from segments import AGAIN, ARMS, COMPOSED, PUBLISHED, SEGMENTS, SHUFFLED, bags_of, finished, run_of
+from segments import GRID, NONE, SEGMENTS, SHUFFLED, bags_of, finished, run_of
 from templates import SEGMENTS_TABLE
 from text import markdown, wrapped
-from train import MODEL, SEEDS
 
 from sam_mil_engine.training.bootstrap import interval
 from sam_mil_engine.training.checkpoint import load_model
 
-#: True segments trained by one and the same code; seeds beyond the planned ones are compared among them.
-_ONE_CODE = ("regions-32", AGAIN, "stain-regions-64")
+#: What passed the gate of the segments, and what is the default before it.
+CANDIDATE, RIVAL = "tissue-regions-64", "stain-regions-64"
 METRICS = ("slide AUC", "patch AUC", "average precision")
-#: The seed with which today's default failed.
-FAILED = 2
+#: Those of the validation slides that decide.
+DECIDED_BY = METRICS[:2]
 #: An interval of fewer seeds marks nothing.
 LEAST_SEEDS = 3
 #: Seed with which the runs of a resample are drawn.
 _DRAW = 17
 Vector = npt.NDArray[np.float64]
+#: Seed -> metric -> (B,).
+Runs = Mapping[int, Mapping[str, Vector]]
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What was measured of one arm: its groups, and of each seed the validation AUC and the resampled metrics.
+    """What was measured of one arm: its groups, and of each seed the metrics of the slides of a part.
 
-    ``metrics`` maps a seed to metric -> (B,), the first of all test slides, the others as the bootstrap draws them.
+    ``validation`` and ``metrics``, the latter of the test slides, map a seed to metric -> (B,), the first of all
+    slides, the others as the bootstrap draws them.
     """
 
     groups: Mapping[str, float]
-    validation: Mapping[int, float]
+    validation: Mapping[int, Mapping[str, Vector]]
     metrics: Mapping[int, Mapping[str, Vector]]
 
-    def of(self, seeds: Iterable[int]) -> Arm:
-        """The same of some seeds alone, as far as they are finished."""
-        own = [seed for seed in seeds if seed in self.validation]
-        validation, metrics = ({seed: known[seed] for seed in own} for known in (self.validation, self.metrics))
-        return Arm(self.groups, validation, metrics)
 
-
-def measure(work: Path, arm: str, slides: Sequence[str]) -> Arm | None:
-    """Test the finished runs of an arm; None where there is none."""
-    validation = finished(work, arm)
-    if not validation:
+def measure(work: Path, arm: str, slides: Mapping[str, Sequence[str]]) -> Arm | None:
+    """Measure the finished runs of an arm on the slides of both parts; None where there is none."""
+    seeds = finished(work, arm)
+    if not seeds:
         return None
-    tests = [read_test_bag(work, slide, bags=bags_of(work, arm)) for slide in slides]
-    metrics = {seed: test_run(work, arm, seed, tests) for seed in validation}
-    print("tested", arm, *validation, flush=True)
-    return Arm(group_facts(tests), validation, metrics)
+    bags = {part: [read_test_bag(work, one, bags=bags_of(work, arm)) for one in slides[part]] for part in slides}
+    found = {part: {seed: measure_run(work, arm, seed, bags[part], part) for seed in seeds} for part in bags}
+    print("measured", arm, *seeds, flush=True)
+    return Arm(group_facts(bags["test"]), found["val"], found["test"])
 
 
-def test_run(work: Path, arm: str, seed: int, tests: Sequence[TestBag]) -> dict[str, Vector]:
-    """Metric -> (B,) of one run; it is tested once, and read the next time."""
-    path = work / "segments" / "tested" / f"{arm}-{seed}.npz"
+def measure_run(work: Path, arm: str, seed: int, bags: Sequence[TestBag], part: str) -> dict[str, Vector]:
+    """Metric -> (B,) of one run on the slides of a part; it is measured once, and read the next time."""
+    path = work / "segments" / "measured" / part / f"{arm.replace(' ', '-')}-{seed}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         model = load_model(run_of(work, arm, seed), device="cpu")
-        found = metrics_of_run([map_of(model, test) for test in tests], drawn_slides(len(tests)))
+        found = metrics_of_run([map_of(model, bag) for bag in bags], drawn_slides(len(bags)))
         temporary = path.with_suffix(".part")
         with temporary.open("wb") as file:
             np.savez(file, **{name: found[name] for name in METRICS})
@@ -95,23 +91,49 @@ def group_facts(tests: Sequence[TestBag]) -> dict[str, float]:
     return {"groups": groups, "patches": float(np.mean(size)), "purity": float(np.mean(purity))}
 
 
-def difference(one: Arm, other: Arm, metric: str) -> str:
-    """Mean difference over the seeds of both, its 95% interval over slides and runs, and how many seeds gain."""
-    seeds = sorted(set(one.metrics) & set(other.metrics))
-    gain = np.stack([one.metrics[seed][metric] - other.metrics[seed][metric] for seed in seeds])
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean difference of a metric over seeds, its 95% interval, and in how many of the seeds it is a gain."""
+
+    mean: float
+    low: float
+    high: float
+    gains: int
+    seeds: int
+
+    def __str__(self) -> str:
+        sure = "**" if (self.low > 0 or self.high < 0) and self.seeds >= LEAST_SEEDS else ""
+        return f"{sure}{self.mean:+.3f}{sure} ({self.low:+.3f} to {self.high:+.3f}), {self.gains} of {self.seeds}"
+
+
+def difference(one: Runs, other: Runs, metric: str) -> Difference:
+    """Of two arms on the same slides; the interval is of a bootstrap over slides and seeds."""
+    seeds = sorted(set(one) & set(other))
+    gain = np.stack([one[seed][metric] - other[seed][metric] for seed in seeds])
     rng = np.random.default_rng(_DRAW)
     drawn = rng.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=gain.shape[1]) / len(seeds)
     low, high = interval((drawn.T * gain).sum(axis=0)[1:])
-    sure = "**" if (low > 0 or high < 0) and len(seeds) >= LEAST_SEEDS else ""
-    ups = int((gain[:, 0] > 0).sum())
-    return f"{sure}{gain[:, 0].mean():+.3f}{sure} ({low:+.3f} to {high:+.3f}), {ups} of {len(seeds)}"
+    return Difference(float(gain[:, 0].mean()), low, high, int((gain[:, 0] > 0).sum()), len(seeds))
+
+
+def decision(arms: Mapping[str, Arm]) -> str:
+    """Whether SAM-MIL allows the candidate for the default, by the validation slides, in words."""
+    one, other = arms[CANDIDATE].validation, arms[RIVAL].validation
+    found = {metric: difference(one, other, metric) for metric in DECIDED_BY}
+    figures = ", ".join(f"{metric} {value}" for metric, value in found.items())
+    worse = [metric for metric, value in found.items() if value.high < 0]
+    verdict = (
+        f"is worse in {' and '.join(worse)}: it does not become the default" if worse else "may be the default"
+    )
+    return f"Validation slides, {title(CANDIDATE)} − {title(RIVAL)}: {figures}. {title(CANDIDATE)} {verdict}."
 
 
 def pairs(arms: Mapping[str, Arm]) -> list[tuple[str, str]]:
-    """Every two true arms, every true arm with its shuffled one, and the same training by older and newer code."""
+    """Every two true arms, every true arm with its shuffled one, and the rival with squares and with no groups."""
     two = [(newer, older) for newer, older in combinations(reversed(SEGMENTS), 2)]
     own = [(name, name + SHUFFLED) for name in SEGMENTS]
-    return [pair for pair in (*two, *own, (AGAIN, COMPOSED)) if set(pair) <= set(arms)]
+    rest = [(name, control) for name in (CANDIDATE, RIVAL) for control in (GRID, NONE)]
+    return [pair for pair in (*two, *own, *rest) if set(pair) <= set(arms)]
 
 
 def spread(values: Sequence[float]) -> str:
@@ -121,8 +143,6 @@ def spread(values: Sequence[float]) -> str:
 
 def title(arm: str) -> str:
     """An arm as the table names it."""
-    if arm == AGAIN:
-        return f"{title(COMPOSED)}, again"
     settings = SEGMENTS.get(name := arm.removesuffix(SHUFFLED))
     if settings is None:
         return arm
@@ -133,47 +153,24 @@ def title(arm: str) -> str:
 def table_text(work: Path) -> str:
     """Return segments.md, of the runs that are finished."""
     labels = pd.read_csv(work / "labels.csv")
-    slides = list(labels.loc[labels["split"] == "test", "slide_id"])
-    names = dict.fromkeys([*(name + kind for name in SEGMENTS for kind in ("", SHUFFLED)), *ARMS, *PUBLISHED])
+    slides = {part: list(labels.loc[labels["split"] == part, "slide_id"]) for part in ("val", "test")}
+    names = [*(name + kind for name in SEGMENTS for kind in ("", SHUFFLED)), GRID, NONE]
     measured = {arm: measure(work, arm, slides) for arm in names}
     arms = {name: arm for name, arm in measured.items() if arm is not None}
-    planned = {name: arm.of(SEEDS) for name, arm in arms.items()}
     text: dict[str, Any] = {
-        "consistency": MODEL.consistency_weight,
         "least": labels["patches"].min(),
         "most": labels["patches"].max(),
         "least_seeds": LEAST_SEEDS,
-        "n": len(pairs(planned)) * len(METRICS),
-        "table": metrics_table(planned),
-        "differences": difference_table(planned, pairs(planned)),
+        "n": len(pairs(arms)) * len(METRICS),
+        "candidate": title(CANDIDATE),
+        "rival": title(RIVAL),
+        "decision": decision(arms),
+        "table": metrics_table(arms),
+        "differences": difference_table(arms, pairs(arms)),
         "by_seed": by_seed(arms),
-        "more": more_seeds(arms),
-        "failed": FAILED,
-        "without": without_failed(arms),
         "share": f"{labels.loc[labels['split'] == 'test'].query('tumour_share > 0')['tumour_share'].mean():.2f}",
     }
     return wrapped(SEGMENTS_TABLE.format(**text))
-
-
-def more_seeds(arms: Mapping[str, Arm]) -> str:
-    """Tables of all seeds that the true segments of one code share, with the shuffled ones that have them too."""
-    known = [set(arms[name].validation) if name in arms else set() for name in _ONE_CODE]
-    shared = sorted(set.intersection(*known))
-    if set(shared) <= set(SEEDS):
-        return "None yet."
-    own = [(name, name + SHUFFLED) for name in _ONE_CODE]
-    whole = [name for pair in own for name in pair if name in arms and set(shared) <= set(arms[name].validation)]
-    chosen = {name: arms[name].of(shared) for name in whole}
-    two = [*combinations(reversed(_ONE_CODE), 2), *(pair for pair in own if pair[1] in chosen)]
-    return f"{metrics_table(chosen)}\n\n{difference_table(chosen, two)}"
-
-
-def without_failed(arms: Mapping[str, Arm]) -> str:
-    """Slide AUC of today's default against the published segments, without the seed that failed."""
-    if not {AGAIN, "stain-regions-64"} <= set(arms):
-        return "unknown"
-    one, other = (arms[name].of(set(arms[name].validation) - {FAILED}) for name in ("stain-regions-64", AGAIN))
-    return difference(one, other, METRICS[0])
 
 
 def metrics_table(arms: Mapping[str, Arm]) -> str:
@@ -183,9 +180,12 @@ def metrics_table(arms: Mapping[str, Arm]) -> str:
 
 
 def difference_table(arms: Mapping[str, Arm], chosen: Sequence[tuple[str, str]]) -> str:
-    """Paired differences of every metric."""
+    """Paired differences of every metric on the test slides."""
     rows = [
-        [f"{title(one)} − {title(other)}", *(difference(arms[one], arms[other], metric) for metric in METRICS)]
+        [
+            f"{title(one)} − {title(other)}",
+            *(str(difference(arms[one].metrics, arms[other].metrics, metric)) for metric in METRICS),
+        ]
         for one, other in chosen
     ]
     return markdown(["segments", *METRICS], rows)
@@ -202,13 +202,14 @@ def by_seed(arms: Mapping[str, Arm]) -> str:
 
 
 def _both(arm: Arm, seed: int) -> str:
-    return f"{arm.metrics[seed]['slide AUC'][0]:.2f} ({arm.validation[seed]:.2f})"
+    return f"{arm.metrics[seed]['slide AUC'][0]:.2f} ({arm.validation[seed]['slide AUC'][0]:.2f})"
 
 
 def _row(name: str, arm: Arm) -> list[str]:
     groups = arm.groups
     facts = [f"{groups['groups']:.0f}", f"{groups['patches']:.0f}", f"{groups['purity']:.2f}"]
-    if name == "no groups":
+    if name == NONE:
         facts = ["none"] * 3
+    of_validation = spread([own["slide AUC"][0] for own in arm.validation.values()])
     metrics = [spread([own[metric][0] for own in arm.metrics.values()]) for metric in METRICS]
-    return [title(name), str(len(arm.metrics)), *facts, spread(list(arm.validation.values())), *metrics]
+    return [title(name), str(len(arm.metrics)), *facts, of_validation, *metrics]

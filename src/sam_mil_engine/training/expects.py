@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bag.feature_bag import FeatureBag
 from ..errors import BagError
-from ..segment.parts import OF_SUPERPIXELS
+from ..segment.parts import BEFORE_PARTS
 from ..settings import FORMER_PARTS, SegmentSettings
 
 #: By how much two resolutions may differ that count as one, relative.
@@ -36,7 +36,8 @@ class Expects:
     mpp
         Micrometres per pixel of a patch; the median over the bags.
     superpixels, cuts
-        From how many superpixels, and into how many regions, ``regions`` and ``stain-regions`` were made.
+        From how many superpixels, and into how many regions, segments were merged; None where the segmenter merges
+        none.
     segments_mpp, both_scales
         Resolution at which segments were found in tiles, and whether those of the one image are there too; None
         where segments are those of the one image.
@@ -63,7 +64,7 @@ class Expects:
             If a value has another type, or a number is not positive.
         """
         known = dict(values)
-        if "cuts" not in known and known.get("segmenter") in OF_SUPERPIXELS:
+        if "cuts" not in known and known.get("segmenter") in BEFORE_PARTS:
             known["superpixels"], known["cuts"] = FORMER_PARTS
         found = cls(**{**known, "cuts": None if known.get("cuts") is None else tuple(known["cuts"])})
         for name, value in asdict(found).items():
@@ -77,7 +78,7 @@ class Expects:
         """Read the attributes of one bag."""
         attrs = bag.attrs
         size, segmenter = attrs.get("patch_size"), _text(attrs.get("segmenter"))
-        superpixels, cuts = FORMER_PARTS if segmenter in OF_SUPERPIXELS else (None, None)
+        superpixels, cuts = FORMER_PARTS if segmenter in BEFORE_PARTS else (None, None)
         return cls(
             dim=bag.width,
             encoder=_text(attrs.get("encoder")),

@@ -9,6 +9,7 @@ import pytest
 from sam_mil_engine.models.files import MODELS_VARIABLE
 from sam_mil_engine.prediction.batch import settings_for
 from sam_mil_engine.prediction.segments import automatic_segments, segments_text
+from sam_mil_engine.segment.parts import parts_of
 from sam_mil_engine.settings import FORMER_PARTS, ProcessSettings, SegmentSettings
 from sam_mil_engine.training.checkpoint import load_model
 from sam_mil_engine.training.expects import Expects, common_kind
@@ -49,6 +50,21 @@ def test_what_a_model_folder_says_of_segments_is_read_back():
     assert Expects.parse({"dim": 3, "segmenter": "regions"}).cuts == FORMER_PARTS[1]
     assert Expects.parse({"dim": 3, "segmenter": "vit_b"}).cuts is None
     assert segments_text(finer) == "regions (8, 64 of 800 superpixels)"
+
+
+@pytest.mark.parametrize("segmenter", ["regions", "stain-regions", "tissue-regions", "tissue-sam"])
+def test_the_parts_of_every_embedded_segmenter_are_recorded(segmenter):
+    settings = SegmentSettings(superpixels=300, cuts=(3, 9))
+    assert parts_of(segmenter, settings) == {"superpixels": 300, "cuts": (3, 9)}
+
+
+def test_a_bag_from_before_tells_the_parts_of_those_that_were_there_then(make_bag):
+    told = {}
+    for segmenter in ("regions", "stain-regions", "tissue-regions", "tissue-sam", "vit_b"):
+        bag = make_bag(20, 3)
+        told[segmenter] = Expects.of(replace(bag, attrs={**bag.attrs, "segmenter": segmenter})).cuts
+    former = FORMER_PARTS[1]
+    assert list(told.values()) == [former, former, None, None, None]
 
 
 def test_bags_of_different_cuts_have_no_cuts_in_common(tmp_path):

@@ -36,34 +36,34 @@ def test_purity_is_the_share_of_tumour_around_a_tumour_patch(scripts: tuple[Modu
     assert (facts["groups"], facts["patches"]) == (2, 3)  # sizes 4, 4, 4, 4, 2, 2, 1, 1
 
 
+def runs(values: dict[int, float], metric: str = "slide AUC") -> dict[int, dict[str, np.ndarray]]:
+    return {seed: {metric: np.full(50, value)} for seed, value in values.items()}
+
+
 def test_differences_are_of_the_seeds_that_both_have(scripts: tuple[ModuleType, ModuleType]) -> None:
     _, table = scripts
-
-    def arm(values: dict[int, float]) -> object:
-        metrics = {seed: {"slide AUC": np.full(50, value)} for seed, value in values.items()}
-        return table.Arm({}, {}, metrics)
-
-    better = arm({1: 0.9, 2: 0.8, 3: 0.85, 7: 0.1})
-    same = arm({1: 0.7, 2: 0.6, 3: 0.65})
-    assert table.difference(better, same, "slide AUC") == "**+0.200** (+0.200 to +0.200), 3 of 3"
-    mixed = table.difference(better, arm({1: 0.7, 2: 0.9, 3: 0.8}), "slide AUC")
+    better, same = runs({1: 0.9, 2: 0.8, 3: 0.85, 7: 0.1}), runs({1: 0.7, 2: 0.6, 3: 0.65})
+    assert str(table.difference(better, same, "slide AUC")) == "**+0.200** (+0.200 to +0.200), 3 of 3"
+    mixed = str(table.difference(better, runs({1: 0.7, 2: 0.9, 3: 0.8}), "slide AUC"))
     assert re.fullmatch(r"\+0\.050 \(-\S+ to \+\S+\), 2 of 3", mixed)
-    assert table.difference(better, arm({1: 0.7}), "slide AUC") == "+0.200 (+0.200 to +0.200), 1 of 1"
+    assert str(table.difference(better, runs({1: 0.7}), "slide AUC")) == "+0.200 (+0.200 to +0.200), 1 of 1"
 
 
-def test_more_seeds_are_those_that_all_true_segments_have(scripts: tuple[ModuleType, ModuleType]) -> None:
+@pytest.mark.parametrize(
+    ("patch", "verdict"), [(0.8, "may be the default"), (0.7, "it does not become the default")]
+)
+def test_the_validation_slides_decide(scripts: tuple[ModuleType, ModuleType], patch: float, verdict: str) -> None:
     _, table = scripts
 
-    def arm(seeds: range) -> object:
-        facts = {"groups": 40, "patches": 9, "purity": 0.5}
-        metrics = {seed: dict.fromkeys(table.METRICS, np.full(50, 0.8)) for seed in seeds}
-        return table.Arm(facts, dict.fromkeys(seeds, 0.9), metrics)
+    def arm(slide: float, patch: float, test: float) -> object:
+        validation = {
+            seed: {"slide AUC": np.full(50, slide), "patch AUC": np.full(50, patch)} for seed in (1, 2, 3)
+        }
+        return table.Arm({}, validation, runs({1: test, 2: test, 3: test}))
 
-    arms = {"regions-32": arm(range(1, 8)), "again": arm(range(1, 7)), "regions-32-shuffled": arm(range(1, 6))}
-    assert table.more_seeds(arms) == "None yet."
-    text = table.more_seeds({**arms, "stain-regions-64": arm(range(1, 9))})
-    assert text.count("| 6 | 40 | 9 | 0.50 | 0.900 ± 0.000 |") == 3
-    assert "shuffled" not in text
+    text = table.decision({table.CANDIDATE: arm(0.9, patch, 0.1), table.RIVAL: arm(0.9, 0.75, 0.9)})
+    assert text.endswith(f"{verdict}.")
+    assert "`tissue-regions` 8 to 64 of 800 − `stain-regions` 8 to 64 of 800: slide AUC +0.000" in text
 
 
 def test_runs_of_an_arm_are_not_those_of_its_shuffled_one(
