@@ -4,7 +4,7 @@
 
 WORK_FOLDER is that of `compose.py`; its files stay as they are. Bags and runs go into WORK_FOLDER/segments.
 Finished bags are kept, a run goes on at its last full epoch, and further seeds are added to those that are there.
-With ``--table`` every finished run is measured on the validation slides and on the test slides, and the table written.
+With ``--table`` every finished run is measured on validation and test slides, and the table written.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sam_mil_engine.training.loop import train
 
 #: The arm of the bags that `compose.py` makes.
 COMPOSED = "stain-regions-32"
-#: Arm -> its segments: the first default of all, those of `compose.py`, and each embedded segmenter as it is by default.
+#: Arm -> its segments: the first default of all, those of `compose.py`, and embedded segmenters as by default.
 SEGMENTS: dict[str, SegmentSettings] = {
     "regions-32": SegmentSettings(segmenter="regions", superpixels=FORMER_PARTS[0], cuts=FORMER_PARTS[1]),
     COMPOSED: PROCESS.segments,
