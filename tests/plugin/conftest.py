@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -46,6 +47,19 @@ class PatientBot(QtBot):
 def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
     """Stand in for pytest-qt's own fixture, which closes what is registered after the test all the same."""
     return PatientBot(request)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_garbage_collection() -> None:
+    """Leave what stays for the whole session out of garbage collection.
+
+    napari collects garbage at every removal of a layer and after every viewer; with torch and all tests in memory
+    that would be half of the time of these tests.
+    """
+    for name in ("napari._qt.qt_main_window", "napari.view_layers", "torch", "sklearn.cluster", "skimage.measure"):
+        import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

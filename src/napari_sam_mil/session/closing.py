@@ -23,9 +23,10 @@ def remove_results(viewer_of: Callable[[], Viewer | None], session: SlideSession
     if session.analysis is not session.on_disk:
         unsaved.add("segments")
     left = [layer for kind, layer in session.layers.items() if kind in unsaved and layer in layers]
-    for kind, layer in list(session.layers.items()):
-        if kind not in unsaved and layer in layers:
-            layers.remove(layer)
+    with layers.batched_update():  # napari collects garbage once, not once for each layer
+        for kind, layer in list(session.layers.items()):
+            if kind not in unsaved and layer in layers:
+                layers.remove(layer)
     session.layers.clear()
     if left:
         names = " and ".join(f"'{layer.name}'" for layer in left)

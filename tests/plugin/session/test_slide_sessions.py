@@ -81,7 +81,11 @@ def test_the_results_of_a_slide_go_with_it_and_nothing_is_said_of_them(open_dock
     until(lambda: not dock.stored.jobs.busy, "the prediction")
     viewer.layers.selection = {sessions_of(viewer).current.layer}
     viewer.layers.remove_selected()
+    batches, results = [], len(viewer.layers)
+    viewer.layers.events.begin_batch.connect(lambda _event: batches.append(len(viewer.layers)))
+    viewer.layers.events.end_batch.connect(lambda _event: batches.append(len(viewer.layers)))
     until(lambda: len(viewer.layers) == 0, "the results gone")
+    assert batches == [results, 0], "napari collects garbage once"
     assert not dock.progress_card.isVisible()
     viewer.open(str(tiny_slide), plugin="napari-sam-mil")
     until(lambda: sessions_of(viewer).current is not None, "the other slide")

@@ -143,8 +143,9 @@ class SlidesDock(Dock):
             for layer in own:
                 layer.visible = False
         else:
-            for layer in own:
-                layers.remove(layer)
+            with layers.batched_update():  # napari collects garbage once, not once for each layer
+                for layer in own:
+                    layers.remove(layer)
 
     def _show_hidden(self, session: SlideSession) -> None:
         """Show a hidden slide again, with the same visible layers."""
