@@ -28,6 +28,7 @@ if find_spec("triton") is not None:
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from napari_sam_mil.analysis.model import Analysis
     from napari_sam_mil.widgets.analyze.dock import AnalyzeDock
 
 
@@ -49,15 +50,13 @@ def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
     return PatientBot(request)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick_garbage_collection() -> None:
-    """Leave what stays for the whole session out of garbage collection.
+    """Leave what is in memory when a file of tests begins, above all libraries, out of garbage collection.
 
-    napari collects garbage at every removal of a layer and after every viewer; with torch and all tests in memory
-    that would be half of the time of these tests.
+    napari collects garbage at every removal of a layer and after every viewer, which took half of the time of these
+    tests.
     """
-    for name in ("napari._qt.qt_main_window", "napari.view_layers", "torch", "sklearn.cluster", "skimage.measure"):
-        import_module(name)
     gc.collect()
     gc.freeze()
 
@@ -143,17 +142,32 @@ def open_dock(
     return build
 
 
+@pytest.fixture(scope="session")
+def finished(run_folder: Path, processed: tuple[Path, Path]) -> Analysis:
+    """What *Segment/Classify* finds on the slide of ``processed``."""
+    from napari_sam_mil.analysis.model import Choices
+    from napari_sam_mil.analysis.run import analyse
+    from napari_sam_mil.analysis.source import SlideSource
+    from sam_mil_engine.slide.reader import open_slide
+
+    path, project = processed
+    with open_slide(path) as slide:
+        return analyse(SlideSource(slide).facts, Choices(classifier=str(run_folder), project=project), step="Classify")
+
+
 @pytest.fixture
-def analysed(qtbot, open_dock, processed):
+def analysed(open_dock, processed, finished):
     """A window with an analysed slide, and its session."""
     from napari_sam_mil.session.viewer import sessions_of
 
     slide, project = processed
     viewer, dock = open_dock(slide)
     dock.choices_card.set_project(project)
-    with qtbot.waitSignal(dock.run("Classify").ended):
-        pass
-    return viewer, sessions_of(viewer).current
+    dock.stored.jobs.cancel()
+    sessions = sessions_of(viewer)
+    sessions.show(sessions.current, finished)
+    viewer.layers.selection.active = sessions.current.layers["segments"]
+    return viewer, sessions.current
 
 
 @pytest.fixture
