@@ -13,6 +13,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from compose import PROCESS
@@ -33,11 +34,13 @@ from sam_mil_engine.training.loop import train
 
 #: The arm of the bags that `compose.py` makes.
 COMPOSED = "stain-regions-32"
+_FORMER: dict[str, Any] = {"superpixels": FORMER_PARTS[0], "cuts": FORMER_PARTS[1]}
 #: Arm -> its segments: the first default of all, those of `compose.py`, and embedded segmenters as by default.
 SEGMENTS: dict[str, SegmentSettings] = {
-    "regions-32": SegmentSettings(segmenter="regions", superpixels=FORMER_PARTS[0], cuts=FORMER_PARTS[1]),
+    "regions-32": SegmentSettings(segmenter="regions", **_FORMER),
     COMPOSED: PROCESS.segments,
     "stain-regions-64": SegmentSettings(segmenter="stain-regions"),
+    "tissue-regions-32": SegmentSettings(segmenter="tissue-regions", **_FORMER),
     "tissue-regions-64": SegmentSettings(segmenter="tissue-regions"),
     "tissue-sam": SegmentSettings(segmenter="tissue-sam"),
 }
