@@ -18,7 +18,7 @@ from sam_mil_engine.slide.containers import UNREAD
 from sam_mil_engine.slide.finding import EXTENSIONS, IMAGE_EXTENSIONS
 from zarr_slides import write_zarr
 
-RESULTS = ["finished", "tissue", "segments (stain-regions)"]
+RESULTS = ["finished", "tissue", "segments (tissue-regions)"]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sam_mil_engine.errors import DataError, ProjectError
 from sam_mil_engine.mil.score_files import read_scores, save_scores
 
 LEFT = Qt.MouseButton.LeftButton
-NAMES = ["finished", "tissue", "segments (stain-regions)", "attention", "tumour probability", "evidence"]
+NAMES = ["finished", "tissue", "segments (tissue-regions)", "attention", "tumour probability", "evidence"]
 
 
 @pytest.fixture

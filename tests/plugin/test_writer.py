@@ -34,7 +34,7 @@ def test_tissue_saved_as_geojson_comes_back_in_slide_pixels(analysed, tmp_path):
 def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_path):
     viewer, session = analysed
     path = tmp_path / "segments.geojson"
-    viewer.layers["segments (stain-regions)"].save(str(path), plugin="napari-sam-mil")
+    viewer.layers["segments (tissue-regions)"].save(str(path), plugin="napari-sam-mil")
     segments = session.analysis.processed.segments
     back = read_annotations(path, info=SlidePlace())
     assert len(back) == len(segments)
@@ -47,7 +47,7 @@ def test_segments_saved_as_geojson_keep_their_masks_and_scores(analysed, tmp_pat
 def test_segments_saved_as_csv_hold_the_table(analysed, tmp_path):
     viewer, session = analysed
     path = tmp_path / "segments.csv"
-    viewer.layers["segments (stain-regions)"].save(str(path), plugin="napari-sam-mil")
+    viewer.layers["segments (tissue-regions)"].save(str(path), plugin="napari-sam-mil")
     rows = read_csv(path)
     assert len(rows) == len(session.analysis.processed.segments)
     assert float(rows[0]["area (µm²)"]) > 0

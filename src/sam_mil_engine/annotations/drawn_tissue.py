@@ -205,3 +205,27 @@ def of_classes(annotations: Iterable[Annotation], classes: Sequence[str]) -> lis
     """Return the annotations of some classes; case does not count."""
     wanted = {name.casefold() for name in classes}
     return [one for one in annotations if (one.classification or "").casefold() in wanted]
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the classes of the outlines in a folder, in alphabetical order; case does not count.
+
+    Files that cannot be read are left out here: whoever uses the outlines of such a slide gets the error.
+
+    Raises
+    ------
+    AnnotationError
+        If the folder cannot be read.
+    """
+    found: dict[str, str] = {}
+    for path in tissue_files(folder).values():
+        if path.suffix.lower() in MASK_ENDINGS:
+            continue
+        try:
+            annotations = read_annotations(path)
+        except AnnotationError:
+            continue
+        for one in annotations:
+            if one.classification:
+                found.setdefault(one.classification.casefold(), one.classification)
+    return tuple(found[key] for key in sorted(found))

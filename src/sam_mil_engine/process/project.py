@@ -28,8 +28,8 @@ from .results import ProcessRow
 #: Columns that every ``process.csv`` has; the others may be empty or missing.
 _FULL_HINT = "Close other programs, or process fewer slides at once; the next run continues where this one stopped"
 _NEEDED = ("slide_id", "path", "state")
-#: Of ``settings.json``. Files without a number were written while ``auto`` could mean ``regions``.
-SETTINGS_FORMAT = 2
+#: Of ``settings.json``; it says what ``auto`` meant without a SAM (:mod:`~sam_mil_engine.process.recorded`).
+SETTINGS_FORMAT = 3
 #: Endings of the files of a project; the name of one slide may begin with that of another.
 _ENDINGS = r"h5|features\.json|ome\.zarr|geojson|jpg|csv|json"
 

@@ -10,15 +10,15 @@ from ..errors import ProjectError
 from ..models.segmenters import largest_of_metas
 from ..settings import ProcessSettings
 
-#: What ``auto`` meant without a SAM when ``settings.json`` had no format number.
-_FORMER_AUTOMATIC = "regions"
+#: What ``auto`` meant without a SAM in the former formats of ``settings.json``; the first had no number.
+_FORMER_AUTOMATIC = {1: "regions", 2: "stain-regions"}
 
 
 def recorded_settings(project: Path) -> ProcessSettings | None:
     """Return the most recent settings of a project; None where it has none yet.
 
-    ``auto`` of a project from before ``stain-regions`` was the default is read as what it meant then, so that its
-    next slides get the segments of the others.
+    ``auto`` of a project from before a change of the default is read as what it meant then, so that its next slides
+    get the segments of the others.
 
     Raises
     ------
@@ -35,9 +35,10 @@ def recorded_settings(project: Path) -> ProcessSettings | None:
         raise ProjectError(
             f"its settings cannot be read ({error})", where=path, hint="Choose another project folder"
         ) from error
-    if "format" in found or settings.segments.segmenter != "auto":
+    former = _FORMER_AUTOMATIC.get(found.get("format", 1))
+    if former is None or settings.segments.segmenter != "auto":
         return settings
-    meant = settings.segments.model_copy(update={"segmenter": largest_of_metas() or _FORMER_AUTOMATIC})
+    meant = settings.segments.model_copy(update={"segmenter": largest_of_metas() or former})
     return settings.model_copy(update={"segments": meant})
 
 

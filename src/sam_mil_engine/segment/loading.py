@@ -20,11 +20,11 @@ def load_segmenter(
         ``regions``, ``stain-regions`` or ``tissue-regions``; ``tissue-sam``; ``vit_b``, ``vit_l``, ``vit_h``,
         ``medsam``, ``mobile_sam`` or an added name (looked for in the folder of weight files); the path of a
         checkpoint of one of these shapes; one of another package (:mod:`sam_mil_engine.models.registry`); or
-        ``auto``: the largest of Meta's SAMs in that folder, else ``stain-regions``.
+        ``auto``: the largest of Meta's SAMs in that folder, else ``tissue-regions``.
     settings
         Its settings; the name in them is ignored.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``mps``; regions are always found on the CPU.
+        ``auto``, ``cpu``, ``cuda`` or ``mps``; regions are found on the CPU, whatever the device.
 
     Raises
     ------

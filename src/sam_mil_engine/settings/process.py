@@ -19,7 +19,7 @@ PYRAMID_CACHE_BYTES = 512 * 2**20
 #: Slides that are opened, and whose first patches are read, while another one is encoded.
 SLIDES_AHEAD = 1
 #: The segmenter that needs no weights of others: what ``auto`` takes where no SAM is on this computer.
-EMBEDDED_SEGMENTER = "stain-regions"
+EMBEDDED_SEGMENTER = "tissue-regions"
 #: Resolution of fine segments where the user gives none: a structure of 50 µm is 25 px wide.
 FINE_SEGMENTS_MPP = 2.0
 #: Micrometres per pixel that a microscope can mean: 0.02 is finer than light resolves, 600 dpi (42.3) is a printer.

@@ -7,7 +7,7 @@ from typing import Literal
 from ..errors import SettingsError
 from .base import Settings, setting
 from .models import ModelSettings
-from .process import EMBEDDED_SEGMENTER, FORMER_PARTS, ProcessSettings, SegmentSettings, TileSettings
+from .process import FORMER_PARTS, ProcessSettings, SegmentSettings, TileSettings
 
 
 class TrainSettings(Settings):
@@ -169,7 +169,7 @@ class DemoSettings(Settings):
     #: A generated slide has about 100 patches: finer cuts would make a group of every patch.
     process: ProcessSettings = ProcessSettings(
         tiles=TileSettings(patch_size=256, mpp=0.5),
-        segments=SegmentSettings(segmenter=EMBEDDED_SEGMENTER, superpixels=FORMER_PARTS[0], cuts=FORMER_PARTS[1]),
+        segments=SegmentSettings(segmenter="stain-regions", superpixels=FORMER_PARTS[0], cuts=FORMER_PARTS[1]),
     )
     train: TrainSettings = TrainSettings(
         epochs=60, patience=20, min_epochs=30, seed=1, val_fraction=0.25, test_fraction=0.34

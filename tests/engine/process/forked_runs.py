@@ -11,8 +11,8 @@ import select
 import signal
 import subprocess
 import sys
-import time
 import traceback
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from typing import Any, Self
 class ForkedRuns:
     """Starts runs, and ends them.
 
-    One run at a time; ``moment`` is a file that always says which stage the latest one is in.
+    One run at a time; ``moment`` is a file that always says how often the latest one reported, and from which stage.
     """
 
     def __init__(self, moment: Path):
@@ -49,7 +49,7 @@ class ForkedRuns:
 
     def start(self, slides: list[Path], project: Path, settings: Any) -> int:
         """Begin a run; return its process id."""
-        self.moment.write_text("start")
+        self.moment.write_text("0 start")
         work = {
             "slides": [str(path) for path in slides],
             "project": str(project),
@@ -72,21 +72,25 @@ class ForkedRuns:
         """Whether the run ends within so many seconds."""
         return bool(select.select([self._server.stdout], [], [], seconds)[0])
 
-    def begun(self) -> float:
-        """Wait until the first slide is worked on, or the run has ended; return that moment of the clock."""
-        while self.moment.read_text() == "start" and not self.ended(0.001):
-            pass
-        return time.monotonic()
+    def reports(self) -> int:
+        """How often the run has reported so far."""
+        return int(self.moment.read_text().split()[0])
 
-    def kill_after(self, seconds: float, pid: int) -> str | None:
-        """Kill the run if it lasts longer than ``seconds``; return the stage it was in, None where it had ended."""
+    def kill_after(self, reports: int, seconds: float, pid: int) -> str | None:
+        """Kill the run so many seconds after it reported so often.
+
+        Return the stage it was in, None where it had ended.
+        """
+        while self.reports() < reports:
+            if self.ended(0.001):
+                return None
         if self.ended(seconds):
             return None
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:  # it ended in the meantime
             return None
-        return self.moment.read_text().strip()
+        return self.moment.read_text().split()[1]
 
 
 def work_through(work: dict[str, Any]) -> None:
@@ -99,10 +103,11 @@ def work_through(work: dict[str, Any]) -> None:
     use_cheap_models(features=0.005, segments=0.05)
     slides = [Path(path) for path in work["slides"]]
     with open(work["moment"], "r+b", buffering=0) as moment:
+        numbers = count(1)
 
         def note(report: Any) -> None:
             stage = report.message if report.stage == "process" else report.stage
-            os.pwrite(moment.fileno(), stage.ljust(16).encode(), 0)
+            os.pwrite(moment.fileno(), f"{next(numbers)} {stage}".ljust(32).encode(), 0)
 
         settings = ProcessSettings.parse(work["settings"])
         for item in process_slides(slides, work["project"], settings=settings, device="cpu", progress=note):

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +24,11 @@ from sam_mil_engine.settings import STAGES, TileSettings
 from tiny_slides import write_tiny_slide
 
 KILLS = 20
-#: A run is killed within this share of the time that a whole one takes: so twenty kills lie along the whole of it.
+#: A run is killed within this share of the reports of a whole one: so twenty kills lie along the whole of it, on a
+#: slow machine too.
 SHARE = 0.12
+#: And up to so much later, between two reports.
+LATER_S = 0.05
 OTHER = SETTINGS.model_copy(update={"tiles": TileSettings(patch_size=80)})
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
@@ -99,17 +101,15 @@ def test_twenty_kills_and_one_clean_run(quick: Path, slides: list[Path], runs: F
     project, whole = quick / "project", quick / "whole"
     assert runs.run(slides, whole, SETTINGS) == 0
     shutil.rmtree(whole)  # the first run reads what the later ones find in memory
-    runs.start(slides, whole, SETTINGS)
-    begun = runs.begun()
-    assert runs.end() == 0
-    duration = time.monotonic() - begun
+    assert runs.run(slides, whole, SETTINGS) == 0
+    reports = runs.reports()
 
     rng, hits, ended = random.Random(7), Counter[str](), 0
     while hits.total() < KILLS:
         pid = runs.start(slides, project, SETTINGS)
-        if hits.total() % 5:  # each fifth may be hit while it begins
-            runs.begun()
-        stage = runs.kill_after(rng.uniform(0, SHARE * duration), pid)
+        # each fifth may be hit while it begins
+        at_least = 1 if hits.total() % 5 else 0
+        stage = runs.kill_after(rng.randint(at_least, round(SHARE * reports)), rng.uniform(0, LATER_S), pid)
         code = runs.end()
         assert_whole(project)
         if stage is not None:
@@ -137,18 +137,15 @@ def test_kills_while_settings_change(quick: Path, slides: list[Path], runs: Fork
     elsewhere in the file.
     """
     project, whole, slides = quick / "project", quick / "whole", slides[:2]
-    runs.start(slides, whole, OTHER)
-    begun = runs.begun()
-    assert runs.end() == 0
-    duration = time.monotonic() - begun
+    assert runs.run(slides, whole, OTHER) == 0
+    reports = runs.reports()
     assert runs.run(slides, project, SETTINGS) == 0
     old = {slide.stem: values(project / "bags" / f"{slide.stem}.h5") for slide in slides}
     rng = random.Random(3)
     for number in range(8):
         settings = (OTHER, SETTINGS)[number % 2]
         pid = runs.start(slides, project, settings)
-        runs.begun()
-        runs.kill_after(rng.uniform(0, 0.6) * duration, pid)
+        runs.kill_after(rng.randint(1, round(0.6 * reports)), rng.uniform(0, LATER_S), pid)
         runs.end()
         assert_whole(project)
     assert runs.run(slides, project, OTHER) == 0

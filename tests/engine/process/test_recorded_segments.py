@@ -1,4 +1,4 @@
-"""A project that exists goes on with its segments, also one that was made when `auto` meant `regions`."""
+"""A project that exists goes on with its segments, also one that was made when `auto` meant other segments."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def no_sam_here(tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
 
 
-def write_former(folder, segmenter):
+def write_former(folder, segmenter, *, number=None, **parts):
     """Write ``settings.json`` as it was before the default changed."""
-    Project(folder).save_settings(ProcessSettings(segments=SegmentSettings(segmenter=segmenter, **FORMER)), {})
+    segments = SegmentSettings(segmenter=segmenter, **(parts or FORMER))
+    Project(folder).save_settings(ProcessSettings(segments=segments), {})
     path = folder / layout.SETTINGS
     content = json.loads(path.read_text())
-    del content["format"]
-    path.write_text(json.dumps(content))
+    content.pop("format")
+    path.write_text(json.dumps(content if number is None else {**content, "format": number}))
 
 
 def segments_of(asked, folder):
@@ -39,7 +40,7 @@ def segments_of(asked, folder):
 def test_a_new_project_gets_the_default_with_its_finer_cuts(tmp_path):
     found = segments_of({}, tmp_path / "new")
     assert (found.segmenter, found.superpixels, found.cuts) == ("auto", 800, (8, 16, 32, 64))
-    assert EMBEDDED_SEGMENTER == "stain-regions"
+    assert EMBEDDED_SEGMENTER == "tissue-regions"
 
 
 @pytest.mark.parametrize("recorded", ["regions", "auto"])
@@ -49,6 +50,13 @@ def test_a_former_project_keeps_regions_and_their_parts(tmp_path, recorded):
     assert (found.segmenter, found.superpixels, found.cuts) == ("regions", *FORMER_PARTS)
     assert segments_of({"max_side": 512}, tmp_path).cuts == FORMER_PARTS[1]
     assert segments_of({"segmenter": "regions", "cuts": (2,)}, tmp_path).superpixels == FORMER_PARTS[0]
+
+
+@pytest.mark.parametrize(("recorded", "kept"), [("auto", "stain-regions"), ("tissue-sam", "tissue-sam")])
+def test_a_project_from_when_auto_meant_stain_regions_keeps_them(tmp_path, recorded, kept):
+    write_former(tmp_path, recorded, number=2, cuts=(3, 9))
+    found = segments_of({}, tmp_path)
+    assert (found.segmenter, found.cuts) == (kept, (3, 9))
 
 
 def test_another_segmenter_gets_its_own_defaults(tmp_path):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton
 
-from sam_mil_engine.errors import SamMilError, SettingsError
+from sam_mil_engine.annotations.drawn_tissue import class_names
+from sam_mil_engine.errors import AnnotationError, SamMilError, SettingsError
 from sam_mil_engine.settings import ProcessSettings
 
 from ...analysis.model import Choices
 from ...analysis.project_settings import recorded_settings
+from ...background.dock_jobs import DockJobs
 from ..parts import Card, folder_label
+from .class_field import ClassField
 
 _FOLDER_TIP = (
     "Choose the folder with one file of outlines for each slide, named as the slide: GeoJSON as QuPath saves it, or"
@@ -39,20 +43,22 @@ class LimitsCard(Card):
         self.browse = QPushButton("Outlines…")
         self.browse.setToolTip(_FOLDER_TIP)
         self.browse.clicked.connect(self._on_browse)
-        self.only_inside, self.not_inside = QLineEdit(), QLineEdit()
-        self.only_inside.setToolTip(_INSIDE_TIP)
-        self.not_inside.setToolTip(_OUTSIDE_TIP)
+        self.only_inside = ClassField("Only inside", _INSIDE_TIP)
+        self.not_inside = ClassField("Not inside", _OUTSIDE_TIP)
+        self._jobs = DockJobs(self)
+        self._jobs.changed.connect(self._look)
+        self._looked_in: Path | None = None
         row = QHBoxLayout()
         row.addWidget(self._folder, 1)
         row.addWidget(self.browse)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Outlines in", row)
-        form.addRow("Only inside", self.only_inside)
-        form.addRow("Not inside", self.not_inside)
+        for field in (self.only_inside, self.not_inside):
+            form.addRow(field.line.accessibleName(), field)
         self.body.addLayout(form)
         for field in (self.only_inside, self.not_inside):
-            field.textChanged.connect(lambda _text: self.changed.emit())
+            field.changed.connect(self.changed)
         self.set_outlines(None)
 
     def set_outlines(self, folder: Path | None) -> None:
@@ -60,6 +66,7 @@ class LimitsCard(Card):
         self._outlines = folder
         self._folder.setText("No folder" if folder is None else str(folder))
         self._folder.setToolTip("No folder is chosen" if folder is None else str(folder))
+        self._look()
         self.changed.emit()
 
     def show_project(self, project: Path) -> None:
@@ -71,14 +78,14 @@ class LimitsCard(Card):
             recorded = recorded_settings(project)
         except SamMilError:  # whatever is done with this project says so
             recorded = ProcessSettings()
-        self.only_inside.setText(", ".join(recorded.only_inside))
-        self.not_inside.setText(", ".join(recorded.not_inside))
+        self.only_inside.set_classes(recorded.only_inside)
+        self.not_inside.set_classes(recorded.not_inside)
         self.set_outlines(None if recorded.annotations is None else Path(recorded.annotations))
 
     def summary(self) -> str:
         """Summarise the limits: ``only inside Tumour, not inside Pen``; empty where there are none."""
         fields = {"only inside": self.only_inside, "not inside": self.not_inside}
-        said = {words: _classes(field) for words, field in fields.items()}
+        said = {words: field.classes() for words, field in fields.items()}
         return ", ".join(f"{words} {' or '.join(classes)}" for words, classes in said.items() if classes)
 
     def applied_to(self, choices: Choices) -> Choices:
@@ -91,7 +98,7 @@ class LimitsCard(Card):
         ProjectError
             If the settings of the project cannot be read.
         """
-        inside, outside = _classes(self.only_inside), _classes(self.not_inside)
+        inside, outside = self.only_inside.classes(), self.not_inside.classes()
         limited = bool(inside or outside)
         if limited and self._outlines is None:
             raise SettingsError(
@@ -110,6 +117,23 @@ class LimitsCard(Card):
         if folder:
             self.set_outlines(Path(folder))
 
+    def _look(self) -> None:
+        """Offer the classes of the folder, as soon as they were read."""
+        folder = self._outlines
+        if self._jobs.busy or folder == self._looked_in:
+            return
+        self._looked_in = folder
+        self._offer(())
+        if folder is not None:
+            self._jobs.start(lambda _progress: _names_in(folder), doing="Reading the outlines", then=self._offer)
 
-def _classes(field: QLineEdit) -> tuple[str, ...]:
-    return tuple(name for part in field.text().split(",") if (name := part.strip()))
+    def _offer(self, names: Sequence[str]) -> None:
+        for field in (self.only_inside, self.not_inside):
+            field.offer(names if self._outlines == self._looked_in else ())
+
+
+def _names_in(folder: Path) -> tuple[str, ...]:
+    try:
+        return class_names(folder)
+    except AnnotationError:  # the step that needs the outlines says so
+        return ()

@@ -25,7 +25,7 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import TISSUE_PRESETS
 from sam_mil_engine.training.model_folders import bundled_models
 
-NAMES = ["tissue", "segments (stain-regions)", "attention", "tumour probability", "evidence"]
+NAMES = ["tissue", "segments (tissue-regions)", "attention", "tumour probability", "evidence"]
 
 
 def click(qtbot, dock, button):
@@ -57,7 +57,7 @@ def test_segment_classify_puts_every_layer_where_it_belongs(qtbot, open_dock, ti
         np.testing.assert_allclose(covers(by_name[name]), (np.array([first, last]) * 128 - 0.5) * 0.5)
     frame = session.analysis.processed.segments.frame
     corner = (np.asarray(frame.origin_px0)[::-1] - 0.5) * 0.5
-    np.testing.assert_allclose(covers(by_name["segments (stain-regions)"])[0], corner)
+    np.testing.assert_allclose(covers(by_name["segments (tissue-regions)"])[0], corner)
     tissue = np.asarray(by_name["tissue"].extent.world)
     assert (tissue >= whole[0] - 1).all()
     assert (tissue <= whole[1] + 1).all()
@@ -105,7 +105,7 @@ def test_steps_can_be_done_one_by_one(qtbot, open_dock, tiny_slide):
     click(qtbot, dock, dock.steps["Tissue"])
     assert [layer.name for layer in viewer.layers] == ["tiny", "tissue"]
     click(qtbot, dock, dock.steps["Segment"])
-    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue", "segments (stain-regions)"]
+    assert [layer.name for layer in viewer.layers] == ["tiny", "tissue", "segments (tissue-regions)"]
     click(qtbot, dock, dock.steps["Features"])
     assert sessions_of(viewer).current.analysis.processed.bag is not None
     click(qtbot, dock, dock.steps["Classify"])
@@ -230,7 +230,7 @@ def test_a_slide_without_mpp_gets_its_segments_is_asked_for_it_and_goes_on(qtbot
     notification_manager.records.clear()
     click(qtbot, dock, dock.button)
     assert notification_manager.records == [], "nothing went wrong"
-    assert [layer.name for layer in viewer.layers] == ["plain", "tissue", "segments (stain-regions)"]
+    assert [layer.name for layer in viewer.layers] == ["plain", "tissue", "segments (tissue-regions)"]
     assert "Waiting for the resolution" in dock.progress_card.heading.text()
     assert dock.slide_card.question.isVisible()
     assert "expects 0.5 µm per pixel" in dock.slide_card.question.text()

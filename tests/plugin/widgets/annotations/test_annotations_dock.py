@@ -51,7 +51,7 @@ def test_loading_shows_blue_outlines_and_the_figures_of_the_engine(outlined):
     assert shown["IoU"] == f"{expected.cover.iou:.2f}"
     assert shown["Patch AUC, probability"] == f"{expected.patches.probability_auc:.3f}"
     assert shown["Patch AUC, attention"] == f"{expected.patches.attention_auc:.3f}"
-    features = viewer.layers["segments (stain-regions)"].features
+    features = viewer.layers["segments (tissue-regions)"].features
     np.testing.assert_allclose(features["purity"], expected.purity, atol=1e-4)
 
 
@@ -68,7 +68,7 @@ def test_the_groups_table_gains_the_columns(outlined):
 
 def test_segments_are_coloured_by_agreement(qtbot, outlined):
     viewer, session, dock, _ = outlined
-    layer = viewer.layers["segments (stain-regions)"]
+    layer = viewer.layers["segments (tissue-regions)"]
     before = np.array([layer.get_color(number) for number in (1, 2)])
     pick(qtbot, dock.agreement.colours, "Purity")
     assert session.colour_by == "purity"

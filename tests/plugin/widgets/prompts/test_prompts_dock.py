@@ -143,7 +143,7 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     qtbot.mouseClick(dock.segments.merge, LEFT)
     qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 1)
     qtbot.mouseClick(rows.viewport(), LEFT, pos=rows.visualItemRect(rows.item(0)).center())
-    assert viewer.layers["segments (stain-regions)"].selected_label == before - 1
+    assert viewer.layers["segments (tissue-regions)"].selected_label == before - 1
     np.testing.assert_array_equal(
         viewer.layers["chosen segment"].data, session.analysis.processed.segments.mask(before - 2)
     )
@@ -152,7 +152,7 @@ def test_segments_are_merged_renamed_and_deleted_in_the_list(qtbot, prompts):
     qtbot.keyClicks(editor, "gland")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: session.analysis.names[-1:] == ("gland",))
-    assert list(viewer.layers["segments (stain-regions)"].features["name"])[-1] == "gland"
+    assert list(viewer.layers["segments (tissue-regions)"].features["name"])[-1] == "gland"
     qtbot.mouseClick(rows.viewport(), LEFT, pos=rows.visualItemRect(rows.item(0)).center())
     qtbot.mouseClick(dock.segments.delete, LEFT)
     qtbot.waitUntil(lambda: len(session.analysis.processed.segments) == before - 2)

@@ -68,7 +68,7 @@ def test_saved_edits_survive_a_restart_and_the_command_line_reads_them(
     back = sessions_of(again).current.analysis
     assert len(back.processed.reused) == 5, "the edited segments count as done"
     assert back.names[-1] == "gland"
-    assert list(again.layers["segments (stain-regions)"].features["name"])[-1] == "gland"
+    assert list(again.layers["segments (tissue-regions)"].features["name"])[-1] == "gland"
     for number in range(before - 2):
         np.testing.assert_array_equal(back.processed.segments.mask(number), edited.processed.segments.mask(number))
     np.testing.assert_allclose(back.scores.probabilities, edited.scores.probabilities, atol=1e-6)

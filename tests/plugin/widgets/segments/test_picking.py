@@ -34,7 +34,7 @@ def test_a_click_in_the_image_chooses_the_row_and_another_the_segment_around_it(
     before = (tuple(camera.center), camera.zoom)
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())
     qtbot.waitUntil(lambda: chosen_segments(dock.table) == [there[0] + 1])
-    assert viewer.layers["segments (stain-regions)"].selected_label == there[0] + 1
+    assert viewer.layers["segments (tissue-regions)"].selected_label == there[0] + 1
     np.testing.assert_array_equal(viewer.layers["chosen segment"].data, segments.mask(there[0]))
     assert (tuple(camera.center), camera.zoom) == before, "what was clicked on is in view already"
     qtbot.mouseClick(canvas, LEFT, pos=canvas.rect().center())

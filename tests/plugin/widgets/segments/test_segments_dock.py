@@ -37,7 +37,7 @@ def test_the_segment_table_sorts_by_number_and_a_click_shows_the_segment(qtbot, 
     qtbot.mouseClick(
         table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(dock.model.index(0, 0)).center()
     )
-    assert viewer.layers["segments (stain-regions)"].selected_label == smallest
+    assert viewer.layers["segments (tissue-regions)"].selected_label == smallest
     x, y, width, height = session.analysis.processed.segments.boxes_raster[smallest - 1]
     middle = session.analysis.processed.segments.frame.to_px0((x + width / 2, y + height / 2))
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (middle[::-1] - 0.5) * 0.5, atol=1e-6)
