@@ -20,7 +20,7 @@ from typing import Any, Self
 class ForkedRuns:
     """Starts runs, and ends them.
 
-    One run at a time; ``moment`` is a file that always says how often the latest one reported, and from which stage.
+    One run at a time; ``moment`` is a file that always says how often the latest one reported, and where.
     """
 
     def __init__(self, moment: Path):
