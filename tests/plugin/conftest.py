@@ -152,7 +152,9 @@ def finished(run_folder: Path, processed: tuple[Path, Path]) -> Analysis:
 
     path, project = processed
     with open_slide(path) as slide:
-        return analyse(SlideSource(slide).facts, Choices(classifier=str(run_folder), project=project), step="Classify")
+        return analyse(
+            SlideSource(slide).facts, Choices(classifier=str(run_folder), project=project), step="Classify"
+        )
 
 
 @pytest.fixture
