@@ -6,7 +6,16 @@ from importlib import import_module
 
 import pytest
 import qtpy
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSpacerItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpacerItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_sam_mil.napari_compat.layout_items import contents_of
 from napari_sam_mil.widgets.dock import focusable
@@ -21,6 +30,7 @@ def filled(qtbot):
     outer.addWidget(QLabel("label"))
     row.addWidget(QPushButton("left"))
     row.addWidget(QPushButton("right"))
+    row.addWidget(QComboBox())  # without entries, it is false in PyQt6
     outer.addLayout(row)
     outer.addStretch(1)
     outer.addSpacerItem(QSpacerItem(1, 1))
@@ -42,23 +52,21 @@ def test_the_parts_come_from_first_to_last_each_time(filled):
     for _ in range(2):
         label, row, form = contents_of(filled.layout())
         assert label.text() == "label"
-        assert [one.text() for one in contents_of(row)] == ["left", "right"]
+        *buttons, choice = contents_of(row)
+        assert [one.text() for one in buttons] == ["left", "right"]
+        assert isinstance(choice, QComboBox)
         assert [one.text() for one in contents_of(form)] == ["name", "first", "other", "second"]
     assert filled.layout().itemAt(0).widget().text() == "label", "others may still ask for the item"
 
 
 def test_the_fields_of_a_dock_are_those_of_its_layouts(filled):
-    assert [one.text() for one in focusable(filled.layout())] == ["left", "right", "first", "second"]
+    left, right, choice, first, second = focusable(filled.layout())
+    assert [one.text() for one in (left, right, first, second)] == ["left", "right", "first", "second"]
+    assert isinstance(choice, QComboBox)
 
 
 @pytest.mark.skipif(not qtpy.PYSIDE6, reason="PyQt6 keeps no item")
-def test_no_item_is_kept_that_qt_may_delete(qtbot):
+def test_no_item_is_kept_that_qt_may_delete(filled):
     before = kept_items()
-    widget = QWidget()
-    qtbot.addWidget(widget)
-    outer, row = QVBoxLayout(widget), QHBoxLayout()
-    row.addWidget(QLabel("label"))
-    outer.addLayout(row)  # PySide6 makes an object for the label's item
-    outer.addWidget(QLabel("another"))
-    assert len(list(focusable(outer))) == 0
+    assert len(list(focusable(filled.layout()))) == 5
     assert kept_items() == before
