@@ -62,7 +62,10 @@ ENGINE_WORDS: dict[str, str] = {
     'say "for the user"': r"\bfor a person\b",
 }
 #: Private names, and tricks that only napari_compat may use.
-PRIVATE = r"_qt_viewer\b|_activate_on_insert|action_manager\._actions|__wrapped__|processEvents|setswitchinterval"
+PRIVATE = (
+    r"_qt_viewer\b|_activate_on_insert|action_manager\._actions|__wrapped__|processEvents|setswitchinterval"
+    r"|\bitemAt\("
+)
 PRIVATE_ROOM = "src/napari_sam_mil/napari_compat/"
 
 

@@ -21,6 +21,7 @@ from ..layers.recolour import colour_segments
 from ..layers.results import FINER, RESULT_KINDS, LayerData, finer_layer
 from ..layers.update import update_layer
 from ..layers.view import sees_all, show_px0, view_px0
+from ..napari_compat.event_filter import filter_events_on_demand
 from ..napari_compat.event_loop import call_later, process_events
 from ..napari_compat.graphics import keep_context
 from ..napari_compat.layer_controls import narrow_layer_controls
@@ -56,6 +57,7 @@ class Sessions:
         #: Whether maps are interpolated between patches; :meth:`refresh` applies it.
         self.smooth = False
         hand_over_calls()
+        filter_events_on_demand(viewer)
         keep_context(viewer)
         narrow_layer_controls(viewer)
         keep_lines_thin(viewer)

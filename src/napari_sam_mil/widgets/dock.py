@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from napari.settings import get_settings
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QLayout, QScrollArea, QWidget
@@ -17,6 +18,7 @@ from ..docks import join_others, to_front
 from ..keys import bind_defaults
 from ..napari_compat.dock_frames import choose_tab, frame_of
 from ..napari_compat.event_loop import call_later
+from ..napari_compat.layout_items import contents_of
 from ..session.viewer import sessions_of
 from ..warning import warn
 
@@ -109,7 +111,8 @@ class Dock(QWidget):
 
     def _on_shortcuts(self, _event: object = None) -> None:
         bind_defaults()  # before the docks show the keys
-        self.keys_changed.emit()
+        if isalive(self):  # with PySide6, a dock outlives its deletion until Python collects garbage
+            self.keys_changed.emit()
 
     def _show_current(self) -> None:
         """Show the current slide."""
@@ -119,14 +122,12 @@ def focusable(layout: QLayout | None) -> Iterator[QWidget]:
     """Yield the widgets of a layout that accept keyboard focus, from top to bottom."""
     if layout is None:
         return
-    for place in range(layout.count()):
-        item = layout.itemAt(place)
-        widget = item.widget()
-        if widget is None:
-            yield from focusable(item.layout())
+    for part in contents_of(layout):
+        if isinstance(part, QLayout):
+            yield from focusable(part)
             continue
-        inner = widget.widget() if isinstance(widget, QScrollArea) else widget
-        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and not isinstance(widget, QScrollArea):
-            yield widget
+        inner = part.widget() if isinstance(part, QScrollArea) else part
+        if part.focusPolicy() & Qt.FocusPolicy.TabFocus and not isinstance(part, QScrollArea):
+            yield part
         elif inner is not None:
             yield from focusable(inner.layout())

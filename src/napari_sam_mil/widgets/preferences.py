@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
+from qtpy.compat import isalive
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -123,6 +124,8 @@ class PreferencesDock(Dock):
                 session.layer.data = levels_of(session.source.slide, self._values)
 
     def _on_napari(self, _event: Any = None) -> None:
+        if not isalive(self):  # with PySide6, a dock outlives its deletion until Python collects garbage
+            return
         for box, on in ((self.slicing, bool(self._napari.async_)), (self.readers, is_slide_reader())):
             with signals_blocked(box):
                 box.setChecked(on)

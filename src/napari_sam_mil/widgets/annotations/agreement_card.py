@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from ...analysis.agreement import list_metrics
 from ...analysis.segment_table import Column
 from ...layers.recolour import scale_of
+from ...napari_compat.layout_items import contents_of
 from ..parts import Card, ColourBar, ShortCombo, clear, text_label
 
 if TYPE_CHECKING:
@@ -97,15 +98,8 @@ class AgreementCard(Card):
 
     def metrics(self) -> dict[str, str]:
         """Return the shown metrics: name -> value."""
-        rows = range(self._form.rowCount())
-        labels = [
-            (
-                self._form.itemAt(row, QFormLayout.ItemRole.LabelRole).widget(),
-                self._form.itemAt(row, QFormLayout.ItemRole.FieldRole).widget(),
-            )
-            for row in rows
-        ]
-        return {name.text(): value.text() for name, value in labels}
+        parts = contents_of(self._form)
+        return {name.text(): value.text() for name, value in zip(parts[::2], parts[1::2], strict=True)}
 
     def show_session(self, session: SlideSession | None) -> None:
         """Show the comparison for a slide."""
