@@ -27,6 +27,8 @@ from sam_mil_engine.settings import SegmentSettings
 _ANYWHERE, POINTS = 2, 16
 #: Thresholds of predicted IoU and stability that are tried.
 _IOUS, _STABILITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7), (0.4, 0.5, 0.6, 0.7, 0.8)
+#: Masks that the thresholds must leave of an image: fewer parts fit outlines badly, whichever they are.
+LEAST_MASKS = 32
 #: Slopes of a line that are allowed: a head that knows nothing becomes nearly constant, none is turned round.
 _SLOPES = (0.1, 2.0)
 
@@ -55,7 +57,7 @@ def calibrate(sam: Sam, examples: Sequence[Example]) -> list[Line]:
 
 
 def thresholds(sam: Sam, examples: Sequence[Example]) -> tuple[SegmentSettings, pd.DataFrame]:
-    """Choose both thresholds: the best harmonic mean of what is found of things and what masks are worth.
+    """Choose both thresholds by :func:`best_pair`, and return the table that it chose from.
 
     One run with the lowest thresholds serves them all: a stricter filter keeps a part of its masks.
     """
@@ -72,8 +74,18 @@ def thresholds(sam: Sam, examples: Sequence[Example]) -> tuple[SegmentSettings, 
             rows.append((least, stability, reached, float(worth[kept].mean()) if len(kept) else np.nan, len(kept)))
     columns = ["predicted IoU", "stability", "best IoU of things", "best IoU of masks", "masks"]
     table = pd.DataFrame(rows, columns=columns).groupby(columns[:2]).mean()
-    harmonic = 2 / (1 / table.iloc[:, 0] + 1 / table.iloc[:, 1])
-    return settings(*harmonic.idxmax()), table
+    return settings(*best_pair(table)), table
+
+
+def best_pair(table: pd.DataFrame) -> tuple[float, float]:
+    """Both thresholds with the best harmonic mean of what is found of things and what masks are worth.
+
+    Of those that leave enough masks, as a few good ones do not divide the tissue; where none does, of the most.
+    """
+    enough = table[table["masks"] >= min(LEAST_MASKS, table["masks"].max())]
+    harmonic = 2 / (1 / enough["best IoU of things"] + 1 / enough["best IoU of masks"])
+    least, stability = harmonic.idxmax()
+    return float(least), float(stability)
 
 
 def _asked(sam: Sam, example: Example) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -2,7 +2,7 @@
 
     .venv/bin/python training/tissue_sam/ship.py WORK FIGURES --data DATA
 
-WORK is that of ``train.py``; FIGURES that of ``evaluate.py``, which was run with ``--weights "tissue-sam 2=..."``.
+WORK is that of ``train.py``; FIGURES that of ``evaluate.py``, which was run with ``--weights "tissue-sam 3=..."``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from decision import NEW, answers_better
+from decision import NEW, VERSION, answers_better
 from evaluate import compare
 from examples import TESTS
 from table import automatic_means, markdown, prompt_means
@@ -40,7 +40,7 @@ def card_text(told: str, automatic: pd.DataFrame, prompted: pd.DataFrame, sha256
 
 def _final(name: str) -> str:
     """Name of a candidate once the new weights ship."""
-    return name.replace(NEW, NAME) if NEW in name else name.replace(NAME, f"{NAME} 1")
+    return name.replace(NEW, NAME) if NEW in name else name.replace(NAME, f"{NAME} {VERSION - 1}")
 
 
 _COMPARED = (
@@ -59,7 +59,7 @@ _HEAD = """\
 A small SAM for tissue: points and boxes become outlines, without a network or a GPU. **Not for diagnosis.**
 """
 _ROWS = (
-    "version | 2",
+    f"version | {VERSION}",
     "model | Meta's `Sam` (Kirillov et al. 2023) around the first stages of EfficientNet-Lite0; prompts also enter"
     " as maps",
     "input | 512 px a side; made for structures of 20 to 300 of these pixels",
@@ -80,9 +80,9 @@ _LIMITS = """\
 ## Limits
 
 Check every outline. A box helps most, then several clicks; with one click the three answers mean a part, an
-object and a region. It was trained briefly, mostly on glands of the colon: tissue of other organs, and images
-of other scales, are outlined worse. On crops of lymph node, a box is outlined no better than by the whole
-box, and three clicks worse than by the weights of version 1. All of its tables:
+object and a region, and on crops of lymph node the choice among them is often wrong. It was trained mostly on
+glands of the colon: tissue of other organs, and images of other scales, are outlined worse. On crops of lymph
+node, a box is outlined no better than by the whole box. All of its tables:
 `training/tissue_sam/evaluation.md`. Meta's SAMs, where they are on the machine, are taken before it.
 """
 

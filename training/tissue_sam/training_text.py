@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from calibrate import POINTS, Line
+from calibrate import LEAST_MASKS, POINTS, Line
 from fitting import IMAGES, Progress
 
 from sam_mil_engine.settings import SegmentSettings
@@ -29,7 +29,10 @@ they were. GlaS, and CAMELYON's crops and slides, were not trained on; PCam's ti
 whether a crop shows a slide of the training's tiles is not known.
 
 Held-out images (EBHI-Seg by patient, BCSS, glomeruli, oral carcinoma, composites of PCam's validation part)
-then calibrated the predicted IoU of the three answers (slope and offset: {moved}) and chose the thresholds:
+then calibrated the predicted IoU of the three answers (slope and offset: {moved}) and chose the thresholds,
+of those that leave at least {
+        LEAST_MASKS
+    } masks of an image (fewer parts fit no outline, and regions do better then):
 {POINTS} x {POINTS} points, no crops, predicted IoU above {grid.pred_iou_thresh:g}, stability at least
 {grid.stability_score_thresh:g}.
 

@@ -25,7 +25,7 @@ def figures(new: tuple[float, float, float, float]) -> pd.DataFrame:
     rows = [
         (name, rival, kind, value)
         for name in SETS
-        for rival, values in (("tissue-sam", [0.5] * 4), ("tissue-sam 2", new))
+        for rival, values in (("tissue-sam", [0.5] * 4), ("tissue-sam 3", new))
         for kind, value in zip(KINDS, values, strict=True)
     ]
     return pd.DataFrame(rows, columns=["set", "rival", "kind", "iou"])
@@ -47,7 +47,7 @@ def test_one_kind_that_is_not_better_keeps_the_old_weights(decision: ModuleType)
 
 def test_a_set_where_they_are_worse_is_weighed_with_the_other(decision: ModuleType) -> None:
     found = figures((0.6, 0.6, 0.6, 0.6))
-    new_boxes = (found["rival"] == "tissue-sam 2") & (found["kind"] == "box")
+    new_boxes = (found["rival"] == "tissue-sam 3") & (found["kind"] == "box")
     found.loc[new_boxes & (found["set"] == SETS[0]), "iou"] = 0.3
     assert not decision.answers_better(found), "0.3 and 0.6 are 0.45 on the mean"
     found.loc[new_boxes & (found["set"] == SETS[1]), "iou"] = 0.8
@@ -58,3 +58,18 @@ def test_without_new_weights_nothing_is_decided(decision: ModuleType) -> None:
     old = figures((0, 0, 0, 0))
     assert decision.decision_text(old[old["rival"] == "tissue-sam"]) == ""
     assert decision.decision_text(pd.DataFrame()) == ""
+
+
+@pytest.mark.parametrize(
+    ("most", "chosen"),
+    [(50.0, (0.3, 0.4)), (20.0, (0.2, 0.4))],
+    ids=["enough masks first", "where none leaves enough, those that leave most"],
+)
+def test_thresholds_that_leave_a_few_good_masks_are_not_taken(most: float, chosen: tuple[float, float]) -> None:
+    with training_scripts("tissue_sam", "calibrate") as (calibrate,):
+        rows = {(0.2, 0.4): (0.58, 0.33, most), (0.3, 0.4): (0.55, 0.40, 0.8 * most), (0.2, 0.8): (0.34, 0.79, 6.0)}
+        table = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["best IoU of things", "best IoU of masks", "masks"]
+        )
+        table.index = pd.MultiIndex.from_tuples(table.index)
+        assert calibrate.best_pair(table) == chosen
