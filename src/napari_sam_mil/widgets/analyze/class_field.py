@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QWidget
 
 _CLASSES_TIP = "Choose among the classes of the outlines in the folder"
@@ -30,6 +30,7 @@ class ClassField(QWidget):
         self.choose.setAccessibleName(f"Classes: {name.lower()}")
         self._menu = QMenu(self)
         self._menu.aboutToShow.connect(self._tick)
+        self._menu.triggered.connect(self._on_choice)
         self.choose.setMenu(self._menu)
         self.setFocusProxy(self.line)
         row = QHBoxLayout(self)
@@ -53,7 +54,6 @@ class ClassField(QWidget):
             action = self._menu.addAction(name.replace("&", "&&"))
             action.setData(name)
             action.setCheckable(True)
-            action.triggered.connect(partial(self._on_choice, name))
         self.choose.setEnabled(bool(names))
         self.choose.setToolTip(_CLASSES_TIP if names else _NO_CLASSES_TIP)
 
@@ -62,6 +62,7 @@ class ClassField(QWidget):
         for action in self._menu.actions():
             action.setChecked(action.data().casefold() in chosen)
 
-    def _on_choice(self, name: str, checked: bool) -> None:
+    def _on_choice(self, action: QAction) -> None:
+        name = str(action.data())
         others = [one for one in self.classes() if one.casefold() != name.casefold()]
-        self.set_classes([*others, name] if checked else others)
+        self.set_classes([*others, name] if action.isChecked() else others)
