@@ -55,7 +55,7 @@ def quick_garbage_collection() -> None:
     """Leave what is in memory when a file of tests begins, above all libraries, out of garbage collection.
 
     napari collects garbage at every removal of a layer and after every viewer, which took half of the time of these
-    tests.
+    tests. A test that asks whether everything is freed begins with ``gc.unfreeze()``.
     """
     gc.collect()
     gc.freeze()

@@ -53,6 +53,7 @@ class LimitsCard(Card):
         row.addWidget(self.browse)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
         form.addRow("Outlines in", row)
         for field in (self.only_inside, self.not_inside):
             form.addRow(field.line.accessibleName(), field)
