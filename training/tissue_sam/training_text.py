@@ -30,9 +30,7 @@ whether a crop shows a slide of the training's tiles is not known.
 
 Held-out images (EBHI-Seg by patient, BCSS, glomeruli, oral carcinoma, composites of PCam's validation part)
 then calibrated the predicted IoU of the three answers (slope and offset: {moved}) and chose the thresholds,
-of those that leave at least {
-        LEAST_MASKS
-    } masks of an image (fewer parts fit no outline, and regions do better then):
+of those that leave at least {LEAST_MASKS} masks of an image (fewer fit no outline, and regions do better then):
 {POINTS} x {POINTS} points, no crops, predicted IoU above {grid.pred_iou_thresh:g}, stability at least
 {grid.stability_score_thresh:g}.
 

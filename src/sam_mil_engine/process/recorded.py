@@ -31,11 +31,11 @@ def recorded_settings(project: Path) -> ProcessSettings | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         settings = ProcessSettings.parse(found["settings"])
+        former = _FORMER_AUTOMATIC.get(found.get("format", 1))
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(
             f"its settings cannot be read ({error})", where=path, hint="Choose another project folder"
         ) from error
-    former = _FORMER_AUTOMATIC.get(found.get("format", 1))
     if former is None or settings.segments.segmenter != "auto":
         return settings
     meant = settings.segments.model_copy(update={"segmenter": largest_of_metas() or former})

@@ -75,6 +75,12 @@ def test_a_damaged_file_is_named(tmp_path):
         recorded_settings(tmp_path)
 
 
+def test_a_format_that_is_no_number_is_named(tmp_path):
+    write_former(tmp_path, "auto", number=[2])
+    with pytest.raises(ProjectError, match=layout.SETTINGS):
+        recorded_settings(tmp_path)
+
+
 def test_a_slide_of_a_former_project_is_not_segmented_again(tmp_path, tiny_slide):
     project, stages = tmp_path / "project", ("tissue", "segments")
     former = ProcessSettings(segments=SegmentSettings(segmenter="regions", **FORMER))
