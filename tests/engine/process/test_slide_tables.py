@@ -65,6 +65,20 @@ def test_a_file_keeps_its_name_and_resolution_in_later_runs(cohort: Path, tmp_pa
     assert (again.slide_id, again.info.mpp) == ("A-2", (0.25, 0.25))
 
 
+def test_a_file_keeps_its_preset_in_later_runs_unless_another_is_set(cohort: Path, tmp_path: Path) -> None:
+    project, path, stages = tmp_path / "p", tmp_path / "scans" / "1.tiff", ("tissue", "tiles")
+    list(process_slides(read_slides_table(cohort), project, settings=SETTINGS, stages=stages, device="cpu"))
+    again = process_slide(path, project, settings=SETTINGS, stages=stages)
+    assert again.reused == stages
+    (again,) = process_slides([path], project, settings=SETTINGS, stages=stages, device="cpu")
+    assert again.result is not None
+    assert again.result.reused == stages
+    assert Project(project).rows()["A-2"].preset == "biopsy"
+    other = process_slide(path, project, settings=with_changes(SETTINGS, {"preset": "tcga"}), stages=stages)
+    assert set(other.seconds) == set(stages)
+    assert Project(project).rows()["A-2"].preset == ""
+
+
 def test_another_resolution_makes_results_again_without_talk_of_another_slide(
     cohort: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
