@@ -99,6 +99,7 @@ def command(
     """
     from ..cluster.slides import process_on_cluster
     from ..devices import cpu_count
+    from ..features.loading import require_known
     from ..models.encoder_defaults import with_encoder_defaults
     from ..process.batch import process_slides
     from ..process.project import Project
@@ -121,6 +122,8 @@ def command(
         config=config,
         assignments=assignments,
     )
+    for name in settings.features.encoders:
+        require_known(name)
     settings, note = with_encoder_defaults(settings)
     if note and not quiet:
         err.print(f"note: {note}; --patch-size and --mpp choose others", markup=False)
