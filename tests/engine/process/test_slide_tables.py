@@ -8,6 +8,7 @@ import pytest
 from cheap_models import SETTINGS, use_cheap_models
 
 from sam_mil_engine.bag import h5
+from sam_mil_engine.bag.names import KnownNames
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project
@@ -107,7 +108,13 @@ def test_the_same_table_gives_labels_and_patients(cohort: Path) -> None:
     assert told == []
 
 
-def test_labels_of_a_table_that_names_files_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("heading", ["path", "wsi_path", "File Path", "file"])
+def test_labels_of_a_table_that_names_files_alone(tmp_path: Path, heading: str) -> None:
     file = tmp_path / "cohort.csv"
-    file.write_text("path,label\nscans/a.svs,1\nb.ome.tiff,0\n", encoding="utf-8")
-    assert list(read_labels(file)["slide_id"]) == ["a", "b"]
+    file.write_text(f"{heading},label\nscans/a.svs,1\nb.ome.tiff,0\n", encoding="utf-8")
+    known = KnownNames(["a", "b"])
+    assert [known.find(name) for name in read_labels(file)["slide_id"]] == ["a", "b"]
+    (tmp_path / "scans").mkdir()
+    for path in ("scans/a.svs", "b.ome.tiff"):
+        (tmp_path / path).touch()
+    assert [one.slide_id for one in read_slides_table(file)] == ["a", "b"]
