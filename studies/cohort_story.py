@@ -158,8 +158,9 @@ def page(
 
 PAGE = """# The cohort of docs/cohorts.md, run as it stands
 
-`python studies/cohort_story.py FOLDER` writes this page: sixteen generated slides of 4,096 x 3,072 px of eight patients
-(four of each class), with the default segmenter, encoder and epochs. Seconds on two cores that were shared with other work.
+`python studies/cohort_story.py FOLDER` writes this page: sixteen generated slides of 4,096 x 3,072 px of eight
+patients (four of each class), with the default segmenter, encoder and epochs. Seconds on two cores that were shared
+with other work.
 
 | command | time |
 |---|---|
@@ -169,7 +170,7 @@ PAGE = """# The cohort of docs/cohorts.md, run as it stands
 |---|---|
 | patches that were encoded | {patches} |
 | the slide with a stroke of blue pen | {pen} |
-| patches that `drop` took from the other slides of the first scanner (0.5 µm), which have no artefact | {first:.1%} |
+| patches that `drop` took from slides without an artefact, first scanner (0.5 µm) | {first:.1%} |
 | the same, second scanner (0.4 µm) | {second:.1%} |
 | the most on one slide | {most:.1%} ({worst}) |
 | tissue of the corrected slide | {corrected} |
@@ -177,9 +178,9 @@ PAGE = """# The cohort of docs/cohorts.md, run as it stands
 | test slides | {tested} of {patients} patients, {right} right, AUC {auc:.3f} |
 | their tumour probability | {scores} |
 
-What this shows: the commands fit together, and slides of one patient stay on one side of the split. What it does not:
-generated tumour is easy, and so few test slides prove nothing about a model. Most of what `drop` took without need is called
-blurred: generated stroma is smooth. Look at a cohort with `mark` first.
+What this shows: the commands fit together, and slides of one patient stay on one side of the split. What it does
+not: generated tumour is easy, and so few test slides prove nothing about a model. Most of what `drop` took without
+need is called blurred: generated stroma is smooth. Look at a cohort with `mark` first.
 """
 
 if __name__ == "__main__":
