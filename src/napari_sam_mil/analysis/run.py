@@ -27,6 +27,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "Tissue": ("tissue",),
     "Segment": ("tissue", "segments"),
     "Features": ("tissue", "tiles", "features"),
+    "Groups": STAGES,
     "Classify": STAGES,
 }
 

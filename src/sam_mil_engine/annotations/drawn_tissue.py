@@ -158,13 +158,8 @@ def tissue_files(folder: Path) -> dict[str, Path]:
     AnnotationError
         If the folder cannot be read.
     """
-    try:
-        files = annotation_files(folder)
-    except OSError as error:
-        raise AnnotationError(
-            f"the folder cannot be read ({error.strerror})", where=folder, hint="Check the path"
-        ) from error
-    files = {name: path for name, path in files.items() if path.suffix.lower() not in _NO_OUTLINES}
+    found = annotation_files(folder)
+    files = {name: path for name, path in found.items() if path.suffix.lower() not in _NO_OUTLINES}
     twins = {name: path.with_suffix(".geojson") for name, path in files.items()}
     return {name: twins[name] if twins[name].is_file() else path for name, path in files.items()}
 

@@ -32,7 +32,7 @@ class Settings(BaseModel):
 
 
 def _said(item: ErrorDetails) -> str:
-    """Return what is wrong, behind the name of the setting; a rule for several settings names them itself."""
+    """Return the name of the setting and what is wrong; a rule for several settings names them itself."""
     what = item["msg"].removeprefix("Value error, ")
     return ": ".join(filter(None, (".".join(map(str, item["loc"])), what)))
 
