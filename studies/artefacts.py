@@ -59,7 +59,8 @@ Drawn artefacts are cleaner than real ones: read the recall as what the rules ca
 Folds are found where they are darker than nearly all tissue of the slide; most drawn folds are missed, above all in
 pale tissue. Blur is found from about 2 µm; the sharpness is that of two scanners. Bleeding may be taken for red
 pen, and pigment for dark spots. Hence the default `keep`: nothing is left out unasked, and nothing is computed for
-it. Look at a cohort with `--artefacts mark` before `--artefacts drop`.
+it. Look at a cohort with `--artefacts mark` before `--artefacts drop`: of fourteen generated slides without any
+artefact, `drop` took 3.0% of the patches, and 9.7% of one of them ([the cohort](cohort_story.md)).
 """
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def measure(slide: Slide) -> dict[str, float]:
     for name, draw in draws.items():
         drawn, mask = draw(image)
         found[name] = share(any_kind(drawn), mask & tissue)
-    fine, _ = slide.read_image(downsample=blur.UM_PER_PIXEL / mpp)
+    fine, _ = blur.read_sharp(slide, max(1.0, blur.UM_PER_PIXEL / mpp))
     cells = tissue_cells(tissue_of(fine, blur.UM_PER_PIXEL))
     for sigma in BLURS_UM:
         soft = cv2.GaussianBlur(fine, (0, 0), sigma / blur.UM_PER_PIXEL)

@@ -59,6 +59,7 @@ def read_side(source: SlideSource, levels: Any, *, progress: ProgressCallback = 
     found = None if source.stored is None else read_stored(source, source.stored)
     if source.stored is None or not isinstance(found, StoredAnalysis):
         return PairSide(source, levels)
+    source.take_resolution(found.analysis.processed.info)
     return PairSide(source, levels, predict_stored(found, source.stored, progress=progress).analysis)
 
 

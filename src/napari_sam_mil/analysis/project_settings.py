@@ -11,12 +11,12 @@ from sam_mil_engine.slide.entry import SlideEntry
 
 
 def recorded_slide(project: Path, path: Path) -> SlideEntry:
-    """Return what a project records of a slide file: its name there and, where it was stated, its resolution."""
+    """Return what a project records of a slide file: its name there, and what was stated about it."""
     from sam_mil_engine.process.project import Project
 
     if not (project / layout.PROCESS_LIST).is_file():
         return SlideEntry.of(path)
-    return Project(project).entries([path])[0]
+    return Project(project).entries([path], settings=ProcessSettings())[0]
 
 
 def recorded_settings(project: Path) -> ProcessSettings:

@@ -57,7 +57,8 @@ class OtherSlide:
 def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | OtherSlide | None:
     """Read tissue, segments and features of a slide; return None if the project has none.
 
-    The fingerprint identifies the slide, since the project may hold a different slide with the same name.
+    The fingerprint identifies the slide, since the project may hold a different slide with the same name. It is
+    also the slide where only the resolution differs, which a project may state: it is in the facts of the result.
 
     This only reads the file. :func:`predict_stored` adds the prediction.
 
@@ -73,9 +74,11 @@ def read_stored(source: SlideSource, stored: StoredResults) -> StoredAnalysis | 
     if not path.is_file():
         return None
     known = h5.read_attributes(path)
-    if known.get("slide_sha") != slide_sha(source.info):
+    facts = (source.info, replace(source.info, mpp=known.get("mpp")))
+    info = next((one for one in facts if known.get("slide_sha") == slide_sha(one)), None)
+    if info is None:
         return OtherSlide(source.info.slide_id, str(known.get("slide_path", "file not recorded")))
-    return StoredAnalysis(with_saved_names(Analysis(read_processed(source, path))))
+    return StoredAnalysis(with_saved_names(Analysis(replace(read_processed(source, path), info=info))))
 
 
 def with_saved_names(analysis: Analysis) -> Analysis:

@@ -27,6 +27,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "Tissue": ("tissue",),
     "Segment": ("tissue", "segments"),
     "Features": ("tissue", "tiles", "features"),
+    "Groups": STAGES,
     "Classify": STAGES,
 }
 
@@ -84,14 +85,15 @@ def analyse(
 
     models = load_candidates(choices.classifier)
     expected = models[0].expects.mpp
-    mpp = source.mpp or recorded_slide(choices.project, source.info.path).mpp
+    slide = recorded_slide(choices.project, source.info.path)
+    mpp = source.mpp or slide.mpp
     asks = expected is not None and mpp is None and "tiles" in STEPS[step]
     if "tiles" in STEPS[step] and not asks:
         models = candidates_for(models, source.info.path, lambda model: _settings(choices, model, source))
     tools = _tools(choices, models[0], source)
     without_mpp = STEPS["Segment"] if tools.segments.mpp is None else STEPS["Tissue"]
     processed = process_slide(
-        source.info.path,
+        slide if choices.preset is None else replace(slide, preset=None),
         choices.project,
         tools=tools,
         stages=without_mpp if asks else STEPS[step],

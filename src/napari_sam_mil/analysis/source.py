@@ -75,6 +75,13 @@ class SlideSource:
         """Whether this slide was opened from a file. Slides of several patients may have the same name."""
         return self.info.path.resolve() == path.resolve()
 
+    def take_resolution(self, info: SlideInfo) -> bool:
+        """Take the resolution that a project states of this slide; return whether it is another one."""
+        if info.mpp is None or info.mpp == self.info.mpp:
+            return False
+        self.slide.state_mpp(info.mpp[0])
+        return True
+
     @property
     def facts(self) -> SlideFacts:
         """The facts of the slide, without the open slide."""

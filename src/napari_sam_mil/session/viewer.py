@@ -6,6 +6,7 @@ Each slide layer has one :class:`SlideSession`, and all docks of a viewer share 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ from .slide import SlideSession
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
+
+    from sam_mil_engine.slide.info import SlideInfo
 
     from ..analysis.finer import FinerMap
     from ..analysis.model import Analysis
@@ -184,13 +187,19 @@ class Sessions:
         self.changed.emit()
 
     def set_mpp(self, session: SlideSession, mpp: float | None) -> None:
-        """Set the micrometres per pixel of a slide whose file does not state them, and place all layers again.
+        """Set the micrometres per pixel of a slide whose file does not state them, and place all layers again."""
+        self._place_again(session, lambda: setattr(session.source, "user_mpp", mpp))
 
-        If the slide is current, the same part of it stays in view.
-        """
+    def take_resolution(self, session: SlideSession, info: SlideInfo) -> None:
+        """Take the resolution that a project states of a slide, and place all layers again if it is another one."""
+        if info.mpp not in (None, session.source.info.mpp):
+            self._place_again(session, lambda: session.source.take_resolution(info))
+
+    def _place_again(self, session: SlideSession, change: Callable[[], object]) -> None:
+        """Change the resolution. If the slide is current, the same part of it stays in view."""
         in_view = view_px0(self.viewer, session.source.place) if session is self._current else None
         before = pixel_size(session.source.place)
-        session.source.user_mpp = mpp
+        change()
         apply_placement(session)
         for kind in set(session.layers) & {*RESULT_KINDS, MEASUREMENTS}:
             # first: while layers have different units, napari warns and ignores the units

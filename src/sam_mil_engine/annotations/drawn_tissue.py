@@ -158,13 +158,8 @@ def tissue_files(folder: Path) -> dict[str, Path]:
     AnnotationError
         If the folder cannot be read.
     """
-    try:
-        files = annotation_files(folder)
-    except OSError as error:
-        raise AnnotationError(
-            f"the folder cannot be read ({error.strerror})", where=folder, hint="Check the path"
-        ) from error
-    files = {name: path for name, path in files.items() if path.suffix.lower() not in _NO_OUTLINES}
+    found = annotation_files(folder)
+    files = {name: path for name, path in found.items() if path.suffix.lower() not in _NO_OUTLINES}
     twins = {name: path.with_suffix(".geojson") for name, path in files.items()}
     return {name: twins[name] if twins[name].is_file() else path for name, path in files.items()}
 
@@ -198,13 +193,20 @@ def read_tissue_file(path: Path, info: SlideInfo) -> TissueRegions:
         area = union_px0(tissue or found)
     if area.is_empty:
         raise AnnotationError("it holds no tissue", where=path, hint="Draw the tissue, or leave this slide out")
+    if not area.intersects(shapely.box(0, 0, *info.size_px0)):
+        width, height = info.size_px0
+        raise AnnotationError(
+            f"its outlines lie outside the slide of {width} x {height} px",
+            where=path,
+            hint="Save the outlines in pixels of the slide in full resolution",
+        )
     return TissueRegions.of(polygons_of(area), method="drawn")
 
 
 def of_classes(annotations: Iterable[Annotation], classes: Sequence[str]) -> list[Annotation]:
-    """Return the annotations of some classes; case does not count."""
-    wanted = {name.casefold() for name in classes}
-    return [one for one in annotations if (one.classification or "").casefold() in wanted]
+    """Return the annotations of some classes; case and spaces at the ends do not count."""
+    wanted = {name.strip().casefold() for name in classes}
+    return [one for one in annotations if (one.classification or "").strip().casefold() in wanted]
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

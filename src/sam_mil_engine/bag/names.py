@@ -6,17 +6,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from os import PathLike
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ..errors import DataError
 from ..slide.finding import EXTENSIONS
 from ..slide.info import LONG_ENDINGS
-from ..tables.cells import nfc
+from ..tables.cells import is_file_name, nfc
 
 #: Endings of the files of slides and of their features, longest first.
 _ENDINGS = (*LONG_ENDINGS, *sorted(EXTENSIONS | {".h5", ".pt"}))
-#: Names of devices on Windows, where no file can be called so, whatever its ending.
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _WHOLE = re.compile(r"(\d+)\.0+")
 
 
@@ -29,13 +27,10 @@ def file_name(slide_id: object, *, where: str | PathLike[str] | None = None) -> 
     Raises
     ------
     DataError
-        If the name is empty, hidden, begins as a formula does, holds a folder, a drive or a control character, or
-        is one that Windows refuses: a device (``CON``), or with a dot or a space at its end.
+        If it cannot (:func:`~sam_mil_engine.tables.cells.is_file_name`).
     """
     name = str(slide_id)
-    bad = not name or name.startswith((".", "=", "+", "-", "@")) or any(sign in name for sign in '/\\:\0"<>|?*')
-    bad = bad or name.endswith((".", " ")) or _RESERVED.fullmatch(name) is not None
-    if bad or not name.isprintable() or PurePath(name).name != name:
+    if not is_file_name(name):
         raise DataError(
             f"the slide's name {name!r} is not a valid file name",
             where=where,

@@ -56,6 +56,8 @@ def outline_settings(
     ------
     SettingsError
         If classes are named and no folder, or the other way round.
+    DataError
+        If there is no such folder.
     """
     if (annotations is None) != (not only_inside and not not_inside):
         raise SettingsError(
@@ -64,6 +66,8 @@ def outline_settings(
         )
     if annotations is None:
         return {}
+    if not annotations.is_dir():
+        raise DataError("there is no such folder", where=annotations, hint="Check the path of --annotations")
     return {
         "annotations": str(annotations.resolve()),
         "only_inside": tuple(only_inside or ()),
@@ -72,7 +76,7 @@ def outline_settings(
 
 
 def with_tissue(entries: Sequence[SlideEntry], tissue: str | None, project: Project) -> list[SlideEntry]:
-    """Give each slide its file of a folder of drawn tissue, where there is one.
+    """Give each slide its file of a folder of drawn tissue, where there is one; it counts before that of a table.
 
     Raises
     ------
@@ -86,16 +90,17 @@ def with_tissue(entries: Sequence[SlideEntry], tissue: str | None, project: Proj
     if tissue == FOUND:
         for entry in entries:
             project.forget_drawn_tissue(entry.slide_id)
-        return list(entries)
+        return [replace(one, tissue=None) for one in entries]
     files = tissue_files(Path(tissue))
-    found = [replace(one, tissue=one.tissue or files.get(one.slide_id)) for one in entries]
-    without = [one.slide_id for one in found if one.tissue is None]
-    if len(without) == len(found):
+    if entries and not any(one.slide_id in files for one in entries):
         raise DataError(
-            f"no slide has a file here; the slides are {listing(without)}",
+            f"no slide has a file here; the slides are {listing(one.slide_id for one in entries)}",
             where=tissue,
             hint="Name the files as the slides, for example SLIDE.geojson or SLIDE.png",
         )
+    found = [replace(one, tissue=files.get(one.slide_id, one.tissue)) for one in entries]
+    names = [one.slide_id for one in found if one.tissue is None]
+    without = [name for name in names if not project.drawn_tissue(name).is_file()]
     if without:
         err.print(f"note: the tissue of {listing(without)} is found, since there is no file", markup=False)
     return found

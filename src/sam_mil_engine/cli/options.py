@@ -214,13 +214,16 @@ def slide_entries(inputs: list[Path], table: Path | None) -> list[SlideEntry | P
         If a folder holds no slide, or the table is wrong.
     """
     from ..slide.table import read_slides_table
+    from .console import err
 
     if (table is None) == (not inputs):
         raise SettingsError(
             "no slides are named" if table is None else "slides are named twice, in a table and beside it",
             hint="Name slide files or folders, or a table with --slides-table FILE.csv",
         )
-    return [*slide_paths(inputs)] if table is None else [*read_slides_table(table)]
+    if table is None:
+        return [*slide_paths(inputs)]
+    return [*read_slides_table(table, progress=lambda report: err.print(f"note: {report.message}", markup=False))]
 
 
 def slide_paths(inputs: list[Path]) -> list[Path]:

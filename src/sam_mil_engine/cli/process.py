@@ -99,6 +99,7 @@ def command(
     """
     from ..cluster.slides import process_on_cluster
     from ..devices import cpu_count
+    from ..features.loading import require_known
     from ..models.encoder_defaults import with_encoder_defaults
     from ..process.batch import process_slides
     from ..process.project import Project
@@ -121,13 +122,15 @@ def command(
         config=config,
         assignments=assignments,
     )
+    for name in settings.features.encoders:
+        require_known(name)
     settings, note = with_encoder_defaults(settings)
     if note and not quiet:
         err.print(f"note: {note}; --patch-size and --mpp choose others", markup=False)
     names = [name.strip() for name in stages.split(",") if name.strip()]
     named, home = slide_entries(slides or [], slides_table), Project(project)
-    entries = home.failed_among(named) if retry_failed else home.entries(named)
-    entries = with_tissue(entries, tissue, home)
+    entries = home.entries(named, settings=settings)
+    entries = with_tissue(home.failed_among(entries) if retry_failed else entries, tissue, home)
     failed = 0
     with progress(quiet=quiet) as report:
         if scheduler is None:
@@ -169,8 +172,5 @@ def command(
         ]
         print_line(f"{len(entries) - failed} of {len(entries)} slides done; bags in {', '.join(map(str, folders))}")
     if failed:
-        inputs = " ".join(map(str, slides or [])) if slides_table is None else f"--slides-table {slides_table}"
-        err.print(
-            f"{failed} failed; to try them again: sam-mil-engine process {inputs} -o {project} --retry-failed"
-        )
+        err.print(f"{failed} failed; to try them again, add --retry-failed to the same command")
         raise typer.Exit(1)

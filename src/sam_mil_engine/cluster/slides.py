@@ -74,7 +74,7 @@ def process_on_cluster(
         If the scheduler does not answer, or no longer; finished slides are saved.
     """
     target, settings = Project(project), with_recorded_segments(settings or ProcessSettings(), project)
-    entries = target.entries(slides)
+    entries = target.entries(slides, settings=settings)
     check_names(entries, stages)
     target.save_settings(settings, versions())
     correct_lost_rows(target)

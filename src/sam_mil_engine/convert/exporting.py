@@ -168,13 +168,17 @@ def export_slides(
     Raises
     ------
     SettingsError
-        If there is no such format, or scores or annotations are given with another one than ``qupath``.
+        If there is no such format, scores or annotations are given with another one than ``qupath``, or their
+        folder does not exist.
     BagError, DataError
         Before anything is written, if the source or a table is not understood.
     """
     if to not in WRITERS:
         raise SettingsError(f"there is no export format {to!r}", hint=f"Choose one of: {', '.join(WRITERS)}")
     writer = WRITERS[to]
+    for given in (scores, annotations):
+        if given is not None and not given.is_dir():
+            raise SettingsError("there is no such folder", where=given, hint="Check the path")
     if to == "qupath":
         writer = partial(qupath.write, scores=scores, annotations=annotations)
     elif scores is not None or annotations is not None:

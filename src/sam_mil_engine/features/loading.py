@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from ..errors import EncoderError
 from ..models.card import ModelCard
 from ..models.registry import build, cards, find, names
+from ..models.suggestions import near_names
 from ..settings import FeatureSettings
 from .encoder import Encoder
 
@@ -54,6 +53,11 @@ def recorded_name(name: str) -> str:
     return name if card is None else card.recorded_name
 
 
+def require_known(name: str) -> None:
+    """Refuse an encoder that does not exist; raises :class:`EncoderError` with names that may be meant."""
+    _find(name)
+
+
 def _find(name: str) -> tuple[ModelCard, str]:
     """Card of an encoder, and the text after the colon that its builder takes."""
     card = find("encoder", name, error=EncoderError)
@@ -65,7 +69,7 @@ def _find(name: str) -> tuple[ModelCard, str]:
         if colon and card is not None and card.takes:
             return card, rest
     listed = cards("encoder")
-    near = get_close_matches(name, [one for card in listed.values() for one in (card.name, *card.aliases)], n=3)
+    near = near_names(name, [one for card in listed.values() for one in (card.name, *card.aliases)])
     suggested = f"Did you mean {', '.join(near)}? " if near else ""
     raise EncoderError(
         f"there is no encoder {name!r}",

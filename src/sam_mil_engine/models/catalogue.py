@@ -12,6 +12,7 @@ from .hub import PREFIX
 from .hub_cards import any_timm_card
 from .registry import BrokenMethod, broken, cards
 from .segmenters import ADDED
+from .suggestions import near_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ def find_entries(name: str) -> list[Entry]:
         listed = catalogue()
         found = [entry for entry in listed if entry.name == name]
         if not found:
-            known = ", ".join(entry.name for entry in listed)
-            raise ModelError(f"there is no model {name!r}", hint=f"Choose one of {known}, or hf:OWNER/NAME")
+            near = near_names(name, [entry.name for entry in listed])
+            suggested = f"Did you mean {', '.join(near)}? " if near else ""
+            hint = f"{suggested}`sam-mil-engine models` lists all of them, besides hf:OWNER/NAME"
+            raise ModelError(f"there is no model {name!r}", hint=hint)
     return found
 
 

@@ -77,10 +77,10 @@ def process_slides(
         had.
     """
     target = Project(project)
-    entries = target.entries(slides)
-    check_names(entries, stages)
     if tools is None:
         tools = Tools(with_recorded_segments(settings or ProcessSettings(), project), device=device)
+    entries = target.entries(slides, settings=tools.settings)
+    check_names(entries, stages)
     wanted = check_stages(stages)
     if ahead is None:
         ahead = slides_ahead(pick_device(tools.device)) if "features" in wanted else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -145,19 +145,26 @@ class Project:
             table = [[lines[name].get(column, "") for column in columns] for name in sorted(lines)]
             atomic_write(self._list, csv_text(columns, table))
 
-    def entries(self, slides: Iterable[str | Path | SlideEntry]) -> list[SlideEntry]:
-        """Return the entry of each slide: of a file that ``process.csv`` knows, with what was stated about it."""
+    def entries(self, slides: Iterable[str | Path | SlideEntry], *, settings: ProcessSettings) -> list[SlideEntry]:
+        """Return the entry of each slide: of a file that ``process.csv`` knows, with what was stated about it.
+
+        A tissue preset that the ``settings`` of the run set counts before one that was stated.
+        """
         known = {row.path: row for row in reversed(self.rows().values())}
-        return [self._entry(SlideEntry.of(slide), known, given=slide) for slide in slides]
+        found = []
+        for slide in slides:
+            entry = SlideEntry.of(slide)
+            row = None if isinstance(slide, SlideEntry) else known.get(str(entry.path.resolve()))
+            if row is not None:
+                preset = None if "preset" in settings.model_fields_set else row.preset or None
+                entry = replace(entry, slide_id=row.slide_id, mpp=row.mpp, preset=preset)
+            found.append(entry)
+        return found
 
-    def _entry(self, entry: SlideEntry, known: Mapping[str, ProcessRow], *, given: object) -> SlideEntry:
-        row = None if isinstance(given, SlideEntry) else known.get(str(entry.path.resolve()))
-        return entry if row is None else replace(entry, slide_id=row.slide_id, mpp=row.mpp)
-
-    def failed_among(self, slides: Sequence[str | Path | SlideEntry]) -> list[SlideEntry]:
+    def failed_among(self, slides: Iterable[SlideEntry]) -> list[SlideEntry]:
         """Return those slides whose line in ``process.csv`` does not say ``done``."""
         rows = self.rows()
-        return [one for one in self.entries(slides) if (row := rows.get(one.slide_id)) and row.state != "done"]
+        return [one for one in slides if (row := rows.get(one.slide_id)) and row.state != "done"]
 
     def save_settings(self, settings: ProcessSettings, versions: Mapping[str, str]) -> None:
         """Write ``settings.json``; earlier settings move to its list ``previous``."""

@@ -86,7 +86,7 @@ def process_slide(
     """
     tools = tools or Tools(with_recorded_segments(settings or ProcessSettings(), project))
     wanted, target = check_stages(stages), Project(project)
-    (entry,) = target.entries([slide])
+    (entry,) = target.entries([slide], settings=tools.settings)
     require_encoders(target, [entry], tools, stages=wanted)
     return finish(run_slide(entry, target, tools=tools, wanted=wanted, progress=progress))
 

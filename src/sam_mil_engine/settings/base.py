@@ -7,6 +7,7 @@ import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from ..errors import SettingsError
 
@@ -27,11 +28,13 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            details = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or cls.__name__}: {item['msg']}"
-                for item in error.errors()
-            )
-            raise SettingsError(details, where=cls.__name__) from error
+            raise SettingsError("; ".join(_said(item) for item in error.errors())) from error
+
+
+def _said(item: ErrorDetails) -> str:
+    """Return the name of the setting and what is wrong; a rule for several settings names them itself."""
+    what = item["msg"].removeprefix("Value error, ")
+    return ": ".join(filter(None, (".".join(map(str, item["loc"])), what)))
 
 
 def key(*parts: object) -> str:

@@ -113,7 +113,8 @@ class TileSettings(Settings):
     @model_validator(mode="after")
     def _steps(self) -> Self:
         if self.overlap >= self.patch_size:
-            raise ValueError("the overlap must be smaller than the patch")
+            size = self.patch_size
+            raise ValueError(f"the overlap of {self.overlap} px must be smaller than the patch of {size} px")
         return self
 
 

@@ -48,7 +48,7 @@ def blurred(slide: Slide, frame: Frame, smooth: npt.NDArray[np.bool_], *, mpp: f
     for top in np.arange(0, height, step):
         for left in np.arange(0, width, step):
             bounds = (float(left), float(top), float(min(left + step, width)), float(min(top + step, height)))
-            image, inner = slide.read_image(bounds_px0=bounds, downsample=down)
+            image, inner = read_sharp(slide, down, bounds_px0=bounds)
             for row, column in zip(*np.nonzero(blurred_cells(image)), strict=True):
                 corners = inner.to_px0([(column * CELL, row * CELL), ((column + 1) * CELL, (row + 1) * CELL)])
                 (x0, y0), (x1, y1) = np.rint(frame.from_px0(corners)).astype(int).tolist()
@@ -56,6 +56,25 @@ def blurred(slide: Slide, frame: Frame, smooth: npt.NDArray[np.bool_], *, mpp: f
                 if mask[cell].size and smooth[cell].mean() <= _LITTLE:
                     mask[cell] = True
     return mask
+
+
+def read_sharp(
+    slide: Slide, down: float, *, bounds_px0: tuple[float, float, float, float] | None = None
+) -> tuple[UInt8Image, Frame]:
+    """Return an image whose pixels are averages of at least two by two, and the frame it lies in.
+
+    Pixels only a little larger than those of a level of the slide would be soft by themselves: sharp tissue would
+    be taken for blurred.
+    """
+    if down < 2:
+        return slide.read_image(bounds_px0=bounds_px0, downsample=down)
+    fine, frame = slide.read_image(bounds_px0=bounds_px0, downsample=down / 2)
+    rows, columns = (max(1, side // 2) for side in fine.shape[:2])
+    whole = fine[: 2 * rows, : 2 * columns]
+    image = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    (x, y), inner = frame.downsample, np.divide(whole.shape[1::-1], (columns, rows))
+    larger = Frame(origin_px0=frame.origin_px0, downsample=(float(x * inner[0]), float(y * inner[1])))
+    return np.asarray(image, dtype=np.uint8), larger
 
 
 def blurred_cells(image: UInt8Image) -> npt.NDArray[np.bool_]:

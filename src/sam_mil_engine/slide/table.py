@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import DataError, SettingsError
+from ..progress import ProgressCallback, notice, silent
 from ..settings import MPP_RANGE, tissue_preset
-from ..tables.cells import is_formula, is_missing, nfc
-from ..tables.columns import MPP, PATH, PRESET, SLIDE, TISSUE, Role, find_column
+from ..tables.cells import is_file_name, is_missing, listing, nfc
+from ..tables.columns import LABEL, MPP, PATH, PATIENT, PRESET, SLIDE, SPLIT, TISSUE, Role, find_column
 from ..tables.reading import TextTable, read_table
 from .entry import SlideEntry
 from .info import slide_id_of
@@ -22,7 +23,7 @@ T = TypeVar("T")
 _NAMED = 10
 
 
-def read_slides_table(path: str | Path) -> list[SlideEntry]:
+def read_slides_table(path: str | Path, *, progress: ProgressCallback = silent) -> list[SlideEntry]:
     """Read a slide table.
 
     Parameters
@@ -31,6 +32,8 @@ def read_slides_table(path: str | Path) -> list[SlideEntry]:
         A CSV file with the column ``path`` and, where they are needed, ``slide_id``, ``mpp`` (µm per level-0
         pixel), ``preset`` (of the tissue) and ``tissue`` (a file of the tissue). Paths count from the folder of the
         table. Empty cells, ``label``, ``patient_id`` and other columns are passed over.
+    progress
+        Is told which columns are not used, by this command or by ``train``.
 
     Returns
     -------
@@ -40,7 +43,7 @@ def read_slides_table(path: str | Path) -> list[SlideEntry]:
     ------
     DataError
         Naming line, column and what to do, for each wrong cell: a missing file, a slide that is there twice, an
-        impossible resolution, an unknown preset.
+        impossible resolution, an unknown preset, a tissue file that is a folder.
     """
     table = read_table(path, as_written=True)
     column = find_column(table.heading, PATH, where=table.path)
@@ -62,6 +65,9 @@ def read_slides_table(path: str | Path) -> list[SlideEntry]:
         raise DataError(
             "; ".join(reader.problems[:_NAMED]) + (f"; and {more} more" if more > 0 else ""), where=table.path
         )
+    unused = [table.heading[number] for number in reader.unused()]
+    if unused:
+        progress(notice("slides", f"columns that are not used: {listing(unused)}"))
     return entries
 
 
@@ -73,18 +79,35 @@ class _Reader:
     columns: dict[Role, int]
     problems: list[str] = field(default_factory=list)
     lines: dict[str, int] = field(default_factory=dict)
+    files: dict[tuple[Path, Path | None], int] = field(default_factory=dict)
 
     def entry(self, number: int) -> SlideEntry:
-        path = self._file(number, PATH) or Path()
-        slide_id = self._cell(number, SLIDE, nfc) or slide_id_of(path)
+        path = self._file(number, PATH, otherwise="remove the line")
+        slide_id = self._cell(number, SLIDE, nfc) or slide_id_of(path or Path())
+        tissue = self._file(number, TISSUE, otherwise="leave the cell empty")
         self._check_name(number, slide_id)
+        if path is None and is_missing(self.table.rows[number][self.columns[PATH]]):
+            self._problem(number, PATH, "the cell is empty; write the path of the slide")
+        if tissue is not None and tissue.is_dir():
+            self._problem(number, TISSUE, f"{tissue} is a folder; name a file, GeoJSON, PNG or TIFF")
+        if path is not None:
+            self._check_once(number, path, tissue)
         return SlideEntry(
-            path=path,
+            path=path or Path(),
             slide_id=slide_id,
             mpp=self._cell(number, MPP, _resolution),
             preset=self._cell(number, PRESET, _preset),
-            tissue=self._file(number, TISSUE),
+            tissue=tissue,
         )
+
+    def unused(self) -> list[int]:
+        """Return the numbers of the columns that neither this table nor a table of labels gives a meaning."""
+        roles = (SLIDE, LABEL, PATIENT, SPLIT)
+        return [
+            number
+            for number, name in enumerate(self.table.heading)
+            if name and number not in self.columns.values() and not any(role.is_meant_by(name) for role in roles)
+        ]
 
     def _cell(self, number: int, role: Role, convert: Callable[[str], T]) -> T | None:
         """Return a cell's value; None where it is empty, there is no such column, or it is wrong."""
@@ -98,32 +121,39 @@ class _Reader:
             self._problem(number, role, str(error))
             return None
 
-    def _file(self, number: int, role: Role) -> Path | None:
+    def _file(self, number: int, role: Role, *, otherwise: str) -> Path | None:
         def existing(text: str) -> Path:
             found = self.table.path.parent / os.path.expanduser(text)  # what makes no path is left as it is
             if not os.path.exists(found):
-                raise ValueError(f"there is no file {found}; correct the path, or remove the line")
+                raise ValueError(f"there is no file {found}; correct the path, or {otherwise}")
             return found
 
-        file = self._cell(number, role, existing)
-        if role is PATH and is_missing(self.table.rows[number][self.columns[role]]):
-            self._problem(number, role, "the cell is empty; write the path of the slide")
-        return file
+        return self._cell(number, role, existing)
 
     def _check_name(self, number: int, slide_id: str) -> None:
         if not slide_id:
             return  # the path is wrong, which is said already
         role = SLIDE if SLIDE in self.columns else PATH
-        if is_formula(slide_id) or any(sign in slide_id for sign in '/\\:*?"<>|') or slide_id.startswith("."):
+        if not is_file_name(slide_id):
             self._problem(
                 number, role, f"{slide_id!r} cannot name files; use letters, digits, spaces, - and _ instead"
             )
-        first = self.lines.setdefault(slide_id, self.table.lines[number])
+        first = self.lines.setdefault(slide_id.casefold(), self.table.lines[number])
         if first != self.table.lines[number]:
             self._problem(
                 number,
                 role,
                 f"{slide_id!r} is in line {first} too; give each slide a slide_id of its own",
+            )
+
+    def _check_once(self, number: int, path: Path, tissue: Path | None) -> None:
+        """Refuse a file under two names: one slide would count twice. Pieces that differ in tissue are two."""
+        first = self.files.setdefault((path.resolve(), tissue), self.table.lines[number])
+        if first != self.table.lines[number]:
+            self._problem(
+                number,
+                PATH,
+                f"the file is in line {first} too; remove one line, or give each its tissue",
             )
 
     def _problem(self, number: int, role: Role, what: str) -> None:

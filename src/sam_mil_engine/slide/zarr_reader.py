@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from .info import SlideInfo
 from .levels import Size, usable_levels
 from .multiscales import Multiscale, find_image, require_brightfield
 from .tile_cache import TileCache
-from .zarr_store import is_zarr, open_group
+from .zarr_store import ZARR_ENDINGS, is_zarr, open_group
 
 
 class ZarrReader:
@@ -136,8 +137,15 @@ def open_with_zarr(path: Path) -> ZarrReader | None:
     Raises
     ------
     SlideError
-        If it holds no brightfield image (a label image, fluorescence, a plate), or its metadata is damaged.
+        If it holds no brightfield image (a label image, fluorescence, a plate), or its metadata or its ZIP file is
+        damaged.
     """
+    if path.is_file() and path.name.lower().endswith(ZARR_ENDINGS) and not zipfile.is_zipfile(path):
+        raise SlideError(
+            "the ZIP file of this OME-Zarr is damaged: it lacks the list of its files",
+            where=path,
+            hint="It may be truncated: compare its size with the source and copy it again",
+        )
     return ZarrReader(path) if is_zarr(path) else None
 
 

@@ -16,6 +16,10 @@ _MISSING = frozenset(
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PLAIN_NUMBER = re.compile(r"([+-]?)0*(\d+)(\.\d*)?")
+#: Names of devices on Windows, where no file can be called so, whatever its ending.
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+#: Bytes of a name; file systems allow 255, and endings follow.
+_LONGEST_NAME = 200
 _BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")
 
 
@@ -40,6 +44,17 @@ def is_number(text: str) -> bool:
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet would run the cell as a formula; numbers such as -1 are none."""
     return text.startswith(_FORMULA_STARTS) and not is_number(text)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file of one folder can be called so, on every system.
+
+    Not if the name is empty, hidden or too long, begins as a formula does, holds a folder, a drive or a control
+    character, or is one that Windows refuses: a device (``CON``), or with a dot or a space at its end.
+    """
+    bad = not name or name.startswith((".", "=", "+", "-", "@")) or name.endswith((".", " "))
+    bad = bad or any(sign in name for sign in '/\\:"<>|?*') or not name.isprintable()
+    return not bad and _RESERVED.fullmatch(name) is None and len(name.encode()) <= _LONGEST_NAME
 
 
 def quoted(text: str) -> str:

@@ -184,9 +184,10 @@ def _with_slide_ids(text: TextTable, asked: str | None) -> TextTable:
     if path is None:
         return text
     slide = find_column(text.heading, SLIDE, taken=[path], where=text.path)
+    if slide is None and SLIDE.is_meant_by(text.heading[path]):  # such as file: names of slides, or files
+        rows = ((*row[:path], Path(row[path]).name, *row[path + 1 :]) for row in text.rows)
+        return replace(text, rows=tuple(rows))
     if slide is None:
-        if text.heading[path] != PATH.name:
-            return text
         slide, text = (
             len(text.heading),
             replace(text, heading=(*text.heading, SLIDE.name), rows=tuple((*row, "") for row in text.rows)),

@@ -53,6 +53,17 @@ def test_outlines_of_the_class_tissue_are_the_tissue_else_all(tmp_path: Path) ->
     assert tissue_area(read_tissue_file(none, INFO)).area == RING.area + other.area
 
 
+def test_spaces_at_the_ends_of_a_class_do_not_count(tmp_path: Path) -> None:
+    outlines = geojson(tmp_path / "a.geojson", (" Tissue ", RING), ("Tumor", shapely.box(0, 0, 9, 9)))
+    assert tissue_area(read_tissue_file(outlines, INFO)).equals(RING)
+
+
+def test_outlines_outside_the_slide_are_refused(tmp_path: Path) -> None:
+    outlines = geojson(tmp_path / "a.geojson", (None, shapely.box(5000, 0, 6000, 900)))
+    with pytest.raises(AnnotationError, match="its outlines lie outside the slide of 4000 x 2000 px"):
+        read_tissue_file(outlines, INFO)
+
+
 @pytest.mark.parametrize("ending", ["png", "tif"])
 @pytest.mark.parametrize("kind", ["8 bit", "16 bit", "colour"])
 def test_a_mask_of_any_size_is_read_along_its_pixels(tmp_path: Path, ending: str, kind: str) -> None:

@@ -314,3 +314,10 @@ def test_help_of_the_command_has_an_example_and_loads_nothing_heavy(name: str) -
     assert f"sam-mil-engine {name}" in result.stdout
     loaded = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
     assert not loaded & {"torch", "h5py", "openslide", "pandas", "cv2"}
+
+
+@pytest.mark.parametrize("option", ["--scores", "--annotations"])
+def test_a_folder_for_qupath_that_does_not_exist_is_said(tmp_path: Path, option: str) -> None:
+    done = run("export", tmp_path / "p", "--to", "qupath", option, tmp_path / "none", "-o", tmp_path / "q", code=2)
+    assert f"{tmp_path / 'none'}: there is no such folder" in done.stderr
+    assert not (tmp_path / "q").exists()

@@ -67,3 +67,17 @@ def test_every_setting_is_listed_with_what_it_means() -> None:
     assert all(one["meaning"].endswith(".") for one in (*listed["processing"], *listed["training"]))
     nothing = run("settings", "--json", "no-such", code=2)
     assert "no setting contains 'no-such'" in nothing.stderr
+
+
+def test_an_unknown_encoder_is_refused_whatever_the_stages(tiny_slide: Path, tmp_path: Path) -> None:
+    done = run(
+        "process", tiny_slide, "-o", tmp_path / "p", "--encoder", "UNI2-h", "--stages", "tissue,tiles", code=2
+    )
+    assert "there is no encoder 'UNI2-h'" in done.stderr
+    assert "Did you mean uni2-h" in done.stderr
+
+
+def test_a_rule_for_two_settings_says_both(tiny_slide: Path, tmp_path: Path) -> None:
+    words = ("--patch-size", "64", "--overlap", "64")
+    done = run("process", tiny_slide, "-o", tmp_path / "p", *words, code=2)
+    assert "error: the overlap of 64 px must be smaller than the patch of 64 px" in done.stderr

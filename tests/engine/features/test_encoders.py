@@ -235,9 +235,18 @@ def test_unknown_encoders(name):
         load_encoder(name)
 
 
-def test_a_misspelt_name_gets_suggestions():
-    with pytest.raises(EncoderError, match=r"Did you mean uni2-h, uni\?"):
-        load_encoder("uni2h")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("uni2h", "uni2-h, uni"),
+        ("UNI2-h", "uni2-h, uni"),
+        ("Kaiko", "kaiko-vits16, .*kaiko-vitl14"),
+        ("lunit", "lunit-vits8.*"),
+    ],
+)
+def test_a_misspelt_name_gets_suggestions(name, meant):
+    with pytest.raises(EncoderError, match=rf"Did you mean {meant}\?"):
+        load_encoder(name)
 
 
 def test_unknown_timm_models_get_suggestions():

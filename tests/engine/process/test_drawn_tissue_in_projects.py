@@ -131,3 +131,30 @@ def test_the_commands(
     assert "no slide has a file here; the slides are tiny, other" in " ".join(capsys.readouterr().err.split())
     assert command(monkeypatch, *common, "--only-inside", "ROI") == 2
     assert "--annotations and a class belong together" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_of_corrected_tissue_counts_before_the_table(
+    tiny_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, table = tmp_path / "p", tmp_path / "cohort.csv"
+    first, second = (shapely.box(left, 100, left + 200, 400) for left in (0, 320))
+    for folder, area in (("first", first), ("second", second)):
+        write_geojson(tmp_path / folder / "tiny.geojson", [Annotation("1", None, area)], info=None)
+    table.write_text(f"path,tissue\n{tiny_slide},first/tiny.geojson\n", encoding="utf-8")
+    common = ("--slides-table", table, "-o", project, "--stages", "tissue,tiles", "--patch-size", "64")
+
+    def left() -> float:
+        return float(h5.read_tissue(project / "bags" / "tiny.h5").bounds_px0[0])
+
+    assert command(monkeypatch, *common) == 0
+    assert left() == 0
+    assert command(monkeypatch, *common, "--tissue", tmp_path / "second") == 0
+    assert left() == 320
+    assert command(monkeypatch, *common, "--tissue", "auto") == 0
+    assert h5.read_tissue(project / "bags" / "tiny.h5").method != "drawn"
+    (tmp_path / "empty").mkdir()
+    assert command(monkeypatch, *common, "--tissue", tmp_path / "empty") == 2
+    capsys.readouterr()
+    limits = ("--annotations", tmp_path / "none", "--only-inside", "ROI")
+    assert command(monkeypatch, *common, *limits) == 2
+    assert "there is no such folder" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from sam_mil_engine.process.project import LockedError, Project
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue
+from sam_mil_engine.slide.entry import SlideEntry
 from tiny_slides import write_tiny_slide
 
 
@@ -91,7 +92,7 @@ def test_a_corrupt_tile_in_a_good_slide(tmp_path: Path, monkeypatch: pytest.Monk
     assert "x=384, y=512" in row.error
     assert "copy it again" in row.hint
     assert set(h5.read_stages(tmp_path / "p" / "bags" / "bad.h5")) == {"tissue", "tiles", "segments"}
-    assert [one.path for one in Project(tmp_path / "p").failed_among([good, bad])] == [bad]
+    assert [one.path for one in Project(tmp_path / "p").failed_among(map(SlideEntry.of, (good, bad)))] == [bad]
 
 
 def test_a_slide_without_mpp(tmp_path: Path) -> None:

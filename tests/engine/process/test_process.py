@@ -23,6 +23,7 @@ from sam_mil_engine.process.results import ProcessRow
 from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, TileSettings
+from sam_mil_engine.slide.entry import SlideEntry
 from tiny_slides import write_tiny_slide
 
 SETTINGS = ProcessSettings(tiles=TileSettings(patch_size=64), features=FeatureSettings(block=8, batch_size=8))
@@ -142,7 +143,7 @@ def test_no_tissue_and_one_patch(tmp_path: Path, tools: Tools) -> None:
     }
     assert "no tissue" in rows["blank"].error
     assert "--preset" in rows["blank"].hint
-    assert [one.path for one in Project(tmp_path / "p").failed_among([blank, small])] == [blank]
+    assert [one.path for one in Project(tmp_path / "p").failed_among(map(SlideEntry.of, (blank, small)))] == [blank]
 
 
 def test_two_slides_of_one_name(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from cheap_models import SETTINGS, use_cheap_models
 
 from sam_mil_engine.bag import h5
+from sam_mil_engine.bag.names import KnownNames
 from sam_mil_engine.process.batch import process_slides
 from sam_mil_engine.process.job import Tools
 from sam_mil_engine.process.project import Project
@@ -65,6 +66,20 @@ def test_a_file_keeps_its_name_and_resolution_in_later_runs(cohort: Path, tmp_pa
     assert (again.slide_id, again.info.mpp) == ("A-2", (0.25, 0.25))
 
 
+def test_a_file_keeps_its_preset_in_later_runs_unless_another_is_set(cohort: Path, tmp_path: Path) -> None:
+    project, path, stages = tmp_path / "p", tmp_path / "scans" / "1.tiff", ("tissue", "tiles")
+    list(process_slides(read_slides_table(cohort), project, settings=SETTINGS, stages=stages, device="cpu"))
+    again = process_slide(path, project, settings=SETTINGS, stages=stages)
+    assert again.reused == stages
+    (again,) = process_slides([path], project, settings=SETTINGS, stages=stages, device="cpu")
+    assert again.result is not None
+    assert again.result.reused == stages
+    assert Project(project).rows()["A-2"].preset == "biopsy"
+    other = process_slide(path, project, settings=with_changes(SETTINGS, {"preset": "tcga"}), stages=stages)
+    assert set(other.seconds) == set(stages)
+    assert Project(project).rows()["A-2"].preset == ""
+
+
 def test_another_resolution_makes_results_again_without_talk_of_another_slide(
     cohort: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
@@ -93,7 +108,13 @@ def test_the_same_table_gives_labels_and_patients(cohort: Path) -> None:
     assert told == []
 
 
-def test_labels_of_a_table_that_names_files_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("heading", ["path", "wsi_path", "File Path", "file"])
+def test_labels_of_a_table_that_names_files_alone(tmp_path: Path, heading: str) -> None:
     file = tmp_path / "cohort.csv"
-    file.write_text("path,label\nscans/a.svs,1\nb.ome.tiff,0\n", encoding="utf-8")
-    assert list(read_labels(file)["slide_id"]) == ["a", "b"]
+    file.write_text(f"{heading},label\nscans/a.svs,1\nb.ome.tiff,0\n", encoding="utf-8")
+    known = KnownNames(["a", "b"])
+    assert [known.find(name) for name in read_labels(file)["slide_id"]] == ["a", "b"]
+    (tmp_path / "scans").mkdir()
+    for path in ("scans/a.svs", "b.ome.tiff"):
+        (tmp_path / path).touch()
+    assert [one.slide_id for one in read_slides_table(file)] == ["a", "b"]

@@ -19,7 +19,7 @@ from sam_mil_engine.process.runner import process_slide
 from sam_mil_engine.settings import TileSettings
 from sam_mil_engine.slide.artefact_map import KINDS, ArtefactMap, count_kinds
 from sam_mil_engine.slide.artefacts import find_artefacts, of_image
-from sam_mil_engine.slide.blur import UM_PER_PIXEL, blurred_cells
+from sam_mil_engine.slide.blur import UM_PER_PIXEL, blurred_cells, read_sharp
 from sam_mil_engine.slide.reader import open_slide
 from sam_mil_engine.slide.tile_grid import TileGrid
 from sam_mil_engine.synthetic import make_slide
@@ -81,6 +81,18 @@ def test_blur_is_found_and_glass_is_not_blurred(tissue: Path) -> None:
     cells = spoiling.tissue_cells(spoiling.tissue_of(image, UM_PER_PIXEL))
     assert blurred_cells(soft)[cells].mean() > 0.9
     assert not blurred_cells(np.full_like(image, 244)).any()
+
+
+def test_sharp_tissue_of_a_scanner_between_two_levels_is_not_blurred(tmp_path: Path) -> None:
+    """At 0.4 µm per pixel, 2 µm lie just above the level of 1.6 µm, whose pixels are soft when averaged."""
+    make_slide(tmp_path / "slide.tif", seed=7, tumour=False, mpp=0.4)
+    with open_slide(tmp_path / "slide.tif") as slide:
+        soft, frame = slide.read_image(downsample=UM_PER_PIXEL / 0.4)
+        sharp, finer = read_sharp(slide, UM_PER_PIXEL / 0.4)
+    assert finer.downsample == pytest.approx(frame.downsample, rel=0.01)
+    cells = spoiling.tissue_cells(spoiling.tissue_of(sharp, UM_PER_PIXEL))
+    assert spoiling.share(blurred_cells(sharp), cells) < 0.05
+    assert spoiling.share(blurred_cells(soft), cells) > 0.1
 
 
 def test_a_patch_is_spoilt_where_half_of_it_is() -> None:

@@ -168,6 +168,15 @@ def test_damage_is_one_clear_error(tmp_path, rgb):
         open_slide(tmp_path / "folder.zarr")
 
 
+@pytest.mark.parametrize("name", ["a.ome.zarr.zip", "a.ozx"])
+def test_a_truncated_zip_file_is_named_as_such(tmp_path, rgb, name):
+    path = zipped(write_zarr(tmp_path / "a.ome.zarr", rgb), tmp_path / name)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    with pytest.raises(SlideError, match=r"the ZIP file of this OME-Zarr is damaged.*copy it again"):
+        open_slide(path)
+
+
 def test_the_fingerprint_follows_metadata_and_pixels(tmp_path, rgb):
     def fingerprint(path):
         with open_slide(path) as slide:

@@ -73,6 +73,8 @@ class StoredLookup:
             tell(found.message, "warning")
         elif isinstance(found, StoredAnalysis):
             known = found.analysis.processed.bag is not None
+            if session in self._sessions.all():
+                self._sessions.take_resolution(session, found.analysis.processed.info)
             self._show(session, replace(found, note="Classifying…" if known else ""), before=None)
             self.jobs.start(
                 lambda progress: predict_stored(found, stored, progress=progress),

@@ -144,9 +144,9 @@ class TissueCard(Card):
         elif shown.scores is not None:
             self.changed.emit("Classify")
         else:
-            processed = shown.processed
-            done = {"Features": processed.bag, "Segment": processed.segments}
-            self.changed.emit(next((step for step, result in done.items() if result is not None), "Tissue"))
+            done = (shown.processed.segments is not None, shown.processed.bag is not None)
+            steps = {(True, True): "Groups", (True, False): "Segment", (False, True): "Features"}
+            self.changed.emit(steps.get(done, "Tissue"))
 
 
 def _is_drawn(session: SlideSession) -> bool:

@@ -192,10 +192,13 @@ class SlidesDock(Dock):
         """Return the slide of the list that is shown in a session."""
         if self._collection is None:
             return None
-        for entry in self._collection.entries:
-            if entry.slide_id == session.source.info.slide_id:
-                path = find_slide(entry, places_of(self._collection))
-                if path is not None and session.source.is_file(path):
+        source, places = session.source, places_of(self._collection)
+        name = source.info.slide_id if source.stored is None else source.stored.slide_id
+        # a slide table may name a slide otherwise than its file, and a file more than once
+        for entry in sorted(self._collection.entries, key=lambda one: one.slide_id != name):
+            if entry.slide_id == name or (entry.path is not None and entry.path.name == source.info.path.name):
+                path = find_slide(entry, places)
+                if path is not None and source.is_file(path):
                     return entry
         return None
 

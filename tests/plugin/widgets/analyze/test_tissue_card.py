@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,22 @@ def test_a_corrected_outline_is_used_and_tissue_is_found_again(qtbot, open_dock,
     again = session.analysis.processed
     np.testing.assert_allclose(again.tissue.bounds_px0, found.tissue.bounds_px0)
     assert not card.again.isEnabled()
+
+
+def test_segments_and_features_without_a_prediction_are_both_computed_again(
+    qtbot, open_dock, processed, own_project
+):
+    viewer, dock = open_dock(processed[0])
+    dock.choices_card.set_project(own_project)
+    session, card = sessions_of(viewer).current, dock.tissue_card
+    qtbot.waitUntil(lambda: session.analysis is not None, timeout=60_000)
+    session.analysis = replace(session.analysis, scores=None)
+    card.changed.disconnect()
+    qtbot.mouseClick(dock.fold.line, LEFT)
+    qtbot.mouseClick(card.edit, LEFT)
+    with qtbot.waitSignal(card.changed) as asked:
+        qtbot.mouseClick(card.use, LEFT)
+    assert asked.args == ["Groups"]
 
 
 def test_tissue_can_be_drawn_where_none_was_found(qtbot, open_dock, processed):

@@ -57,6 +57,25 @@ def place(viewer):
     return (*middle_px0(viewer, where), canvas_pixel_px0(viewer, where))
 
 
+@pytest.mark.parametrize("opened", ["from the list", "as a file"])
+def test_slides_that_a_table_names_otherwise_than_their_files(listed, project, tmp_path, opened):
+    viewer, dock = listed
+    lines = (project / "process.csv").read_text(encoding="utf-8").splitlines()
+    renamed = [lines[0], *(f"P-{line}" for line in lines[1:])]
+    (project / "process.csv").write_text("\n".join(renamed) + "\n", encoding="utf-8")
+    if opened == "as a file":
+        viewer.open(str(tmp_path / "a.tiff"), plugin="napari-sam-mil")
+    dock.show_folder(project)
+    if opened == "from the list":
+        key(viewer, NEXT, ALT)
+    assert dock.table.chosen().slide_id == "P-a"
+    assert not dock.beside.isEnabled(), "the selected slide is the open one"
+    viewer.scene.camera.zoom *= 3
+    key(viewer, NEXT, ALT)
+    assert shown(viewer) == ["b"]
+    assert noted(project)["P-a"]["px0_per_pixel"]
+
+
 def test_keys_go_through_the_list_as_it_is_filtered_and_opened_slides_are_seen(listed, project):
     viewer, dock = listed
     key(viewer, NEXT, ALT)
