@@ -16,9 +16,10 @@ from ..settings import ProcessSettings
 from ..slide.info import SlideInfo
 from ..slide.tissue_clip import cut_tissue
 from ..slide.tissue_regions import TissueRegions
+from .finding import annotation_files
 from .masks import tissue_area
 from .model import Annotation, Area, as_area, polygons_of, union_px0
-from .reading import annotation_files, read_annotations
+from .reading import read_annotations
 from .tissue_masks import MASK_ENDINGS, read_tissue_mask
 
 #: Class of tissue in files: where a file has outlines of this class, the others are no tissue.

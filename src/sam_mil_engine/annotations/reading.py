@@ -168,19 +168,3 @@ def _read_json(reader: Reader, data: bytes, plane: tuple[int, int] | None) -> No
         dsa_json.read(reader, content)
     else:
         raise AnnotationError("the JSON is not in a known annotation format", where=reader.path, hint=_KNOWN)
-
-
-def annotation_files(folder: Path) -> dict[str, Path]:
-    """Slide -> annotation file of a folder with one file per slide: ``slide-01.geojson``, ``slide-01.xml.gz``.
-
-    Raises
-    ------
-    AnnotationError
-        If the folder cannot be read.
-    """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        reason = f"the folder cannot be read ({error.strerror})"
-        raise AnnotationError(reason, where=folder, hint="Check the path") from error
-    return {path.name.split(".")[0]: path for path in files} | {path.stem: path for path in files}

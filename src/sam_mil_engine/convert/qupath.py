@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..annotations.finding import annotation_files
 from ..annotations.masks import segment_annotations
 from ..annotations.qupath import ENDING, SlideObjects, segment_measurements, write_for_qupath
-from ..annotations.reading import annotation_files, read_annotations
+from ..annotations.reading import read_annotations
 from ..bag import h5
 from ..bag.foreign import ForeignBag
 from ..bag.names import file_name

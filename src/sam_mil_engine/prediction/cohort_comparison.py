@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..annotations.compare import Comparison, Row
-from ..annotations.reading import annotation_files
+from ..annotations.finding import annotation_files
 from ..bag.h5 import read_attributes
 from ..bag.native import bags_in, name_of_bag
 from ..errors import DataError

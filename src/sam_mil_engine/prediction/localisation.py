@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import layout
+from ..annotations.finding import annotation_files
 from ..annotations.localisation import (
     MapMetric,
     MapOfSlide,
@@ -22,7 +23,7 @@ from ..annotations.localisation import (
 )
 from ..annotations.model import Annotation
 from ..annotations.patches import mostly_inside, patch_inside
-from ..annotations.reading import annotation_files, read_annotations
+from ..annotations.reading import read_annotations
 from ..bag.h5 import read_bag
 from ..bag.place import read_slide_place
 from ..errors import DataError
