@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,15 @@ LIBRARIES = (
     *("skimage.color", "skimage.feature", "skimage.segmentation", "sklearn.cluster", "sklearn.metrics"),
     *("sklearn.model_selection", "tifffile", "timm", "torch", "torchvision", "typer", "zarr"),
 )
+#: Kills its own process, wherever the other threads are.
+_WATCH = """
+import os, signal, threading, time
+def watch():
+    while not os.path.exists({path!r}):
+        time.sleep(0.002)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+"""
 
 
 def run_command(*words: object, code: int = 0, warned: str = "error") -> subprocess.CompletedProcess[str]:
@@ -38,6 +48,19 @@ def run_command(*words: object, code: int = 0, warned: str = "error") -> subproc
 def run_script(script: Path, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``python SCRIPT WORDS`` in the same way."""
     return _run(str(script), words, code=code, warned="default")
+
+
+def run_code(text: str, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run ``python -c TEXT WORDS`` in the same way; it must end with ``code``."""
+    with tempfile.TemporaryDirectory(prefix="warm-code-") as folder:
+        script = Path(folder, "text.py")
+        script.write_text(text, encoding="utf-8")
+        return run_script(script, *words, code=code)
+
+
+def run_until_there(path: Path, text: str, *words: object) -> None:
+    """Run the text, and end it by SIGKILL in the middle, as soon as the file is there."""
+    run_code(_WATCH.format(path=str(path)) + text, *words, code=-signal.SIGKILL)
 
 
 def _run(script: str, words: Sequence[object], *, code: int, warned: str) -> subprocess.CompletedProcess[str]:
