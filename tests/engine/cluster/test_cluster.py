@@ -128,7 +128,7 @@ class Watch:
             self.encoding.discard(report.slide)
         if report.stage == "features":
             self.first_row.setdefault((report.slide, self.begun[report.slide]), report.done)
-            if report.done >= 8:
+            if report.done > 8:  # a block of four is committed after its report
                 self.encoding.add(report.slide)
         if len(self.encoding) >= self.count and not self.acted:
             self.acted = True
