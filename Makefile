@@ -43,10 +43,9 @@ gpu: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --jobs 2 types-linux types-win32 types-darwin
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_words.py
-	$(MAKE) docs
+	$(MAKE) --jobs 2 types-linux types-win32 types-darwin docs
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(STAMP)

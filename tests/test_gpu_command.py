@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from warm_commands import run_script
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -17,12 +18,11 @@ import gpu  # noqa: E402  (the benchmarks are no package)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 @pytest.mark.parametrize("script", ["gpu.py", "sam_automatic.py --device cuda"])
-def test_without_a_gpu_it_says_so_and_changes_nothing(script, tmp_path):
+def test_without_a_gpu_it_says_so_and_changes_nothing(script, tmp_path, monkeypatch):
     readme = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     name, *options = script.split()
-    command = [sys.executable, str(ROOT / "benchmarks" / name), *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    done = run_script(ROOT / "benchmarks" / name, *options, code=2)
     assert f"{name}: the device 'cuda' cannot be used here" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -76,18 +76,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         process.wait()
 
 
-@pytest.fixture
-def slides(tmp_path: Path) -> list[Path]:
-    return [write_tiny_slide(tmp_path / f"s{number}.tiff", seed=number) for number in range(4)]
+@pytest.fixture(scope="module")
+def _cheap() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        use_cheap_models(put=patch.setattr)
+        yield
 
 
-@pytest.fixture
-def alone(slides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four slides, which no test changes."""
+    folder = tmp_path_factory.mktemp("slides")
+    return [write_tiny_slide(folder / f"s{number}.tiff", seed=number) for number in range(4)]
+
+
+@pytest.fixture(scope="module")
+def alone(_cheap: None, slides: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The bags of a run on one machine."""
-    use_cheap_models(put=monkeypatch.setattr)
-    for item in process_slides(slides, tmp_path / "alone", settings=SETTINGS, device="cpu"):
+    project = tmp_path_factory.mktemp("alone")
+    for item in process_slides(slides, project, settings=SETTINGS, device="cpu"):
         assert item.error is None
-    return bags(tmp_path / "alone")
+    return bags(project)
 
 
 def bags(project: Path) -> dict[str, bytes]:
@@ -119,7 +128,7 @@ class Watch:
             self.encoding.discard(report.slide)
         if report.stage == "features":
             self.first_row.setdefault((report.slide, self.begun[report.slide]), report.done)
-            if report.done >= 8:
+            if report.done > 8:  # a block of four is committed after its report
                 self.encoding.add(report.slide)
         if len(self.encoding) >= self.count and not self.acted:
             self.acted = True

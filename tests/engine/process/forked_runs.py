@@ -5,6 +5,7 @@ Run as a script it is that one; :class:`ForkedRuns` is what a test talks to.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -124,6 +125,7 @@ def serve() -> None:
     """Fork a process for every line of standard input; say its id, then how it ended."""
     import cheap_models
     import cv2
+    import torch  # a run asks it for the device
     import zarr
 
     import sam_mil_engine.annotations.geojson
@@ -134,7 +136,8 @@ def serve() -> None:
     import sam_mil_engine.slide.image_reader
     import sam_mil_engine.slide.tissue
 
-    del cv2, zarr, cheap_models, sam_mil_engine
+    del cv2, torch, zarr, cheap_models, sam_mil_engine
+    gc.freeze()  # a run's collector leaves alone what it shares
     _say("ready")
     for line in sys.stdin:
         pid = os.fork()

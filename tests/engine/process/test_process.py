@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from sam_mil_engine.progress import Progress
 from sam_mil_engine.settings import STAGES, FeatureSettings, ProcessSettings, TileSettings
 from sam_mil_engine.slide.entry import SlideEntry
 from tiny_slides import write_tiny_slide
+from warm_commands import run_code
 
 SETTINGS = ProcessSettings(tiles=TileSettings(patch_size=64), features=FeatureSettings(block=8, batch_size=8))
 
@@ -187,25 +186,17 @@ def test_killed_process_loses_one_block_at_most(tiny_slide: Path, tmp_path: Path
     project = tmp_path / "killed"
     script = textwrap.dedent(
         """
-        import sys, time, torch
+        import os, signal, sys, torch
         torch.set_num_threads(1)  # as in this process: sums of more threads differ in the last bit
         from sam_mil_engine.settings import ProcessSettings
         from sam_mil_engine.process.runner import process_slide
-        def slowly(report):
-            if report.stage == "features":
-                print(report.done, flush=True)
-                time.sleep(0.2)
-        process_slide(sys.argv[1], sys.argv[2], settings=ProcessSettings.parse(eval(sys.argv[3])), progress=slowly)
+        def kill(report):
+            if report.stage == "features" and report.done >= 24:
+                os.kill(os.getpid(), signal.SIGKILL)
+        process_slide(sys.argv[1], sys.argv[2], settings=ProcessSettings.parse(eval(sys.argv[3])), progress=kill)
         """
     )
-    arguments = [sys.executable, "-c", script, str(tiny_slide), str(project), repr(SETTINGS.model_dump())]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if int(line) >= 24:
-                break
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    run_code(script, tiny_slide, project, repr(SETTINGS.model_dump()), code=-signal.SIGKILL)
     bag = project / "bags" / "tiny.h5"
     assert "features" not in h5.read_stages(bag)
     committed = json.loads((project / "bags" / ".tiny.features.json").read_text())["rows"]
@@ -240,9 +231,14 @@ def test_settings_file_is_readable(tiny_slide: Path, tmp_path: Path, tools: Tool
 
 
 @pytest.mark.slow
-def test_workers_of_dask_give_the_same_bags(tmp_path: Path, tools: Tools) -> None:
+def test_a_worker_of_dask_gives_the_same_bags(
+    tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With real models, which take a worker seconds to load: one, where test_cluster.py has two."""
+    from sam_mil_engine.cluster import client
     from sam_mil_engine.cluster.slides import process_on_cluster
 
+    monkeypatch.setattr(client, "cpu_count", lambda: 1)
     paths = [write_tiny_slide(tmp_path / f"s{n}.tiff", seed=n) for n in range(2)]
     blank = write_tiny_slide(tmp_path / "blank.tiff", tissue=False)
     results = list(process_on_cluster([*paths, blank], tmp_path / "many", settings=SETTINGS, device="cpu"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +20,7 @@ from sam_mil_engine.segment.predictor import SamPrompter
 from sam_mil_engine.segment.tissue_sam.bundle import WEIGHTS
 from sam_mil_engine.segment.tissue_sam.model import build_tissue_sam
 from sam_mil_engine.settings import SegmentSettings
+from warm_commands import run_script
 
 FOLDER = Path(__file__).parents[3] / "training" / "tissue_sam"
 
@@ -29,9 +28,7 @@ FOLDER = Path(__file__).parents[3] / "training" / "tissue_sam"
 @pytest.fixture(scope="module")
 def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("tissue-sam")
-    command = [sys.executable, str(FOLDER / "train.py"), str(work), "--data", str(shared_data), "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_script(FOLDER / "train.py", work, "--data", shared_data, "--short")
     return work
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +17,7 @@ from sam_mil_engine.prediction.candidates import candidates_for
 from sam_mil_engine.prediction.slide import best_fit, predict
 from sam_mil_engine.training.checkpoint import load_candidates, load_model
 from sam_mil_engine.training.model_folders import AUTO, bundled_models
+from warm_commands import run_script
 
 SCRIPT = Path(__file__).parents[3] / "training" / "colon_classifier" / "train.py"
 
@@ -26,9 +25,7 @@ SCRIPT = Path(__file__).parents[3] / "training" / "colon_classifier" / "train.py
 @pytest.fixture(scope="module")
 def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("colon")
-    command = [sys.executable, str(SCRIPT), str(work), "--data", str(shared_data), "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_script(SCRIPT, work, "--data", shared_data, "--short")
     return work
 
 

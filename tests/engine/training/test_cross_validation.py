@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +23,7 @@ from sam_mil_engine.training.patient_bags import with_patients
 from sam_mil_engine.training.run_files import find_runs, read_run
 from sam_mil_engine.training.split_files import read_splits
 from sam_mil_engine.training.summary import scored_of
+from warm_commands import run_until_there
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -164,12 +161,8 @@ def test_a_killed_cross_validation_goes_on_with_the_same_numbers(
         "cross_validate(*sys.argv[1:4], models=sys.argv[5:], settings=settings, folds=2, repeats=2)"
     )
     values = json.dumps(quick().model_dump(mode="json", exclude_unset=True))
-    process = subprocess.Popen([sys.executable, "-c", code, *map(str, cohort), str(tmp_path), values, *MODELS])
     checkpoint = tmp_path / "sam-mil" / "fold-0-1" / "last.pt"
-    while not checkpoint.exists() and process.poll() is None:
-        time.sleep(0.002)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    run_until_there(checkpoint, code, *cohort, tmp_path, values, *MODELS)
     options = {"models": MODELS, "settings": quick(), "folds": 2, "repeats": 2}
     cross_validate(*cohort, tmp_path, **options, resume=True)
     for model in MODELS:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -21,6 +19,7 @@ from sam_mil_engine.synthetic import make_slide
 from sam_mil_engine.synthetic.pyramid import write_pyramid
 from sam_mil_engine.training.checkpoint import load_candidates, load_model
 from sam_mil_engine.training.model_folders import AUTO, bundled_models
+from warm_commands import run_script
 
 TRAINING = Path(__file__).parents[3] / "training" / "lymph_node"
 SIDE = 96
@@ -30,9 +29,7 @@ SIDE = 96
 def made(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("node")
     tiles = shared_data / "lymph_node" / "pcam.zip"
-    command = [sys.executable, str(TRAINING / "compose.py"), str(work), "--tiles", str(tiles), "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_script(TRAINING / "compose.py", work, "--tiles", tiles, "--short")
     return work
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from warm_commands import run_code
+
 STUDIES = Path(__file__).parents[3] / "studies"
-#: Runs beside the study, whose modules are found by its folder; prints what was found.
+#: Is given the folder of the study, whose modules it imports; prints what was found.
 SCRIPT = """
 import json, sys
+sys.path.insert(0, sys.argv[1])
 import numpy as np
 import torch
 from lymph_maps import ARMS, PLAIN, build
@@ -63,12 +63,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, object]:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False, cwd=STUDIES,
-        env={**os.environ, "PYTHONPATH": f"{STUDIES}:{os.environ.get('PYTHONPATH', '')}"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run_code(SCRIPT, STUDIES).stdout)
 
 
 def test_slides_hold_what_they_say(found: dict[str, object]) -> None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +31,7 @@ from sam_mil_engine.training.loop import train
 from sam_mil_engine.training.optimization import best_epoch
 from sam_mil_engine.training.run_files import read_run
 from sam_mil_engine.training.split_files import read_splits, write_splits
+from warm_commands import run_until_there
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Cohort = tuple[Path, Path]
@@ -143,13 +140,8 @@ def test_a_killed_run_goes_on_with_the_same_numbers(run: Path, cohort: Cohort, t
         "from sam_mil_engine.settings import TrainSettings\n"
         "train(*sys.argv[1:4], settings=TrainSettings.model_validate_json(sys.argv[4]))\n"
     )
-    arguments = [*map(str, cohort), str(tmp_path), quick().model_dump_json()]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments])
     checkpoint = tmp_path / "fold-0-0" / "last.pt"
-    while not checkpoint.exists() and process.poll() is None:
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL, "it was killed before it was done"
+    run_until_there(checkpoint, code, *cohort, tmp_path, quick().model_dump_json())
     assert checkpoint.exists()
     train(*cohort, tmp_path, settings=quick(), resume=True)
     for name in ("predictions.csv", "history.csv", "metrics.json", "fold-0-0/model.safetensors"):
