@@ -16,7 +16,7 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 from ..napari_compat.event_loop import switch_threads_often
 
 #: Seconds between two progress reports to the window. The first and last report of a stage are always sent.
-#: Without a graphics card, drawing a report keeps a processor busy for about 0.05 s, which the job then lacks.
+#: Without a graphics card, drawing a report takes some hundredths of a second of a processor that the job needs.
 REPORT_EVERY = 0.2
 
 Work = Callable[[ProgressCallback], Any]
