@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
@@ -62,6 +63,18 @@ def pause(seconds: float = 0.3) -> None:
     """Let the window draw."""
     end = time.monotonic() + seconds
     until(lambda: time.monotonic() > end, "a pause")
+
+
+@contextmanager
+def undrawn(viewer: object) -> Iterator[None]:
+    """Draw nothing of a window while its parts are made; then draw it once."""
+    window = viewer.window._qt_window
+    window.setUpdatesEnabled(False)
+    try:
+        yield
+    finally:
+        window.setUpdatesEnabled(True)
+    QApplication.processEvents()
 
 
 def choose_menu(viewer: object, *path: str) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from by_hand import WAIT_S
+from by_hand import WAIT_S, undrawn
+from npe2 import PluginManager
 from pytestqt.qtbot import QtBot
 
 from napari_sam_mil.analysis import models, prompting
@@ -50,15 +52,47 @@ def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
     return PatientBot(request)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def quick_garbage_collection() -> None:
-    """Leave what is in memory when a file of tests begins, above all libraries, out of garbage collection.
+    """Leave what is in memory when a test begins, above all libraries, out of garbage collection.
 
     napari collects garbage at every removal of a layer and after every viewer, which took half of the time of these
     tests. A test that asks whether everything is freed begins with ``gc.unfreeze()``.
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugins_found_once() -> Iterator[None]:
+    """Each new window looks through all installed packages for plugins. None comes while the tests run."""
+    real, known = PluginManager.discover, set[int]()
+
+    def discover(manager: PluginManager, paths: Sequence[str] = (), **options: bool) -> int:
+        if id(manager) in known and not paths and not options.get("clear"):
+            return 0
+        known.add(id(manager))
+        return real(manager, paths, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", discover)
+        yield
+
+
+@pytest.fixture
+def make_napari_viewer(make_napari_viewer: Callable[..., Viewer]) -> Iterator[Callable[..., Viewer]]:
+    """Stand in for napari's own fixture: a window that is about to be closed does not draw each step of it."""
+    viewers: WeakSet[Viewer] = WeakSet()
+
+    def build(*args: Any, **options: Any) -> Viewer:
+        viewer = make_napari_viewer(*args, **options)
+        viewers.add(viewer)
+        return viewer
+
+    yield build
+    for viewer in viewers:
+        if hasattr(viewer.window, "_qt_window"):  # else the test closed it
+            viewer.window._qt_window.setUpdatesEnabled(False)
 
 
 @pytest.fixture(autouse=True)
@@ -131,12 +165,13 @@ def open_dock(
 
     def build(*slides: Path) -> tuple[Viewer, AnalyzeDock]:
         viewer = make_napari_viewer(show=True)
-        viewer.window.resize(1400, 900)
-        for slide in slides:
-            viewer.open(str(slide), plugin="napari-sam-mil")
-        _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
-        dock.choices_card.set_project(tmp_path / "project")
-        dock.choices_card.set_classifier(run_folder)
+        with undrawn(viewer):
+            viewer.window.resize(1400, 900)
+            for slide in slides:
+                viewer.open(str(slide), plugin="napari-sam-mil")
+            _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+            dock.choices_card.set_project(tmp_path / "project")
+            dock.choices_card.set_classifier(run_folder)
         return viewer, dock
 
     return build
@@ -157,16 +192,16 @@ def finished(run_folder: Path, processed: tuple[Path, Path]) -> Analysis:
 
 
 @pytest.fixture
-def analysed(open_dock, processed, finished):
-    """A window with an analysed slide, and its session."""
+def analysed(make_napari_viewer, processed, finished):
+    """A window with an analysed slide, and its session. A dock is opened by the test that needs one."""
     from napari_sam_mil.session.viewer import sessions_of
 
-    slide, project = processed
-    viewer, dock = open_dock(slide)
-    dock.choices_card.set_project(project)
-    dock.stored.jobs.cancel()
-    sessions = sessions_of(viewer)
-    sessions.show(sessions.current, finished)
+    viewer = make_napari_viewer(show=True)
+    with undrawn(viewer):
+        viewer.window.resize(1400, 900)
+        viewer.open(str(processed[0]), plugin="napari-sam-mil")
+        sessions = sessions_of(viewer)
+        sessions.show(sessions.current, finished)
     viewer.layers.selection.active = sessions.current.layers["segments"]
     return viewer, sessions.current
 

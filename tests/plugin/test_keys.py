@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import Dialogs, button, canvas, choose_menu, click, key, pause, press, until, words_of
+from by_hand import Dialogs, button, canvas, choose_menu, click, key, pause, press, undrawn, until, words_of
 from napari.settings import get_settings
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
@@ -25,9 +25,10 @@ def prompts(make_napari_viewer, tiny_slide, monkeypatch, in_this_process):
     monkeypatch.setattr(sam_calls, "prompter", lambda _name: sam)
     monkeypatch.setattr("napari_sam_mil.widgets.prompts.dock.sams_on_disk", lambda: ["small"])
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1200, 800)
-    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
-    dock = open_dock(viewer, "Prompts")
+    with undrawn(viewer):
+        viewer.window.resize(1200, 800)
+        viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+        dock = open_dock(viewer, "Prompts")
     pause()
     press(dock, "+ Point")
     QTest.mouseClick(canvas(viewer), LEFT, NONE, canvas(viewer).rect().center())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sam_mil_engine.synthetic import make_slide
+
 HERE = Path(__file__).parent
 PROGRAM = """
 import sys
@@ -73,9 +75,11 @@ print("loaded:", sorted({"torch", "torchvision", "timm"} & set(sys.modules)))
 
 
 @pytest.mark.slow
-def test_no_dock_loads_torch_beside_the_window(generated_slide: Path, run_folder: Path, tmp_path: Path) -> None:
+def test_no_dock_loads_torch_beside_the_window(run_folder: Path, tmp_path: Path) -> None:
+    slide, outlines = tmp_path / "generated.tif", tmp_path / "generated.geojson"
+    make_slide(slide, seed=5, tumour=True, size_px0=(1024, 768), annotations=outlines)
     homes = {name: str(tmp_path / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-    files = (generated_slide, generated_slide.with_suffix(".geojson"), tmp_path / "project", run_folder)
+    files = (slide, outlines, tmp_path / "project", run_folder)
     command = [sys.executable, "-c", PROGRAM, *map(str, files)]
     ended = subprocess.run(
         command,

@@ -15,8 +15,9 @@ from sam_mil_engine.progress import Progress, ProgressCallback
 
 from ..napari_compat.event_loop import switch_threads_often
 
-#: Seconds between two progress reports to the window. The last report of a stage is always sent.
-REPORT_EVERY = 0.05
+#: Seconds between two progress reports to the window. The first and last report of a stage are always sent.
+#: Without a graphics card, drawing a report takes some hundredths of a second of a processor that the job needs.
+REPORT_EVERY = 0.2
 
 Work = Callable[[ProgressCallback], Any]
 
@@ -48,6 +49,7 @@ class Job(QObject):
         self._work = work
         self._stop = threading.Event()
         self._last_report = 0.0
+        self._last: Progress | None = None
         self._future: Future[Any] | None = None
         # Queued: the end never arrives before the reports, even if the call ends before the callback is added.
         self._returned.connect(self._finish, Qt.ConnectionType.QueuedConnection)
@@ -84,8 +86,9 @@ class Job(QObject):
             raise Cancelled("the user cancelled the job")
         now = time.monotonic()
         finished = progress.total > 0 and progress.done >= progress.total
-        if finished or progress.done == 0 or now - self._last_report >= REPORT_EVERY:
-            self._last_report = now
+        begins = progress.done == 0 and progress != self._last
+        if finished or begins or now - self._last_report >= REPORT_EVERY:
+            self._last_report, self._last = now, progress
             self.progressed.emit(progress)
 
     @Slot(object)

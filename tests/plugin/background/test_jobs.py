@@ -60,6 +60,17 @@ def test_thousands_of_reports_are_thinned_out_but_the_last_arrives(qtbot):
     assert reports[-1] == 5000
 
 
+def test_a_stage_that_waits_is_told_at_once_and_not_again_and_again(qtbot):
+    def work(progress):
+        for stage in ("tiles", "features"):
+            for _ in range(2500):
+                progress(Progress(stage, 0, 50))
+
+    reports = [item.stage for name, item in run(qtbot, work).events if name == "progress"]
+    assert list(dict.fromkeys(reports)) == ["tiles", "features"]
+    assert len(reports) < 200
+
+
 def test_cancel_stops_at_the_next_report(qtbot):
     begun, told = threading.Event(), threading.Event()
     after = []

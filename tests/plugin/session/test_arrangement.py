@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from by_hand import until
+from by_hand import undrawn, until
 from napari.utils.notifications import notification_manager
 
 from napari_sam_mil.layers.view import show_px0, view_px0
@@ -16,8 +16,9 @@ from tiny_slides import write_tiny_slide
 @pytest.fixture
 def two(make_napari_viewer, tmp_path):
     viewer = make_napari_viewer(show=True)
-    for name in ("one", "two"):
-        viewer.open(str(write_tiny_slide(tmp_path / f"{name}.tiff")), plugin="napari-sam-mil")
+    with undrawn(viewer):
+        for name in ("one", "two"):
+            viewer.open(str(write_tiny_slide(tmp_path / f"{name}.tiff")), plugin="napari-sam-mil")
     return viewer, sessions_of(viewer).all()
 
 

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from by_hand import click, click_row, until, words_of
+from by_hand import click, click_row, undrawn, until, words_of
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
@@ -19,8 +19,9 @@ from tiny_slides import write_tiny_slide
 @pytest.fixture
 def viewer(make_napari_viewer, tiny_slide):
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1300, 850)
-    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    with undrawn(viewer):
+        viewer.window.resize(1300, 850)
+        viewer.open(str(tiny_slide), plugin="napari-sam-mil")
     return viewer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from by_hand import undrawn
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -28,8 +29,9 @@ LONG_NAME = "a classifier with a name that no dock of this width can show"
 def narrow(make_napari_viewer, tiny_slide):
     """Open a dock beside a slide, as wide as the smallest window leaves it."""
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1024, 768)
-    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    with undrawn(viewer):
+        viewer.window.resize(1024, 768)
+        viewer.open(str(tiny_slide), plugin="napari-sam-mil")
 
     def build(name: str) -> QWidget:
         _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", name)

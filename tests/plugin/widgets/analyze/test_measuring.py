@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from by_hand import click, key, pause
+from by_hand import click, key, pause, undrawn
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -19,9 +19,10 @@ CTRL, LEFT, NONE = Qt.KeyboardModifier.ControlModifier, Qt.MouseButton.LeftButto
 def window(make_napari_viewer, tiny_slide):
     """A window with a slide and the Analyze dock."""
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1200, 800)
-    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
+    with undrawn(viewer):
+        viewer.window.resize(1200, 800)
+        viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
     pause()
     return viewer, dock, sessions_of(viewer).current
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from by_hand import click, click_row, fields, name_of, pause, until, words_of
+from by_hand import click, click_row, fields, name_of, pause, undrawn, until, words_of
 
 from napari_sam_mil.analysis.pair import PairSide, aligned
 from napari_sam_mil.analysis.placement import points_to_world
@@ -22,9 +22,10 @@ def pair(make_napari_viewer, tmp_path):
     lines = ["slide_id,path,state", *(f"{path.stem},{path},cancelled" for path in paths)]
     (folder / "process.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1200, 800)
-    _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Slides")
-    dock.show_folder(folder)
+    with undrawn(viewer):
+        viewer.window.resize(1200, 800)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Slides")
+        dock.show_folder(folder)
     assert not dock.beside.isEnabled(), "no slide is open"
     dock.step(1)
     assert not dock.beside.isEnabled(), "the open slide itself is selected"
