@@ -2,7 +2,7 @@
 
     .venv/bin/python training/tissue_sam/ship.py WORK FIGURES --data DATA
 
-WORK is that of ``train.py``; FIGURES that of ``evaluate.py``, which was run with ``--weights "tissue-sam 3=..."``.
+WORK is that of ``train.py``; FIGURES that of ``evaluate.py``, which was run with ``--weights "tissue-sam N=..."``.
 """
 
 from __future__ import annotations

@@ -20,25 +20,25 @@ def decision() -> Iterator[ModuleType]:
         yield module
 
 
-def figures(new: tuple[float, float, float, float]) -> pd.DataFrame:
+def figures(decision: ModuleType, new: tuple[float, float, float, float]) -> pd.DataFrame:
     """One thing of each set; the weights that ship reach 0.5 at everything."""
     rows = [
         (name, rival, kind, value)
         for name in SETS
-        for rival, values in (("tissue-sam", [0.5] * 4), ("tissue-sam 3", new))
+        for rival, values in (("tissue-sam", [0.5] * 4), (decision.NEW, new))
         for kind, value in zip(KINDS, values, strict=True)
     ]
     return pd.DataFrame(rows, columns=["set", "rival", "kind", "iou"])
 
 
 def test_weights_that_answer_everything_better_ship(decision: ModuleType) -> None:
-    better = figures((0.4, 0.51, 0.51, 0.6))  # the best of three does not count
+    better = figures(decision, (0.4, 0.51, 0.51, 0.6))  # the best of three does not count
     assert decision.answers_better(better)
     assert "It ships: in the package it is `tissue-sam`" in decision.decision_text(better)
 
 
 def test_one_kind_that_is_not_better_keeps_the_old_weights(decision: ModuleType) -> None:
-    mixed = figures((0.9, 0.9, 0.5, 0.9))
+    mixed = figures(decision, (0.9, 0.9, 0.5, 0.9))
     assert not decision.answers_better(mixed)
     text = decision.decision_text(mixed)
     assert "three clicks 0.500 against 0.500" in text
@@ -46,8 +46,8 @@ def test_one_kind_that_is_not_better_keeps_the_old_weights(decision: ModuleType)
 
 
 def test_a_set_where_they_are_worse_is_weighed_with_the_other(decision: ModuleType) -> None:
-    found = figures((0.6, 0.6, 0.6, 0.6))
-    new_boxes = (found["rival"] == "tissue-sam 3") & (found["kind"] == "box")
+    found = figures(decision, (0.6, 0.6, 0.6, 0.6))
+    new_boxes = (found["rival"] == decision.NEW) & (found["kind"] == "box")
     found.loc[new_boxes & (found["set"] == SETS[0]), "iou"] = 0.3
     assert not decision.answers_better(found), "0.3 and 0.6 are 0.45 on the mean"
     found.loc[new_boxes & (found["set"] == SETS[1]), "iou"] = 0.8
@@ -55,7 +55,7 @@ def test_a_set_where_they_are_worse_is_weighed_with_the_other(decision: ModuleTy
 
 
 def test_without_new_weights_nothing_is_decided(decision: ModuleType) -> None:
-    old = figures((0, 0, 0, 0))
+    old = figures(decision, (0, 0, 0, 0))
     assert decision.decision_text(old[old["rival"] == "tissue-sam"]) == ""
     assert decision.decision_text(pd.DataFrame()) == ""
 
