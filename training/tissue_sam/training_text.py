@@ -30,7 +30,7 @@ whether a crop shows a slide of the training's tiles is not known.
 
 Held-out images (EBHI-Seg by patient, BCSS, glomeruli, oral carcinoma, composites of PCam's validation part)
 then calibrated the predicted IoU of the three answers (slope and offset: {moved}) and chose the thresholds,
-of those that leave at least {LEAST_MASKS} masks of an image (fewer fit no outline, and regions do better then):
+{_of_which(table)} (fewer fit no outline, and regions do better then):
 {POINTS} x {POINTS} points, no crops, predicted IoU above {grid.pred_iou_thresh:g}, stability at least
 {grid.stability_score_thresh:g}.
 
@@ -57,3 +57,11 @@ def _markdown(table: pd.DataFrame) -> str:
     lines = [f"| {' | '.join(map(str, table.columns))} |", "| --- " * len(table.columns) + "|"]
     lines += [f"| {' | '.join(f'{value:.4g}' for value in row)} |" for row in table.itertuples(index=False)]
     return "\n".join(lines) + "\n"
+
+
+def _of_which(table: pd.DataFrame) -> str:
+    """The pairs of thresholds among which the choice was."""
+    most = table["masks"].max()
+    if most >= LEAST_MASKS:
+        return f"of those that leave at least {LEAST_MASKS} masks of an image"
+    return f"those that leave the most masks of an image, {most:g}, since none leaves {LEAST_MASKS}"
