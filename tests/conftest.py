@@ -35,6 +35,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_sessionfinish() -> None:
+    """Let the end of the process free all of it; otherwise triton says on the terminal that it is leaked."""
+    gc.unfreeze()
+
+
 def _shared_data() -> Path | None:
     candidates = [os.environ.get("SAM_MIL_TEST_DATA"), ROOT.parent / "shared" / "data"]
     return next((Path(path) for path in candidates if path and Path(path).is_dir()), None)
