@@ -236,5 +236,5 @@ grid, and zones are wide, so segments follow a layout that was drawn. The slides
 what finer cuts do on a large slide with a small focus is not seen here. Few seeds and 40 slides leave wide
 intervals, and the slides share 1,000 tiles, so that they are still too narrow for new tissue. A rule that asks
 only for *not clearly worse* lets pass what is a little worse. It is one recipe and one encoder. Finer groups are
-purer by their size alone: compare each with its own shuffled row. `tissue-regions` are those of `tissue-sam` 3 here;
-with version 4 the figures of the gate differ by at most 0.003 on crops and GlaS."""
+purer by their size alone: compare each with its own shuffled row. `tissue-regions` are those of `tissue-sam` 3
+here; with version 4 the figures of the gate differ by at most 0.003 on crops and GlaS."""
