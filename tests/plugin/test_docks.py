@@ -5,10 +5,11 @@ from __future__ import annotations
 from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
-from napari_sam_mil.docks import DOCKS, find_dock
+from napari_sam_mil.docks import DOCKS, find_dock, open_dock
 from napari_sam_mil.layers.view import sees_all
 from napari_sam_mil.napari_compat.dock_frames import frame_of
 from napari_sam_mil.session.viewer import sessions_of
+from napari_sam_mil.widgets import dock as base
 
 
 def open_by_menu(viewer, name):
@@ -37,6 +38,22 @@ def test_docks_share_one_place_and_the_menu_brings_them_to_the_front(make_napari
     until(lambda: not find_dock(viewer, "Segments").isVisible(), "the dock in front, hidden")
     open_by_menu(viewer, "Segments")
     until(lambda: in_front(viewer, "Segments"), "the dock that was hidden")
+
+
+def test_the_dock_asked_for_last_comes_to_the_front_though_qt_places_it_late(make_napari_viewer, monkeypatch):
+    viewer, choose, asked = make_napari_viewer(show=True), base.choose_tab, []
+
+    def late(dock):
+        asked.append(type(dock).__name__)
+        return len(asked) > 4 and choose(dock)
+
+    monkeypatch.setattr(base, "choose_tab", late)
+    for name in ("Analyze", "Models"):
+        open_dock(viewer, name)
+    until(lambda: len(asked) > 4 and in_front(viewer, "Models"), "the dock asked for last in front")
+    pause()
+    assert asked[2:] == ["ModelsDock"] * (len(asked) - 2), "nobody looks again for the dock before it"
+    assert in_front(viewer, "Models")
 
 
 def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):

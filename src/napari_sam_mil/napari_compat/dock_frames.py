@@ -35,11 +35,12 @@ def frame_of(dock: QWidget) -> QDockWidget | None:
     return frame
 
 
-def choose_tab(dock: QWidget) -> None:
-    """Select the tab of a dock, if it is one of several.
+def choose_tab(dock: QWidget) -> bool:
+    """Select the tab of a dock, if it is one of several; return whether the dock is in front.
 
     Why
-        Raising a dock that is already on top does nothing, although a different tab may be selected.
+        Raising a dock that is already on top does nothing, although a different tab may be selected. On a busy
+        machine Qt places a new tab some time after it was asked to.
     Seen in
         Qt 6.
     Without it
@@ -48,9 +49,10 @@ def choose_tab(dock: QWidget) -> None:
     frame = frame_of(dock)
     window = None if frame is None else frame.parentWidget()
     if frame is None or window is None:
-        return
+        return True
     for bar, place in _tabs_of(window, frame.windowTitle()):
         bar.setCurrentIndex(place)
+    return not frame.visibleRegion().isEmpty()
 
 
 def join_tabs(dock: QWidget, others: list[QWidget], *, plugin: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+from weakref import ref
 
 from napari.settings import get_settings
 from qtpy.compat import isalive
@@ -25,6 +27,9 @@ from ..warning import warn
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+#: How often a dock is brought to the front until it is there, and milliseconds between.
+_TRIES, _AGAIN_MS = 20, 50
+
 
 class Dock(QWidget):
     """A dock. Its close button removes it permanently, and :meth:`leave` is then called.
@@ -33,6 +38,8 @@ class Dock(QWidget):
     """
 
     keys_changed = Signal()
+    #: The dock that was last asked to the front.
+    _asked: ClassVar[ref[Dock]]
 
     def __init__(self, napari_viewer: Viewer):
         super().__init__()
@@ -98,8 +105,17 @@ class Dock(QWidget):
 
     def choose_tab(self) -> None:
         """Select the tab of this dock, after Qt has positioned the tabs."""
-        if not self._left:
-            choose_tab(self)
+        Dock._asked = ref(self)
+        self._choose_tab(_TRIES)
+
+    def _choose_tab(self, tries: int) -> None:
+        """Look again until the dock is in front, unless it is gone or another one was asked for."""
+        frame = frame_of(self)
+        if self._left or frame is None or frame.isHidden() or Dock._asked() is not self:
+            return
+        if not choose_tab(self) and tries > 1:
+            frame.raise_()
+            call_later(partial(self._choose_tab, tries - 1), after_ms=_AGAIN_MS)
 
     def _join_others(self) -> None:
         if not self._left:

@@ -97,8 +97,11 @@ def find_entries(name: str) -> list[Entry]:
         if not found:
             near = near_names(name, [entry.name for entry in listed])
             suggested = f"Did you mean {', '.join(near)}? " if near else ""
-            hint = f"{suggested}`sam-mil-engine models` lists all of them, besides hf:OWNER/NAME"
-            raise ModelError(f"there is no model {name!r}", hint=hint)
+            raise ModelError(
+                f"there is no model {name!r}",
+                hint=f"{suggested}`sam-mil-engine models` lists all of them, besides hf:OWNER/NAME",
+                window_hint=f"{suggested}The Models dock lists all of them, besides hf:OWNER/NAME",
+            )
     return found
 
 

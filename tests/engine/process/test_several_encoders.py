@@ -66,6 +66,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
         return read(slide, grid, number)
 
     monkeypatch.setattr(loading, "load_encoder", load)
+    monkeypatch.setattr(loading, "require_known", Quantile)
     monkeypatch.setattr(patch_stream, "read_patch", counted)
     return seen
 
