@@ -32,10 +32,8 @@ demo: $(STAMP)
 screenshots: $(STAMP)
 	$(BIN)/python scripts/screenshots.py --demo $(DEMO) --output docs/gallery
 
-# One process of tests more than there are cores, since tests also wait; each with one thread: small tensors gain
-# nothing from more.
+# One process of tests a core, each with one thread: small tensors gain nothing from more.
 test: export OMP_NUM_THREADS = 1
-test: export PYTEST_XDIST_AUTO_NUM_WORKERS = $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
 test: $(STAMP) check
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
