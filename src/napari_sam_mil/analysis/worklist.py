@@ -80,7 +80,7 @@ class Worklist:
         ProjectError
             If it cannot be written, or another window is writing it.
         """
-        from sam_mil_engine.process.project import held
+        from sam_mil_engine.process.locks import held
 
         slide_id = nfc(slide_id)
         if replace(self.of(slide_id), **changes) == self.of(slide_id):

@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import layout
 from ..errors import Cancelled, ProjectError, SamMilError
 from ..process.job import Tools
-from ..process.project import LockedError
+from ..process.locks import LockedError
 from ..process.results import ProcessedSlide, SlideResult
 from ..process.runner import process_slide
 from ..progress import Progress

@@ -21,7 +21,8 @@ from ..settings import STAGES, ProcessSettings
 from ..slide.entry import SlideEntry
 from ..slide.finding import require_own_names
 from .job import Tools, require_encoders
-from .project import LockedError, Project
+from .locks import LockedError
+from .project import Project
 from .recorded import with_recorded_segments
 from .results import ProcessedSlide, SlideResult
 from .runner import FIRST_HALF, SlideRun, check_stages, finish, run_slide

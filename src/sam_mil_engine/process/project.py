@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from .. import layout
 from ..bag import h5
 from ..bag.names import find_existing
-from ..errors import Cancelled, DataError, ProjectError, SamMilError, SlideError
+from ..errors import Cancelled, DataError, SamMilError, SlideError
 from ..files import atomic_path, atomic_write, writing_error
 from ..first_look import identity
 from ..settings import ProcessSettings, key
@@ -23,15 +20,14 @@ from ..slide.entry import SlideEntry
 from ..tables.cells import nfc
 from ..tables.reading import read_records
 from ..tables.writing import csv_text
+from .locks import held, sweep
 from .results import ProcessRow
 
-#: Columns that every ``process.csv`` has; the others may be empty or missing.
 _FULL_HINT = "Close other programs, or process fewer slides at once; the next run continues where this one stopped"
+#: Columns that every ``process.csv`` has; the others may be empty or missing.
 _NEEDED = ("slide_id", "path", "state")
 #: Of ``settings.json``; it says what ``auto`` meant without a SAM (:mod:`~sam_mil_engine.process.recorded`).
 SETTINGS_FORMAT = 3
-#: Endings of the files of a project; the name of one slide may begin with that of another.
-_ENDINGS = r"h5|features\.json|ome\.zarr|geojson|jpg|csv|json"
 
 
 class Project:
@@ -197,57 +193,6 @@ class Project:
         with atomic_path(kept) as temporary:
             shutil.copyfile(bag, temporary)
         return kept
-
-
-class LockedError(ProjectError):
-    """Another process holds the lock."""
-
-
-@contextmanager
-def held(path: Path, *, wait: float, what: str) -> Iterator[None]:
-    """Hold a lock file for this process.
-
-    Parameters
-    ----------
-    path
-        The lock file; it stays, and a process that ends, however it does, gives it back.
-    wait
-        Seconds to wait for another process.
-    what
-        What is said of another process that holds it.
-
-    Raises
-    ------
-    LockedError
-        If another process holds it all the time.
-    ProjectError
-        If the folder cannot be written.
-    """
-    # A slide that is prepared while another one runs begins in one thread and ends in another.
-    lock = FileLock(path, timeout=wait, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(what, where=path.parent, hint="Wait for it, or stop it and run again") from error
-    except OSError as error:
-        raise writing_error(error, path) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def sweep(folder: Path, name: str) -> None:
-    """Remove half files and half folders of ``name`` that killed processes have left in ``folder``.
-
-    The caller holds the lock under which these files are written.
-    """
-    half = re.compile(rf"\.\.?{re.escape(name)}\.({_ENDINGS})\.\d+\.tmp")
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
-        if half.fullmatch(path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @dataclass(slots=True)

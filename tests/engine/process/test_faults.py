@@ -18,7 +18,8 @@ from sam_mil_engine.bag import h5
 from sam_mil_engine.drawing import images
 from sam_mil_engine.errors import ProjectError, SlideError
 from sam_mil_engine.process import stages
-from sam_mil_engine.process.project import LockedError, Project
+from sam_mil_engine.process.locks import LockedError
+from sam_mil_engine.process.project import Project
 from sam_mil_engine.segment.segments import Segments
 from sam_mil_engine.settings import SegmentSettings, TileSettings, TissueSettings
 from sam_mil_engine.slide import tissue

@@ -163,6 +163,6 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     def refuse(_lock: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(sam_mil_engine.process.project.FileLock, "acquire", refuse)
+    monkeypatch.setattr(sam_mil_engine.process.locks.FileLock, "acquire", refuse)
     with pytest.raises(ProjectError, match="cannot write here"):
         run([slide], tmp_path / "p")
