@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import EncoderError
 from ..models.card import ModelCard
 from ..models.registry import build, cards, find, names
-from ..models.suggestions import near_names
+from ..models.suggestions import suggestion
 from ..settings import FeatureSettings
 from .encoder import Encoder
 
@@ -69,8 +69,7 @@ def _find(name: str) -> tuple[ModelCard, str]:
         if colon and card is not None and card.takes:
             return card, rest
     listed = cards("encoder")
-    near = near_names(name, [one for card in listed.values() for one in (card.name, *card.aliases)])
-    suggested = f"Did you mean {', '.join(near)}? " if near else ""
+    suggested = suggestion(name, [one for card in listed.values() for one in (card.name, *card.aliases)])
     raise EncoderError(
         f"there is no encoder {name!r}",
         hint=f"{suggested}Choose one of {', '.join(names('encoder'))},"

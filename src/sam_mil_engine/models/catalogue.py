@@ -12,7 +12,7 @@ from .hub import PREFIX
 from .hub_cards import any_timm_card
 from .registry import BrokenMethod, broken, cards
 from .segmenters import ADDED
-from .suggestions import near_names
+from .suggestions import suggestion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +95,7 @@ def find_entries(name: str) -> list[Entry]:
         listed = catalogue()
         found = [entry for entry in listed if entry.name == name]
         if not found:
-            near = near_names(name, [entry.name for entry in listed])
-            suggested = f"Did you mean {', '.join(near)}? " if near else ""
+            suggested = suggestion(name, [entry.name for entry in listed])
             raise ModelError(
                 f"there is no model {name!r}",
                 hint=f"{suggested}`sam-mil-engine models` lists all of them, besides hf:OWNER/NAME",
