@@ -160,9 +160,7 @@ def tissue_files(folder: Path) -> dict[str, Path]:
         If the folder cannot be read.
     """
     found = annotation_files(folder)
-    files = {name: path for name, path in found.items() if path.suffix.lower() not in _NO_OUTLINES}
-    twins = {name: path.with_suffix(".geojson") for name, path in files.items()}
-    return {name: twins[name] if twins[name].is_file() else path for name, path in files.items()}
+    return {name: path for name, path in found.items() if path.suffix.lower() not in _NO_OUTLINES}
 
 
 def read_tissue_file(path: Path, info: SlideInfo) -> TissueRegions:
@@ -206,12 +204,12 @@ def read_tissue_file(path: Path, info: SlideInfo) -> TissueRegions:
 
 def of_classes(annotations: Iterable[Annotation], classes: Sequence[str]) -> list[Annotation]:
     """Return the annotations of some classes; case and spaces at the ends do not count."""
-    wanted = {name.strip().casefold() for name in classes}
-    return [one for one in annotations if (one.classification or "").strip().casefold() in wanted]
+    wanted = {_plain(name) for name in classes}
+    return [one for one in annotations if _plain(one.classification or "") in wanted]
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the classes of the outlines in a folder, in alphabetical order; case does not count.
+    """Return the classes of the outlines in a folder, in alphabetical order; case and outer spaces do not count.
 
     Files that cannot be read are left out here: whoever uses the outlines of such a slide gets the error.
 
@@ -229,6 +227,11 @@ def class_names(folder: Path) -> tuple[str, ...]:
         except AnnotationError:
             continue
         for one in annotations:
-            if one.classification:
-                found.setdefault(one.classification.casefold(), one.classification)
+            if name := (one.classification or "").strip():
+                found.setdefault(_plain(name), name)
     return tuple(found[key] for key in sorted(found))
+
+
+def _plain(name: str) -> str:
+    """By this, classes are the same."""
+    return name.strip().casefold()

@@ -18,7 +18,7 @@ def annotation_files(folder: Path) -> dict[str, Path]:
 
     ``slide-01.geojson``, ``slide-01.xml.gz`` and ``slide-01.svs.json`` are of ``slide-01``, but
     ``slide-01.2.geojson`` is of ``slide-01.2``. Of several files of a slide, that with the fewest endings counts;
-    GeoJSON before other outlines, and these before images.
+    GeoJSON before other outlines, and these before images and files of unknown endings.
 
     Raises
     ------
@@ -36,11 +36,11 @@ def annotation_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _rank(path: Path) -> tuple[int, int, str]:
+def _rank(path: Path) -> tuple[bool, int, int, str]:
     """Files that count before others come first."""
     endings = path.name.removeprefix(_without_endings(path.name)).lower().split(".")[1:]
     kinds = [number for number, ending in enumerate(_OUTLINES) if ending[1:] in endings]
-    return len(endings), min(kinds, default=len(_OUTLINES)), path.name
+    return not endings, len(endings), min(kinds, default=len(_OUTLINES)), path.name
 
 
 def _without_endings(name: str) -> str:

@@ -34,6 +34,11 @@ def test_segments_with_scores_are_no_annotations_of_a_slide(tmp_path) -> None:
     assert "s4" not in files(tmp_path, "s4.groups.geojson")
 
 
+def test_a_table_or_note_beside_the_outlines_does_not_take_their_place(tmp_path) -> None:
+    assert files(tmp_path, "a.csv", "a.geojson", "a.txt", "b.other")["a"] == "a.geojson"
+    assert files(tmp_path)["b"] == "b.other"
+
+
 def test_the_fewest_endings_count_then_geojson(tmp_path) -> None:
     names = ("a.svs.geojson", "a.xml", "b.geojson", "b.xml", "b.json", "c.geojson.gz", "c.xml", "d.jpg", "d.xml")
     found = files(tmp_path, *names)
