@@ -15,8 +15,10 @@ import pytest
 import tifffile
 import torch
 from by_hand import WAIT_S, undrawn
+from napari.utils import _testsupport
 from npe2 import PluginManager
 from pytestqt.qtbot import QtBot
+from shared_window import SharedWindow
 
 from napari_sam_mil.analysis import models, prompting
 from sam_mil_engine.progress import silent
@@ -79,20 +81,54 @@ def plugins_found_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def make_napari_viewer(make_napari_viewer: Callable[..., Viewer]) -> Iterator[Callable[..., Viewer]]:
-    """Stand in for napari's own fixture: a window that is about to be closed does not draw each step of it."""
-    viewers: WeakSet[Viewer] = WeakSet()
+@pytest.fixture(scope="session")
+def shared_window(qapp: Any) -> Iterator[SharedWindow]:
+    """The window that tests use in turn."""
+    window = SharedWindow()
+    yield window
+    window.close()
 
-    def build(*args: Any, **options: Any) -> Viewer:
-        viewer = make_napari_viewer(*args, **options)
-        viewers.add(viewer)
+
+#: napari's own fixture.
+own_napari_viewer = _testsupport.make_napari_viewer
+
+
+@pytest.fixture
+def make_napari_viewer(
+    request: pytest.FixtureRequest, qtbot: QtBot, shared_window: SharedWindow, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Viewer]]:
+    """Stand in for napari's own fixture: the first window of a test is the shared one.
+
+    Any other is made by napari's fixture, as is the first with the mark ``own_window``. A window that is about to
+    be closed does not draw each step of it.
+    """
+    own, lent = WeakSet[Any](), list[SharedWindow]()
+
+    def build_own(**options: Any) -> Viewer:
+        viewer = request.getfixturevalue("own_napari_viewer")(**options)
+        own.add(viewer)
         return viewer
 
-    yield build
-    for viewer in viewers:
+    def build(**options: Any) -> Viewer:
+        if lent:
+            return build_own(**options)
+        lent.append(shared_window)
+        return shared_window.lend(qtbot, show=options.get("show", False))
+
+    if request.node.get_closest_marker("own_window") is not None:
+        shared_window.close()  # napari's fixture forgets which commands and plugins napari knows
+        request.getfixturevalue("own_napari_viewer")  # it puts napari's settings back before the test
+        yield build_own
+    else:
+        monkeypatch.setattr("napari._qt.threads.status_checker.StatusChecker.start", lambda _self: None)
+        with shared_window.as_application():
+            yield build
+    for viewer in own:
         if hasattr(viewer.window, "_qt_window"):  # else the test closed it
             viewer.window._qt_window.setUpdatesEnabled(False)
+    passed = hasattr(request.node, "rep_call") and request.node.rep_call.passed
+    for window in lent:
+        window.take_back(keep=passed and not own)
 
 
 @pytest.fixture(autouse=True)

@@ -69,6 +69,7 @@ def half_files(project):
     return [path for path in project.rglob("*") if path.suffix in {".part", ".tmp", ".partial"}]
 
 
+@pytest.mark.own_window
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_closing_the_window_ends_every_stage_and_leaves_nothing_half(open_dock, tiny_slide, held, tmp_path, stage):
     viewer, dock = open_dock(tiny_slide)

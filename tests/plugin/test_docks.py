@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from by_hand import choose_menu, click, pause, until
 from qtpy.QtWidgets import QTabBar
 
@@ -66,6 +69,20 @@ def test_a_dock_that_was_closed_behind_another_stays_closed(make_napari_viewer):
     viewer.window.remove_dock_widget(frame_of(find_dock(viewer, "Analyze")))
     pause()
     assert find_dock(viewer, "Analyze") is None
+
+
+def test_docks_that_were_closed_are_freed_and_hear_of_no_slide(analysed, tiny_slide):
+    viewer, _ = analysed
+
+    def open_and_close(name):
+        dock = open_dock(viewer, name)
+        pause()
+        click(frame_of(dock).title.close_button)
+        return weakref.ref(dock)
+
+    docks = {name: open_and_close(name) for name in DOCKS}
+    viewer.open(str(tiny_slide), plugin="napari-sam-mil")
+    until(lambda: gc.collect() >= 0 and not any(dock() for dock in docks.values()), "the docks freed")
 
 
 def test_a_slide_that_was_seen_whole_is_seen_whole_beside_the_dock(make_napari_viewer, tiny_slide):

@@ -112,6 +112,7 @@ def test_the_keys_of_prompts_are_those_of_their_layer_alone(prompts):
     assert candidate(dock) == "Candidate 2"
 
 
+@pytest.mark.own_window
 def test_keys_chosen_in_an_earlier_session_are_kept(make_napari_viewer, tiny_slide):
     shortcuts = get_settings().shortcuts
     shortcuts.shortcuts = {**shortcuts.shortcuts, "napari-sam-mil:toggle_figure_6": ["Control-J"]}

@@ -95,6 +95,17 @@ def test_a_notification_is_read_to_its_end(window, canvas: int | None, severity:
     toast.close()
 
 
+def test_a_second_notification_in_a_narrow_canvas_is_read_to_its_end(window) -> None:
+    """Nothing has changed the width of the canvas since the first one, which would fit it anew."""
+    window(230)
+    for words in ("It is the first one", "It is the second one"):
+        tell(f"{LONG}. It lies in {PATH}. {words}.", "info")
+        until(lambda: toasts(words), "the notification")  # noqa: B023  (called at once)
+        (toast,) = toasts(words)
+        shown_whole(toast)
+        toast.close()
+
+
 @pytest.mark.parametrize("width", [1400, 1024])
 def test_an_error_says_what_was_tried_and_has_its_details_behind_a_button(window, width: int) -> None:
     window(width=width)

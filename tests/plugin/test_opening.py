@@ -34,6 +34,7 @@ def window(make_napari_viewer):
     return viewer
 
 
+@pytest.mark.own_window  # its scale bar has not been shown yet
 def test_a_slide_opens_in_micrometres_with_a_scale_bar(qtbot, window, cmu_slide, tmp_path):
     assert not window.canvas.overlays.scale_bar.visible
     (layer,) = window.open(str(cmu_slide), plugin="napari-sam-mil")
@@ -169,7 +170,9 @@ def test_slides_opened_looked_at_and_closed_leave_nothing(qtbot, window, tiny_sl
         links = Path("/proc/self/fd").glob("*") if Path("/proc/self/fd").is_dir() else ()
         return [link for link in map(_target, links) if link == str(tiny_slide)]
 
-    gc.unfreeze()  # what earlier tests left goes too
+    gc.unfreeze()  # what earlier tests left goes too; what stays is not looked at again
+    gc.collect()
+    gc.freeze()
     slides = []
     for _ in range(5):
         (layer,) = window.open(str(tiny_slide), plugin="napari-sam-mil")

@@ -104,9 +104,11 @@ class _Fitted(QObject):
         text = _breakable(self._text, label.fontMetrics(), room)
         label.setElideMode(Qt.TextElideMode.ElideNone)
         label.setText(text)
+        # the height that Qt returns for selectable text is that for its present width
+        label.setFixedWidth(room)
         # the font metrics alone may be a line short for selectable text
         height = label.heightForWidth(room) + 8
-        label.setFixedSize(room, height)
+        label.setFixedHeight(height)
         buttons = toast.row2_widget.maximumHeight() if toast.row2_widget.isVisibleTo(toast) else 0
         toast.setMinimumSize(width, height + buttons + 24)
         toast.setMaximumWidth(width)

@@ -92,6 +92,8 @@ class Dock(QWidget):
         if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._left:
             self._left = True
             self.leave()
+            # PySide6 never frees a widget whose child has a signal connected to a function that names the widget
+            self.deleteLater()
         return bool(super().event(event))
 
     def _check_hidden(self) -> None:

@@ -114,7 +114,7 @@ def test_the_commands(
     tiny_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, other = tmp_path / "p", write_tiny_slide(tmp_path / "other.tiff", seed=1)
-    common = (tiny_slide, other, "-o", project, "--stages", "tissue,tiles", "--patch-size", "64")
+    common = (tiny_slide, other, "-o", project, "--stages", "tissue,tiles", "--patch-size", "64", "--jobs", "1")
     assert command(monkeypatch, *common) == 0
     correct(project, tmp_path / "corrected")
     assert command(monkeypatch, *common, "--tissue", tmp_path / "corrected") == 0

@@ -213,7 +213,7 @@ def test_the_command_takes_encoders_and_training_takes_their_bags(
 
     slides = [write_tiny_slide(tmp_path / f"s{number}.tiff", seed=number, size=(256, 256)) for number in range(2)]
     project = tmp_path / "p"
-    asked = {"encoder": [A, B], "patch_size": 64, "device": "cpu", "quiet": True}
+    asked = {"encoder": [A, B], "patch_size": 64, "device": "cpu", "quiet": True, "jobs": 1}
     command(project, slides, stages=",".join(STAGES), **asked)
     assert f"2 of 2 slides done; bags in {project / 'bags'}, {project / side_folder(B)}" in capsys.readouterr().out
     labels = pd.DataFrame({"slide_id": ["s0", "s1"], "label": ["no", "yes"]})

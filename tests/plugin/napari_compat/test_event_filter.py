@@ -8,6 +8,9 @@ from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_sam_mil.napari_compat.event_filter import filter_events_on_demand
 
+#: How a window is before the plugin has been used in it.
+pytestmark = pytest.mark.own_window
+
 
 @pytest.fixture
 def filtered(make_napari_viewer, qtbot):

@@ -30,6 +30,9 @@ from napari_sam_mil.napari_compat import (
 from napari_sam_mil.napari_compat.layers import copy_class_keys, insert_unselected
 from napari_sam_mil.napari_compat.spinner import SPINNER_SPEED
 
+#: How a window is before the plugin has been used in it.
+pytestmark = pytest.mark.own_window
+
 
 @pytest.fixture
 def viewer(make_napari_viewer):

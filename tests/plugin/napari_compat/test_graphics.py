@@ -11,6 +11,7 @@ from qtpy.QtGui import QOpenGLContext
 from napari_sam_mil.napari_compat.graphics import keep_context
 
 
+@pytest.mark.own_window
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_layer_leaves_in_the_context_of_its_own_window(make_napari_viewer, kept):
     first, second = make_napari_viewer(show=True), make_napari_viewer(show=True)

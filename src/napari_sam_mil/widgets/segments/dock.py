@@ -159,6 +159,7 @@ class SegmentsDock(Dock):
         self.table.setVisible(bool(columns))
         for widget in (self.csv, self.geojson, self.filter, self.columns):
             widget.setEnabled(bool(columns))
+        self.qupath.enable()
         with signals_blocked(self.table.selectionModel()):
             self.model.show_columns(columns)
             self.table.setSortingEnabled(True)

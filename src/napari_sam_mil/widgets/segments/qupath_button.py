@@ -27,10 +27,10 @@ class QuPathButton(QPushButton):
         self._sessions = sessions
         self.setToolTip(_TIP)
         self.clicked.connect(self._ask)
-        sessions.changed.connect(self._enable)
-        self._enable()
+        self.enable()
 
-    def _enable(self) -> None:
+    def enable(self) -> None:
+        """Enable the button if the current slide has results."""
         session = self._sessions.current
         self.setEnabled(session is not None and session.analysis is not None)
 
