@@ -34,6 +34,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from scipy.ndimage import distance_transform_edt
 
 from napari_sam_mil import preferences, sample_data
 from napari_sam_mil.analysis.hit_testing import segments_at
@@ -57,7 +58,7 @@ class Walk:
 
     def menu(self, *path):
         choose_menu(self.viewer, *path)
-        pause()
+        pause(0.1)
 
     def dock(self, name):
         self.menu("Plugins", "SAM-MIL", f"{name} (SAM-MIL)")
@@ -69,13 +70,11 @@ class Walk:
         return [layer.name for layer in self.viewer.layers]
 
     def middle_of(self, number):
-        """A place in the image that lies in a segment (from 0), and its level-0 pixels."""
+        """A place in the image that lies well within a segment (from 0), and its level-0 pixels."""
         segments = self.session.analysis.processed.segments
-        rows, columns = np.nonzero(segments.mask(number))
-        half = len(rows) // 2
-        world = points_to_world(
-            segments.frame.to_px0([(columns[half] + 0.5, rows[half] + 0.5)]), self.session.source.mpp
-        )[0]
+        inside = distance_transform_edt(np.pad(segments.mask(number), 1))[1:-1, 1:-1]
+        row, column = np.unravel_index(inside.argmax(), inside.shape)
+        world = points_to_world(segments.frame.to_px0([(column + 0.5, row + 0.5)]), self.session.source.mpp)[0]
         return place_of(self.viewer, world), world_to_points([world], self.session.source.mpp)[0]
 
 
