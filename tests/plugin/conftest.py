@@ -202,7 +202,7 @@ def open_dock(
     def build(*slides: Path) -> tuple[Viewer, AnalyzeDock]:
         viewer = make_napari_viewer(show=True)
         with undrawn(viewer):
-            viewer.window.resize(1400, 900)
+            viewer.window.resize(1000, 700)
             for slide in slides:
                 viewer.open(str(slide), plugin="napari-sam-mil")
             _, dock = viewer.window.add_plugin_dock_widget("napari-sam-mil", "Analyze")
@@ -234,7 +234,7 @@ def analysed(make_napari_viewer, processed, finished):
 
     viewer = make_napari_viewer(show=True)
     with undrawn(viewer):
-        viewer.window.resize(1400, 900)
+        viewer.window.resize(1000, 700)
         viewer.open(str(processed[0]), plugin="napari-sam-mil")
         sessions = sessions_of(viewer)
         sessions.show(sessions.current, finished)

@@ -316,6 +316,7 @@ def test_tissue_that_is_left_out_is_told_of_beside_the_preset_that_takes_it(qtbo
 
 def test_the_slide_is_seen_in_a_image_of_the_window(qtbot, open_dock, cmu_slide, tmp_path):
     viewer, dock = open_dock(cmu_slide)
+    viewer.window.resize(1400, 900)
     dock.choices_card.set_project(tmp_path / "cmu")
     click(qtbot, dock, dock.steps["Segment"])
     viewer.reset_view()
