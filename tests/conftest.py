@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from collections.abc import Generator, Iterator
@@ -30,14 +31,13 @@ def pytest_collection() -> Generator[None, object, object]:
     try:
         return (yield)
     finally:
-        gc.collect()
         gc.freeze()
         gc.enable()
 
 
-def pytest_sessionfinish() -> None:
-    """Let the end of the process free all of it; otherwise triton says on the terminal that it is leaked."""
-    gc.unfreeze()
+# The end of the process frees all of it; otherwise triton says on the terminal that it is leaked. Not before, since
+# pytest collects garbage five times after the last test.
+atexit.register(gc.unfreeze)
 
 
 def _shared_data() -> Path | None:
