@@ -86,7 +86,7 @@ def walk(make_napari_viewer, in_background, tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic, "make_slide", lambda path, **words: real(path, size_px0=(2048, 1536), **words))
     preferences.save_preferences(preferences.Preferences(project=str(tmp_path / "project")))
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1400, 900)
+    viewer.window.resize(1200, 800)
     return Walk(viewer, tmp_path)
 
 
@@ -291,7 +291,7 @@ def what_the_command_line_made(walk):
     until(lambda: walk.layers() == results, "the slide and its results")
     analyze = find_dock(walk.viewer, "Analyze")
     until(lambda: not analyze.visibleRegion().isEmpty(), "the dock that tells of the slide")
-    pause(1)  # Qt moves docks slowly
+    pause(0.5)  # Qt moves docks slowly
     dock = walk.dock("Slides")
     assert dock.title.text() == "Project project: 1 slide."
     place = dock.table.visualItemRect(dock.table.item(0, 0)).center()

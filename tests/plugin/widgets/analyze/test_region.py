@@ -34,6 +34,7 @@ def whole(qtbot, open_dock, processed):
     """A window whose slide is analysed as a whole, its dock and its project."""
     viewer, dock = open_dock(processed[0])
     dock.choices_card.set_project(processed[1])
+    qtbot.waitUntil(lambda: not dock.stored.jobs.busy)  # else the click would start a second worker process
     click(qtbot, dock, dock.button)
     return viewer, dock, processed[1]
 

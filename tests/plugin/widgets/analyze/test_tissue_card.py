@@ -33,6 +33,7 @@ def own_project(processed, tmp_path):
 def test_a_corrected_outline_is_used_and_tissue_is_found_again(qtbot, open_dock, processed, own_project):
     viewer, dock = open_dock(processed[0])
     dock.choices_card.set_project(own_project)
+    qtbot.waitUntil(lambda: not dock.stored.jobs.busy)  # else the click would start a second worker process
     qtbot.mouseClick(dock.fold.line, LEFT)
     click(qtbot, dock, dock.steps["Tissue"])
     session, card = sessions_of(viewer).current, dock.tissue_card
