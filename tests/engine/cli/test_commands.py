@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from typer.testing import CliRunner
 
-from sam_mil_engine.cli.main import COMMANDS
+from sam_mil_engine.cli.main import COMMANDS, app
 from tiny_slides import write_tiny_slide
 from warm_commands import run_command as run
 
@@ -33,7 +34,9 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_each_command_has_an_example(name: str) -> None:
-    assert f"sam-mil-engine {name}" in run(name, "--help").stdout
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert f"sam-mil-engine {name}" in shown.output
 
 
 def test_importing_the_package_loads_nothing() -> None:
