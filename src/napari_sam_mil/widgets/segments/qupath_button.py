@@ -20,14 +20,13 @@ _TIP = (
 
 
 class QuPathButton(QPushButton):
-    """*Send to QuPath…*: asks for a file and writes it."""
+    """*Send to QuPath…*: asks for a file and writes it. Its dock calls :meth:`enable` when the slide changes."""
 
     def __init__(self, sessions: Sessions, parent: QWidget):
         super().__init__("Send to &QuPath…", parent)
         self._sessions = sessions
         self.setToolTip(_TIP)
         self.clicked.connect(self._ask)
-        self.enable()
 
     def enable(self) -> None:
         """Enable the button if the current slide has results."""
